@@ -1,0 +1,1 @@
+"""Outputs of frozen prefixes, computed once and shared by every trial."""

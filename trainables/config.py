@@ -1,0 +1,160 @@
+"""Hyperparameters of a trial and of its inputs: frozen, flat, checked before any work starts.
+
+Nothing here imports torch: the driver of a search checks configs and stays light.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+TextCleaning = Literal["basic", "improved"]
+ImagePreparation = Literal["basic", "improved"]
+Schedule = Literal["plateau", "cosine"]
+
+
+class ConfigError(ValueError):
+    """Parameters do not make a valid config; the message lists every fault."""
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """Say which known name was probably meant.
+
+    Args:
+        name: The name that is not known.
+        known: The names that are.
+
+    Returns:
+        `did you mean 'x'?`, or the list of known names when none is near.
+    """
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(known))}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputSettings:
+    """How text and images become the inputs of a backbone; deterministic, so that it runs once.
+
+    Attributes:
+        text_cleaning: `basic` as the lab, or `improved`, which keeps apostrophes (negations).
+        text_length: Most tokens kept of a text, special tokens included, >= 4.
+        image_preparation: `basic` fits the whole image into a white square; `improved` crops
+            its centre square.
+        image_size: Side of the square, in pixels, >= 32.
+        blur_radius: Radius of the Gaussian blur, in pixels of the square, >= 0; 0 is none.
+    """
+
+    text_cleaning: TextCleaning = "improved"
+    text_length: int = 32
+    image_preparation: ImagePreparation = "basic"
+    image_size: int = 224
+    blur_radius: float = 0.5
+
+    def faults(self) -> Iterator[str]:
+        """Say what is wrong with the values.
+
+        Yields:
+            One sentence per value out of its range.
+        """
+        if self.text_cleaning not in get_args(TextCleaning):
+            yield _choice("text_cleaning", self.text_cleaning, get_args(TextCleaning))
+        if self.image_preparation not in get_args(ImagePreparation):
+            yield _choice("image_preparation", self.image_preparation, get_args(ImagePreparation))
+        if self.text_length < 4:
+            yield f"text_length must be >= 4, got {self.text_length}"
+        if self.image_size < 32:
+            yield f"image_size must be >= 32, got {self.image_size}"
+        if not 0 <= self.blur_radius < math.inf:
+            yield f"blur_radius must be >= 0, got {self.blur_radius}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Optimiser, schedule, loss and decision of one trial.
+
+    Attributes:
+        head_learning_rate: Peak AdamW learning rate of what starts random, > 0.
+        backbone_learning_rate: Peak AdamW learning rate of unfrozen pretrained layers, > 0.
+        weight_decay: AdamW weight decay, >= 0; norms and biases are exempt.
+        schedule: `plateau` lowers the rates when the validation loss stalls, as the lab;
+            `cosine` warms up linearly and decays to zero.
+        warmup_ratio: Share of all steps spent in the warm-up of `cosine`, in [0, 1).
+        batch_size: Samples per optimiser step, >= 1.
+        max_epochs: Epochs a trial trains when nothing stops it, >= 1.
+        patience: Epochs without a better objective after which a trial ends, >= 1.
+        max_grad_norm: Global L2 norm at which gradients are clipped, > 0.
+        label_smoothing: Mass moved from the true class to all classes, in [0, 1).
+        class_weight_smoothing: Strength of the class weights, >= 0: 0 weighs all samples alike,
+            infinity by inverse class frequency.
+        neutral_threshold: A pair is neutral when both polar probabilities are under it, in [0, 1];
+            0 leaves the decision to the largest probability.
+    """
+
+    head_learning_rate: float = 1e-3
+    backbone_learning_rate: float = 5e-5
+    weight_decay: float = 1e-2
+    schedule: Schedule = "cosine"
+    warmup_ratio: float = 0.1
+    batch_size: int = 32
+    max_epochs: int = 10
+    patience: int = 4
+    max_grad_norm: float = 1.0
+    label_smoothing: float = 0.05
+    class_weight_smoothing: float = 0.0
+    neutral_threshold: float = 0.0
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> Self:
+        """Build a config from a trial's flat parameters.
+
+        Args:
+            params: Parameter values by field name, as Ray Tune hands them to a trial.
+
+        Returns:
+            The config, with the defaults for the fields that `params` leaves out.
+
+        Raises:
+            ConfigError: If a name is no field of this config, or a value is out of its range.
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(params.keys() - known)
+        faults = [f"{cls.__name__} has no parameter {u!r}; {nearest(u, known)}" for u in unknown]
+        config = cls(**{name: value for name, value in params.items() if name in known})
+        faults += config.faults()
+        if faults:
+            raise ConfigError("\n".join(faults))
+        return config
+
+    def faults(self) -> Iterator[str]:
+        """Say what is wrong with the values.
+
+        Yields:
+            One sentence per value out of its range.
+        """
+        if self.schedule not in get_args(Schedule):
+            yield _choice("schedule", self.schedule, get_args(Schedule))
+        for name in ("head_learning_rate", "backbone_learning_rate", "max_grad_norm"):
+            if not 0 < getattr(self, name) < math.inf:
+                yield f"{name} must be > 0, got {getattr(self, name)}"
+        for name in ("weight_decay", "class_weight_smoothing"):
+            if not getattr(self, name) >= 0:
+                yield f"{name} must be >= 0, got {getattr(self, name)}"
+        for name in ("batch_size", "max_epochs", "patience"):
+            if getattr(self, name) < 1:
+                yield f"{name} must be >= 1, got {getattr(self, name)}"
+        for name in ("warmup_ratio", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                yield f"{name} must be in [0, 1), got {getattr(self, name)}"
+        if not 0 <= self.neutral_threshold <= 1:
+            yield f"neutral_threshold must be in [0, 1], got {self.neutral_threshold}"
+
+
+def _choice(name: str, value: object, choices: Collection[str]) -> str:
+    return f"{name} must be one of {', '.join(choices)}, got {value!r}; " + nearest(
+        str(value), choices
+    )

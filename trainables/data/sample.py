@@ -1,0 +1,104 @@
+"""The types every other module speaks: one labelled pair, a checked data set, one split of it.
+
+Nothing here imports torch: the driver of a search holds these and stays light.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+class Sentiment(IntEnum):
+    """The classes, in the order of every logit and probability column."""
+
+    POSITIVE = 0
+    NEUTRAL = 1
+    NEGATIVE = 2
+
+    @property
+    def tag(self) -> str:
+        """The class as the data files spell it."""
+        return self.name.lower()
+
+
+TAGS: tuple[str, ...] = tuple(sentiment.tag for sentiment in Sentiment)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image-text pair.
+
+    Attributes:
+        guid: Its name, unique in a corpus; a string, so that leading zeros survive.
+        text: The raw text, decoded but not cleaned.
+        image: Path of the image file.
+        image_digest: Digest of the image file's bytes: equal digests mean equal images.
+        label: The class, or None where it is to be predicted.
+    """
+
+    guid: str
+    text: str
+    image: Path
+    image_digest: str
+    label: Sentiment | None = None
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A data set whose files were checked.
+
+    Attributes:
+        name: What to call it in results: the folder's or file's name, or `demo`.
+        labelled: The samples to train and validate on, in the order of the list file.
+        unlabelled: The samples to predict, in the order of the list file.
+        is_demo: Whether this is the embedded, generated demo data.
+        notes: Plain sentences on what was mended while reading, such as texts that are no UTF-8.
+    """
+
+    name: str
+    labelled: tuple[Sample, ...]
+    unlabelled: tuple[Sample, ...] = ()
+    is_demo: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """All samples, the labelled first: row i of every activation file is sample i."""
+        return self.labelled + self.unlabelled
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64]:
+        """Classes of the labelled samples, shape (N,), int64."""
+        return np.array([sample.label for sample in self.labelled], dtype=np.int64)
+
+    @cached_property
+    def digest(self) -> str:
+        """A name that differs when any guid, text, image or label does."""
+        digest = hashlib.blake2b(digest_size=16)
+        for s in self.samples:
+            digest.update(f"{s.guid}\0{s.text}\0{s.image_digest}\0{s.label}\0".encode())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One way to part the labelled samples.
+
+    Attributes:
+        train: Indices into `Corpus.labelled` to train on, shape (T,), int64, ascending.
+        val: Indices to validate on, shape (V,), int64, ascending; disjoint from `train`.
+    """
+
+    train: NDArray[np.int64]
+    val: NDArray[np.int64]

@@ -1,0 +1,48 @@
+"""What a search holds fixed and hands to every worker: light to pickle, free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from trainables.config import InputSettings
+    from trainables.data.sample import Corpus, Fold
+
+CacheDtype = Literal["float16", "float32"]
+Residence = Literal["auto", "device", "host"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """Everything a trial depends on besides its hyperparameters.
+
+    Attributes:
+        variant: A key of `VARIANTS`.
+        corpus: The checked data.
+        folds: The splits; every trial trains them side by side.
+        inputs: How text and images are prepared.
+        backbones: Where the weights of each role come from: a folder, a file, a hub id or `tiny`.
+        metric: The objective, a key of a trial's reports such as `val_weighted_f1`.
+        max_epochs: Epochs a trial trains when nothing stops it.
+        seed: Seeds initial weights, dropout and shuffling; the same for every trial, so that
+            trials differ by their hyperparameters alone.
+        cache: Folder of cached activations on each node; None computes them for every batch.
+        cache_dtype: How activations are stored.
+        resident: Whether activations are moved to the device at once.
+    """
+
+    variant: str
+    corpus: Corpus
+    folds: tuple[Fold, ...]
+    inputs: InputSettings
+    backbones: Mapping[str, str]
+    metric: str
+    max_epochs: int
+    seed: int
+    cache: Path | None
+    cache_dtype: CacheDtype = "float16"
+    resident: Residence = "auto"

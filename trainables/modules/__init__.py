@@ -1,0 +1,1 @@
+"""Backbones cut in two, fusion and heads, and where pretrained weights come from."""

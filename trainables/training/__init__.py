@@ -1,0 +1,1 @@
+"""The epoch loop, lock-step folds, losses, metrics, optimiser, schedule and decision."""
