@@ -1,1 +1,20 @@
+"""Optuna search spaces, one function per variant.
 
+A space is a module-level function that imports no framework: the command line names its choices
+from here, and answers at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spaces.early_fusion import early_fusion_space
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import optuna
+
+SPACES: Mapping[str, Callable[[optuna.Trial], None]] = {
+    "early_fusion": early_fusion_space,
+}

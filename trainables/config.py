@@ -11,11 +11,26 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
 TextCleaning = Literal["basic", "improved"]
 ImagePreparation = Literal["basic", "improved"]
 Schedule = Literal["plateau", "cosine"]
+
+
+# What each hyperparameter must be, in words and as a test; NaN fails every one.
+_RULES: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
+    (
+        "> 0 and finite",
+        lambda value: 0 < value < math.inf,
+        ("head_learning_rate", "backbone_learning_rate", "max_grad_norm"),
+    ),
+    (">= 0 and finite", lambda value: 0 <= value < math.inf, ("weight_decay",)),
+    (">= 0", lambda value: value >= 0, ("class_weight_smoothing",)),
+    (">= 1", lambda value: value >= 1, ("batch_size", "max_epochs", "patience")),
+    ("in [0, 1)", lambda value: 0 <= value < 1, ("warmup_ratio", "label_smoothing")),
+    ("in [0, 1]", lambda value: 0 <= value <= 1, ("neutral_threshold",)),
+)
 
 
 class ConfigError(ValueError):
@@ -138,20 +153,10 @@ class TrainConfig:
         """
         if self.schedule not in get_args(Schedule):
             yield _choice("schedule", self.schedule, get_args(Schedule))
-        for name in ("head_learning_rate", "backbone_learning_rate", "max_grad_norm"):
-            if not 0 < getattr(self, name) < math.inf:
-                yield f"{name} must be > 0, got {getattr(self, name)}"
-        for name in ("weight_decay", "class_weight_smoothing"):
-            if not getattr(self, name) >= 0:
-                yield f"{name} must be >= 0, got {getattr(self, name)}"
-        for name in ("batch_size", "max_epochs", "patience"):
-            if getattr(self, name) < 1:
-                yield f"{name} must be >= 1, got {getattr(self, name)}"
-        for name in ("warmup_ratio", "label_smoothing"):
-            if not 0 <= getattr(self, name) < 1:
-                yield f"{name} must be in [0, 1), got {getattr(self, name)}"
-        if not 0 <= self.neutral_threshold <= 1:
-            yield f"neutral_threshold must be in [0, 1], got {self.neutral_threshold}"
+        for rule, holds, names in _RULES:
+            for name in names:
+                if not holds(getattr(self, name)):
+                    yield f"{name} must be {rule}, got {getattr(self, name)}"
 
 
 def _choice(name: str, value: object, choices: Collection[str]) -> str:

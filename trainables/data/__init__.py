@@ -1,1 +1,1 @@
-"""Image-text pairs: formats and checks, text cleaning, image preparation, splits, the demo data."""
+"""Image-text pairs: formats and checks, cleaning and preparation, splits, the demo data."""

@@ -1,1 +1,14 @@
+"""Every way to classify a pair, by name; nothing here imports torch until a model is built."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trainables.variants.early_fusion import EARLY_FUSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trainables.variants.variant import Variant
+
+VARIANTS: Mapping[str, Variant[Any]] = {variant.name: variant for variant in (EARLY_FUSION,)}

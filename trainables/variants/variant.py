@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from trainables.modules.classifier import Classifier
-    from trainables.modules.tower import Cut, Tower
+    from trainables.modules.cut import Cut
+    from trainables.modules.tower import Tower
 
 ConfigT = TypeVar("ConfigT", bound=TrainConfig)
 

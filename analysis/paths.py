@@ -1,0 +1,81 @@
+"""Where the files of a run folder are, and what is in each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """The files of one search.
+
+    Attributes:
+        path: The folder, `runs/NAME`.
+    """
+
+    path: Path
+
+    @property
+    def search(self) -> Path:
+        """What was searched: settings, objective, data, versions, hardware (JSON)."""
+        return self.path / "search.json"
+
+    @property
+    def trials(self) -> Path:
+        """One row per ended trial: `trial`, `fate`, `objective` at `best_epoch`, `config/*`."""
+        return self.path / "trials.csv"
+
+    @property
+    def history(self) -> Path:
+        """One row per trial and epoch: `trial`, `epoch` (from 1), metrics."""
+        return self.path / "history.csv"
+
+    @property
+    def study(self) -> Path:
+        """The Optuna study (journal file): the truth of the search."""
+        return self.path / "study.journal"
+
+    @property
+    def importances(self) -> Path:
+        """One row per hyperparameter: `parameter`, `importance` in [0, 1], largest first."""
+        return self.path / "importances.csv"
+
+    @property
+    def best(self) -> Path:
+        """The chosen config, its scores and why it was chosen (JSON)."""
+        return self.path / "best.json"
+
+    @property
+    def model(self) -> Path:
+        """Folder of the retrained model: all that prediction needs."""
+        return self.path / "model"
+
+    @property
+    def predictions(self) -> Path:
+        """One row per unlabelled sample, in the order of its list: `guid`, `tag`."""
+        return self.path / "predictions.csv"
+
+    @property
+    def probabilities(self) -> Path:
+        """One row per unlabelled sample: `guid`, `positive`, `neutral`, `negative`."""
+        return self.path / "probabilities.csv"
+
+    @property
+    def ray(self) -> Path:
+        """Folder of Ray's own files; nothing in it is needed once the search has ended."""
+        return self.path / "ray"
+
+    def trial_probabilities(self, trial: int) -> Path:
+        """Where the out-of-fold probabilities of a trial's best epoch are.
+
+        Args:
+            trial: The trial's number, from 0.
+
+        Returns:
+            A Parquet file: `row` (index of a labelled sample) and one column per class.
+        """
+        return self.path / "probabilities" / f"{trial}.parquet"

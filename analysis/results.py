@@ -1,0 +1,219 @@
+"""One search on disk: the only owner of the file and column names of a run folder.
+
+A table is written whole under another name and renamed, so that a reader never meets half of one.
+Only `history.csv` grows by lines: a line torn by a kill is no row yet, and readers leave it out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from analysis.files import (
+    ResultsError,
+    append_csv,
+    read_csv,
+    read_json,
+    write_csv,
+    write_json,
+    write_whole,
+)
+from analysis.paths import RunPaths
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+CLASSES = ("positive", "neutral", "negative")
+"""The probability columns, in the order of every probability array."""
+
+FATES = ("finished", "stopped", "diverged", "failed", "interrupted")
+"""How a trial ends: ran its course, stopped by ASHA, not finite, crashed, cut off by the user."""
+
+CONFIG = "config/"
+"""Prefix of the columns of `trials.csv` that hold hyperparameters."""
+
+__all__ = ["CLASSES", "CONFIG", "FATES", "ResultsError", "RunFolder"]
+
+
+class RunFolder(RunPaths):
+    """One search on disk: reads and writes what `RunPaths` names.
+
+    Every reader raises `ResultsError` for a file that is missing or damaged, and says which.
+    """
+
+    def holds_search(self) -> bool:
+        """Say whether a search has written here.
+
+        Returns:
+            True once there is a `search.json` or a study.
+        """
+        return self.search.exists() or self.study.exists()
+
+    def write_search(self, record: Mapping[str, Any]) -> None:
+        """Write what was searched.
+
+        Args:
+            record: JSON-ready; must name the `objective` and its `mode`.
+        """
+        write_json(self.search, record)
+
+    def read_search(self) -> dict[str, Any]:
+        """Read what was searched.
+
+        Returns:
+            What `write_search` wrote.
+        """
+        return read_json(self.search, "is this the folder of a search?")
+
+    def write_best(self, record: Mapping[str, Any]) -> None:
+        """Write the chosen config.
+
+        Args:
+            record: JSON-ready.
+        """
+        write_json(self.best, record)
+
+    def read_best(self) -> dict[str, Any]:
+        """Read the chosen config.
+
+        Returns:
+            What `write_best` wrote.
+        """
+        return read_json(self.best, "no trial of this search has a score")
+
+    def write_trials(self, trials: pd.DataFrame) -> None:
+        """Write the table of ended trials.
+
+        Args:
+            trials: One row per trial, columns as `trials` says.
+        """
+        write_csv(self.trials, trials)
+
+    def read_trials(self) -> pd.DataFrame:
+        """Read the table of ended trials.
+
+        Returns:
+            One row per trial; `error` and `fate` are strings, missing numbers are NaN.
+        """
+        missing = "no trial of this search has ended"
+        return read_csv(self.trials, missing, text=("fate", "error"))
+
+    def append_history(self, row: Mapping[str, object]) -> None:
+        """Add one reported epoch, in one write of one line.
+
+        Args:
+            row: `trial`, `epoch` and the metrics; a column that the table lacks is added to it.
+        """
+        append_csv(self.history, row)
+
+    def write_history(self, history: pd.DataFrame) -> None:
+        """Write the table of epochs whole.
+
+        Args:
+            history: One row per trial and epoch.
+        """
+        write_csv(self.history, history)
+
+    def read_history(self) -> pd.DataFrame:
+        """Read every reported epoch; of a trial that was retried, its last attempt.
+
+        Returns:
+            One row per trial and epoch, in the order of arrival.
+        """
+        history = read_csv(self.history, "no trial of this search has reported an epoch")
+        # A retry goes back to an earlier epoch: what the first attempt reported from there on
+        # is void, so a row stands only below every epoch that its trial reports after it.
+        after = history[::-1].groupby("trial")["epoch"].cummin()[::-1]
+        later = after.groupby(history["trial"]).shift(-1)
+        return history[later.isna() | (history["epoch"] < later)].reset_index(drop=True)
+
+    def write_trial_probabilities(
+        self, trial: int, rows: NDArray[np.int64], probabilities: NDArray[np.float32]
+    ) -> None:
+        """Write the out-of-fold probabilities of a trial's best epoch so far.
+
+        Args:
+            trial: The trial's number, from 0.
+            rows: Indices of labelled samples, shape (V,), int64.
+            probabilities: Class probabilities, shape (V, 3), float32.
+        """
+        path = self.trial_probabilities(trial)
+        frame = pd.DataFrame(probabilities, columns=list(CLASSES))
+        frame.insert(0, "row", rows)
+        write_whole(path, lambda partial: frame.to_parquet(partial, index=False))
+
+    def read_trial_probabilities(self, trial: int) -> pd.DataFrame:
+        """Read the out-of-fold probabilities of a trial's best epoch.
+
+        Args:
+            trial: The trial's number, from 0.
+
+        Returns:
+            Columns `row`, `positive`, `neutral`, `negative`.
+
+        Raises:
+            ResultsError: If the trial has kept none.
+        """
+        path = self.trial_probabilities(trial)
+        if not path.exists():
+            msg = f"{path} does not exist: trial {trial} has reported no epoch"
+            raise ResultsError(msg)
+        return pd.read_parquet(path)
+
+    def write_importances(self, importances: pd.DataFrame) -> None:
+        """Write the hyperparameter importances.
+
+        Args:
+            importances: Columns `parameter` and `importance`.
+        """
+        write_csv(self.importances, importances)
+
+    def read_importances(self) -> pd.DataFrame:
+        """Read the hyperparameter importances.
+
+        Returns:
+            Columns `parameter` and `importance`, largest first.
+        """
+        return read_csv(self.importances, "the search had too few trials")
+
+    def write_predictions(self, guids: Sequence[str], tags: Sequence[str]) -> None:
+        """Write the predicted classes of the unlabelled samples.
+
+        Args:
+            guids: The samples' names, in the order of their list.
+            tags: The predicted class of each.
+        """
+        write_csv(self.predictions, pd.DataFrame({"guid": list(guids), "tag": list(tags)}))
+
+    def read_predictions(self) -> pd.DataFrame:
+        """Read the predicted classes.
+
+        Returns:
+            Columns `guid` and `tag`, text.
+        """
+        return read_csv(self.predictions, "no model was retrained", text=("guid", "tag"))
+
+    def write_probabilities(
+        self, guids: Sequence[str], probabilities: NDArray[np.float32]
+    ) -> None:
+        """Write the class probabilities of the unlabelled samples.
+
+        Args:
+            guids: The samples' names, in the order of their list.
+            probabilities: Shape (N, 3), float32.
+        """
+        frame = pd.DataFrame(probabilities, columns=list(CLASSES))
+        frame.insert(0, "guid", list(guids))
+        write_csv(self.probabilities, frame)
+
+    def read_probabilities(self) -> pd.DataFrame:
+        """Read the class probabilities of the unlabelled samples.
+
+        Returns:
+            Columns `guid` (text), `positive`, `neutral`, `negative`.
+        """
+        return read_csv(self.probabilities, "no model was retrained", text=("guid",))

@@ -1,0 +1,187 @@
+"""Ray, started or joined quietly: what it has, and what a trial gets of it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray.exceptions import RayError
+
+from search.scheduler import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from search.settings import ResourceSettings
+
+_ENVIRONMENT = {
+    "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0, no tables on the console
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # our own view names them
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our own recorder writes the tables
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # else one missing metric ends the search
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # our own handler knows that it was the user
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TOKENIZERS_PARALLELISM": "false",  # workers fork; Ray already shares out the CPUs
+}
+_PACKAGES = ("search", "trainables", "spaces", "analysis")
+_FORWARDED = ("HF_", "TRANSFORMERS_", "TORCH_HOME", "XDG_CACHE_HOME")
+
+
+class ClusterError(RuntimeError):
+    """The cluster cannot be had, or the input is found wrong or impossible there."""
+
+
+class WorkError(RuntimeError):
+    """Work on the cluster failed for a reason that is not the input's."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One machine of the cluster.
+
+    Attributes:
+        name: Ray's id of it.
+        cpus: Logical CPUs that Ray gives out.
+        gpus: GPUs that Ray gives out.
+    """
+
+    name: str
+    cpus: float
+    gpus: float
+
+
+@dataclass(frozen=True)
+class TrialResources:
+    """What one trial gets.
+
+    Attributes:
+        cpus: Logical CPUs, > 0; a share of one when GPUs are shared.
+        gpus: GPUs, >= 0.
+        slots: How many trials run at a time, >= 1.
+    """
+
+    cpus: float
+    gpus: float
+    slots: int
+
+    @property
+    def request(self) -> dict[str, float]:
+        """The request in Ray's words."""
+        return {"cpu": self.cpus, "gpu": self.gpus} if self.gpus else {"cpu": self.cpus}
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[list[Node]]:
+    """Start Ray on this machine or join a cluster, and leave it at the end.
+
+    Args:
+        address: `HOST:PORT` of the cluster to join; None starts Ray here.
+
+    Yields:
+        The machines that are alive.
+
+    Raises:
+        ClusterError: If the cluster cannot be joined.
+    """
+    for name, value in _ENVIRONMENT.items():  # Ray reads them when it starts, workers inherit
+        os.environ.setdefault(name, value)
+    try:
+        ray.init(**_options(address))
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        msg = f"Ray {'on this machine' if address is None else f'at {address}'}: {error}"
+        raise ClusterError(msg) from error
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    try:
+        yield [
+            Node(node["NodeID"], resources.get("CPU", 0.0), resources.get("GPU", 0.0))
+            for node in ray.nodes()
+            if node["Alive"] and (resources := node["Resources"])
+        ]
+    finally:
+        ray.shutdown()
+
+
+def _options(address: str | None) -> dict[str, Any]:
+    quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    if address is None:
+        return quiet | {"include_dashboard": False}
+    forwarded = {k: v for k, v in os.environ.items() if k.startswith(_FORWARDED)}
+    code = Path(__file__).parents[1]
+    environment = {
+        "env_vars": _ENVIRONMENT | forwarded,
+        "py_modules": [str(code / package) for package in _PACKAGES],
+    }
+    return quiet | {"address": address, "runtime_env": environment}
+
+
+def share_out(nodes: Sequence[Node], asked: ResourceSettings) -> TrialResources:
+    """Work out what a trial gets and how many run at a time.
+
+    Args:
+        nodes: The machines.
+        asked: What the user asks for; None where there is a default.
+
+    Returns:
+        The share of one trial.
+
+    Raises:
+        ClusterError: If no machine can ever run one trial.
+    """
+    total_gpus = sum(node.gpus for node in nodes)
+    gpus = asked.gpus_per_trial
+    if gpus is None:
+        gpus = 1.0 if total_gpus else 0.0
+    cpus = asked.cpus_per_trial
+    if cpus is None:
+        cpus = _cpu_share(nodes, gpus) if gpus and total_gpus else 1.0
+    slots = sum(_fit(node, cpus, gpus) for node in nodes)
+    if not slots:
+        there = ", ".join(f"{node.cpus:g} CPUs and {node.gpus:g} GPUs" for node in nodes)
+        msg = (
+            f"one trial must fit one machine, got --cpus-per-trial {cpus:g} and"
+            f" --gpus-per-trial {gpus:g} where there are {there}"
+        )
+        raise ClusterError(msg)
+    return TrialResources(cpus, gpus, min(slots, asked.max_concurrent or slots))
+
+
+def _cpu_share(nodes: Sequence[Node], gpus: float) -> float:
+    # Evenly among the trials of the machine that has the fewest CPUs per trial.
+    share = min(node.cpus / max(1, math.floor(node.gpus / gpus)) for node in nodes if node.gpus)
+    # Ray takes whole CPUs above one, and counts in ten-thousandths below.
+    return float(math.floor(share)) if share >= 1 else math.floor(share * 1e4) / 1e4
+
+
+def _fit(node: Node, cpus: float, gpus: float) -> int:
+    by_cpu = math.floor(node.cpus / cpus + 1e-9)
+    return min(by_cpu, math.floor(node.gpus / gpus + 1e-9)) if gpus else by_cpu
+
+
+def fetch(reference: Any) -> Any:
+    """Wait for work on the cluster.
+
+    Args:
+        reference: Ray's promise of the result.
+
+    Returns:
+        The result.
+
+    Raises:
+        ClusterError: If the work found the input wrong, as bad weights: it raised a `ValueError`.
+        WorkError: If it failed otherwise.
+    """
+    try:
+        return ray.get(reference)
+    except RayError as error:
+        cause = getattr(error, "cause", None) or error
+        if isinstance(cause, ValueError):  # what trainables raise for bad input
+            raise ClusterError(str(cause)) from error
+        raise WorkError(one_line(error)) from error

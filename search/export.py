@@ -1,0 +1,136 @@
+"""What a search came to: its table of trials, the importances and the chosen config."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import optuna
+import pandas as pd
+
+from analysis.results import CONFIG
+from search.trials import EPOCH, ranked
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+    from analysis.results import RunFolder
+    from search.trials import Mode, Records, TrialRecord
+
+_MIN_IMPORTANCE_TRIALS = 4
+_WHY = {
+    "finished": "the best score among the {n} trials that ran their course",
+    "stopped": "the best score among the {n} trials with one; ASHA stopped them all",
+    "interrupted": "the best score so far among the {n} trials that were cut off; none ended",
+}
+
+
+def trials_table(records: Records, mode: Mode) -> pd.DataFrame:
+    """Tabulate the trials that have ended.
+
+    Args:
+        records: The trials.
+        mode: Whether more or less of the objective is better.
+
+    Returns:
+        One row per trial, in the order of their numbers, columns as `RunPaths.trials` says.
+    """
+    rows = []
+    for record in sorted(records.values(), key=lambda record: record.number):
+        if record.fate is None:
+            continue
+        best_epoch, objective = record.best(mode) or (None, math.nan)
+        row = {
+            "trial": record.number,
+            "fate": record.fate,
+            "objective": objective,
+            "best_epoch": best_epoch,
+            "epochs": record.epochs,
+            "seconds": round(record.seconds, 3),
+            "hand_tuned": record.hand_tuned,
+            "error": record.error,
+        }
+        rows.append(row | {CONFIG + name: value for name, value in record.params.items()})
+    frame = pd.DataFrame(rows, columns=None if rows else ["trial", "fate", "objective", "error"])
+    return frame.astype({"best_epoch": "Int64"}) if rows else frame
+
+
+def write_importances(
+    folder: RunFolder, records: Records, mode: Mode, distributions: dict[str, BaseDistribution]
+) -> str:
+    """Write how much of the objective's spread each hyperparameter explains, by fANOVA.
+
+    Args:
+        folder: Where the table goes.
+        records: The trials; those that ran their course or that ASHA stopped count, with the
+            objective at their best epoch.
+        mode: Whether more or less of the objective is better.
+        distributions: The space.
+
+    Returns:
+        Why there is no table; empty when there is one.
+
+    Source:
+        Hutter, Hoos and Leyton-Brown, "An Efficient Approach for Assessing Hyperparameter
+        Importance", ICML 2014, as in Optuna; only parameters that every trial drew.
+    """
+    ended = [r for r in ranked(records, mode) if r.fate != "interrupted"]
+    scores = [best[1] for r in ended if (best := r.best(mode)) is not None]
+    if len(ended) < _MIN_IMPORTANCE_TRIALS:
+        return f"importances need {_MIN_IMPORTANCE_TRIALS} trials with a score, got {len(ended)}"
+    if len(set(scores)) == 1:
+        return "importances need scores that differ, got the same of every trial"
+    study = optuna.create_study(direction="maximize" if mode == "max" else "minimize")
+    for record, score in zip(ended, scores, strict=True):
+        drawn = {name: distributions[name] for name in record.params}
+        study.add_trial(
+            optuna.trial.create_trial(params=dict(record.params), distributions=drawn, value=score)
+        )
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    folder.write_importances(
+        pd.DataFrame({"parameter": list(found), "importance": list(found.values())})
+    )
+    return ""
+
+
+def write_best(folder: RunFolder, records: Records, metric: str, mode: Mode) -> dict[str, Any]:
+    """Choose a config, and write it with its scores.
+
+    Args:
+        folder: Where it goes; its history is read.
+        records: The trials, all ended; at least one has a score.
+        metric: The objective.
+        mode: Whether more or less of it is better.
+
+    Returns:
+        What was written: `trial`, `params`, `best_epoch`, `score`, `scores` of every metric at
+        the best epoch, `why`, and `hand_tuned` with the same of that config, or null.
+    """
+    order = ranked(records, mode)
+    history = folder.read_history()
+    among = sum(record.fate == order[0].fate for record in order)
+    tried_first = next((record for record in order if record.hand_tuned), None)
+    best = {
+        "objective": metric,
+        "mode": mode,
+        **_scores(order[0], history, mode),
+        "params": dict(order[0].params),
+        "why": _WHY[str(order[0].fate)].format(n=among),
+        "hand_tuned": tried_first and _scores(tried_first, history, mode),
+    }
+    folder.write_best(best)
+    return best
+
+
+def _scores(record: TrialRecord, history: pd.DataFrame, mode: Mode) -> dict[str, Any]:
+    epoch, score = record.best(mode) or (0, math.nan)
+    row = history[(history["trial"] == record.number) & (history[EPOCH] == epoch)].iloc[-1]
+    metrics = {str(k): float(v) for k, v in row.items() if str(k).startswith(("val_", "train_"))}
+    return {
+        "trial": record.number,
+        "fate": record.fate,
+        "best_epoch": epoch,
+        "score": score,
+        "scores": {name: value for name, value in metrics.items() if math.isfinite(value)},
+    }

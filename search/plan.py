@@ -1,0 +1,225 @@
+"""From settings to a search that can start: every fault of the settings is found here, at once."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import os
+import re
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analysis.results import RunFolder
+from search.narrowing import narrow, split_pair
+from search.settings import METRICS
+from spaces import SPACES
+from trainables.config import nearest
+from trainables.data.corpus import find_corpus
+from trainables.modules.weights import TINY, check_source
+from trainables.variants import VARIANTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from search.settings import ResourceSettings, SearchSettings
+    from search.space import NarrowedSpace
+    from trainables.config import InputSettings
+    from trainables.variants.variant import Variant
+
+DEMO = "demo"
+_TIME = re.compile(r"(?:(?P<h>[\d.]+)h)?(?:(?P<m>[\d.]+)m)?(?:(?P<s>[\d.]+)s?)?")
+_UNITS = {"h": 3600, "m": 60, "s": 1}
+_PACKAGES = {"cmaes": "cmaes", "gp": "scipy"}  # samplers by the package each needs
+
+
+class SettingsError(ValueError):
+    """Settings do not make a search; the message lists every fault."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A search that can start: settings whose every default is worked out.
+
+    Attributes:
+        settings: What was asked.
+        variant: What to tune.
+        space: Its space, narrowed.
+        hand_tuned: The parameters to try first, inside the space.
+        inputs: How text and images are prepared.
+        source: The data; None is the demo data.
+        backbones: Where the weights of each role come from.
+        grace_epochs: Epochs before a trial can be stopped; all of them without ASHA.
+        time_budget: Seconds until the search stops; infinity without a limit.
+        cache: Folder of frozen activations; None for none.
+        demo: Folder of the demo data.
+        folder: Where the results go.
+    """
+
+    settings: SearchSettings
+    variant: Variant[Any]
+    space: NarrowedSpace
+    hand_tuned: Mapping[str, Any]
+    inputs: InputSettings
+    source: Path | None
+    backbones: Mapping[str, str]
+    grace_epochs: int
+    time_budget: float
+    cache: Path | None
+    demo: Path
+    folder: RunFolder
+
+
+def make_plan(settings: SearchSettings) -> Plan:
+    """Work out every default, and check every value.
+
+    Args:
+        settings: What the command line asks for.
+
+    Returns:
+        The search.
+
+    Raises:
+        SettingsError: If any value is wrong; the message has one line per fault.
+    """
+    faults = [*_number_faults(settings), *_choice_faults(settings)]
+    faults += _resource_faults(settings.resources)
+    seconds, time_faults = _time_budget(settings.time_budget)
+    folder = RunFolder((settings.out or _new_folder(settings.model)).absolute())
+    faults += time_faults + list(_folder_faults(folder))
+    variant = VARIANTS.get(settings.model)
+    if variant is None or settings.model not in SPACES:
+        hint = nearest(settings.model, SPACES)
+        faults.insert(0, f"--model must be a model, got {settings.model!r}; {hint}")
+        raise SettingsError("\n".join(faults))
+    source = _find_source(settings.data.path)
+    backbones, backbone_faults = _backbones(variant, settings.data.backbone, demo=source is None)
+    tuning = settings.tuning
+    space, space_faults = narrow(variant, SPACES[variant.name], tuning.fix, tuning.range)
+    inputs = _inputs(variant, settings)
+    faults += [*backbone_faults, *space_faults, *inputs.faults()]
+    if faults:
+        raise SettingsError("\n".join(faults))
+    grace = tuning.epochs if tuning.scheduler == "none" else tuning.grace_epochs
+    return Plan(
+        settings=settings,
+        variant=variant,
+        space=space,
+        hand_tuned=space.inside(asdict(variant.hand_tuned)),
+        inputs=inputs,
+        source=source,
+        backbones=backbones,
+        grace_epochs=grace or min(3, tuning.epochs),
+        time_budget=seconds,
+        cache=None if settings.resources.no_cache else _cache(settings),
+        demo=_cache(settings) / DEMO,
+        folder=folder,
+    )
+
+
+def _number_faults(settings: SearchSettings) -> Iterator[str]:
+    tuning = settings.tuning
+    counts = {
+        "--trials": settings.trials,
+        "--folds": settings.data.folds,
+        "--epochs": tuning.epochs,
+        "--grace-epochs": tuning.grace_epochs,
+    }
+    for flag, count in counts.items():
+        if count is not None and count < 1:
+            yield f"{flag} must be >= 1, got {count}"
+    if tuning.grace_epochs is not None and tuning.grace_epochs > max(tuning.epochs, 1):
+        yield f"--grace-epochs must be <= --epochs ({tuning.epochs}), got {tuning.grace_epochs}"
+    if not 1 < tuning.reduction_factor < math.inf:
+        yield f"--reduction-factor must be > 1, got {tuning.reduction_factor:g}"
+    if not 0 <= settings.seed < 2**32:
+        yield f"--seed must be in [0, 4294967295], got {settings.seed}"
+
+
+def _resource_faults(resources: ResourceSettings) -> Iterator[str]:
+    gpus, cpus = resources.gpus_per_trial, resources.cpus_per_trial
+    if resources.max_concurrent is not None and resources.max_concurrent < 1:
+        yield f"--max-concurrent must be >= 1, got {resources.max_concurrent}"
+    if gpus is not None and not 0 <= gpus < math.inf:
+        yield f"--gpus-per-trial must be >= 0, got {gpus:g}"
+    elif gpus is not None and gpus > 1 and not gpus.is_integer():
+        yield f"--gpus-per-trial must be a whole number when above 1, got {gpus:g}"
+    if cpus is not None and not 0 < cpus < math.inf:
+        yield f"--cpus-per-trial must be > 0, got {cpus:g}"
+    if resources.no_cache and resources.cache is not None:
+        yield "--cache and --no-cache must not be given together"
+
+
+def _choice_faults(settings: SearchSettings) -> Iterator[str]:
+    metric, sampler = settings.tuning.metric, settings.tuning.sampler
+    if metric not in METRICS:
+        yield f"--metric must be a metric of a trial, got {metric!r}; {nearest(metric, METRICS)}"
+    package = _PACKAGES.get(sampler)
+    if package and importlib.util.find_spec(package) is None:
+        yield f"--sampler {sampler} needs the package {package}; pip install {package}"
+
+
+def _time_budget(text: str | None) -> tuple[float, list[str]]:
+    if text is None:
+        return math.inf, []
+    match = _TIME.fullmatch(text.strip().lower())
+    fault = [f"--time-budget must be a time such as 90s, 20m or 1h30m, got {text!r}"]
+    try:
+        parts = match.groupdict(default="0") if match else {}
+        seconds = sum(float(parts[unit]) * size for unit, size in _UNITS.items() if parts)
+    except ValueError:
+        return math.inf, fault
+    return seconds, [] if seconds > 0 else fault
+
+
+def _new_folder(model: str) -> Path:
+    return Path("runs") / f"{model}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
+
+
+def _folder_faults(folder: RunFolder) -> Iterator[str]:
+    if folder.path.exists() and not folder.path.is_dir():
+        yield f"--out must be a folder, got the file {folder.path}"
+    elif folder.holds_search():
+        yield f"--out must be a folder without a search, got {folder.path}, which holds one"
+
+
+def _find_source(path: Path | None) -> Path | None:
+    if path is None:
+        return find_corpus(Path.cwd())
+    return None if path == Path(DEMO) else path
+
+
+def _backbones(
+    variant: Variant[Any], words: tuple[str, ...], *, demo: bool
+) -> tuple[dict[str, str], list[str]]:
+    sources = {role: TINY if demo else source for role, source in variant.backbones.items()}
+    faults = []
+    for word in words:
+        try:
+            role, source = split_pair(word, "--backbone", "ROLE=SOURCE")
+        except ValueError as error:
+            faults.append(str(error))
+            continue
+        if role not in sources:
+            hint = nearest(role, sources)
+            faults.append(f"--backbone: {variant.name} has no role {role!r}; {hint}")
+            continue
+        local = Path(source).expanduser()
+        sources[role] = str(local.absolute()) if local.exists() else source
+    for role, source in sources.items():
+        faults += check_source(role, source)
+    return sources, faults
+
+
+def _inputs(variant: Variant[Any], settings: SearchSettings) -> InputSettings:
+    names = asdict(variant.inputs)
+    asked = {name: getattr(settings.data, name) for name in names}
+    return replace(variant.inputs, **{k: v for k, v in asked.items() if v is not None})
+
+
+def _cache(settings: SearchSettings) -> Path:
+    if settings.resources.cache is not None:
+        return settings.resources.cache.expanduser().absolute()
+    user = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(user).expanduser().absolute() / "multimodal-sentiment-search"

@@ -1,0 +1,137 @@
+"""Classify new pairs with a run's model: `python -m search.predict RUN --text ... --image ...`."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 - the command line is made from the annotations
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import TextIO
+
+    from trainables.data.sample import Sample
+    from trainables.inference.predictor import Prediction
+
+
+@dataclass(frozen=True)
+class PredictSettings:
+    """Classify image-text pairs as positive, neutral or negative."""
+
+    run: tyro.conf.Positional[Path]
+    """A run folder of a search, or the model folder in it."""
+    text: Annotated[str | None, tyro.conf.arg(metavar="TEXT")] = None
+    """The text of one pair."""
+    image: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """The image of one pair."""
+    data: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Many pairs: a folder of GUID.txt and GUID.jpg, a data set (its unlabelled pairs), or a CSV."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Where the table of many pairs goes; the terminal by default."""
+
+    @property
+    def model(self) -> Path:
+        """The model folder."""
+        return self.run / "model" if (self.run / "model").is_dir() else self.run
+
+    def faults(self) -> Iterator[str]:
+        """Say what is wrong with the request.
+
+        Yields:
+            One sentence per fault.
+        """
+        if not self.run.is_dir():
+            yield f"RUN must be a run folder or its model folder: there is no folder {self.run}"
+        if self.data is None and (self.text is None or self.image is None):
+            yield "give one pair by --text TEXT and --image FILE, or many by --data DIR"
+        if self.data is not None and (self.text is not None or self.image is not None):
+            yield "give --data or --text with --image, not both"
+        if self.data is None and self.out is not None:
+            yield "--out goes with --data"
+        for flag, path in (("--image", self.image), ("--data", self.data)):
+            if path is not None and not path.exists():
+                yield f"{flag} must exist, got {path}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: The command line; that of the process by default.
+
+    Returns:
+        The exit code: 0, or 2 for bad input.
+    """
+    settings = tyro.cli(PredictSettings, args=arguments, prog="python -m search.predict")
+    faults = list(settings.faults())
+    if faults:
+        return _refuse(faults)
+    # Torch is imported only now: --help and bad input answer at once.
+    from trainables.inference.predictor import Predictor, read_about  # noqa: PLC0415
+
+    try:
+        read_about(settings.model)
+        samples = _samples(settings)
+        predictor = Predictor(settings.model)
+        predictions = predictor.predict(samples)
+    except ValueError as error:  # of the data, the image or the model: all say what is wrong
+        return _refuse([str(error)])
+    if predictor.random_backbones:
+        roles = " and ".join(predictor.random_backbones)
+        sys.stderr.write(f"note: {roles} weights were random: this model is a demonstration\n")
+    if settings.data is None:
+        _show(predictions[0])
+    elif settings.out is None:
+        _write(predictions, sys.stdout)
+    else:
+        with settings.out.open("w", newline="", encoding="utf-8") as file:
+            _write(predictions, file)
+    return 0
+
+
+def _samples(settings: PredictSettings) -> Sequence[Sample]:
+    from trainables.data.corpus import load_corpus  # noqa: PLC0415 - after the cheap checks
+    from trainables.data.images import open_image  # noqa: PLC0415 - likewise
+    from trainables.data.sample import Sample  # noqa: PLC0415 - likewise
+
+    if settings.data is not None:
+        corpus = load_corpus(settings.data, require_labels=False)
+        return corpus.unlabelled or corpus.labelled
+    assert settings.image is not None
+    assert settings.text is not None
+    open_image(settings.image)
+    return [Sample(guid="pair", text=settings.text, image=settings.image, image_digest="")]
+
+
+def _show(prediction: Prediction) -> None:
+    from rich.console import Console  # noqa: PLC0415 - likewise
+
+    from trainables.data.sample import TAGS  # noqa: PLC0415 - likewise
+
+    console = Console(highlight=False)
+    console.print(f"[bold]{prediction.tag}[/]")
+    for tag, probability in zip(TAGS, prediction.probabilities, strict=True):
+        bar = "━" * round(30 * probability)
+        console.print(f"  {tag:<9}{probability:6.1%}  [cyan]{bar}[/]")
+
+
+def _write(predictions: Sequence[Prediction], file: TextIO) -> None:
+    from trainables.data.sample import TAGS  # noqa: PLC0415 - likewise
+
+    table = csv.writer(file, lineterminator="\n")
+    table.writerow(["guid", "tag", *TAGS])
+    for guid, probabilities, tag in predictions:
+        table.writerow([guid, tag, *(f"{p:.6f}" for p in probabilities)])
+
+
+def _refuse(faults: Sequence[str]) -> int:
+    sys.stderr.write("".join(f"error: {fault}\n" for fault in faults))
+    return 2
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,100 @@
+"""Work on the cluster before the first trial: every node builds its frozen activations.
+
+Torch stays in Ray's workers: what they send to the driver are plain values.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from search.cluster import fetch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from search.cluster import Node
+    from trainables.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class BuildStep:
+    """How far one node is with the activations of one backbone.
+
+    Attributes:
+        node: Index of the node.
+        role: The backbone's role.
+        done: Samples computed.
+        total: Samples to compute.
+        seconds: Time spent on them.
+        cached: Whether the file was there already.
+    """
+
+    node: int
+    role: str
+    done: int
+    total: int
+    seconds: float
+    cached: bool
+
+
+def build_everywhere(
+    nodes: Sequence[Node], experiment: Experiment, params: Sequence[Mapping[str, Any]]
+) -> Iterator[BuildStep]:
+    """Build the frozen activations that trials will read, on every node at once.
+
+    Args:
+        nodes: The machines.
+        experiment: What the search holds fixed.
+        params: Hyperparameters that cover the cuts of the search.
+
+    Yields:
+        Progress, as it comes.
+    """
+    held = ray.put((experiment, list(params)))
+    streams = {
+        _build.options(
+            num_cpus=max(1, math.floor(node.cpus)),
+            num_gpus=min(1.0, node.gpus),
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node.name, soft=False),
+        ).remote(held): index
+        for index, node in enumerate(nodes)
+    }
+    while streams:
+        (stream,), _ = ray.wait(list(streams), num_returns=1)
+        try:
+            yield BuildStep(streams[stream], *fetch(next(stream)))
+        except StopIteration:
+            del streams[stream]
+
+
+@ray.remote(num_returns="streaming", max_retries=0)  # type: ignore[untyped-decorator]
+def _build(held: tuple[Experiment, list[dict[str, Any]]]) -> Iterator[tuple[Any, ...]]:
+    from trainables.workbench import build_activations  # noqa: PLC0415  # torch stays in workers
+
+    for step in build_activations(*held):
+        yield tuple(step)  # its own type would bring torch into the driver
+
+
+def describe(experiment: Experiment) -> dict[str, Any]:
+    """Describe the backbones that an experiment names.
+
+    Args:
+        experiment: What the search holds fixed.
+
+    Returns:
+        `random_backbones` (roles), `notes`, `digests` and `parameters`, JSON-ready.
+    """
+    description: dict[str, Any] = fetch(_describe.remote(experiment))
+    return description
+
+
+@ray.remote(num_cpus=1, max_retries=0)  # type: ignore[untyped-decorator]
+def _describe(experiment: Experiment) -> dict[str, Any]:
+    from trainables.workbench import describe as describe_here  # noqa: PLC0415  # as above
+
+    return dict(describe_here(experiment))

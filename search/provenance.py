@@ -1,0 +1,132 @@
+"""Where a search's numbers come from: code, versions, data and machines, as `search.json` says."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from search.trials import objective_mode
+from trainables.data.sample import TAGS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from search.cluster import Node, TrialResources
+    from search.plan import Plan
+    from trainables.data.sample import Corpus, Fold
+
+_PACKAGES = ("torch", "torchvision", "transformers", "ray", "optuna", "pandas", "scikit-learn")
+
+
+def search_record(
+    plan: Plan,
+    corpus: Corpus,
+    folds: Sequence[Fold],
+    hardware: Mapping[str, Any],
+    backbones: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Say what is searched, on what, with what.
+
+    Args:
+        plan: The search.
+        corpus: The data.
+        folds: The splits.
+        hardware: What `hardware_record` says.
+        backbones: What the cluster said of the backbones: which are random, digests, parameters.
+
+    Returns:
+        The content of `search.json`.
+    """
+    tuning = plan.settings.tuning
+    return {
+        "model": plan.variant.name,
+        "objective": tuning.metric,
+        "mode": objective_mode(tuning.metric),
+        "settings": _plain(asdict(plan.settings)),
+        "space": {"fixed": dict(plan.space.fixed), "ranges": dict(plan.space.ranges)},
+        "hand_tuned": dict(plan.hand_tuned),
+        "inputs": asdict(plan.inputs),
+        "data": _data_record(corpus),
+        "split": {
+            "kind": plan.settings.data.split,
+            "folds": len(folds),
+            "train": [len(fold.train) for fold in folds],
+            "val": [len(fold.val) for fold in folds],
+        },
+        "backbones": dict(plan.backbones),
+        "random_backbones": list(backbones.get("random_backbones", [])),
+        "backbone_digests": dict(backbones.get("digests", {})),
+        "parameters": dict(backbones.get("parameters", {})),
+        "notes": [*corpus.notes, *backbones.get("notes", [])],
+        "hardware": dict(hardware),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "code": _git_state(Path(__file__).parent),
+    }
+
+
+def hardware_record(nodes: Sequence[Node], resources: TrialResources) -> dict[str, Any]:
+    """Say what a search runs on.
+
+    Args:
+        nodes: The machines.
+        resources: What one trial gets.
+
+    Returns:
+        Totals, and the share of one trial.
+    """
+    return {
+        "machines": len(nodes),
+        "cpus": sum(node.cpus for node in nodes),
+        "gpus": sum(node.gpus for node in nodes),
+        "cpus_per_trial": resources.cpus,
+        "gpus_per_trial": resources.gpus,
+        "slots": resources.slots,
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def _data_record(corpus: Corpus) -> dict[str, Any]:
+    counts = np.bincount(corpus.labels, minlength=len(TAGS))
+    return {
+        "name": corpus.name,
+        "is_demo": corpus.is_demo,
+        "digest": corpus.digest,
+        "labelled": len(corpus.labelled),
+        "unlabelled": len(corpus.unlabelled),
+        "classes": {tag: int(count) for tag, count in zip(TAGS, counts, strict=True)},
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in ("multimodal-sentiment-search", *_PACKAGES):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _git_state(folder: Path) -> dict[str, Any] | None:
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(folder), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.CalledProcessError):
+        return None  # installed without its repository
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,97 @@
+"""From a trial's reports to the run folder, as they come."""
+
+from __future__ import annotations
+
+import time
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+from ray.tune import Callback
+from ray.tune.result import AUTO_RESULT_KEYS
+
+from search.export import trials_table
+from search.trials import EPOCH
+
+if TYPE_CHECKING:
+    from ray.tune.experiment import Trial
+
+    from analysis.results import RunFolder
+    from search.trials import Mode, Records, TrialRecord
+
+_RAYS_OWN = {*AUTO_RESULT_KEYS, "done", "trial_id", "experiment_tag", "should_checkpoint"}
+
+
+class Recorder(Callback):  # type: ignore[misc]  # Ray has no types
+    """Writes each report to the run folder, and takes the arrays out of it.
+
+    Ray keeps the last report of every trial in its own state, which it writes again and again:
+    it must not hold probabilities. So this callback comes before all others.
+
+    Args:
+        folder: Where the tables go.
+        records: The searcher's records.
+        mode: Whether more or less of the objective is better.
+    """
+
+    def __init__(self, folder: RunFolder, records: Records, mode: Mode) -> None:
+        self._folder = folder
+        self._records = records
+        self._mode: Mode = mode
+        self._started: dict[str, float] = {}
+
+    def on_trial_start(self, *, trial: Trial, **_: Any) -> None:
+        """Start a trial's clock, once.
+
+        Args:
+            trial: Ray's trial.
+        """
+        self._started.setdefault(trial.trial_id, time.monotonic())
+
+    def on_trial_result(self, *, trial: Trial, result: dict[str, Any], **_: Any) -> None:
+        """Write an epoch.
+
+        Args:
+            trial: Ray's trial.
+            result: The report that Ray keeps; its arrays are removed.
+        """
+        record = self._timed(trial)
+        probabilities, rows = result.pop("val_probabilities", None), result.pop("val_rows", None)
+        if probabilities is not None:
+            self._folder.write_trial_probabilities(record.number, rows, probabilities)
+        row: dict[str, object] = {"trial": record.number, EPOCH: result[EPOCH]}
+        row |= {k: v for k, v in result.items() if isinstance(v, Real) and k not in _RAYS_OWN}
+        self._folder.append_history(row)
+
+    def on_trial_complete(self, *, trial: Trial, **_: Any) -> None:
+        """Write the table of trials.
+
+        Args:
+            trial: Ray's trial.
+        """
+        self._timed(trial)
+        self.write_trials()
+
+    def on_trial_error(self, *, trial: Trial, **_: Any) -> None:
+        """Write the table of trials.
+
+        Args:
+            trial: Ray's trial.
+        """
+        self._timed(trial)
+        self.write_trials()
+
+    def write_trials(self) -> None:
+        """Write the table of the trials that have ended."""
+        self._folder.write_trials(trials_table(self._records, self._mode))
+
+    def finish(self) -> None:
+        """Write the tables for good, once every trial has an end."""
+        self.write_trials()
+        if self._folder.history.exists():
+            self._folder.write_history(self._folder.read_history())
+
+    def _timed(self, trial: Trial) -> TrialRecord:
+        record = self._records[trial.trial_id]
+        now = time.monotonic()
+        record.seconds = now - self._started.get(trial.trial_id, now)
+        return record

@@ -1,0 +1,158 @@
+"""What the command line asks for; the dataclasses make the flags and `--help`.
+
+Nothing here imports a framework, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path  # noqa: TC003  # read at run time, to make the flags
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, UseAppendAction, arg
+
+from spaces import SPACES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+METRICS = (
+    "val_weighted_f1",
+    "val_macro_f1",
+    "val_accuracy",
+    "val_f1_positive",
+    "val_f1_neutral",
+    "val_f1_negative",
+    "val_loss",
+)
+
+
+def _unset(metavar: str, default: str, name: str | None = None) -> object:
+    # A flag whose default is worked out later: `(default: None)` would say nothing.
+    return arg(name=name, metavar=metavar, help_behavior_hint=f"(default: {default})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """What to learn from, and how it becomes a model's input."""
+
+    path: Annotated[Path | None, _unset("PATH", "data found here, else demo", "data")] = None
+    """Folder of train.txt + data/, a CSV (guid,text,image,tag), or the word demo."""
+    backbone: Annotated[
+        UseAppendAction[tuple[str, ...]],
+        arg(metavar="ROLE=SOURCE", help_behavior_hint="(repeatable)"),
+    ] = ()
+    """Weights of a role: a folder, a file, a hub id, or tiny (small and random)."""
+    split: Literal["grouped", "stratified", "lab"] = "grouped"
+    """How samples part: grouped keeps duplicates together."""
+    folds: Annotated[int, arg(metavar="K")] = 1
+    """Folds trained side by side; 1 is one split."""
+    text_cleaning: Annotated[
+        Literal["basic", "improved"] | None, _unset("{basic,improved}", "the model's")
+    ] = None
+    """How text is cleaned; improved keeps apostrophes."""
+    text_length: Annotated[int | None, _unset("TOKENS", "the model's")] = None
+    """Most tokens kept of a text."""
+    image_preparation: Annotated[
+        Literal["basic", "improved"] | None, _unset("{basic,improved}", "the model's")
+    ] = None
+    """basic pads to a white square; improved crops the centre."""
+    image_size: Annotated[int | None, _unset("PIXELS", "the model's")] = None
+    """Side of the square."""
+    blur_radius: Annotated[float | None, _unset("PIXELS", "the model's")] = None
+    """Gaussian blur; 0 is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningSettings:
+    """How trials are drawn, compared and stopped."""
+
+    metric: Annotated[str, arg(metavar="NAME")] = "val_weighted_f1"
+    """Objective: val_weighted_f1, val_macro_f1, val_accuracy, val_f1_CLASS, val_loss."""
+    epochs: Annotated[int, arg(metavar="N")] = 10
+    """Epochs of a trial that nothing stops."""
+    scheduler: Literal["asha", "none"] = "asha"
+    """asha stops the weak early; none runs all in full."""
+    grace_epochs: Annotated[int | None, _unset("N", "3, at most --epochs")] = None
+    """Epochs before ASHA may stop a trial."""
+    reduction_factor: Annotated[float, arg(metavar="X")] = 3.0
+    """One trial in so many goes on at each rung of ASHA."""
+    sampler: Literal["tpe", "random", "cmaes", "gp"] = "tpe"
+    """Who draws the trials: an Optuna sampler."""
+    fix: Annotated[
+        UseAppendAction[tuple[str, ...]],
+        arg(metavar="NAME=VALUE", help_behavior_hint="(repeatable)"),
+    ] = ()
+    """Hold a hyperparameter."""
+    range: Annotated[
+        UseAppendAction[tuple[str, ...]],
+        arg(metavar="NAME=LOW:HIGH", help_behavior_hint="(repeatable)"),
+    ] = ()
+    """Keep a hyperparameter to a part of its range."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourceSettings:
+    """Where and how fast it runs."""
+
+    gpus_per_trial: Annotated[float | None, _unset("X", "1 where there are GPUs")] = None
+    """GPUs of a trial; 0.25 packs four on one."""
+    cpus_per_trial: Annotated[float | None, _unset("X", "1, or the GPU's share")] = None
+    """CPUs of a trial."""
+    max_concurrent: Annotated[int | None, _unset("N", "as many as fit")] = None
+    """Most trials at a time."""
+    reuse_actors: bool = True
+    """Keep worker processes from trial to trial."""
+    address: Annotated[str | None, _unset("HOST:PORT", "start Ray on this machine")] = None
+    """Ray cluster to join."""
+    cache: Annotated[Path | None, _unset("DIR", "in the user's cache folder")] = None
+    """Folder of frozen activations, on each node."""
+    no_cache: FlagCreatePairsOff[bool] = False
+    """Compute frozen activations for every batch."""
+    cache_dtype: Literal["float16", "float32"] = "float16"
+    """How frozen activations are stored."""
+    resident: Literal["auto", "device", "host"] = "auto"
+    """Where frozen activations live in training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings:
+    """One search."""
+
+    model: Annotated[str, arg(metavar="{" + ",".join(SPACES) + "}")]
+    """What to tune."""
+    trials: Annotated[int, arg(metavar="N")] = 20
+    """Trials in all, the hand-tuned config first."""
+    time_budget: Annotated[str | None, _unset("TIME", "none")] = None
+    """When the search stops, such as 90s, 20m or 1h30m; retraining comes after."""
+    out: Annotated[Path | None, _unset("DIR", "runs/MODEL-TIME")] = None
+    """Folder of the results; new or without a search."""
+    seed: Annotated[int, arg(metavar="N")] = 0
+    """Same seed, same trials (one at a time)."""
+    retrain: bool = True
+    """Train the best config on all labelled data, and predict."""
+    show_space: FlagCreatePairsOff[bool] = False
+    """Print the search space and exit."""
+    data: DataSettings = field(default_factory=DataSettings)
+    tuning: TuningSettings = field(default_factory=TuningSettings)
+    resources: ResourceSettings = field(default_factory=ResourceSettings)
+
+
+def parse(arguments: Sequence[str] | None = None) -> SearchSettings:
+    """Read the command line; `--help` and flags that make no sense end the process.
+
+    Args:
+        arguments: The words after the program's name; None takes this process's own.
+
+    Returns:
+        The settings; their values are not checked yet.
+    """
+    return tyro.cli(
+        SearchSettings,
+        prog="python -m search.run",
+        description="Search the hyperparameters of an image+text sentiment classifier,"
+        " retrain the best and predict.",
+        args=arguments,
+        config=(tyro.conf.OmitArgPrefixes,),
+    )

@@ -1,0 +1,105 @@
+"""The Optuna study of a search: opened, begun, or put right after a kill."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any, Literal
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from search.trials import HAND_TUNED, objective_mode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from optuna.samplers import BaseSampler
+
+SamplerName = Literal["tpe", "random", "cmaes", "gp"]
+
+_DIRECTIONS: Mapping[str, Literal["maximize", "minimize"]] = {"max": "maximize", "min": "minimize"}
+_RETRY_OF = "retry_of"
+
+
+def open_study(
+    path: Path, name: str, metric: str, sampler: SamplerName, seed: int
+) -> optuna.Study:
+    """Open the study in a journal file, or begin it.
+
+    Args:
+        path: The journal; its folder exists.
+        name: The study's name.
+        metric: The objective.
+        sampler: Draws its trials.
+        seed: Seeds the sampler; an old study goes on with other draws than it began with.
+
+    Returns:
+        The study.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        storage=JournalStorage(JournalFileBackend(str(path))),
+        study_name=name,
+        direction=_DIRECTIONS[objective_mode(metric)],
+        load_if_exists=True,
+    )
+    begun = len(study.get_trials(deepcopy=False))
+    study.sampler = make_sampler(sampler, (seed + begun) % 2**32)
+    return study
+
+
+def make_sampler(name: SamplerName, seed: int) -> BaseSampler:
+    """Make a sampler.
+
+    Args:
+        name: `tpe` with Optuna's defaults, `random`, `cmaes` or `gp`.
+        seed: Seeds it.
+
+    Returns:
+        The sampler.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        match name:
+            case "tpe":
+                return optuna.samplers.TPESampler(seed=seed)
+            case "random":
+                return optuna.samplers.RandomSampler(seed=seed)
+            case "cmaes":
+                return optuna.samplers.CmaEsSampler(seed=seed)
+            case "gp":
+                return optuna.samplers.GPSampler(seed=seed)
+
+
+def begin(study: optuna.Study, hand_tuned: Mapping[str, Any]) -> None:
+    """Make the hand-tuned config the first trial of a new study.
+
+    Args:
+        study: The study; one that has trials stays as it is.
+        hand_tuned: Parameter values by name, inside the space.
+    """
+    if not study.get_trials(deepcopy=False):
+        study.enqueue_trial(dict(hand_tuned), user_attrs={HAND_TUNED: True})
+
+
+def revive(study: optuna.Study) -> int:
+    """Put a study right whose driver was killed: its running trials failed, and get one retry.
+
+    Args:
+        study: The study; no driver is at work on it.
+
+    Returns:
+        How many trials were enqueued again.
+    """
+    retried = 0
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+        if _RETRY_OF in trial.user_attrs or not trial.params:
+            continue
+        attrs = {_RETRY_OF: trial.number, HAND_TUNED: bool(trial.user_attrs.get(HAND_TUNED))}
+        study.enqueue_trial(trial.params, user_attrs=attrs)
+        retried += 1
+    return retried

@@ -1,0 +1,103 @@
+"""What is printed when a search has ended."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from search.view import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import Console
+
+    from analysis.results import RunFolder
+    from search.trials import Records
+    from search.workflow import Outcome
+
+_COLUMNS = {
+    "val_accuracy": "accuracy",
+    "val_weighted_f1": "weighted F1",
+    "val_macro_f1": "macro F1",
+    "val_f1_positive": "F1 pos",
+    "val_f1_neutral": "F1 neu",
+    "val_f1_negative": "F1 neg",
+}
+
+
+def print_summary(console: Console, outcome: Outcome, folder: RunFolder, warning: str) -> None:
+    """Print what a search came to.
+
+    Args:
+        console: Where to.
+        outcome: What it came to; some trial has a score.
+        folder: Where everything is.
+        warning: Why scores say nothing; empty where they do.
+    """
+    best = outcome.best
+    assert best is not None
+    fates = Counter(record.fate for record in outcome.records.values())
+    counts = ", ".join(f"{count} {fate}" for fate, count in fates.items())
+    console.print(f"\n{len(outcome.records)} trials in {clock(outcome.seconds)}: {counts}")
+    if outcome.cut_off:
+        console.print(f"cut off: {outcome.cut_off}", style="yellow")
+    hand_tuned = best["hand_tuned"]
+    is_hand_tuned = bool(hand_tuned) and hand_tuned["trial"] == best["trial"]
+    rows = {"best": best["scores"]}
+    if hand_tuned and not is_hand_tuned:
+        rows["hand-tuned"] = hand_tuned["scores"]
+    console.print(
+        f"best [bold green]{best['objective']} {best['score']:.4f}[/] by trial {best['trial']}"
+        f"{' (the hand-tuned config)' * is_hand_tuned} at epoch {best['best_epoch']}:"
+        f" {best['why']}",
+        highlight=False,
+    )
+    console.print(_score_table(rows))
+    for note in outcome.notes:
+        console.print(f"no table: {note}", style="dim", highlight=False)
+    for name, value in _places(outcome, folder).items():
+        console.print(Text(f"{name:<12} {value}"), soft_wrap=not console.is_terminal)
+    if warning:
+        console.print(Text(warning, style="yellow"), soft_wrap=not console.is_terminal)
+
+
+def why_all_failed(records: Records) -> str:
+    """Say why no trial has a score.
+
+    Args:
+        records: The trials.
+
+    Returns:
+        The commonest reason, and how common it is.
+    """
+    reasons = Counter(record.error for record in records.values() if record.error)
+    if not reasons:
+        return "the search ended before any trial had finished an epoch"
+    reason, count = reasons.most_common(1)[0]
+    return f"no trial has a score; {count} of {len(records)} failed with: {reason}"
+
+
+def _score_table(rows: Mapping[str, Mapping[str, float]]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("")
+    for name in _COLUMNS.values():
+        table.add_column(name, justify="right")
+    for name, scores in rows.items():
+        cells = [f"{scores[key]:.4f}" if key in scores else "" for key in _COLUMNS]
+        table.add_row(name, *cells)
+    return table
+
+
+def _places(outcome: Outcome, folder: RunFolder) -> dict[str, str]:
+    places = {"results": str(folder.path)}
+    if outcome.retrained is not None:
+        places["model"] = str(folder.model)
+        if folder.predictions.exists():
+            places["predictions"] = str(folder.predictions)
+        command = f'python -m search.predict {folder.path} --text "what a day" --image cat.jpg'
+        places["predict"] = command
+    return places

@@ -1,0 +1,189 @@
+"""The steps of a search: data, cluster, frozen activations, trials, tables, retraining."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ray import tune
+
+from search.cluster import connected, share_out
+from search.export import write_best, write_importances
+from search.preparation import build_everywhere, describe
+from search.progress import LiveView, show_building
+from search.provenance import hardware_record, search_record
+from search.recorder import Recorder
+from search.retrain import retrain
+from search.space import distributions, draws
+from search.trials import objective_mode, ranked
+from search.tuning import open_search
+from search.view import ViewInfo
+from trainables.data.corpus import load_corpus
+from trainables.data.demo import demo_corpus
+from trainables.data.splits import make_folds
+from trainables.experiment import Experiment
+from trainables.modules.weights import TINY
+from trainables.trainable import SentimentTrainable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from search.cluster import Node, TrialResources
+    from search.plan import Plan
+    from search.trials import Records
+    from search.tuning import Search
+    from trainables.data.sample import Corpus
+
+_DRAWS = 64  # random trials whose frozen activations are built ahead: they meet every cut
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a search came to.
+
+    Attributes:
+        records: Its trials.
+        best: The content of `best.json`; None when no trial has a score.
+        cut_off: Why it ended early; empty when it ran its course.
+        notes: Plain sentences for the summary.
+        seconds: Wall-clock time of the trials.
+        retrained: What retraining said; None without it.
+    """
+
+    records: Records
+    best: dict[str, Any] | None
+    cut_off: str
+    notes: tuple[str, ...]
+    seconds: float
+    retrained: dict[str, Any] | None = None
+
+
+def prepare(plan: Plan) -> Experiment:
+    """Load the data and part it.
+
+    Args:
+        plan: The search.
+
+    Returns:
+        What the search holds fixed.
+    """
+    settings = plan.settings
+    corpus = demo_corpus(plan.demo) if plan.source is None else load_corpus(plan.source)
+    return Experiment(
+        variant=plan.variant.name,
+        corpus=corpus,
+        folds=make_folds(
+            corpus, split=settings.data.split, folds=settings.data.folds, seed=settings.seed
+        ),
+        inputs=plan.inputs,
+        backbones=plan.backbones,
+        metric=settings.tuning.metric,
+        max_epochs=settings.tuning.epochs,
+        seed=settings.seed,
+        cache=plan.cache,
+        cache_dtype=settings.resources.cache_dtype,
+        resident=settings.resources.resident,
+    )
+
+
+def title(plan: Plan, corpus: Corpus) -> str:
+    """Say what is searched, on what, with what: the first line of the output.
+
+    Args:
+        plan: The search.
+        corpus: The data.
+
+    Returns:
+        One line.
+    """
+    weights = ", ".join(f"{role} {_short(source)}" for role, source in plan.backbones.items())
+    data = "the embedded demo data" if corpus.is_demo else corpus.name
+    counts = f"{len(corpus.labelled):,} labelled, {len(corpus.unlabelled):,} to predict"
+    return f"{plan.variant.name} on {data} ({counts}) with {weights}"
+
+
+def warning(plan: Plan, corpus: Corpus) -> str:
+    """Say why scores say nothing about real data.
+
+    Args:
+        plan: The search.
+        corpus: The data.
+
+    Returns:
+        One line; empty where they do.
+    """
+    random = [role for role, source in plan.backbones.items() if source == TINY]
+    reasons = ["demo data"] * corpus.is_demo
+    reasons += [f"random tiny weights ({', '.join(random)})"] * bool(random)
+    return f"{', '.join(reasons)}: scores say nothing about real tweets" if reasons else ""
+
+
+def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
+    """Search, write the tables, and retrain the best config.
+
+    Args:
+        plan: The search.
+        experiment: What it holds fixed.
+        console: Where to show how it goes.
+
+    Returns:
+        What it came to.
+    """
+    started = time.monotonic()
+    with connected(plan.settings.resources.address) as nodes:
+        resources = share_out(nodes, plan.settings.resources)
+        hardware = hardware_record(nodes, resources)
+        backbones = describe(experiment)
+        if experiment.cache is not None:
+            trials = [dict(plan.hand_tuned), *draws(plan.space, _DRAWS, plan.settings.seed)]
+            show_building(console, build_everywhere(nodes, experiment, trials))
+        # The folder is a search's from here on: what is wrong with the input has shown by now.
+        plan.folder.write_search(
+            search_record(plan, experiment.corpus, experiment.folds, hardware, backbones)
+        )
+        search = open_search(plan, started + plan.time_budget)
+        outcome = _run_trials(search, experiment, resources)
+        if outcome.best is None or outcome.cut_off == "interrupted" or not plan.settings.retrain:
+            return outcome
+        return _retrain(plan, experiment, nodes, outcome, console)
+
+
+def _run_trials(search: Search, experiment: Experiment, resources: TrialResources) -> Outcome:
+    plan, records = search.plan, search.records
+    metric = plan.settings.tuning.metric
+    mode = objective_mode(metric)
+    recorder = Recorder(plan.folder, records, mode)
+    view = LiveView(ViewInfo(metric, plan.settings.trials, experiment.max_epochs), records)
+    started = time.monotonic()
+    trainable = tune.with_parameters(SentimentTrainable, experiment=experiment)
+    try:
+        search.run(trainable, resources, [recorder, view])
+    finally:
+        view.close()
+        recorder.finish()
+        for folder in plan.folder.ray.glob("*/*/checkpoint_*"):
+            shutil.rmtree(folder, ignore_errors=True)  # of use to a trial that runs, only
+    seconds = time.monotonic() - started
+    if not ranked(records, mode):
+        return Outcome(records, None, search.cut_off.reason, (), seconds)
+    note = write_importances(plan.folder, records, mode, distributions(plan.space))
+    best = write_best(plan.folder, records, metric, mode)
+    return Outcome(records, best, search.cut_off.reason, (note,) * bool(note), seconds)
+
+
+def _retrain(
+    plan: Plan, experiment: Experiment, nodes: list[Node], outcome: Outcome, console: Console
+) -> Outcome:
+    assert outcome.best is not None
+    best = outcome.best
+    whole = max(nodes, key=lambda node: (node.gpus, node.cpus))
+    request = {"cpu": whole.cpus, "gpu": min(1.0, whole.gpus)}
+    with console.status(f"retraining for {best['best_epoch']} epochs on all labelled samples"):
+        retrained = retrain(experiment, best["params"], best["best_epoch"], plan.folder, request)
+    return replace(outcome, retrained=retrained)
+
+
+def _short(source: str) -> str:
+    return source.rstrip("/").rsplit("/", 1)[-1] if source.startswith("/") else source

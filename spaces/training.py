@@ -1,0 +1,26 @@
+"""The ranges that every variant shares, for some thousand samples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import optuna
+
+
+def suggest_training(trial: optuna.Trial) -> None:
+    """Suggest the optimiser, schedule, loss and decision of `TrainConfig`.
+
+    Args:
+        trial: The Optuna trial that draws the values.
+    """
+    trial.suggest_float("head_learning_rate", 1e-4, 5e-3, log=True)
+    trial.suggest_float("backbone_learning_rate", 1e-5, 3e-4, log=True)
+    trial.suggest_float("weight_decay", 1e-5, 1e-1, log=True)
+    if trial.suggest_categorical("schedule", ["cosine", "plateau"]) == "cosine":
+        trial.suggest_float("warmup_ratio", 0.0, 0.3)
+    trial.suggest_categorical("batch_size", [16, 32, 64])
+    trial.suggest_float("label_smoothing", 0.0, 0.15)
+    # Steps rather than a log range: 0, which weighs all samples alike, must be one of them.
+    trial.suggest_categorical("class_weight_smoothing", [0.0, 0.1, 1.0, 10.0])
+    trial.suggest_float("neutral_threshold", 0.0, 0.3)

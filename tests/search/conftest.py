@@ -1,0 +1,94 @@
+"""What the tests of the search share: a study in a file, a scripted Ray, an experiment of ten."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from search.scheduler import FiniteASHA
+from search.searcher import StudySearcher
+from search.study import begin, open_study
+from search.trials import objective_mode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import optuna
+
+METRIC = "val_weighted_f1"
+HAND_TUNED = {"rate": 0.5, "width": 2}
+
+
+def toy_space(trial: optuna.Trial) -> None:
+    trial.suggest_float("rate", 0.0, 1.0)
+    trial.suggest_int("width", 1, 4)
+
+
+class FakeRay:
+    """Calls the searcher and the scheduler in the order of Ray's controller."""
+
+    def __init__(self, path: Path, metric: str = METRIC, seed: int = 0) -> None:
+        self.metric = metric
+        self.study = open_study(path, "toy", metric, "tpe", seed)
+        begin(self.study, HAND_TUNED)
+        self.searcher = StudySearcher(self.study, toy_space, metric)
+        self.asha = FiniteASHA(
+            self.searcher.records, metric, max_epochs=9, grace_epochs=1, reduction_factor=3
+        )
+        self.count = 0
+
+    def start(self) -> Any:
+        trial = SimpleNamespace(trial_id=f"ray-{self.count}", last={})
+        self.count += 1
+        trial.config = self.searcher.suggest(trial.trial_id)
+        self.asha.on_trial_add(None, trial)
+        return trial
+
+    def report(self, trial: Any, epoch: int, score: Any, **more: Any) -> bool:
+        """Give whether the trial goes on."""
+        result = {"epoch": epoch, "diverged": "", "done": False, **more}
+        if score is not None:
+            result[self.metric] = score
+        trial.last = result
+        if not result["done"]:
+            decision = self.asha.on_trial_result(None, trial, dict(result))
+            result["done"] = decision == "STOP"
+        if not result["done"]:
+            self.searcher.on_trial_result(trial.trial_id, dict(result))
+            return True
+        self.asha.on_trial_complete(None, trial, dict(result))
+        self.searcher.on_trial_complete(trial.trial_id, dict(result))
+        return False
+
+    def run(self, scores: Sequence[Any], **more: Any) -> Any:
+        trial = self.start()
+        for epoch, score in enumerate(scores, 1):
+            last = {"done": True, **more} if epoch == len(scores) else {}
+            if not self.report(trial, epoch, score, **last):
+                break
+        return trial
+
+    def fail(self, trial: Any, error: Exception) -> None:
+        trial.get_pickled_error = lambda: error
+        self.asha.on_trial_error(None, trial)
+        self.searcher.on_trial_complete(trial.trial_id, error=True)
+
+    @property
+    def mode(self) -> str:
+        return objective_mode(self.metric)
+
+
+@pytest.fixture
+def fake_ray(tmp_path: Path) -> FakeRay:
+    return FakeRay(tmp_path / "study.journal")
+
+
+@pytest.fixture
+def make_fake_ray(tmp_path: Path) -> Callable[..., FakeRay]:
+    def make(name: str = "study.journal", **more: Any) -> FakeRay:
+        return FakeRay(tmp_path / name, **more)
+
+    return make

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import pytest
+
+from search.plan import SettingsError, make_plan
+from search.settings import parse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def faults(words: str) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        make_plan(parse(["--model", "early_fusion", *words.split()]))
+    return str(caught.value).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--trials 0", "--trials must be >= 1, got 0"),
+        ("--trials -3", "--trials must be >= 1, got -3"),
+        ("--folds 0", "--folds must be >= 1, got 0"),
+        ("--epochs 0", "--epochs must be >= 1, got 0"),
+        ("--grace-epochs 0", "--grace-epochs must be >= 1, got 0"),
+        ("--epochs 4 --grace-epochs 5", "--grace-epochs must be <= --epochs (4), got 5"),
+        ("--reduction-factor 1", "--reduction-factor must be > 1, got 1"),
+        ("--reduction-factor nan", "--reduction-factor must be > 1, got nan"),
+        ("--seed -1", "--seed must be in [0, 4294967295], got -1"),
+        ("--max-concurrent 0", "--max-concurrent must be >= 1, got 0"),
+        ("--gpus-per-trial -1", "--gpus-per-trial must be >= 0, got -1"),
+        ("--gpus-per-trial 1.5", "--gpus-per-trial must be a whole number when above 1, got 1.5"),
+        ("--cpus-per-trial 0", "--cpus-per-trial must be > 0, got 0"),
+        (
+            "--metric val_weighted_f",
+            "--metric must be a metric of a trial, got 'val_weighted_f';"
+            " did you mean 'val_weighted_f1'?",
+        ),
+        (
+            "--time-budget 5x",
+            "--time-budget must be a time such as 90s, 20m or 1h30m, got '5x'",
+        ),
+        (
+            "--time-budget 0s",
+            "--time-budget must be a time such as 90s, 20m or 1h30m, got '0s'",
+        ),
+        (
+            "--time-budget 1.2.3h",
+            "--time-budget must be a time such as 90s, 20m or 1h30m, got '1.2.3h'",
+        ),
+        (
+            "--backbone imge=tiny",
+            "--backbone: early_fusion has no role 'imge'; did you mean 'image'?",
+        ),
+        ("--backbone text", "--backbone must be ROLE=SOURCE, got 'text'"),
+        ("--backbone text=", "--backbone must be ROLE=SOURCE, got 'text='"),
+        (
+            "--fix head_drop=0.1",
+            "--fix: early_fusion has no parameter 'head_drop'; did you mean 'head_dropout'?",
+        ),
+        ("--fix head_dropout", "--fix must be NAME=VALUE, got 'head_dropout'"),
+        ("--fix head_dropout=much", "--fix head_dropout must be a number, got 'much'"),
+        ("--fix batch_size=1.5", "--fix batch_size must be a whole number, got '1.5'"),
+        ("--fix normalize=2", "--fix normalize must be true or false, got '2'"),
+        ("--fix head_dropout=1", "--fix: head_dropout must be in [0, 1), got 1.0"),
+        (
+            "--fix schedule=cosin",
+            "--fix: schedule must be one of plateau, cosine, got 'cosin'; did you mean 'cosine'?",
+        ),
+        ("--fix max_epochs=3", "--fix max_epochs is not possible; use --epochs"),
+        (
+            "--range head_drop=0:1",
+            "--range: the space has no parameter 'head_drop'; did you mean 'head_dropout'?",
+        ),
+        (
+            "--range head_dropout=0.2",
+            "--range must be NAME=LOW:HIGH with two numbers, got 'head_dropout=0.2'",
+        ),
+        (
+            "--range head_dropout=0.4:0.2",
+            "--range head_dropout must have LOW <= HIGH, both finite, got 0.4:0.2",
+        ),
+        (
+            "--range head_dropout=0.7:0.9",
+            "--range head_dropout=0.7:0.9 leaves nothing: the space draws it in [0.1, 0.6]",
+        ),
+        (
+            "--range hidden_width=130:250",
+            "--range hidden_width=130:250 leaves nothing: the space draws it in [128, 1024]"
+            " in steps of 128",
+        ),
+        (
+            "--range batch_size=20:30",
+            "--range batch_size=20:30 leaves nothing: the space draws it one of [16, 32, 64]",
+        ),
+        (
+            "--range text_pooling=0:1",
+            "--range text_pooling must be numeric, got choices ('cls', 'mean');"
+            " use --fix text_pooling=VALUE",
+        ),
+        (
+            "--fix head_dropout=0.2 --range head_dropout=0.2:0.3",
+            "head_dropout must have one of --fix and --range, got both",
+        ),
+        ("--cache c --no-cache", "--cache and --no-cache must not be given together"),
+        ("--image-size 8", "image_size must be >= 32, got 8"),
+        ("--text-length 2", "text_length must be >= 4, got 2"),
+        ("--blur-radius -1", "blur_radius must be >= 0, got -1.0"),
+    ],
+)
+def test_a_bad_setting_is_named_with_its_rule(words: str, message: str) -> None:
+    assert faults(f"--data demo {words}") == [message]
+
+
+def test_an_unknown_model_offers_the_nearest() -> None:
+    with pytest.raises(SettingsError, match=r"got 'early_fusio'; did you mean 'early_fusion'\?"):
+        make_plan(parse(["--model", "early_fusio"]))
+
+
+def test_a_folder_of_weights_that_lacks_files_says_which(tmp_path: Path) -> None:
+    (tmp_path / "bert").mkdir()
+    (message,) = faults("--data demo --backbone text=bert")
+    assert "bert" in message
+    assert "config.json" in message
+
+
+def test_all_faults_are_told_at_once() -> None:
+    words = "--data demo --trials 0 --epochs 0 --metric x --time-budget z --fix q=1 --backbone r=s"
+    assert len(faults(f"{words} --image-size 1 --cpus-per-trial 0 --range q=1:2")) == 9
+
+
+def test_a_folder_with_a_search_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "search.json").write_text("{}")
+    (message,) = faults("--data demo --out old")
+    assert message == (
+        f"--out must be a folder without a search, got {tmp_path / 'old'}, which holds one"
+    )
+
+
+def test_a_file_is_no_folder_for_results(tmp_path: Path) -> None:
+    (tmp_path / "old").touch()
+    assert faults("--data demo --out old") == [
+        f"--out must be a folder, got the file {tmp_path / 'old'}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("20m", 1200), ("1h30m", 5400), ("45", 45), ("0.5h", 1800), ("1H1M1S", 3661)],
+)
+def test_times_are_understood(text: str, seconds: float) -> None:
+    plan = make_plan(parse(f"--model early_fusion --data demo --time-budget {text}".split()))
+    assert plan.time_budget == seconds
+
+
+def test_defaults_are_worked_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    plan = make_plan(parse(["--model", "early_fusion"]))
+    assert plan.source is None, "there are no data here: the demo"
+    assert plan.backbones == {"text": "tiny", "image": "tiny"}
+    assert plan.time_budget == math.inf
+    assert plan.grace_epochs == 3
+    assert plan.cache == tmp_path / "cache" / "multimodal-sentiment-search"
+    assert plan.folder.path.parent == tmp_path / "runs"
+    assert plan.folder.path.name.startswith("early_fusion-")
+    assert plan.inputs == plan.variant.inputs
+
+
+def test_data_in_this_folder_are_found_and_keep_the_real_weights(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "train.txt").touch()
+    plan = make_plan(parse(["--model", "early_fusion", "--backbone", "text=tiny"]))
+    assert plan.source == tmp_path
+    assert plan.backbones == {"text": "tiny", "image": plan.variant.backbones["image"]}
+
+
+@pytest.mark.parametrize(
+    ("words", "grace"),
+    [("--epochs 2", 2), ("--epochs 9 --grace-epochs 4", 4), ("--epochs 7 --scheduler none", 7)],
+)
+def test_grace_fits_the_epochs(words: str, grace: int) -> None:
+    plan = make_plan(parse(f"--model early_fusion --data demo {words}".split()))
+    assert plan.grace_epochs == grace
+
+
+def test_what_is_tried_first_lies_inside_the_narrowed_space() -> None:
+    words = "--fix normalize=true --fix patience=9 --range head_dropout=0.4:0.6"
+    plan = make_plan(parse(f"--model early_fusion --data demo {words}".split()))
+    assert plan.hand_tuned["normalize"] is True
+    assert plan.hand_tuned["patience"] == 9
+    assert plan.hand_tuned["head_dropout"] == 0.4
+    assert "max_grad_norm" not in plan.hand_tuned

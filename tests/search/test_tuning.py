@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import math
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from optuna.trial import TrialState
+
+from search.cluster import TrialResources, connected
+from search.export import write_best
+from search.plan import make_plan
+from search.progress import LiveView
+from search.recorder import Recorder
+from search.settings import parse
+from search.space import NarrowedSpace
+from search.tuning import CutOff, open_search
+from search.view import ViewInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import optuna
+
+    from search.plan import Plan
+    from search.tuning import Search
+
+METRIC = "val_weighted_f1"
+EPOCHS = 4
+
+
+def space(trial: optuna.Trial) -> None:
+    trial.suggest_float("rate", 0.0, 1.0)
+    trial.suggest_categorical("kind", ["well", "weak", "diverges", "crashes", "lost"])
+
+
+def make_trainable(seconds: float = 0.0) -> type:
+    import numpy as np
+    from ray import tune
+
+    class Toy(tune.Trainable):  # type: ignore[misc]  # local, so that Ray pickles it by value
+        def setup(self, config: dict[str, Any]) -> None:
+            self.reset_config(config)
+
+        def reset_config(self, new_config: dict[str, Any]) -> bool:
+            self.params, self.epoch = new_config, 0
+            return True
+
+        def step(self) -> dict[str, Any]:
+            self.epoch += 1
+            time.sleep(seconds)
+            kind, rate = self.params["kind"], self.params["rate"]
+            score = 0.0 if kind == "weak" else 0.5 + rate / 10 + self.epoch / 100
+            report = {"epoch": self.epoch, "train_loss": 1.0, "diverged": "", METRIC: score}
+            report["done"] = self.epoch == EPOCHS
+            if self.epoch == 2 and kind == "crashes":
+                msg = "out of\nluck"
+                raise RuntimeError(msg)
+            if self.epoch == 2 and kind == "diverges":
+                return report | {METRIC: 0.0, "diverged": "loss is nan", "done": True}
+            if self.epoch == 2 and kind == "lost":
+                return report | {METRIC: math.nan}
+            report["val_rows"] = np.arange(5)
+            report["val_probabilities"] = np.full((5, 3), self.epoch, dtype=np.float32)
+            return report
+
+    return Toy
+
+
+@pytest.fixture(scope="module")
+def ray_cluster() -> Iterator[None]:
+    with connected(None):
+        yield
+
+
+@pytest.fixture
+def run(
+    ray_cluster: None,  # noqa: ARG001  # Ray must be there
+    tmp_path: Path,
+) -> Callable[..., tuple[Plan, Search]]:
+    def start(
+        name: str,
+        words: str = "",
+        *,
+        slots: int = 2,
+        seconds: float = 0.0,
+        limit: float = math.inf,
+    ) -> tuple[Plan, Search]:
+        flags = f"--model early_fusion --data demo --epochs {EPOCHS} --grace-epochs 1 {words}"
+        plan = replace(
+            make_plan(parse([*flags.split(), "--out", str(tmp_path / name)])),
+            space=NarrowedSpace(space),
+            hand_tuned={"rate": 0.5, "kind": "well"},
+        )
+        plan.folder.path.mkdir()
+        search = open_search(plan, time.monotonic() + limit)
+        recorder = Recorder(plan.folder, search.records, "max")
+        view = LiveView(ViewInfo(METRIC, plan.settings.trials, EPOCHS), search.records)
+        try:
+            resources = TrialResources(cpus=1, gpus=0, slots=slots)
+            search.run(make_trainable(seconds), resources, [recorder, view])
+        finally:
+            view.close()
+            recorder.finish()
+        return plan, search
+
+    return start
+
+
+@pytest.mark.slow
+def test_every_trial_has_one_true_end_in_the_study_and_in_the_tables(
+    run: Callable[..., tuple[Plan, Search]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    plan, search = run("a", "--trials 24 --sampler random")
+    trials, history = plan.folder.read_trials(), plan.folder.read_history()
+    assert trials["trial"].tolist() == list(range(24))
+
+    # ASHA may stop any trial but the first at each rung; nothing else is a matter of chance.
+    own_end = {
+        "well": "finished",
+        "weak": "finished",
+        "diverges": "diverged",
+        "crashes": "failed",
+        "lost": "diverged",
+    }
+    unstopped = trials[trials["fate"] != "stopped"]
+    assert unstopped["fate"].tolist() == [own_end[kind] for kind in unstopped["config/kind"]]
+    assert set(trials["fate"]) == {"finished", "stopped", "diverged", "failed"}
+
+    states = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
+    told = search.study.trials
+    for row in trials.to_dict("records"):
+        assert told[row["trial"]].state is states.get(row["fate"], TrialState.FAIL)
+        assert told[row["trial"]].user_attrs["fate"] == row["fate"]
+        assert told[row["trial"]].params["kind"] == row["config/kind"]
+        reports = history.query(f"trial == {row['trial']}")
+        assert reports["epoch"].tolist() == list(range(1, len(reports) + 1))
+        if row["fate"] in states:
+            assert row["epochs"] == len(reports) == max(told[row["trial"]].intermediate_values)
+            assert row["objective"] == reports[METRIC].max()
+            probabilities = plan.folder.read_trial_probabilities(row["trial"])
+            assert probabilities["positive"].tolist() == [float(row["epochs"])] * 5
+    assert trials["hand_tuned"].tolist() == [True] + [False] * 23
+
+    errors = dict(zip(trials["fate"], trials["error"], strict=True))
+    assert errors["failed"] == "RuntimeError: out of luck"
+    assert errors["finished"] == errors["stopped"] == ""
+    assert set(trials.query("fate == 'diverged'")["error"]) == {
+        "loss is nan",
+        f"{METRIC} must be a finite number, got nan at epoch 2",
+    }
+    best = write_best(plan.folder, search.records, METRIC, "max")
+    assert best["score"] == unstopped["objective"].max()
+
+    state = "".join(path.read_text() for path in plan.folder.ray.glob("*/experiment_state*"))
+    assert METRIC in state
+    assert "val_probabilities" not in state, "Ray's snapshots must not hold the arrays"
+    shown = capfd.readouterr()
+    assert len(shown.out.splitlines()) == 24, "one line per trial and nothing of Ray's"
+    assert "Traceback" not in shown.err
+
+
+@pytest.mark.slow
+def test_the_same_seed_runs_the_same_trials_one_at_a_time(
+    run: Callable[..., tuple[Plan, Search]],
+) -> None:
+    def table(name: str, seed: int) -> str:
+        plan, _ = run(name, f"--trials 13 --seed {seed}", slots=1)
+        return str(plan.folder.read_trials().drop(columns="seconds").to_csv())
+
+    assert table("a", 1) == table("b", 1)
+    assert table("c", 2) != table("d", 3)
+
+
+@pytest.mark.slow
+def test_a_time_budget_cuts_off_what_runs_and_keeps_what_ended(
+    run: Callable[..., tuple[Plan, Search]],
+) -> None:
+    plan, search = run("a", "--trials 500", seconds=0.3, limit=15)
+    assert search.cut_off.reason == "time budget"
+    trials = plan.folder.read_trials()
+    assert 2 <= len(trials) < 500
+    assert set(trials["fate"]) <= {"finished", "stopped", "interrupted", "diverged", "failed"}
+    assert 1 <= (trials["fate"] == "interrupted").sum() <= 2, "as many as there are slots"
+    assert not [t for t in search.study.trials if not t.state.is_finished()]
+
+
+@pytest.mark.slow
+def test_the_first_interrupt_ends_the_search_well(
+    run: Callable[..., tuple[Plan, Search]],
+) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    timer = threading.Timer(12, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        plan, search = run("a", "--trials 500", seconds=0.3)
+    finally:
+        timer.cancel()
+    assert search.cut_off.reason == "interrupted"
+    assert (plan.folder.read_trials()["fate"] == "interrupted").sum() >= 1
+    assert not [t for t in search.study.trials if not t.state.is_finished()]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_search_without_limit_is_never_cut_off() -> None:
+    cut_off = CutOff(math.inf)
+    assert not cut_off.stop_all()
+    assert cut_off.reason == ""
+
+
+def test_a_search_is_cut_off_once_its_time_is_up() -> None:
+    cut_off = CutOff(time.monotonic())
+    assert cut_off.stop_all()
+    assert cut_off.reason == "time budget"
+
+
+def test_the_second_interrupt_ends_at_once() -> None:
+    cut_off = CutOff(math.inf)
+    with cut_off.listening():
+        signal.raise_signal(signal.SIGINT)
+        assert cut_off.stop_all()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)

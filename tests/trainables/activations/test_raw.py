@@ -1,0 +1,109 @@
+"""Raw inputs: padded token ids, pixels on demand, prefixes run live."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from tests.trainables.activations.conftest import CPU, INPUTS, Bench
+from trainables.activations.raw import (
+    LivePrefix,
+    RawImages,
+    RawTexts,
+    gather_ragged,
+    raw_inputs,
+)
+from trainables.data.images import ImageError, open_image, prepare_image
+from trainables.data.sample import Sample
+from trainables.data.text import clean_text
+from trainables.modules.cut import Cut
+from trainables.modules.pretrained import load_text_tower
+from trainables.modules.text_tower import TextTower
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trainables.data.sample import Corpus
+    from trainables.modules.tower import Tower
+
+
+def test_ragged_rows_are_gathered_and_padded_by_hand() -> None:
+    values = torch.tensor([10, 11, 12, 20, 30, 31])
+    offsets, lengths = torch.tensor([0, 3, 4]), torch.tensor([3, 1, 2])
+    got, mask = gather_ragged(values, offsets, lengths, torch.tensor([2, 1, 2]))
+    assert got.tolist() == [[30, 31], [20, 20], [30, 31]]
+    assert mask.tolist() == [[True, True], [True, False], [True, True]]
+
+
+def test_token_ids_are_those_of_the_tokenizer_padded_to_the_longest_asked_for(
+    weights: Mapping[str, str], corpus: Corpus
+) -> None:
+    tower = load_text_tower(weights["bert"])
+    raw = RawTexts(corpus.samples, INPUTS, tower)
+    texts = [clean_text(sample.text, INPUTS.text_cleaning) for sample in corpus.samples]
+    encoded = tower.tokenizer.encode(texts, INPUTS.text_length)
+    rows = [3, 0, 7]
+    ids, mask = raw.gather(torch.tensor(rows))
+    assert mask is not None
+    assert ids.shape[1] == max(len(encoded[row]) for row in rows)
+    for row, got, real in zip(rows, ids, mask, strict=True):
+        assert got[real].tolist() == encoded[row]
+        assert (got[~real] == tower.tokenizer.pad_id).all()
+
+
+def test_padding_is_the_id_that_the_tokenizer_pads_with(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch, weights: Mapping[str, str]
+) -> None:
+    tower = load_text_tower(weights["bert"])
+    monkeypatch.setattr(tower.tokenizer, "pad_id", 4)
+    ids, mask = RawTexts(corpus.samples, INPUTS, tower).gather(torch.arange(12))
+    assert mask is not None
+    assert (~mask).any()
+    assert set(ids[~mask].tolist()) == {4}
+
+
+def test_lengths_are_those_of_all_texts(tiny: Mapping[str, Tower], corpus: Corpus) -> None:
+    tower = tiny["text"]
+    assert isinstance(tower, TextTower)
+    raw = raw_inputs(corpus.samples, INPUTS, tower)
+    assert len(raw) == len(corpus.samples)
+    assert raw.lengths is not None
+    # Sample i has i mod 12 words, of which some are but an apostrophe; and two special ids.
+    words = [len(clean_text(s.text, "improved").split()) + 2 for s in corpus.samples]
+    assert raw.lengths.tolist() == words
+    assert min(words) == 2
+
+
+def test_pixels_are_those_of_the_prepared_images_in_the_order_asked_for(corpus: Corpus) -> None:
+    raw = RawImages(corpus.samples, INPUTS, threads=2)
+    pixels, mask = raw.gather(torch.tensor([5, 0]))
+    expected = [
+        prepare_image(open_image(corpus.samples[row].image), INPUTS) for row in (5, 0)
+    ]
+    assert mask is None
+    assert pixels.dtype == torch.uint8
+    assert (pixels.numpy() == np.stack(expected)).all()
+    assert raw.lengths is None
+    assert len(raw) == len(corpus.samples)
+
+
+def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "gone.jpg"
+    raw = RawImages([Sample("1", "", path, "")], INPUTS)
+    with pytest.raises(ImageError, match="gone.jpg: the file is missing"):
+        raw.gather(torch.tensor([0]))
+
+
+@pytest.mark.parametrize("role", ["text", "image"])
+def test_a_live_prefix_is_the_prefix_run_on_raw_inputs(
+    tiny: Mapping[str, Tower], corpus: Corpus, role: str
+) -> None:
+    bench = Bench(tiny[role], corpus.samples)
+    live = LivePrefix(bench.raw, tiny[role].prefix(Cut(1)), CPU)
+    got, wanted = live.gather(bench.rows), bench.expected(Cut(1))
+    assert torch.equal(got.values, wanted.values)
+    assert not got.values.requires_grad

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+
+from tests.trainables.data.conftest import fault_message, jpeg, write_lab, write_table
+from trainables.data.corpus import CorpusError, find_corpus, load_corpus
+from trainables.data.sample import Sentiment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trainables.data.sample import Corpus
+
+
+def test_the_labs_layout_is_read_in_the_order_of_its_lists(lab: Path) -> None:
+    corpus = load_corpus(lab)
+    assert [(s.guid, s.label) for s in corpus.labelled] == [
+        ("007", Sentiment.POSITIVE),
+        ("12", Sentiment.NEUTRAL),
+        ("x-1", Sentiment.NEGATIVE),
+    ]
+    assert [(s.guid, s.label) for s in corpus.unlabelled] == [("8", None), ("9", None)]
+    assert corpus.labelled[0].text == "text of 007"
+    assert corpus.labelled[0].image == lab / "data" / "007.jpg"
+    digest = hashlib.blake2b(jpeg(0), digest_size=16).hexdigest()
+    assert corpus.labelled[0].image_digest == digest
+    assert (corpus.name, corpus.is_demo, corpus.notes) == ("lab", False, ())
+
+
+def test_lists_beside_the_pairs_are_read_alike(lab: Path) -> None:
+    expected = load_corpus(lab).digest
+    for name in ("train.txt", "test_without_label.txt"):
+        (lab / name).rename(lab / "data" / name)
+    assert load_corpus(lab / "data").digest == expected
+    assert load_corpus(lab).digest == expected
+
+
+def test_a_relative_path_gives_absolute_image_paths(
+    lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(lab)
+    (relative,) = (p for p in [lab.relative_to(lab)])
+    corpus = load_corpus(relative)
+    assert corpus.name == "lab"
+    assert corpus.samples[0].image == lab / "data" / "007.jpg"
+
+
+def test_find_corpus_knows_both_layouts(tmp_path: Path) -> None:
+    assert find_corpus(tmp_path) is None
+    write_lab(tmp_path / "inner", {"1": "positive"})
+    assert find_corpus(tmp_path / "inner") == tmp_path / "inner"
+    (tmp_path / "inner" / "train.txt").rename(tmp_path / "inner" / "data" / "train.txt")
+    assert find_corpus(tmp_path / "inner") == tmp_path / "inner" / "data"
+    (tmp_path / "train.txt").touch()
+    assert find_corpus(tmp_path) is None
+
+
+def test_a_test_list_is_optional(lab: Path) -> None:
+    (lab / "test_without_label.txt").unlink()
+    assert load_corpus(lab).unlabelled == ()
+
+
+def test_marks_line_ends_blank_lines_spaces_and_capitals_are_tolerated(lab: Path) -> None:
+    (lab / "train.txt").write_bytes(
+        b"\xef\xbb\xbf Guid , TAG\r\n\r\n 007 ,\tPositive \r\n12,NEUTRAL\r\n , \r\nx-1,negative"
+    )
+    (lab / "test_without_label.txt").write_bytes(b"guid,tag\r8,NULL\r9,\r")
+    corpus = load_corpus(lab)
+    assert [s.guid for s in corpus.samples] == ["007", "12", "x-1", "8", "9"]
+    assert corpus.labels.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("suffix", [".jpeg", ".png", ".webp", ".gif", ".bmp", ".JPG", ".PNG"])
+def test_other_image_formats_are_found(lab: Path, suffix: str) -> None:
+    (lab / "data" / "12.jpg").unlink()
+    Image.new("RGB", (8, 8)).save(lab / "data" / f"12{suffix}")
+    assert load_corpus(lab).labelled[1].image.name == f"12{suffix}"
+
+
+def test_a_table_is_read_with_columns_in_any_order(tmp_path: Path) -> None:
+    table = write_table(
+        tmp_path,
+        "tag,image,guid,language,text",
+        'positive,pics/1.jpg,01,en,"hello, ""world"""',
+        "null,pics/2.jpg,02,en,to predict",
+        ",pics/2.jpg,03,en,to predict too",
+        "Negative,pics/2.jpg,04,en,caf\udce9",
+    )
+    corpus = load_corpus(table)
+    assert corpus.name == "pairs"
+    assert [s.guid for s in corpus.labelled] == ["01", "04"]
+    assert [s.guid for s in corpus.unlabelled] == ["02", "03"]
+    assert [s.text for s in corpus.labelled] == ['hello, "world"', "caf"]
+    assert corpus.labelled[0].image == tmp_path / "pics" / "1.jpg"
+    assert corpus.notes == ("1 of 4 texts are not UTF-8; their undecodable bytes were dropped",)
+
+
+def test_texts_that_are_empty_or_no_utf8_are_mended_and_counted(lab: Path) -> None:
+    (lab / "data" / "12.txt").write_bytes(b"caf\xe9")
+    (lab / "data" / "8.txt").write_bytes(b" \n")
+    corpus = load_corpus(lab)
+    assert corpus.labelled[1].text == "caf"
+    assert corpus.notes == (
+        "1 of 5 texts are not UTF-8; their undecodable bytes were dropped",
+        "1 of 5 texts are empty; their images stand alone",
+    )
+
+
+def test_labels_are_not_required_to_predict(lab: Path) -> None:
+    (lab / "train.txt").unlink()
+    assert "train.txt" in fault_message(lab)
+    assert len(load_corpus(lab, require_labels=False).unlabelled) == 2
+
+
+def test_to_predict_a_folder_of_pairs_needs_no_list(lab: Path, tmp_path: Path) -> None:
+    guids = sorted(path.stem for path in (lab / "data").glob("*.txt"))
+    (lab / "train.txt").unlink()
+    (lab / "test_without_label.txt").unlink()
+    assert [s.guid for s in load_corpus(lab, require_labels=False).unlabelled] == guids
+    (tmp_path / "void").mkdir()
+    with pytest.raises(CorpusError, match=r"must hold pairs GUID\.txt and GUID\.jpg"):
+        load_corpus(tmp_path / "void", require_labels=False)
+
+
+def test_a_missing_path_and_an_empty_folder_are_told(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"got .*nowhere: it is missing"):
+        load_corpus(tmp_path / "nowhere")
+    assert "a data folder must hold train.txt" in fault_message(tmp_path)
+
+
+def test_all_faults_are_told_at_once_with_five_examples_of_each(tmp_path: Path) -> None:
+    tags = {f"{number:02d}": "positive" for number in range(10)} | {"bad": "hapy", "n": "negative"}
+    lab = write_lab(tmp_path / "lab", tags)
+    for number in range(7):
+        (lab / "data" / f"{number:02d}.jpg").unlink()
+    (lab / "data" / "08.jpg").write_bytes(jpeg(0)[:-100])
+    (lab / "data" / "09.txt").unlink()
+    text = fault_message(lab)
+    assert text.startswith(f"{lab} has 10 faults:")
+    assert text.count("No such file") == 6
+    assert "and 2 more" in text
+    for part in ("04.jpg", "got 'hapy'", "08.jpg: image file is truncated", "09.txt: No such"):
+        assert part in text
+    assert "05.jpg" not in text
+
+
+@pytest.mark.shared
+def test_the_real_data_set_is_read_whole(real: Corpus) -> None:
+    assert [real.labels.tolist().count(label) for label in Sentiment] == [2388, 419, 1193]
+    assert len(real.unlabelled) == 511
+    assert real.notes == (
+        "1,061 of 4,511 texts are not UTF-8; their undecodable bytes were dropped",
+    )

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.model_selection import StratifiedKFold, train_test_split
+
+from trainables.data.sample import Corpus, Fold, Sample, Sentiment
+from trainables.data.splits import SplitError, duplicate_groups, make_folds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trainables.data.splits import Split
+
+
+def sample(guid: object, text: str, image: str, label: int | None = None) -> Sample:
+    sentiment = None if label is None else Sentiment(label)
+    return Sample(str(guid), text, Path(f"{guid}.jpg"), image, sentiment)
+
+
+def corpus_of(labels: Sequence[int]) -> Corpus:
+    """A corpus without duplicates."""
+    samples = (sample(i, f"text {i}", f"image {i}", label) for i, label in enumerate(labels))
+    return Corpus("made", tuple(samples))
+
+
+MIXED = corpus_of([0] * 60 + [1] * 10 + [2] * 30)
+
+
+def assert_partition(folds: Sequence[Fold], count: int) -> None:
+    for fold in folds:
+        for part in (fold.train, fold.val):
+            assert part.dtype == np.int64
+            assert (np.diff(part) > 0).all()
+        np.testing.assert_array_equal(np.union1d(fold.train, fold.val), np.arange(count))
+        assert not np.intersect1d(fold.train, fold.val).size
+    if len(folds) > 1:
+        validated = np.concatenate([fold.val for fold in folds])
+        np.testing.assert_array_equal(np.sort(validated), np.arange(count))
+
+
+def test_shared_texts_and_images_tie_samples_through_others() -> None:
+    samples = [
+        sample(0, "a", "x"),
+        sample(1, "b", "y"),
+        sample(2, "", "z"),
+        sample(3, " a\n", "w"),  # the text of 0
+        sample(4, "c", "w"),  # the image of 3
+        sample(5, "", "v"),  # empty texts tie nothing
+        sample(6, "x", "y"),  # the image of 1; its text is no image
+        sample(7, "A", "u"),
+    ]
+    assert duplicate_groups(samples).tolist() == [0, 1, 2, 0, 0, 5, 1, 7]
+
+
+def test_a_late_sample_joins_two_groups() -> None:
+    samples = [sample(0, "a", "x"), sample(1, "b", "y"), sample(2, "b", "x")]
+    assert duplicate_groups(samples).tolist() == [0, 0, 0]
+
+
+def test_no_samples_have_no_groups() -> None:
+    assert duplicate_groups([]).shape == (0,)
+
+
+def test_the_lab_split_is_scikit_learns_over_the_tags_whatever_the_seed() -> None:
+    tags = [str(s.label.tag) for s in MIXED.labelled if s.label is not None]
+    train, val = train_test_split(np.arange(100), test_size=0.2, random_state=42, stratify=tags)
+    for seed in (0, 7):
+        (fold,) = make_folds(MIXED, split="lab", folds=1, seed=seed)
+        np.testing.assert_array_equal(fold.train, sorted(train))
+        np.testing.assert_array_equal(fold.val, sorted(val))
+
+
+@pytest.mark.shared
+def test_the_lab_split_of_the_real_data_is_scikit_learns(real: Corpus) -> None:
+    guids = [s.guid for s in real.labelled]
+    tags = [s.label.tag for s in real.labelled if s.label is not None]
+    _, val = train_test_split(guids, test_size=0.2, random_state=42, stratify=tags)
+    (fold,) = make_folds(real, split="lab", folds=1, seed=0)
+    assert len(val) == 800
+    assert {guids[index] for index in fold.val} == set(val)
+
+
+@pytest.mark.shared
+def test_grouped_folds_of_the_real_data_keep_duplicates_and_proportions(real: Corpus) -> None:
+    groups = duplicate_groups(real.labelled)
+    share = np.bincount(real.labels) / len(real.labels)
+    for fold in make_folds(real, split="grouped", folds=5, seed=0):
+        assert not np.intersect1d(groups[fold.train], groups[fold.val]).size
+        np.testing.assert_allclose(
+            np.bincount(real.labels[fold.val]) / len(fold.val), share, atol=0.005
+        )
+
+
+def test_stratified_folds_are_scikit_learns() -> None:
+    folds = make_folds(MIXED, split="stratified", folds=5, seed=3)
+    reference = StratifiedKFold(5, shuffle=True, random_state=3).split(MIXED.labels, MIXED.labels)
+    for fold, (_, val) in zip(folds, reference, strict=True):
+        np.testing.assert_array_equal(fold.val, val)
+
+
+@pytest.mark.parametrize("split", ["grouped", "stratified"])
+@pytest.mark.parametrize("folds", [1, 2, 5])
+def test_folds_part_all_samples_in_proportion(split: Split, folds: int) -> None:
+    made = make_folds(MIXED, split=split, folds=folds, seed=0)
+    assert len(made) == folds
+    assert_partition(made, 100)
+    share = folds if folds > 1 else 5
+    for fold in made:
+        expected = np.array([60, 10, 30]) / share
+        np.testing.assert_allclose(np.bincount(MIXED.labels[fold.val]), expected, atol=1)
+
+
+@pytest.mark.parametrize("split", ["grouped", "stratified"])
+@pytest.mark.parametrize("folds", [1, 5])
+def test_the_seed_makes_the_folds(split: Split, folds: int) -> None:
+    one, same, other = (
+        [fold.val.tolist() for fold in make_folds(MIXED, split=split, folds=folds, seed=seed)]
+        for seed in (0, 0, 1)
+    )
+    assert one == same != other
+
+
+ROWS = st.lists(
+    st.tuples(st.integers(0, 150), st.integers(0, 150), st.integers(0, 2)),
+    min_size=40,
+    max_size=80,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(ROWS, st.integers(1, 4), st.integers(0, 99))
+def test_duplicates_never_straddle_grouped_folds(
+    rows: list[tuple[int, int, int]], folds: int, seed: int
+) -> None:
+    samples = tuple(
+        sample(i, f"text {text}", f"image {image}", label)
+        for i, (text, image, label) in enumerate(rows)
+    )
+    try:
+        made = make_folds(Corpus("made", samples), split="grouped", folds=folds, seed=seed)
+    except SplitError:
+        return  # duplicates may tie nearly all together
+    assert_partition(made, len(samples))
+    for fold in made:
+        train, val = ([samples[index] for index in part] for part in (fold.train, fold.val))
+        assert not {s.text for s in train} & {s.text for s in val}
+        assert not {s.image_digest for s in train} & {s.image_digest for s in val}
+
+
+@pytest.mark.parametrize(
+    ("labels", "split", "folds", "told"),
+    [
+        ([0] * 9 + [2] * 9, "grouped", 0, ["folds must be >= 1, got 0"]),
+        ([0] * 9 + [2] * 9, "lab", 2, ["folds must be 1 for split lab, got 2"]),
+        (
+            [0] * 9 + [2] * 9,
+            "stratifed",
+            -1,
+            ["split must be one of", "did you mean 'stratified'?", "folds must be >= 1, got -1"],
+        ),
+        (
+            [0] * 9 + [1] * 2 + [2] * 3,
+            "grouped",
+            4,
+            [
+                "class neutral must have >= 4 samples for 4 folds, got 2",
+                "class negative must have >= 4 samples for 4 folds, got 3",
+            ],
+        ),
+        ([0] * 9 + [2] * 4, "stratified", 1, ["negative must have >= 5 samples to hold out a"]),
+        ([0] * 9 + [2] * 4, "lab", 1, ["negative must have >= 5 samples to hold out a fifth"]),
+        ([], "grouped", 5, ["data must have labelled samples to split, got none"]),
+    ],
+)
+def test_impossible_splits_are_told(
+    labels: list[int], split: Split, folds: int, told: list[str]
+) -> None:
+    with pytest.raises(SplitError) as error:
+        make_folds(corpus_of(labels), split=split, folds=folds, seed=0)
+    assert len(str(error.value).splitlines()) == (2 if len(told) > 1 else 1)
+    for part in told:
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize("split", ["grouped", "stratified"])
+@pytest.mark.parametrize("folds", [1, 5])
+def test_five_samples_of_each_class_are_enough_for_a_fifth(split: Split, folds: int) -> None:
+    corpus = corpus_of([0, 1, 2] * 5)
+    for fold in make_folds(corpus, split=split, folds=folds, seed=0):
+        assert sorted(corpus.labels[fold.val]) == [0, 1, 2]
+
+
+def test_a_class_that_duplicates_tie_into_one_fold_is_told() -> None:
+    tied = tuple(sample(i, "the same", f"image {i}", 1) for i in range(10))
+    corpus = Corpus("made", corpus_of([0] * 20 + [2] * 20).labelled + tied)
+    with pytest.raises(SplitError, match=r"fold \d must train on every class, got no neutral"):
+        make_folds(corpus, split="grouped", folds=5, seed=0)
+    make_folds(corpus, split="stratified", folds=5, seed=0)
+
+
+def test_fewer_distinct_samples_than_folds_are_told() -> None:
+    samples = [sample(i, f"text {i % 2}", f"image {i}", (i // 2) % 2) for i in range(20)]
+    with pytest.raises(SplitError, match="must have >= 3 samples without duplicates, got 2"):
+        make_folds(Corpus("made", tuple(samples)), split="grouped", folds=3, seed=0)

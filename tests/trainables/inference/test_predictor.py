@@ -1,0 +1,238 @@
+"""Saved models: the same probabilities wherever the folder lies, and clear errors where it cannot."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import folds_of
+from trainables.config import InputSettings
+from trainables.data.sample import Sample
+from trainables.experiment import Experiment
+from trainables.final import train_final
+from trainables.inference.predictor import ModelError, Predictor, as_predictions, read_about
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trainables.data.sample import Corpus
+
+PARAMS = {"batch_size": 8, "projection_width": 16, "hidden_width": 16, "neutral_threshold": 0.36}
+BACKBONES = [("tiny", "tiny"), ("bert", "vit"), ("roberta", "mobilenet"), ("distilbert", "resnet")]
+
+
+@pytest.fixture(scope="module", params=BACKBONES, ids=["-".join(names) for names in BACKBONES])
+def saved(
+    request: pytest.FixtureRequest,
+    weights: Mapping[str, str],
+    corpus: Corpus,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, dict[str, Any]]:
+    """A trained model that was moved away, and what its trainer said of the unlabelled."""
+    text, image = (weights.get(name, name) for name in request.param)
+    folder = tmp_path_factory.mktemp("run")
+    experiment = Experiment(
+        variant="early_fusion",
+        corpus=corpus,
+        folds=folds_of(1),
+        inputs=InputSettings(image_size=64, text_length=10, image_preparation="improved"),
+        backbones={"text": text, "image": image},
+        metric="val_loss",
+        max_epochs=2,
+        seed=1,
+        cache=folder / "cache",
+        cache_dtype="float32",
+    )
+    result = train_final(experiment, PARAMS, 2, folder / "model")
+    moved = tmp_path_factory.mktemp("elsewhere") / "moved"
+    shutil.move(folder / "model", moved)
+    shutil.rmtree(folder)
+    return moved, result
+
+
+@pytest.fixture
+def damaged(saved: tuple[Path, Any], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(saved[0], tmp_path / "model"))
+
+
+@pytest.fixture(scope="module")
+def saved_tiny(tmp_path_factory: pytest.TempPathFactory, corpus: Corpus) -> Path:
+    folder = tmp_path_factory.mktemp("tiny")
+    experiment = Experiment(
+        variant="early_fusion",
+        corpus=corpus,
+        folds=folds_of(1),
+        inputs=InputSettings(image_size=32),
+        backbones={"text": "tiny", "image": "tiny"},
+        metric="val_loss",
+        max_epochs=1,
+        seed=1,
+        cache=None,
+    )
+    train_final(experiment, PARAMS, 1, folder / "model")
+    return folder / "model"
+
+
+def test_a_moved_model_predicts_as_its_trainer(
+    saved: tuple[Path, dict[str, Any]], corpus: Corpus
+) -> None:
+    folder, result = saved
+    got = Predictor(folder).probabilities(corpus.unlabelled)
+    assert got.shape == (6, 3)
+    assert got.dtype == np.float32
+    assert got == pytest.approx(result["probabilities"], abs=1e-5)
+    assert got.sum(axis=1) == pytest.approx(np.ones(6), abs=1e-5)
+    # Were all samples alike, the comparison would show little.
+    assert got.std(axis=0).max() > 1e-4
+
+
+def test_the_decisions_are_those_of_the_trainer(
+    saved: tuple[Path, dict[str, Any]], corpus: Corpus
+) -> None:
+    folder, result = saved
+    predictions = Predictor(folder).predict(corpus.unlabelled)
+    tags = [("positive", "neutral", "negative")[label] for label in result["classes"]]
+    assert [p.tag for p in predictions] == tags
+    assert [p.guid for p in predictions] == [sample.guid for sample in corpus.unlabelled]
+
+
+def test_a_prediction_does_not_depend_on_its_batch(
+    saved: tuple[Path, dict[str, Any]], corpus: Corpus
+) -> None:
+    predictor = Predictor(saved[0])
+    together = predictor.probabilities(corpus.samples)
+    assert len(together) == 36
+    alone = np.concatenate([predictor.probabilities([sample]) for sample in corpus.samples[:4]])
+    assert together[:4] == pytest.approx(alone, abs=1e-5)
+
+
+def test_no_file_of_a_model_names_a_path_or_runs_code(
+    saved: tuple[Path, dict[str, Any]], weights: Mapping[str, str], corpus: Corpus
+) -> None:
+    files = [path for path in saved[0].rglob("*") if path.is_file()]
+    places = {str(Path(weights["bert"]).parent), str(Path(corpus.samples[0].image).parent)}
+    roots = {place.encode() for place in places} | {str(saved[0]).encode(), b"/tmp/", b"/home/"}
+    for path in files:
+        raw = path.read_bytes()
+        assert not [root for root in roots if root in raw], path
+        assert path.suffix in {".json", ".txt", ".safetensors"}
+
+
+def test_loading_a_model_unpickles_nothing(
+    saved: tuple[Path, dict[str, Any]], corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        pytest.fail("a model must load without pickle")
+
+    for owner, name in ((torch, "load"), (pickle, "load"), (pickle, "loads"), (pickle, "Unpickler")):
+        monkeypatch.setattr(owner, name, refuse)
+    assert len(Predictor(saved[0]).predict(corpus.unlabelled)) == 6
+
+
+def test_a_model_on_random_weights_says_so(saved: tuple[Path, dict[str, Any]]) -> None:
+    predictor = Predictor(saved[0])
+    hashed = json.loads((saved[0] / "text" / "tokenizer_config.json").read_text())
+    is_tiny = hashed.get("tokenizer_class") == "HashTokenizer"
+    assert predictor.random_backbones == (["text", "image"] if is_tiny else [])
+
+
+def test_no_samples_make_no_predictions(saved_tiny: Path) -> None:
+    predictor = Predictor(saved_tiny)
+    assert predictor.predict([]) == []
+    assert predictor.probabilities([]).shape == (0, 3)
+
+
+def test_predictions_are_decided_with_the_threshold() -> None:
+    samples = [Sample(guid, "", Path(), "") for guid in ("a", "b")]
+    probabilities = np.array([[0.4, 0.3, 0.3], [0.1, 0.2, 0.7]], dtype=np.float32)
+    made = as_predictions(samples, probabilities, 0.5)
+    assert [(p.guid, p.tag) for p in made] == [("a", "neutral"), ("b", "negative")]
+    assert made[0].probabilities == pytest.approx((0.4, 0.3, 0.3))
+
+
+@pytest.fixture
+def broken(saved_tiny: Path, tmp_path: Path) -> Path:
+    """A copy of a model, to be damaged."""
+    return Path(shutil.copytree(saved_tiny, tmp_path / "model"))
+
+
+def change_config(folder: Path, **changes: Any) -> None:
+    about = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(about | changes))
+
+
+def fault_of(folder: Path) -> str:
+    with pytest.raises(ModelError) as error:
+        Predictor(folder)
+    return str(error.value)
+
+
+def test_all_that_a_model_folder_lacks_is_named(tmp_path: Path) -> None:
+    assert fault_of(tmp_path) == (
+        f"model folder {tmp_path} must hold config.json and classifier.safetensors; "
+        "it lacks ['config.json', 'classifier.safetensors']"
+    )
+
+
+def test_a_config_that_is_no_json_is_named(broken: Path) -> None:
+    (broken / "config.json").write_text("{")
+    assert fault_of(broken).startswith(f"{broken / 'config.json'} must be JSON: ")
+
+
+@pytest.mark.parametrize("change", [{"format": 2}, {"format": None}, {"variant": "late"}])
+def test_another_format_or_variant_is_refused(broken: Path, change: dict[str, Any]) -> None:
+    change_config(broken, **change)
+    message = fault_of(broken)
+    assert "must be of format 1 and of a variant among early_fusion" in message
+    assert repr(change.get("variant", "early_fusion")) in message
+    with pytest.raises(ModelError):
+        read_about(broken)
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        ({"config": {"batch_size": 0}}, "batch_size must be >= 1, got 0"),
+        ({"config": {"bach_size": 4}}, "did you mean 'batch_size'?"),
+        ({"config": {"hidden_width": 9}}, "classifier.safetensors"),
+        ({"config": {"text_unfrozen_layers": 9}}, "must be in [0, 3]"),
+        ({"inputs": {"image_sise": 64}}, "image_sise"),
+        ({"inputs": {"image_size": 1}}, "image_size must be >= 32, got 1"),
+        ({"config": None}, "config.json"),
+        ({"inputs": []}, "config.json"),
+        ({"random_backbones": None}, "config.json"),
+    ],
+)
+def test_a_config_that_does_not_fit_is_named(
+    broken: Path, change: dict[str, Any], cause: str
+) -> None:
+    change_config(broken, **change)
+    message = fault_of(broken)
+    assert str(broken) in message
+    assert cause in message
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "3"])
+def test_a_config_that_is_no_table_is_named(broken: Path, content: str) -> None:
+    (broken / "config.json").write_text(content)
+    assert str(broken / "config.json") in fault_of(broken)
+
+
+@pytest.mark.parametrize(
+    "name", ["classifier.safetensors", "text/model.safetensors", "image/resnet.safetensors"]
+)
+def test_truncated_weights_are_named(broken: Path, name: str) -> None:
+    (broken / name).write_bytes((broken / name).read_bytes()[:500])
+    assert str(broken) in fault_of(broken)
+
+
+def test_a_missing_tower_is_named(broken: Path) -> None:
+    shutil.rmtree(broken / "text")
+    assert f"no folder {broken / 'text'}" in fault_of(broken)

@@ -1,0 +1,103 @@
+"""The families of backbones, and what their own libraries make of the same inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from trainables.modules.pretrained import load_image_tower, load_text_tower
+from trainables.modules.tower import Activations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from trainables.modules.cut import Pooling
+    from trainables.modules.tower import Tower
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of backbone: how deep its small model is, and how the uncut model embeds."""
+
+    role: str
+    depth: int
+    embed: Callable[[Tower, Activations, Pooling], Tensor]
+    blocks: Callable[[Any, int], list[nn.Module]]
+
+
+def embed_text(tower: Tower, inputs: Activations, pooling: Pooling) -> Tensor:
+    assert inputs.mask is not None
+    out = tower.model(input_ids=inputs.values, attention_mask=inputs.mask.long())
+    hidden: Tensor = out.last_hidden_state
+    if pooling == "cls":
+        return hidden[:, 0]
+    means = [row[mask].mean(dim=0) for row, mask in zip(hidden, inputs.mask, strict=True)]
+    return torch.stack(means)
+
+
+def standardized(tower: Any, inputs: Activations) -> Tensor:
+    mean, std = torch.tensor(tower.mean), torch.tensor(tower.std)
+    return (inputs.values / 255 - mean.view(3, 1, 1)) / std.view(3, 1, 1)
+
+
+def embed_resnet(tower: Tower, inputs: Activations, _: Pooling) -> Tensor:
+    classifier, tower.model.fc = tower.model.fc, nn.Identity()
+    embedding: Tensor = tower.model(standardized(tower, inputs))
+    tower.model.fc = classifier
+    return embedding
+
+
+def embed_mobilenet(tower: Tower, inputs: Activations, _: Pooling) -> Tensor:
+    embedding: Tensor = tower.model(standardized(tower, inputs)).pooler_output
+    return embedding
+
+
+def embed_vit(tower: Tower, inputs: Activations, pooling: Pooling) -> Tensor:
+    out = tower.model(standardized(tower, inputs), interpolate_pos_encoding=True)
+    hidden: Tensor = out.last_hidden_state
+    return hidden[:, 0] if pooling == "cls" else hidden.mean(dim=1)
+
+
+def last(blocks: Any, count: int) -> list[nn.Module]:
+    return list(blocks)[len(blocks) - count :]
+
+
+FAMILIES: Mapping[str, Family] = {
+    "bert": Family("text", 3, embed_text, lambda m, k: last(m.encoder.layer, k)),
+    "roberta": Family("text", 2, embed_text, lambda m, k: last(m.encoder.layer, k)),
+    "distilbert": Family("text", 2, embed_text, lambda m, k: last(m.transformer.layer, k)),
+    "resnet": Family(
+        "image", 4, embed_resnet, lambda m, k: last([m.layer1, m.layer2, m.layer3, m.layer4], k)
+    ),
+    "mobilenet": Family(
+        "image", 16, embed_mobilenet, lambda m, k: [*last(m.layer, k), *([m.conv_1x1] if k else [])]
+    ),
+    "vit": Family("image", 2, embed_vit, lambda m, k: last(m.layers, k)),
+}
+
+
+def load(weights: Mapping[str, str], family: str) -> Tower:
+    if FAMILIES[family].role == "text":
+        return load_text_tower(weights[family])
+    return load_image_tower(weights[family])
+
+
+@pytest.fixture(scope="session")
+def towers(weights: Mapping[str, str]) -> Mapping[str, Tower]:
+    """One tower of each family; a test must not change it."""
+    return {family: load(weights, family) for family in FAMILIES}
+
+
+@pytest.fixture(scope="session")
+def inputs() -> Mapping[str, Activations]:
+    """A batch of five of each role: token ids padded to different lengths, and pixels."""
+    generator = torch.Generator().manual_seed(1)
+    lengths = torch.tensor([7, 2, 5, 9, 1])
+    mask = torch.arange(9) < lengths[:, None]
+    ids = torch.randint(5, 40, (5, 9), generator=generator).masked_fill(~mask, 0)
+    pixels = torch.randint(0, 256, (5, 3, 64, 64), generator=generator, dtype=torch.uint8)
+    return {"text": Activations(ids, mask), "image": Activations(pixels)}

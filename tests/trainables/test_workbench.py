@@ -1,0 +1,234 @@
+"""Trials in one process: cached equals uncached, and a trial owes nothing to the one before it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from torchvision.models import resnet18
+from transformers import BertConfig, BertModel
+
+from tests.conftest import folds_of, parameters_of
+from trainables.activations.files import ActivationError, StoredActivations
+from trainables.config import ConfigError
+from trainables.modules.cut import Cut
+from trainables.modules.image_towers import ResNetTower
+from trainables.modules.text_tower import TextTower
+from trainables.modules.tokenizers import HashTokenizer
+from trainables.training.decision import decide
+from trainables.workbench import Workbench, build_activations, count_parameters, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from trainables.experiment import Experiment
+    from trainables.training.lockstep import EpochScores
+
+PARAMS = {"batch_size": 8, "projection_width": 16, "hidden_width": 16, "patience": 9}
+CUTS: tuple[dict[str, Any], ...] = (
+    {"text_unfrozen_layers": 1, "image_unfrozen_layers": 1, "text_pooling": "mean"},
+    {"text_unfrozen_layers": 3, "image_unfrozen_layers": 2, "text_pooling": "cls"},
+    {"text_unfrozen_layers": 0, "image_unfrozen_layers": 0, "text_pooling": "mean"},
+)
+
+
+def epochs(bench: Workbench, count: int, **params: Any) -> tuple[list[EpochScores], list[Tensor]]:
+    run = bench.start(bench.config(PARAMS | params))
+    history = [run.next_epoch() for _ in range(count)]
+    return history, parameters_of(run.trainers)
+
+
+def scores_of(history: list[EpochScores]) -> list[dict[str, float]]:
+    return [
+        {name: value for name, value in epoch.metrics.items() if name != "epoch_seconds"}
+        for epoch in history
+    ]
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_cached_equals_uncached_in_single_precision(
+    make_experiment: Callable[..., Experiment], cut: dict[str, Any]
+) -> None:
+    cached, _ = epochs(Workbench(make_experiment()), 2, **cut)
+    uncached, _ = epochs(Workbench(make_experiment(cache=None)), 2, **cut)
+    for one, other in zip(scores_of(cached), scores_of(uncached), strict=True):
+        assert one == pytest.approx(other, abs=1e-5)
+    for first, second in zip(cached, uncached, strict=True):
+        assert first.probabilities == pytest.approx(second.probabilities, abs=1e-5)
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_half_precision_on_disk_hardly_moves_a_logit(
+    make_experiment: Callable[..., Experiment], cut: dict[str, Any]
+) -> None:
+    logits, tags = [], []
+    for settings in ({"cache_dtype": "float16"}, {"cache": None}):
+        bench = Workbench(make_experiment(**settings))
+        (trainer,) = bench.start(bench.config(PARAMS | cut)).trainers
+        rows = torch.arange(len(bench.experiment.corpus.samples))
+        model = trainer.classifier.eval()
+        with torch.no_grad():
+            logits.append(model({role: bench.source(role, place).gather(rows)
+                                 for role, place in bench.variant.cuts(bench.config(PARAMS | cut)).items()}))
+        tags.append(decide(trainer.predict(rows).exp().numpy()))
+    assert 0 < (logits[0] - logits[1]).abs().max() < 1e-2
+    assert (tags[0] == tags[1]).all()
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_trial_after_others_equals_the_same_trial_alone(
+    make_experiment: Callable[..., Experiment], cached: bool
+) -> None:
+    settings: dict[str, Any] = {"folds": folds_of(2), **({} if cached else {"cache": None})}
+    used = Workbench(make_experiment(**settings))
+    for cut in (CUTS[1], CUTS[0]):
+        epochs(used, 2, head_learning_rate=0.3, backbone_learning_rate=0.1, **cut)
+    torch.manual_seed(99)
+    after, weights_after = epochs(used, 2, **CUTS[0])
+    alone, weights_alone = epochs(Workbench(make_experiment(**settings)), 2, **CUTS[0])
+    assert scores_of(after) == scores_of(alone)
+    assert all((a.probabilities == b.probabilities).all() for a, b in zip(after, alone, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(weights_after, weights_alone, strict=True))
+
+
+def test_folds_have_seeds_of_their_own_and_trials_share_them(
+    make_experiment: Callable[..., Experiment],
+) -> None:
+    bench = Workbench(make_experiment(folds=folds_of(2)))
+    heads = [
+        [trainer.classifier.head.output.weight for trainer in bench.start(config).trainers]
+        for config in (bench.config(PARAMS), bench.config(PARAMS | {"batch_size": 4}))
+    ]
+    assert not torch.equal(heads[0][0], heads[0][1])
+    assert torch.equal(heads[0][0], heads[1][0])
+
+
+def test_a_trial_takes_the_epochs_of_its_experiment(
+    make_experiment: Callable[..., Experiment],
+) -> None:
+    bench = Workbench(make_experiment(max_epochs=5))
+    assert bench.config({}).max_epochs == 5
+    assert bench.config({"max_epochs": 2}).max_epochs == 2
+
+
+def test_bad_hyperparameters_are_named_all_at_once(
+    make_experiment: Callable[..., Experiment],
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        Workbench(make_experiment()).config({"head_dropout": 1, "hiden_width": 4, "batch_size": 0})
+    assert str(error.value).splitlines() == [
+        "EarlyFusionConfig has no parameter 'hiden_width'; did you mean 'hidden_width'?",
+        "batch_size must be >= 1, got 0",
+        "head_dropout must be in [0, 1), got 1",
+    ]
+
+
+def test_more_unfrozen_layers_than_there_are_are_refused(
+    make_experiment: Callable[..., Experiment],
+) -> None:
+    bench = Workbench(make_experiment())
+    with pytest.raises(ValueError, match=r"text_unfrozen_layers must be in \[0, 3\] for tiny, got 4"):
+        bench.start(bench.config({"text_unfrozen_layers": 4}))
+
+
+def test_activations_are_mapped_once_for_all_poolings_of_a_cut(
+    make_experiment: Callable[..., Experiment],
+) -> None:
+    bench = Workbench(make_experiment())
+    source = bench.source("text", Cut(1, "mean"))
+    assert isinstance(source, StoredActivations)
+    assert bench.source("text", Cut(1, "cls")) is source
+    assert bench.source("text", Cut(0, "cls")) is not bench.source("text", Cut(0, "mean"))
+
+
+def test_a_build_for_many_trials_leaves_nothing_to_build(
+    make_experiment: Callable[..., Experiment],
+) -> None:
+    experiment = make_experiment()
+    first = list(build_activations(experiment, CUTS))
+    assert {step.role for step in first} == {"text", "image"}
+    assert not any(step.cached for step in first)
+    again = list(build_activations(experiment, CUTS))
+    assert [(step.role, step.cached) for step in again] == [("text", True), ("image", True)]
+
+
+def test_activations_too_large_to_be_resident_as_asked_are_refused(
+    make_experiment: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    big: Any = SimpleNamespace(nbytes=4_000_000_000)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (6_000_000_000, 0))
+    for resident, fits in (("auto", False), ("host", False)):
+        bench = Workbench(make_experiment(resident=resident), torch.device("cuda"))
+        assert bench._fits(big) is fits
+    message = r"4\.0 GB must fit in half of the 6\.0 GB that are free on the GPU; use --resident"
+    with pytest.raises(ActivationError, match=message):
+        Workbench(make_experiment(resident="device"), torch.device("cuda"))._fits(big)
+
+
+def real_towers() -> Mapping[str, Any]:
+    """BERT-base and ResNet-18 without weights."""
+    with torch.device("meta"):
+        bert, resnet = BertModel(BertConfig()), resnet18()
+    return {
+        "text": TextTower(bert, HashTokenizer(99), "bert-base", is_random=True),
+        "image": ResNetTower(resnet, "resnet18", is_random=True),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "image", "towers"),
+    [(0, 0, 0), (1, 0, 7_087_872), (2, 1, 2 * 7_087_872 + 8_393_728)],
+)
+def test_early_fusion_of_bert_base_and_resnet18_has_the_published_size(
+    make_experiment: Callable[..., Experiment], text: int, image: int, towers: int
+) -> None:
+    bench = Workbench(make_experiment())
+    bench.__dict__["towers"] = real_towers()
+    layers = {"text_unfrozen_layers": text, "image_unfrozen_layers": image}
+    config = bench.config(layers | {"projection_width": 256, "hidden_width": 1024})
+    head = 768 * 256 + 256 + 512 * 256 + 256 + 512 * 1024 + 1024 + 1024 * 3 + 3
+    counted = count_parameters(bench, config)
+    assert counted == {"total": 121_515_331, "trainable": towers + head}
+    assert all(type(count) is int for count in counted.values())
+
+
+def test_a_description_says_which_backbones_are_random(
+    make_experiment: Callable[..., Experiment], weights: Mapping[str, str]
+) -> None:
+    experiment = make_experiment(backbones={"text": weights["bert"], "image": "tiny"})
+    described = describe(experiment)
+    bench = Workbench(experiment)
+    assert described["random_backbones"] == ["image"]
+    assert described["digests"] == {role: t.digest() for role, t in bench.towers.items()}
+    assert described["parameters"]["total"] > described["parameters"]["trainable"] > 0
+
+
+@pytest.mark.parametrize("backbones", [("bert", "vit"), ("roberta", "mobilenet"), ("distilbert", "resnet")])
+def test_every_family_trains(
+    make_experiment: Callable[..., Experiment],
+    weights: Mapping[str, str],
+    backbones: tuple[str, str],
+) -> None:
+    text, image = (weights[name] for name in backbones)
+    bench = Workbench(make_experiment(backbones={"text": text, "image": image}))
+    history, _ = epochs(bench, 2, text_pooling="cls")
+    losses = [epoch.metrics["train_loss"] for epoch in history]
+    assert np.isfinite(losses).all()
+    assert losses[0] != losses[1]
+
+
+def test_the_cache_stays_as_it_was_built(
+    make_experiment: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    bench = Workbench(make_experiment())
+    epochs(bench, 1, **CUTS[0])
+    files = {path: path.read_bytes() for path in (tmp_path / "cache").glob("*.safetensors")}
+    epochs(bench, 1, head_learning_rate=0.5, **CUTS[0])
+    assert len(files) == 2
+    assert all(path.read_bytes() == raw for path, raw in files.items())

@@ -1,0 +1,179 @@
+"""One fold: what an epoch is, by a plain loop; what moves, what does not, and when it diverges."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from tests.trainables.training.conftest import (
+    LABELS,
+    Table,
+    classifier,
+    config_of,
+    fold_of,
+    trainer_of,
+)
+from trainables.data.sample import Fold
+from trainables.training.fold import DivergedError
+from trainables.training.losses import class_weights, classification_loss
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from trainables.training.fold import FoldTrainer
+
+
+def state(trainer: FoldTrainer) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in trainer.classifier.state_dict().items()}
+
+
+def test_an_epoch_is_that_of_a_plain_loop() -> None:
+    config = config_of(class_weight_smoothing=0.0, max_grad_norm=0.5, warmup_ratio=0.0)
+    trainer = trainer_of(config)
+    rows = torch.tensor(fold_of(0).train)
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        model = classifier().train()
+        groups = [
+            {"params": [model.head.output.weight], "lr": 1e-2, "weight_decay": 1e-2},
+            {"params": [model.head.output.bias], "lr": 1e-2, "weight_decay": 0.0},
+            {"params": [model.suffixes["text"].unfrozen.weight], "weight_decay": 1e-2},
+            {"params": [model.suffixes["text"].unfrozen.bias], "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=5e-5)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=5 * 6)
+        total = 0.0
+        for batch in rows[torch.randperm(len(rows))].split(8):
+            logits = model({"text": Table().gather(batch)})
+            target = torch.tensor(LABELS)[batch]
+            loss = F.cross_entropy(logits, target, label_smoothing=0.05)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call] # torch's
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+            optimizer.step()
+            schedule.step()
+            total += loss.item() * len(batch)
+    assert trainer.train_epoch() == pytest.approx(total / len(rows), rel=1e-5)
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(trainer.classifier.state_dict()[name], value)
+
+
+@pytest.mark.parametrize("counts", [(12, 3, 6), (12, 6, 0)])
+def test_training_samples_are_weighed_by_the_classes_of_their_fold(counts: tuple[int, ...]) -> None:
+    by_class = [np.flatnonzero(label == LABELS)[:n] for label, n in enumerate(counts)]
+    fold = Fold(np.sort(np.concatenate(by_class)), fold_of(0).val)
+    # One step over all: the loss is that of the untrained model.
+    trainer = trainer_of(config_of(class_weight_smoothing=2.0, batch_size=99), fold)
+    for module in trainer.classifier.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    with torch.no_grad():
+        logits = trainer.classifier({"text": Table().gather(torch.tensor(fold.train))})
+    labels = torch.tensor(LABELS)[fold.train]
+    # A class that is not there weighs like one that is there once.
+    weights = class_weights(torch.tensor(counts).clamp(min=1), 2.0)
+    expected = classification_loss(logits, labels, weights, 0.05).item()
+    assert trainer.train_epoch() == pytest.approx(expected, rel=1e-5)
+
+
+def test_what_is_frozen_does_not_move_and_all_else_does() -> None:
+    trainer = trainer_of(config_of())
+    before = state(trainer)
+    trainer.train_epoch()
+    moved = {name for name, value in state(trainer).items() if not torch.equal(value, before[name])}
+    parts = ("suffixes.text.unfrozen", "head.output")
+    assert moved == {f"{part}.{kind}" for part in parts for kind in ("weight", "bias")}
+
+
+def test_a_validation_scores_the_held_out_samples_without_dropout() -> None:
+    trainer = trainer_of(config_of())
+    trainer.train_epoch()
+    probabilities, loss = trainer.validate()
+    model, val = trainer.classifier.eval(), torch.tensor(fold_of(0).val)
+    with torch.no_grad():
+        logits = model({"text": Table().gather(val)})
+    assert trainer.val.tolist() == val.tolist()
+    torch.testing.assert_close(probabilities, logits.softmax(dim=1))
+    assert loss == pytest.approx(F.cross_entropy(logits, torch.tensor(LABELS)[val]).item())
+
+
+def test_validation_changes_nothing_but_what_a_plateau_remembers() -> None:
+    once, often = trainer_of(config_of()), trainer_of(config_of())
+    for trainer, times in ((once, 1), (often, 3)):
+        trainer.train_epoch()
+        for _ in range(times):
+            trainer.validate()
+        trainer.train_epoch()
+    assert all(torch.equal(value, state(once)[name]) for name, value in state(often).items())
+
+
+def test_more_rows_than_a_pass_takes_are_predicted_in_order() -> None:
+    trainer = trainer_of(config_of())
+    rows = torch.arange(45).repeat(7)
+    predicted = trainer.predict(rows)
+    torch.testing.assert_close(predicted, trainer.predict(torch.arange(45)).repeat(7, 1))
+
+
+def test_the_validation_loss_drives_the_plateau() -> None:
+    trainer = trainer_of(config_of(schedule="plateau", head_learning_rate=0.5))
+    for loss in (1.0, 1.0, 1.0, 1.0, 1.0):
+        trainer.end_epoch(loss)
+    assert trainer.learning_rates == pytest.approx((0.35, 0.7 * 5e-5))
+
+
+def test_the_same_seed_gives_the_same_weights_bit_for_bit() -> None:
+    one, other = trainer_of(config_of()), trainer_of(config_of())
+    torch.manual_seed(123)
+    losses = [(one.train_epoch(), other.train_epoch()) for _ in range(3)]
+    assert all(first == second for first, second in losses)
+    assert all(torch.equal(value, state(one)[name]) for name, value in state(other).items())
+
+
+def test_another_seed_gives_other_weights_and_another_order() -> None:
+    one, other = trainer_of(config_of()), trainer_of(config_of(), seed=4)
+    assert not torch.equal(one.classifier.head.output.weight, other.classifier.head.output.weight)
+    assert one.train_epoch() != other.train_epoch()
+
+
+def test_a_huge_learning_rate_diverges_with_its_reason() -> None:
+    trainer = trainer_of(config_of(head_learning_rate=1e38, warmup_ratio=0.0, weight_decay=0.1))
+    message = (
+        r"^training loss is (nan|inf) \(learning rates \d\.\de\+3\d, \d\.\de-05\); "
+        r"lower the learning rates$"
+    )
+    with pytest.raises(DivergedError, match=message):
+        for _ in range(3):
+            trainer.train_epoch()
+
+
+def test_a_validation_loss_that_is_not_finite_is_divergence() -> None:
+    trainer = trainer_of(config_of())
+    with torch.no_grad():
+        trainer.classifier.head.output.bias.fill_(math.nan)
+    with pytest.raises(DivergedError, match=r"^validation loss is nan; lower the learning rates$"):
+        trainer.validate()
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "plateau"])
+def test_a_trainer_resumed_at_any_epoch_equals_an_unbroken_one(
+    schedule: str, tmp_path: Path
+) -> None:
+    config = config_of(schedule=schedule, head_learning_rate=0.3)
+    unbroken, broken = trainer_of(config), trainer_of(config)
+    for epoch in range(6):
+        expected: tuple[Any, ...] = (unbroken.train_epoch(), *unbroken.validate())
+        got: tuple[Any, ...] = (broken.train_epoch(), *broken.validate())
+        assert (got[0], got[2]) == (expected[0], expected[2])
+        assert torch.equal(got[1], expected[1])
+        torch.save(broken.state_dict(), tmp_path / f"{epoch}.pt")
+        broken = trainer_of(config, seed=100 + epoch)
+        broken.load_state_dict(torch.load(tmp_path / f"{epoch}.pt", weights_only=True))
+        assert broken.learning_rates == unbroken.learning_rates
+    assert all(torch.equal(value, state(broken)[name]) for name, value in state(unbroken).items())

@@ -1,0 +1,280 @@
+"""One file of activations on disk: written row by row, committed by its header, verified.
+
+The data file is a safetensors file; the header beside it (JSON) holds the key, size and checksum
+and is written last, so a file without a matching header is unfinished and never read.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import zlib
+from dataclasses import asdict
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+
+from trainables.activations.raw import gather_ragged
+from trainables.modules.tower import Activations
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from trainables.activations.key import ActivationKey
+
+_CODES = {"float16": "F16", "float32": "F32", "int64": "I64"}
+_CHUNK = 1 << 24
+
+
+class ActivationError(RuntimeError):
+    """Activations cannot be built or read; the message says why and what helps."""
+
+
+def data_path(folder: Path, digest: str) -> Path:
+    """Where a key's values lie.
+
+    Args:
+        folder: The cache.
+        digest: The key's digest.
+
+    Returns:
+        The path of the safetensors file.
+    """
+    return folder / f"{digest}.safetensors"
+
+
+def header_path(folder: Path, digest: str) -> Path:
+    """Where a key's header lies.
+
+    Args:
+        folder: The cache.
+        digest: The key's digest.
+
+    Returns:
+        The path of the JSON file.
+    """
+    return folder / f"{digest}.json"
+
+
+class ActivationWriter:
+    """Write one file of activations; `commit` makes it visible, anything else leaves no file.
+
+    Args:
+        folder: The cache.
+        key: What the activations depend on.
+        lengths: Tokens of each sample, shape (N,), int64, for rows that are (L, ...); None where
+            all rows have one shape.
+        samples: Number of rows, N.
+        row_shape: Shape of one row, or of one token of it where `lengths` are given.
+
+    Raises:
+        ActivationError: If the disk lacks the room.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        key: ActivationKey,
+        lengths: Tensor | None,
+        samples: int,
+        row_shape: Sequence[int],
+    ) -> None:
+        self._folder, self._key = folder, key
+        self._path = data_path(folder, key.digest).with_suffix(f".{os.getpid()}.partial")
+        rows = samples if lengths is None else int(lengths.sum())
+        shape = (rows, *row_shape)
+        count = samples if lengths is not None else 0
+        layout = _layout({"values": (key.dtype, shape), "lengths": ("int64", (count,))})
+        self._size = len(layout) + prod(shape) * np.dtype(key.dtype).itemsize + 8 * count
+        _reserve(self._path, self._size)
+        with self._path.open("r+b") as file:
+            file.write(layout)
+        offset = len(layout)
+        self._values = np.memmap(self._path, key.dtype, "r+", offset, shape)
+        self._offsets = None
+        if lengths is not None:
+            end = offset + self._values.nbytes
+            np.memmap(self._path, np.int64, "r+", end, (count,))[:] = lengths.numpy()
+            self._offsets = (lengths.cumsum(0) - lengths).numpy()
+
+    def write(self, rows: Tensor, activations: Activations) -> None:
+        """Store some rows.
+
+        Args:
+            rows: Which samples they are, shape (B,), int64.
+            activations: Their values; where a mask is given, only what it marks is stored.
+
+        Raises:
+            ActivationError: If a value has no finite counterpart in the stored type.
+        """
+        with np.errstate(over="ignore"):  # said below, with the remedy
+            values = activations.values.cpu().numpy().astype(self._values.dtype)
+        if not np.isfinite(values).all():
+            msg = f"activations must be finite in {self._values.dtype}; use --cache-dtype float32"
+            raise ActivationError(msg)
+        if self._offsets is None:
+            self._values[rows.numpy()] = values
+            return
+        mask = activations.mask
+        lengths = [values.shape[1]] * len(rows) if mask is None else mask.sum(dim=1).tolist()
+        for row, value, length in zip(rows.tolist(), values, lengths, strict=True):
+            start = self._offsets[row]
+            self._values[start : start + length] = value[:length]
+
+    def commit(self) -> None:
+        """Make the file visible, with the checksum that every reader verifies."""
+        self._values.flush()
+        del self._values
+        digest = self._key.digest
+        header = {"key": asdict(self._key), "size": self._size, "checksum": checksum(self._path)}
+        self._path.replace(data_path(self._folder, digest))
+        partial = header_path(self._folder, digest).with_suffix(f".{os.getpid()}.partial")
+        partial.write_text(json.dumps(header, indent=1))
+        partial.replace(header_path(self._folder, digest))
+
+    def discard(self) -> None:
+        """Remove the unfinished file."""
+        self._path.unlink(missing_ok=True)
+
+
+class StoredActivations:
+    """Activations of all samples, memory-mapped: the machine holds one copy for all processes.
+
+    The tensors are inference tensors: torch refuses to change one in place outside inference
+    mode, so that no trial can spoil the activations of the next.
+
+    Args:
+        values: All rows, shape (N, ...), or all tokens, shape (T, ...).
+        lengths: Tokens of each sample, shape (N,), int64; None where all rows have one shape.
+    """
+
+    def __init__(self, values: Tensor, lengths: Tensor | None) -> None:
+        self._values = values
+        self._lengths = lengths
+        self._offsets = None if lengths is None else lengths.cumsum(0) - lengths
+
+    @classmethod
+    def open(cls, folder: Path, digest: str) -> StoredActivations:
+        """Map a file that `fault` finds nothing wrong with.
+
+        Args:
+            folder: The cache.
+            digest: The key's digest.
+
+        Returns:
+            The activations, on the host.
+        """
+        with torch.inference_mode(), safe_open(data_path(folder, digest), "pt") as file:
+            lengths = file.get_tensor("lengths")
+            return cls(file.get_tensor("values"), lengths if len(lengths) else None)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the values."""
+        return self._values.nbytes
+
+    def to(self, device: torch.device) -> StoredActivations:
+        """Copy to a device.
+
+        Args:
+            device: Where to.
+
+        Returns:
+            The same activations there.
+        """
+        with torch.inference_mode():
+            lengths = None if self._lengths is None else self._lengths.to(device)
+            return StoredActivations(self._values.to(device), lengths)
+
+    def gather(self, rows: Tensor) -> Activations:
+        """Fetch the activations of some samples.
+
+        Args:
+            rows: Sample indices, shape (B,), int64.
+
+        Returns:
+            A fresh copy in float32, padded to the longest of these rows.
+        """
+        rows = rows.to(self._values.device)
+        if self._lengths is None or self._offsets is None:
+            return Activations(self._values[rows].float())
+        values, mask = gather_ragged(self._values, self._offsets, self._lengths, rows)
+        return Activations(values.float(), mask)
+
+
+def fault(folder: Path, digest: str) -> str | None:
+    """Find what is wrong with a file.
+
+    Args:
+        folder: The cache.
+        digest: The key's digest.
+
+    Returns:
+        Why it cannot be trusted, `missing` if it is not there, None if it is whole.
+    """
+    path = data_path(folder, digest)
+    try:
+        header: dict[str, Any] = json.loads(header_path(folder, digest).read_text())
+        if path.stat().st_size != header["size"]:
+            return f"{path.name} must have {header['size']} bytes, got {path.stat().st_size}"
+        if checksum(path) != header["checksum"]:
+            return f"{path.name} is damaged: its checksum differs from its header's"
+    except FileNotFoundError:
+        return "missing"
+    except (ValueError, KeyError, TypeError):
+        return f"{header_path(folder, digest).name} is damaged"
+    return None
+
+
+def checksum(path: Path) -> int:
+    """Compute the CRC-32 of a file, which any flipped byte changes.
+
+    Args:
+        path: The file.
+
+    Returns:
+        An unsigned 32-bit integer.
+    """
+    crc = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            crc = zlib.crc32(chunk, crc)
+    return crc
+
+
+def _layout(tensors: dict[str, tuple[str, Sequence[int]]]) -> bytes:
+    """The head of a safetensors file, for tensors whose bytes follow in this order."""
+    header: dict[str, Any] = {}
+    end = 0
+    for name, (dtype, shape) in tensors.items():
+        start, end = end, end + prod(shape) * np.dtype(dtype).itemsize
+        header[name] = {"dtype": _CODES[dtype], "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # the values must be aligned to be mapped
+    return len(text).to_bytes(8, "little") + text
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Claim the room before any work: writing to a map on a full disk would kill the process."""
+    free = shutil.disk_usage(path.parent).free
+    needs = f"activations need {size / 1e6:,.0f} MB in {path.parent}, {free / 1e6:,.0f} are free"
+    remedy = "free some (python -m search.cache --prune), give --cache DIR, or use --no-cache"
+    if size > free:
+        msg = f"{needs}; {remedy}"
+        raise ActivationError(msg)
+    try:
+        with path.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        cause = needs if error.errno == errno.ENOSPC else str(error)
+        msg = f"{cause}; {remedy}"
+        raise ActivationError(msg) from error

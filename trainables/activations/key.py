@@ -1,0 +1,94 @@
+"""What a frozen activation depends on: equal keys mean equal activations."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trainables.config import InputSettings
+    from trainables.data.sample import Sample
+    from trainables.modules.cut import Cut
+    from trainables.modules.tower import Role
+
+# Raised whenever the same settings would make other pixels, tokens or bytes than before.
+FORMAT = 1
+
+_SETTINGS = {
+    "text": ("text_cleaning", "text_length"),
+    "image": ("image_preparation", "image_size", "blur_radius"),
+}
+_LIBRARIES = {"text": ("tokenizers", "transformers"), "image": ("pillow",)}
+
+
+@dataclass(frozen=True)
+class ActivationKey:
+    """All that a prefix's output depends on.
+
+    Attributes:
+        role: `text` or `image`.
+        weights: Digest of the backbone's weights.
+        place: Where it is cut.
+        inputs: The preprocessing settings that this role reads.
+        samples: Digest of the samples' contents, in order.
+        dtype: How the values are stored.
+        libraries: Versions of what makes pixels or tokens.
+        format: Version of our own preprocessing and file layout.
+    """
+
+    role: Role
+    weights: str
+    place: str
+    inputs: dict[str, str | int | float]
+    samples: str
+    dtype: str
+    libraries: dict[str, str]
+    format: int = FORMAT
+
+    @cached_property
+    def digest(self) -> str:
+        """A file name that differs when any field does."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return f"{self.role}-{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}"
+
+
+def make_key(
+    role: Role,
+    weights: str,
+    cut: Cut,
+    samples: Sequence[Sample],
+    inputs: InputSettings,
+    dtype: str,
+) -> ActivationKey:
+    """Say what the activations of some samples depend on.
+
+    Args:
+        role: Which backbone.
+        weights: Digest of its weights.
+        cut: Where it is cut.
+        samples: The samples; row i is sample i.
+        inputs: How they are prepared.
+        dtype: How the values are stored.
+
+    Returns:
+        The key; guids, labels and whatever the other role reads are not part of it.
+    """
+    contents = hashlib.blake2b(digest_size=16)
+    for sample in samples:
+        content = sample.text if role == "text" else sample.image_digest
+        contents.update(content.encode() + b"\0")
+    return ActivationKey(
+        role=role,
+        weights=weights,
+        place=cut.place,
+        inputs={name: getattr(inputs, name) for name in _SETTINGS[role]},
+        samples=contents.hexdigest(),
+        dtype=dtype,
+        libraries={name: version(name) for name in _LIBRARIES[role]},
+    )

@@ -1,0 +1,227 @@
+"""The cache of a node: activations by key, built once behind a lock, rebuilt when damaged."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from trainables.activations.files import (
+    ActivationError,
+    ActivationWriter,
+    StoredActivations,
+    data_path,
+    fault,
+    header_path,
+)
+from trainables.data.images import ImageError
+from trainables.modules.cut import Cut
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from trainables.activations.key import ActivationKey
+    from trainables.activations.raw import RawInputs
+    from trainables.modules.tower import Activations, Piece, Tower
+
+# Rows per pass, by device: on a CPU what fits its caches, on a GPU what fills it in below 1 GB.
+_ROWS = {"text": {"cpu": 64, "cuda": 256}, "image": {"cpu": 4, "cuda": 64}}
+
+
+class BuildProgress(NamedTuple):
+    """How far the building of a role's activations has come.
+
+    Attributes:
+        role: `text` or `image`.
+        done: Samples done.
+        total: Samples in all.
+        seconds: Since the build began.
+        cached: Whether all was there already.
+    """
+
+    role: str
+    done: int
+    total: int
+    seconds: float
+    cached: bool
+
+
+class ActivationStore:
+    """A folder of activations on one node.
+
+    Args:
+        folder: Where the files lie; made when missing.
+
+    Raises:
+        ActivationError: If the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            msg = f"cache {folder} cannot be made: {error}; give --cache DIR or use --no-cache"
+            raise ActivationError(msg) from error
+
+    def open(self, key: ActivationKey) -> StoredActivations:
+        """Map the activations of a key that was built.
+
+        Args:
+            key: What the activations depend on.
+
+        Returns:
+            The activations, on the host.
+
+        Raises:
+            ActivationError: If they are missing or damaged.
+        """
+        if cause := fault(self.folder, key.digest):
+            msg = f"activations {key.digest} cannot be read: {cause}"
+            raise ActivationError(msg)
+        return StoredActivations.open(self.folder, key.digest)
+
+    def build(
+        self, tower: Tower, raw: RawInputs, keys: Mapping[Cut, ActivationKey], device: torch.device
+    ) -> Iterator[BuildProgress]:
+        """Build what is missing or damaged of one tower's activations, in one pass for all cuts.
+
+        Processes that build the same keys wait for the first; a crash leaves nothing that is read.
+
+        Args:
+            tower: The backbone.
+            raw: Its raw inputs.
+            keys: The key of each cut.
+            device: Where the prefix runs.
+
+        Yields:
+            Progress, at least once.
+
+        Raises:
+            ActivationError: If the cache cannot be written, or samples cannot be read.
+        """
+        total, began = len(raw), time.monotonic()
+        missing = self._missing(keys)
+        if missing:
+            with self._locked(missing.values()):
+                missing = self._missing(missing)  # another process may have built them meanwhile
+                for done in self._write(tower, raw, missing, device):
+                    elapsed = time.monotonic() - began
+                    yield BuildProgress(tower.role, done, total, elapsed, cached=False)
+        yield BuildProgress(tower.role, total, total, time.monotonic() - began, cached=not missing)
+
+    def _missing(self, keys: Mapping[Cut, ActivationKey]) -> dict[Cut, ActivationKey]:
+        return {cut: key for cut, key in keys.items() if fault(self.folder, key.digest)}
+
+    @contextmanager
+    def _locked(self, keys: Iterable[ActivationKey]) -> Iterator[None]:
+        """Hold the locks of some keys, all in one order, so that no two wait for each other."""
+        with ExitStack() as stack:
+            for digest in sorted(key.digest for key in keys):
+                path = self.folder / f"{digest}.lock"
+                try:
+                    lock = stack.enter_context(path.open("w"))
+                except OSError as error:
+                    msg = (
+                        f"cache {self.folder} lacks {digest} and cannot be written: {error}; "
+                        "give --cache DIR or use --no-cache"
+                    )
+                    raise ActivationError(msg) from error
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _write(
+        self,
+        tower: Tower,
+        raw: RawInputs,
+        keys: Mapping[Cut, ActivationKey],
+        device: torch.device,
+    ) -> Iterator[int]:
+        """Run the tower once over all samples and store each cut; yields the samples done."""
+        writers: dict[Cut, ActivationWriter] = {}
+        for key in keys.values():
+            header_path(self.folder, key.digest).unlink(missing_ok=True)
+            data_path(self.folder, key.digest).unlink(missing_ok=True)
+            for left_by_a_crash in self.folder.glob(f"{key.digest}.*.partial"):
+                left_by_a_crash.unlink()
+        try:
+            done = 0
+            for rows, outputs in _forward(tower, raw, sorted(keys, reverse=True), device):
+                for cut, activations in outputs.items():
+                    if cut not in writers:
+                        writers[cut] = self._writer(keys[cut], raw, activations)
+                    writers[cut].write(rows, activations)
+                done += len(rows)
+                yield done
+            for writer in writers.values():
+                writer.commit()
+        finally:
+            for writer in writers.values():
+                writer.discard()
+
+    def _writer(
+        self, key: ActivationKey, raw: RawInputs, activations: Activations
+    ) -> ActivationWriter:
+        lengths = raw.lengths if activations.mask is not None else None
+        row_shape = activations.values.shape[1 if lengths is None else 2 :]
+        return ActivationWriter(self.folder, key, lengths, len(raw), row_shape)
+
+
+def _forward(
+    tower: Tower, raw: RawInputs, cuts: list[Cut], device: torch.device
+) -> Iterator[tuple[Tensor, dict[Cut, Activations]]]:
+    """Run a tower over all samples; the next batch is decoded while the last is computed."""
+    if not cuts:
+        return
+    steps = [(cut, start, piece.to(device)) for cut, start, piece in _plan(tower, cuts)]
+    # Batches of like length waste no padding; the rows are stored by index all the same.
+    order = torch.arange(len(raw)) if raw.lengths is None else raw.lengths.argsort(stable=True)
+    batches = order.split(_ROWS[tower.role][device.type])
+    faults: list[str] = []
+    with ThreadPoolExecutor(1) as ahead:
+        pending = ahead.submit(raw.gather, batches[0])
+        for i, rows in enumerate(batches):
+            current = pending
+            if i + 1 < len(batches):
+                pending = ahead.submit(raw.gather, batches[i + 1])
+            try:
+                activations = current.result().to(device)
+            except ImageError as error:
+                faults.append(str(error))
+                continue
+            if not faults:
+                yield rows, _run(steps, cuts, activations)
+    if faults:
+        msg = "images cannot be read:\n" + "\n".join(faults)
+        raise ActivationError(msg)
+
+
+def _plan(tower: Tower, cuts: list[Cut]) -> list[tuple[Cut, Cut | None, Piece]]:
+    """Chain the cuts, deepest frozen part last, so that no layer runs twice over a sample."""
+    chain = [cut for cut in cuts if cut.unfrozen_layers]
+    pooled = [cut for cut in cuts if not cut.unfrozen_layers]
+    if len(pooled) > 1 and not chain:
+        chain = [Cut(1)]
+    steps = []
+    last: Cut | None = None
+    for cut in chain:
+        steps.append((cut, last, tower.segment(last, cut)))
+        last = cut
+    return steps + [(cut, last, tower.segment(last, cut)) for cut in pooled]
+
+
+@torch.inference_mode()
+def _run(
+    steps: list[tuple[Cut, Cut | None, Piece]], cuts: list[Cut], inputs: Activations
+) -> dict[Cut, Activations]:
+    places: dict[Cut | None, Activations] = {None: inputs}
+    for cut, start, piece in steps:
+        places[cut] = piece(places[start])
+    return {cut: places[cut] for cut in cuts}

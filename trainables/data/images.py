@@ -1,0 +1,173 @@
+"""Image files to square RGB pixels: any mode, any size, deterministic.
+
+`prepare_image` is the hot path of every activation cache that is built. Its pixels are part of
+the cache's meaning: what changes them must change the cache's key.
+"""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from contextlib import contextmanager, suppress
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from trainables.config import InputSettings
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
+MAX_PIXELS = 64_000_000
+
+# Only these decoders run on a user's files: Pillow's others are old, and one starts Ghostscript.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+_JPEG_END = b"\xff\xd9"
+_JPEG_PADDING = b"\0\t\n\r "
+_WHITE = (255, 255, 255)
+
+# Pillow warns on standard error from 89 million pixels; MAX_PIXELS refuses before that.
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+# A camera's broken EXIF block is no concern of the user's: such images stay as they are.
+warnings.filterwarnings("ignore", "Corrupt EXIF data", UserWarning)
+
+
+class ImageError(ValueError):
+    """An image file cannot be used; the message names the file and the cause."""
+
+
+def open_image(path: Path) -> Image.Image:
+    """Read an image file as RGB, upright.
+
+    The EXIF orientation is applied; transparent pixels are laid on white; 16-bit grey keeps its
+    upper 8 bits; of an animation the first frame is taken.
+
+    Args:
+        path: A JPEG, PNG, WebP, GIF or BMP file.
+
+    Returns:
+        The image, mode RGB, of any size up to `MAX_PIXELS`.
+
+    Raises:
+        ImageError: If the file is missing, damaged, truncated, too large or of another format.
+    """
+    with _named(path), Image.open(path, formats=_FORMATS) as image:
+        _refuse_bomb(image)
+        # No Image.draft: its coarser decoding changes pixels, and helps from twice the size only.
+        image.load()
+        # The pixels are whole by now, so that what fails here is the EXIF block: do without it.
+        with suppress(struct.error, SyntaxError, ValueError, TypeError, KeyError, OSError):
+            ImageOps.exif_transpose(image, in_place=True)
+        return _rgb(image)
+
+
+def check_image(path: Path, raw: bytes) -> None:
+    """Refuse an image file that is not whole, without decoding it when a look is enough.
+
+    A JPEG with a sound header and an end marker passes; anything else is decoded.
+
+    Args:
+        path: The file, for the message.
+        raw: Its bytes.
+
+    Raises:
+        ImageError: If the file is empty, damaged, truncated, too large or of another format.
+    """
+    if not raw:
+        msg = f"{path}: the file is empty"
+        raise ImageError(msg)
+    with _named(path), Image.open(BytesIO(raw), formats=_FORMATS) as image:
+        _refuse_bomb(image)
+        if image.format != "JPEG" or not raw.rstrip(_JPEG_PADDING).endswith(_JPEG_END):
+            image.load()
+
+
+def prepare_image(image: Image.Image, settings: InputSettings) -> NDArray[np.uint8]:
+    """Bring an image to the square a backbone reads.
+
+    Source: the preparation of the lab's paper; `basic` fits the whole image into a white square,
+    `improved` crops the centre square; both scale by LANCZOS and blur.
+
+    Args:
+        image: An RGB image of any size.
+        settings: The preparation, the side S of the square and the blur's radius.
+
+    Returns:
+        Pixels in [0, 255], shape (3, S, S), uint8, C-contiguous.
+    """
+    fit = _centre_crop if settings.image_preparation == "improved" else _white_square
+    square = fit(image, settings.image_size)
+    if settings.blur_radius > 0:
+        square = square.filter(ImageFilter.GaussianBlur(settings.blur_radius))
+    return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
+
+
+def _white_square(image: Image.Image, side: int) -> Image.Image:
+    scale = side / max(image.size)
+    # ImageOps.pad would round the short side of a very long image down to 0.
+    width, height = (max(1, round(length * scale)) for length in image.size)
+    square = Image.new("RGB", (side, side), _WHITE)
+    scaled = image.resize((width, height), Image.Resampling.LANCZOS)
+    square.paste(scaled, ((side - width) // 2, (side - height) // 2))
+    return square
+
+
+def _centre_crop(image: Image.Image, side: int) -> Image.Image:
+    short = min(image.size)
+    left, top = (image.width - short) // 2, (image.height - short) // 2
+    square = image.crop((left, top, left + short, top + short))
+    return square.resize((side, side), Image.Resampling.LANCZOS)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16-bit grey, whose convert() would clip at 255
+        grey = (np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        page = Image.new("RGBA", image.size, (*_WHITE, 255))
+        return Image.alpha_composite(page, layer).convert("RGB")
+    return image.convert("RGB")
+
+
+def _refuse_bomb(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        msg = (
+            f"the image must have at most {MAX_PIXELS:,} pixels, "
+            f"got {image.width:,} x {image.height:,}; scale it down"
+        )
+        raise ImageError(msg)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Make whatever a decoder raises on a bad file an error that names the file.
+
+    Args:
+        path: The file.
+
+    Yields:
+        Once, for the body that reads the file.
+
+    Raises:
+        ImageError: If the body raises.
+    """
+    try:
+        yield
+    except Exception as error:  # decoders raise nearly anything on damaged bytes
+        msg = f"{path}: {_cause(error)}"
+        raise ImageError(msg) from error
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "the file is missing"
+    if isinstance(error, UnidentifiedImageError):
+        return f"the file must be a whole {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]} image"
+    return str(error) or type(error).__name__

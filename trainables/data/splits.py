@@ -1,0 +1,154 @@
+"""Ways to part the labelled samples into training and validation, reproducible from a seed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+
+from trainables.config import nearest
+from trainables.data.sample import TAGS, Fold, Sentiment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from trainables.data.sample import Corpus, Sample
+
+    _Parts = Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]]
+
+Split = Literal["grouped", "stratified", "lab"]
+
+# One fold holds out a fifth, as the lab does.
+_FIFTHS = 5
+_LAB_SEED = 42
+_TIED = "too many samples are duplicates of each other; use fewer folds or split stratified"
+
+
+class SplitError(ValueError):
+    """The samples cannot be parted as asked; the message lists every fault."""
+
+
+def make_folds(corpus: Corpus, *, split: Split, folds: int, seed: int) -> tuple[Fold, ...]:
+    """Part the labelled samples, each class in proportion.
+
+    Args:
+        corpus: The data set of N labelled samples.
+        split: `grouped` keeps exact duplicates of a text or an image on one side;
+            `stratified` parts at random; `lab` is the one split of the lab's reported results.
+        folds: How many, >= 1; with K > 1 each sample validates once, with 1 a fifth validates.
+        seed: Seeds the shuffling; `lab` has its own.
+
+    Returns:
+        `folds` folds, each over all N samples.
+
+    Raises:
+        SplitError: If `split` is unknown, `folds` is out of range, a class has too few samples,
+            or duplicates tie so many together that a fold cannot train on every class.
+    """
+    faults = list(_faults(corpus.labels, split, folds))
+    if faults:
+        raise SplitError("\n".join(faults))
+    if split == "grouped":
+        parts = _grouped(corpus.labels, duplicate_groups(corpus.labelled), folds, seed)
+    elif folds == 1:
+        parts = _held_out(corpus.labels, _LAB_SEED if split == "lab" else seed)
+    else:
+        parts = _stratified(corpus.labels, folds, seed)
+    made = tuple(Fold(np.sort(train), np.sort(val)) for train, val in parts)
+    if faults := list(_gaps(corpus.labels, made)):
+        raise SplitError("\n".join(faults))
+    return made
+
+
+def duplicate_groups(samples: Sequence[Sample]) -> NDArray[np.int64]:
+    """Tie samples that share a text or an image, directly or through others.
+
+    Texts are compared as read but for white space at their ends; empty texts tie nothing.
+
+    Args:
+        samples: N samples.
+
+    Returns:
+        A group for each sample, shape (N,), int64: the index of the group's first sample.
+    """
+    parents = list(range(len(samples)))
+
+    def root(index: int) -> int:
+        while parents[index] != index:
+            parents[index] = parents[parents[index]]
+            index = parents[index]
+        return index
+
+    owners: dict[tuple[str, str], int] = {}
+    for index, sample in enumerate(samples):
+        keys = [("image", sample.image_digest)]
+        if text := sample.text.strip():
+            keys.append(("text", text))
+        for key in keys:
+            one, other = root(index), root(owners.setdefault(key, index))
+            parents[max(one, other)] = min(one, other)
+    return np.array([root(index) for index in range(len(samples))], dtype=np.int64)
+
+
+def _faults(labels: NDArray[np.int64], split: str, folds: int) -> Iterator[str]:
+    if split not in get_args(Split):
+        names = get_args(Split)
+        yield f"split must be one of {', '.join(names)}, got {split!r}; {nearest(split, names)}"
+    if folds < 1:
+        yield f"folds must be >= 1, got {folds}"
+    if split == "lab" and folds != 1:
+        yield f"folds must be 1 for split lab, got {folds}; use split grouped or stratified"
+    if len(labels) == 0:
+        yield "data must have labelled samples to split, got none"
+    needed = folds if folds > 1 else _FIFTHS
+    for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
+        if count < needed:
+            aim = f"for {folds} folds" if folds > 1 else "to hold out a fifth"
+            tag = Sentiment(label).tag
+            yield f"class {tag} must have >= {needed} samples {aim}, got {count}"
+
+
+def _gaps(labels: NDArray[np.int64], folds: Sequence[Fold]) -> Iterator[str]:
+    for number, fold in enumerate(folds, 1):
+        for label in np.setdiff1d(labels, labels[fold.train]):
+            tag = Sentiment(label).tag
+            yield f"fold {number} must train on every class, got no {tag}: {_TIED}"
+
+
+# scikit-learn is imported late: it takes over a second, and most commands make no split.
+
+
+def _held_out(labels: NDArray[np.int64], seed: int) -> _Parts:
+    from sklearn.model_selection import train_test_split  # noqa: PLC0415 - late, see above
+
+    # The outcome hangs on the order of the classes; the lab's is that of their names.
+    tags = np.array(TAGS)[labels]
+    share = 1 / _FIFTHS
+    train, val = train_test_split(
+        np.arange(len(labels)), test_size=share, random_state=seed, stratify=tags
+    )
+    return [(train, val)]
+
+
+def _stratified(labels: NDArray[np.int64], folds: int, seed: int) -> _Parts:
+    from sklearn.model_selection import StratifiedKFold  # noqa: PLC0415 - late, see above
+
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    parts: _Parts = splitter.split(labels, labels)
+    return parts
+
+
+def _grouped(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], folds: int, seed: int
+) -> _Parts:
+    from sklearn.model_selection import StratifiedGroupKFold  # noqa: PLC0415 - late, see above
+
+    count = folds if folds > 1 else _FIFTHS
+    if (distinct := len(np.unique(groups))) < count:
+        msg = f"data must have >= {count} samples without duplicates, got {distinct}: {_TIED}"
+        raise SplitError(msg)
+    splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+    parts = list(splitter.split(labels, labels, groups))
+    return parts[:folds]

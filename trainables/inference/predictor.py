@@ -1,0 +1,203 @@
+"""A trained model on disk, and what it says of new pairs.
+
+A model folder holds everything: each tower in its library's own format, the trained classifier,
+and a config. No path in it points out of it, so it predicts the same wherever it is copied.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+
+from trainables.activations.raw import LivePrefix, raw_inputs
+from trainables.config import InputSettings
+from trainables.data.sample import TAGS, Sample, Sentiment
+from trainables.training.decision import decide
+from trainables.variants import VARIANTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from trainables.config import TrainConfig
+    from trainables.modules.classifier import Classifier
+    from trainables.modules.tower import Tower
+    from trainables.variants.variant import Variant
+
+CONFIG, CLASSIFIER, FORMAT = "config.json", "classifier.safetensors", 1
+_ROWS = 32
+
+
+class ModelError(ValueError):
+    """A folder holds no model that can be loaded; the message says why."""
+
+
+class Prediction(NamedTuple):
+    """What a model says of one pair.
+
+    Attributes:
+        guid: The sample's name.
+        probabilities: Of each class, in the order of `Sentiment`; they sum to 1.
+        tag: The decided class.
+    """
+
+    guid: str
+    probabilities: tuple[float, ...]
+    tag: str
+
+
+def save_model(
+    folder: Path,
+    variant: Variant[Any],
+    config: TrainConfig,
+    inputs: InputSettings,
+    model: tuple[Classifier, Mapping[str, Tower]],
+) -> None:
+    """Write a trained model.
+
+    Args:
+        folder: Where to; made when missing.
+        variant: What kind of model it is.
+        config: Its hyperparameters.
+        inputs: How its inputs are prepared.
+        model: The trained classifier and the towers whose prefixes feed it.
+    """
+    classifier, towers = model
+    for role, tower in towers.items():
+        (folder / role).mkdir(parents=True, exist_ok=True)
+        tower.save(folder / role)
+    state = {name: value.cpu().contiguous() for name, value in classifier.state_dict().items()}
+    save_file(state, folder / CLASSIFIER)
+    about = {
+        "format": FORMAT,
+        "variant": variant.name,
+        "classes": TAGS,
+        "config": asdict(config),
+        "inputs": asdict(inputs),
+        "random_backbones": [role for role, tower in towers.items() if tower.is_random],
+    }
+    (folder / CONFIG).write_text(json.dumps(about, indent=2) + "\n")
+
+
+class Predictor:
+    """Classify pairs with a trained model.
+
+    Args:
+        folder: A model folder.
+        device: Where to compute; None takes a GPU if there is one.
+
+    Attributes:
+        random_backbones: Roles whose pretrained weights were random: the model is a demonstration.
+
+    Raises:
+        ModelError: If the folder holds no model that can be loaded.
+    """
+
+    def __init__(self, folder: Path, device: torch.device | None = None) -> None:
+        about = read_about(folder)
+        self._device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._variant = VARIANTS[about["variant"]]
+        self._config = self._variant.config.from_params(about["config"])
+        self._inputs = InputSettings(**about["inputs"])
+        self.random_backbones: list[str] = about["random_backbones"]
+        self._towers = self._variant.load({role: str(folder / role) for role in self._roles})
+        self._classifier = self._variant.build(self._config, self._towers)
+        self._classifier.load_state_dict(load_file(folder / CLASSIFIER))
+        self._classifier.to(self._device).eval()
+
+    @property
+    def _roles(self) -> Sequence[str]:
+        return tuple(self._variant.backbones)
+
+    def probabilities(self, samples: Sequence[Sample]) -> NDArray[Any]:
+        """Compute class probabilities.
+
+        Args:
+            samples: The pairs; their labels are not looked at.
+
+        Returns:
+            Probabilities, shape (N, C), float32.
+        """
+        sources = {
+            role: LivePrefix(
+                raw_inputs(samples, self._inputs, self._towers[role]),
+                self._towers[role].prefix(cut),
+                self._device,
+            )
+            for role, cut in self._variant.cuts(self._config).items()
+        }
+        parts = []
+        with torch.inference_mode():
+            for rows in torch.arange(len(samples)).split(_ROWS):
+                batch = {role: source.gather(rows) for role, source in sources.items()}
+                parts.append(F.softmax(self._classifier(batch).float(), dim=-1).cpu())
+        return torch.cat(parts).numpy() if parts else torch.empty(0, len(Sentiment)).numpy()
+
+    def predict(self, samples: Sequence[Sample]) -> list[Prediction]:
+        """Classify pairs.
+
+        Args:
+            samples: The pairs; their labels are not looked at.
+
+        Returns:
+            One prediction per pair, in their order.
+        """
+        probabilities = self.probabilities(samples)
+        return as_predictions(samples, probabilities, self._config.neutral_threshold)
+
+
+def as_predictions(
+    samples: Sequence[Sample], probabilities: NDArray[Any], neutral_threshold: float
+) -> list[Prediction]:
+    """Decide on the class of each sample.
+
+    Args:
+        samples: N pairs.
+        probabilities: Their class probabilities, shape (N, C).
+        neutral_threshold: The decision rule's, in [0, 1].
+
+    Returns:
+        One prediction per pair, in their order.
+    """
+    decided = decide(probabilities, neutral_threshold)
+    return [
+        Prediction(sample.guid, tuple(map(float, row)), Sentiment(label).tag)
+        for sample, row, label in zip(samples, probabilities, decided, strict=True)
+    ]
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """Read what a model folder says of itself.
+
+    Args:
+        folder: A model folder.
+
+    Returns:
+        The content of its config.
+
+    Raises:
+        ModelError: If it holds no model of a known format and variant.
+    """
+    path = folder / CONFIG
+    if missing := [name for name in (CONFIG, CLASSIFIER) if not (folder / name).is_file()]:
+        msg = f"model folder {folder} must hold {CONFIG} and {CLASSIFIER}; it lacks {missing}"
+        raise ModelError(msg)
+    try:
+        about: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        msg = f"{path} must be JSON: {error}"
+        raise ModelError(msg) from error
+    if about.get("format") != FORMAT or about.get("variant") not in VARIANTS:
+        msg = (
+            f"{path} must be of format {FORMAT} and of a variant among {', '.join(VARIANTS)}, "
+            f"got format {about.get('format')} and variant {about.get('variant')!r}"
+        )
+        raise ModelError(msg)
+    return about

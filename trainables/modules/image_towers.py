@@ -1,0 +1,255 @@
+"""Image backbones: torchvision's ResNet, transformers' MobileNetV2 and ViT."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from trainables.modules.one_token import read_one_token
+from trainables.modules.tower import Activations, Piece, Tower, shell, total_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from trainables.modules.cut import Pooling
+    from trainables.modules.tower import Role
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+RESNET_FILE = "resnet.safetensors"
+
+
+class ImageTower(Tower):
+    """An image backbone with the colour statistics that it was trained with.
+
+    Args:
+        model: The library's model.
+        mean: Mean of each colour channel, of pixels in [0, 1].
+        std: Standard deviation of each colour channel.
+        source: Where its weights came from, as asked for.
+        is_random: Whether the weights are random.
+    """
+
+    role: ClassVar[Role] = "image"
+
+    def __init__(
+        self,
+        model: Any,
+        mean: Sequence[float],
+        std: Sequence[float],
+        source: str,
+        *,
+        is_random: bool,
+    ) -> None:
+        super().__init__(model, source, is_random=is_random)
+        self.mean, self.std = tuple(mean), tuple(std)
+
+    def _wrap(self, layers: nn.Module, start: int | None) -> Piece:
+        return ImagePiece(Standardize(self.mean, self.std) if start is None else None, layers)
+
+    def save(self, folder: Path) -> None:
+        """Write a folder in the Hugging Face format.
+
+        Args:
+            folder: An existing folder.
+        """
+        self.model.save_pretrained(folder)
+        colours = {"image_mean": self.mean, "image_std": self.std}
+        (folder / "preprocessor_config.json").write_text(json.dumps(colours))
+
+
+class ResNetTower(ImageTower):
+    """A ResNet of torchvision; its four stages can be unfrozen, its stem stays frozen."""
+
+    depth = 4
+
+    def __init__(self, model: Any, source: str, *, is_random: bool) -> None:
+        super().__init__(model, IMAGENET_MEAN, IMAGENET_STD, source, is_random=is_random)
+        self.width: int = model.layer4[-1].bn2.num_features
+
+    @property
+    def parameter_count(self) -> int:
+        """Parameters without the classifier, which is never used."""
+        return super().parameter_count - total_parameters(self.model.fc)
+
+    def _piece(self, start: int | None, stop: int, pooling: Pooling | None) -> Piece:
+        m = self.model
+        stages = [m.layer1, m.layer2, m.layer3, m.layer4][start or 0 : stop]
+        layers = OrderedDict((f"stage{(start or 0) + i + 1}", s) for i, s in enumerate(stages))
+        if start is None:
+            stem = [("conv1", m.conv1), ("bn1", m.bn1), ("relu", m.relu), ("maxpool", m.maxpool)]
+            layers = OrderedDict([*stem, *layers.items()])
+        if pooling is not None:
+            layers["pool"] = nn.AdaptiveAvgPool2d(1)
+            layers["flatten"] = nn.Flatten()
+        return self._wrap(nn.Sequential(layers), start)
+
+    def _trainable(self, suffix: Any) -> Sequence[nn.Module]:
+        return [suffix.layers]
+
+    def save(self, folder: Path) -> None:
+        """Write torchvision's state dict as safetensors.
+
+        Args:
+            folder: An existing folder.
+        """
+        save_file(self.model.state_dict(), folder / RESNET_FILE)
+
+
+class MobileNetTower(ImageTower):
+    """MobileNetV2 of transformers; its last 1x1 convolution trains with its last block."""
+
+    def __init__(self, model: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(model, *args, **kwargs)
+        self.depth = len(model.layer)
+        self.width: int = next(reversed(list(model.conv_1x1.parameters()))).shape[0]
+
+    def _piece(self, start: int | None, stop: int, pooling: Pooling | None) -> Piece:
+        m = self.model
+        layers = OrderedDict([] if start is not None else [("conv_stem", m.conv_stem)])
+        layers["layer"] = nn.Sequential(*m.layer[start or 0 : stop])
+        if pooling is not None:
+            layers["conv_1x1"] = m.conv_1x1
+            layers["pool"] = nn.AdaptiveAvgPool2d(1)
+            layers["flatten"] = nn.Flatten()
+        return self._wrap(nn.Sequential(layers), start)
+
+    def _trainable(self, suffix: Any) -> Sequence[nn.Module]:
+        return [suffix.layers]
+
+
+class ViTTower(ImageTower):
+    """A vision transformer of transformers (ViT, DeiT); its embedding is CLS or the mean token."""
+
+    def __init__(self, model: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(model, *args, **kwargs)
+        self.depth = len(model.layers)
+        self.width: int = model.config.hidden_size
+
+    def _piece(self, start: int | None, stop: int, pooling: Pooling | None) -> Piece:
+        model = shell(self.model)
+        blocks = list(self.model.layers[start or 0 : stop])
+        if pooling == "cls" and blocks:
+            blocks[-1] = read_one_token(blocks[-1])
+        model.layers = nn.ModuleList(blocks)
+        model.pooler = None
+        if start is not None:
+            model.embeddings = PassPatches(next(self.model.parameters()).dtype)
+        if pooling is None:
+            model.layernorm = nn.Identity()
+        return self._wrap(TokenStack(model, pooling), start)
+
+    def _trainable(self, suffix: Any) -> Sequence[nn.Module]:
+        return [suffix.layers.model.layers]
+
+
+class ImagePiece(Piece):
+    """A run of an image model's layers.
+
+    Args:
+        standardize: From uint8 pixels to what the model was trained on; None past the input.
+        layers: From its output, or from hidden states, to hidden states or embeddings.
+    """
+
+    def __init__(self, standardize: nn.Module | None, layers: nn.Module) -> None:
+        super().__init__()
+        self.standardize = standardize
+        self.layers = layers
+
+    def forward(self, activations: Activations) -> Activations:
+        """Run the layers.
+
+        Args:
+            activations: Pixels (B, 3, H, W) uint8, or hidden states.
+
+        Returns:
+            Hidden states, or embeddings (B, D).
+        """
+        values = activations.values
+        return Activations(self.layers(self.standardize(values) if self.standardize else values))
+
+
+class Standardize(nn.Module):
+    """From uint8 pixels to the range that a backbone was trained on.
+
+    Args:
+        mean: Mean of each colour channel, of pixels in [0, 1].
+        std: Standard deviation of each colour channel.
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Standardise pixels.
+
+        Args:
+            pixels: Shape (B, 3, H, W), uint8.
+
+        Returns:
+            Floats of mean 0 and variance 1 over the pretraining data.
+        """
+        return (pixels / 255 - self.mean) / self.std
+
+
+class TokenStack(nn.Module):
+    """A ViT, or a run of its blocks, ending in tokens or in one embedding.
+
+    Args:
+        model: The library's model with the blocks of this run only.
+        pooling: How it ends in an embedding; None returns all tokens.
+    """
+
+    def __init__(self, model: Any, pooling: Pooling | None) -> None:
+        super().__init__()
+        self.model = model
+        self.pooling = pooling
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Run the blocks.
+
+        Args:
+            values: Standardised pixels (B, 3, H, W) or tokens (B, T, D).
+
+        Returns:
+            Tokens (B, T, D) or embeddings (B, D).
+        """
+        tokens: Tensor = self.model(values, interpolate_pos_encoding=True).last_hidden_state
+        if self.pooling is None:
+            return tokens
+        return tokens[:, 0] if self.pooling == "cls" else tokens.mean(dim=1)
+
+
+class PassPatches(nn.Module):
+    """A ViT embedding stage that passes cached tokens through.
+
+    Args:
+        dtype: Of the model's weights; the library's forward reads it off its patch projection.
+    """
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        weight = SimpleNamespace(dtype=dtype)
+        self.patch_embeddings = SimpleNamespace(projection=SimpleNamespace(weight=weight))
+
+    def forward(self, tokens: Tensor, *_: Any, **__: Any) -> Tensor:
+        """Pass tokens through.
+
+        Args:
+            tokens: Shape (B, T, D).
+
+        Returns:
+            The same.
+        """
+        return tokens

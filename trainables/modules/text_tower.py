@@ -1,0 +1,167 @@
+"""Text backbones of the BERT family, cut by surgery on the library's own model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from torch import Tensor, nn
+
+from trainables.modules.packed import PackedTextPiece, can_pack
+from trainables.modules.tower import Activations, Piece, Tower, shell
+from trainables.modules.weights import WeightsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from trainables.modules.cut import Pooling
+    from trainables.modules.tokenizers import Tokenizer
+    from trainables.modules.tower import Role
+
+# The module that holds a model's block list, and the name of the list in it.
+_STACKS = (("encoder", "layer"), ("transformer", "layer"))
+
+
+class TextTower(Tower):
+    """A transformer encoder of text: BERT, RoBERTa, ELECTRA, DistilBERT, MPNet and their kin.
+
+    Args:
+        model: A base model of transformers with an embedding stage and a block list.
+        tokenizer: Its tokenizer.
+        source: Where its weights came from, as asked for.
+        is_random: Whether the weights are random.
+    """
+
+    role: ClassVar[Role] = "text"
+
+    def __init__(self, model: Any, tokenizer: Tokenizer, source: str, *, is_random: bool) -> None:
+        super().__init__(model, source, is_random=is_random)
+        self.tokenizer = tokenizer
+        self._stack, self._list = find_stack(model)
+        self.depth = len(getattr(getattr(model, self._stack), self._list))
+        self.width: int = model.config.hidden_size
+
+    def _piece(self, start: int | None, stop: int, pooling: Pooling | None) -> Piece:
+        model, stack = shell(self.model), shell(getattr(self.model, self._stack))
+        blocks = list(getattr(stack, self._list)[start or 0 : stop])
+        if start is not None and pooling is not None and all(map(can_pack, blocks)):
+            return PackedTextPiece(blocks, pooling)
+        setattr(stack, self._list, nn.ModuleList(blocks))
+        setattr(model, self._stack, stack)
+        if start is not None:
+            model.embeddings = PassEmbeddings()
+        if getattr(model, "pooler", None) is not None:
+            model.pooler = None
+        return TextPiece(model, from_ids=start is None, pooling=pooling)
+
+    def _trainable(self, suffix: Any) -> Sequence[nn.Module]:
+        if isinstance(suffix, PackedTextPiece):
+            return [suffix.blocks]
+        return [getattr(getattr(suffix.model, self._stack), self._list)]
+
+    def save(self, folder: Path) -> None:
+        """Write a folder in the Hugging Face format.
+
+        Args:
+            folder: An existing folder.
+        """
+        self.model.save_pretrained(folder)
+        self.tokenizer.save(folder)
+
+
+class TextPiece(Piece):
+    """A run of a text model's blocks.
+
+    Args:
+        model: The library's model with the blocks of this run only.
+        from_ids: Whether it starts at token ids.
+        pooling: How it ends in an embedding; None returns hidden states.
+    """
+
+    def __init__(self, model: Any, *, from_ids: bool, pooling: Pooling | None) -> None:
+        super().__init__()
+        self.model = model
+        self.inputs = "input_ids" if from_ids else "inputs_embeds"
+        self.pooling = pooling
+
+    def forward(self, activations: Activations) -> Activations:
+        """Run the blocks.
+
+        Args:
+            activations: Token ids (B, L) or hidden states (B, L, D), with their mask.
+
+        Returns:
+            Hidden states (B, L, D) with the mask, or embeddings (B, D).
+        """
+        values, mask = activations
+        hidden: Tensor = self.model(attention_mask=mask, **{self.inputs: values}).last_hidden_state
+        if self.pooling is None:
+            return Activations(hidden, mask)
+        if self.pooling == "cls":
+            return Activations(hidden[:, 0])
+        return Activations(mean_of_tokens(hidden, mask))
+
+
+class PassEmbeddings(nn.Module):
+    """An embedding stage that passes cached hidden states through."""
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        *_: Any,
+        **__: Any,
+    ) -> Tensor | None:
+        """Pass hidden states through.
+
+        Args:
+            input_ids: None here: the first parameter of every family's embeddings.
+            inputs_embeds: Hidden states, shape (B, L, D).
+
+        Returns:
+            The hidden states.
+        """
+        return inputs_embeds if input_ids is None else input_ids
+
+
+def mean_of_tokens(hidden: Tensor, mask: Tensor | None) -> Tensor:
+    """Average the real tokens, as sentence encoders are trained to.
+
+    Args:
+        hidden: Shape (B, L, D).
+        mask: True where a token is real, shape (B, L); None if all are.
+
+    Returns:
+        Means, shape (B, D).
+
+    Source:
+        Reimers and Gurevych, "Sentence-BERT", EMNLP 2019, section 3 (MEAN pooling).
+    """
+    if mask is None:
+        return hidden.mean(dim=1)
+    weights = mask.unsqueeze(-1).to(hidden.dtype)
+    return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+
+
+def find_stack(model: nn.Module) -> tuple[str, str]:
+    """Find a model's block list.
+
+    Args:
+        model: A base model of transformers.
+
+    Returns:
+        The names of the module that holds the list and of the list.
+
+    Raises:
+        WeightsError: If the model has none that we know.
+    """
+    for stack, blocks in _STACKS:
+        holder = getattr(model, stack, None)
+        if isinstance(getattr(holder, blocks, None), nn.ModuleList):
+            return stack, blocks
+    places = " or ".join(map(".".join, _STACKS))
+    msg = (
+        f"text backbone must be of the BERT family (a block list at {places}), "
+        f"got {type(model).__name__}"
+    )
+    raise WeightsError(msg)

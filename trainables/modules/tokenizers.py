@@ -1,0 +1,123 @@
+"""How text becomes token ids: the backbone's own tokenizer, or words hashed for random weights."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+HASHED = "HashTokenizer"
+
+
+class Tokenizer(Protocol):
+    """Anything that turns texts into token ids."""
+
+    pad_id: int
+
+    def encode(self, texts: Sequence[str], length: int) -> list[list[int]]:
+        """Tokenise texts.
+
+        Args:
+            texts: Cleaned texts.
+            length: Most ids per text, special tokens included.
+
+        Returns:
+            Ids of each text, not padded.
+        """
+
+    def save(self, folder: Path) -> None:
+        """Write what loading this tokenizer needs.
+
+        Args:
+            folder: An existing folder.
+        """
+
+
+class PretrainedTokenizer:
+    """The tokenizer that a backbone was pretrained with.
+
+    Args:
+        tokenizer: A tokenizer of transformers.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self.pad_id: int = tokenizer.pad_token_id or 0
+
+    def encode(self, texts: Sequence[str], length: int) -> list[list[int]]:
+        """Tokenise texts, cutting off what exceeds the length.
+
+        Args:
+            texts: Cleaned texts.
+            length: Most ids per text, special tokens included.
+
+        Returns:
+            Ids of each text, not padded.
+        """
+        encoded = self._tokenizer(list(texts), truncation=True, max_length=length)
+        ids: list[list[int]] = encoded["input_ids"]
+        return ids
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer's files.
+
+        Args:
+            folder: An existing folder.
+        """
+        self._tokenizer.save_pretrained(folder)
+
+
+class HashTokenizer:
+    """Each word is a bucket of its CRC-32: a vocabulary that needs no file, for random weights.
+
+    Args:
+        vocabulary_size: Number of ids; 0 pads, 1 begins, 2 ends a text.
+    """
+
+    pad_id = 0
+
+    def __init__(self, vocabulary_size: int) -> None:
+        self.vocabulary_size = vocabulary_size
+
+    def encode(self, texts: Sequence[str], length: int) -> list[list[int]]:
+        """Tokenise texts at white space.
+
+        Args:
+            texts: Cleaned texts.
+            length: Most ids per text, special tokens included.
+
+        Returns:
+            Ids of each text, not padded.
+        """
+        buckets = self.vocabulary_size - 3
+        return [
+            [1, *(3 + zlib.crc32(w.encode()) % buckets for w in text.split()[: length - 2]), 2]
+            for text in texts
+        ]
+
+    def save(self, folder: Path) -> None:
+        """Write a file that says words are hashed.
+
+        Args:
+            folder: An existing folder.
+        """
+        (folder / "tokenizer_config.json").write_text(
+            json.dumps({"tokenizer_class": HASHED, "vocab_size": self.vocabulary_size})
+        )
+
+
+def is_hashed(folder: Path) -> bool:
+    """Say whether a saved text tower hashes its words.
+
+    Args:
+        folder: A folder in the Hugging Face format.
+
+    Returns:
+        Whether `HashTokenizer` wrote its tokenizer.
+    """
+    path = folder / "tokenizer_config.json"
+    return path.is_file() and json.loads(path.read_text()).get("tokenizer_class") == HASHED

@@ -1,0 +1,161 @@
+"""The Ray trainable: one trial, one epoch per step. The only module here that imports Ray.
+
+The driver imports this module too, so torch waits for the worker: it is imported in `setup`.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray import tune
+from ray.tune.result import SHOULD_CHECKPOINT
+
+from trainables.training.metrics import METRICS, worst
+
+if TYPE_CHECKING:
+    from trainables.experiment import Experiment
+    from trainables.training.lockstep import LockstepRun
+    from trainables.workbench import Workbench
+
+STATE = "state.pt"
+CHECKPOINT_SECONDS = 60.0
+
+
+class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typed
+    """Train one config on all folds, side by side; the process stays warm between trials.
+
+    A diverged trial is a result, not a failure: it reports the worst finite score with its reason
+    and ends, so that Ray does not retry it. Ray calls `reset_config` to reuse the process; all
+    that a trial changes is rebuilt there.
+    """
+
+    def setup(self, config: dict[str, Any], experiment: Experiment) -> None:
+        """Start the process's first trial.
+
+        Args:
+            config: The trial's hyperparameters, by name.
+            experiment: What the search holds fixed.
+        """
+        import torch  # noqa: PLC0415 - keeps torch out of the driver
+
+        from trainables.workbench import Workbench  # noqa: PLC0415 - likewise
+
+        torch.set_num_threads(_threads())
+        self._bench: Workbench = Workbench(experiment)
+        self._start(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Start another trial in this process.
+
+        Args:
+            new_config: Its hyperparameters, by name.
+
+        Returns:
+            True: Ray waits for ever after anything else.
+        """
+        self.config = new_config
+        self._start(new_config)
+        return True
+
+    def _start(self, config: dict[str, Any]) -> None:
+        """Only take note: an exception here would not be retried, one in `step` is."""
+        self._params = dict(config)
+        self._run: LockstepRun | None = None
+        self._pending: dict[str, Any] | None = None
+        self._parameters: dict[str, int] = {}
+        self._saved_at = time.monotonic()
+
+    def _ensure(self) -> LockstepRun:
+        import torch  # noqa: PLC0415 - keeps torch out of the driver
+
+        from trainables.workbench import count_parameters  # noqa: PLC0415 - likewise
+
+        if self._run is None:
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+                torch.cuda.reset_peak_memory_stats()
+            config = self._bench.config(self._params)
+            self._parameters = count_parameters(self._bench, config)
+            self._run = self._bench.start(config)
+            if self._pending is not None:
+                self._run.load_state_dict(self._pending)
+                self._pending = None
+        return self._run
+
+    def step(self) -> dict[str, Any]:
+        """Train and score one epoch of all folds.
+
+        Returns:
+            The report that the searcher, the scheduler and the recorder read.
+        """
+        from trainables.training.fold import DivergedError  # noqa: PLC0415 - imports torch
+
+        run = self._ensure()
+        metric = self._bench.experiment.metric
+        report: dict[str, Any] = {
+            "epoch": run.epoch + 1,
+            "diverged": "",
+            "total_parameters": self._parameters["total"],
+            "trainable_parameters": self._parameters["trainable"],
+        }
+        try:
+            scores = run.next_epoch()
+        except DivergedError as error:
+            lost = {name: worst(name) for name in METRICS} | {"train_loss": worst("train_loss")}
+            lost |= {f"{name}_std": 0.0 for name in METRICS}
+            return {**report, **lost, metric: worst(metric), "diverged": str(error), "done": True}
+        report |= scores.metrics
+        report["peak_memory_mb"] = _peak_memory_mb()
+        report["done"] = run.finished
+        if scores.is_best:
+            report["val_rows"] = scores.rows
+            report["val_probabilities"] = scores.probabilities
+        if not run.finished and time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
+            report[SHOULD_CHECKPOINT] = True
+        return report
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write the state of the trial.
+
+        Args:
+            checkpoint_dir: Where to.
+        """
+        import torch  # noqa: PLC0415 - keeps torch out of the driver
+
+        torch.save(self._ensure().state_dict(), Path(checkpoint_dir, STATE))
+        self._saved_at = time.monotonic()
+
+    def load_checkpoint(self, checkpoint_dir: str) -> None:
+        """Take up the state of the trial.
+
+        Args:
+            checkpoint_dir: Where it was written.
+        """
+        import torch  # noqa: PLC0415 - keeps torch out of the driver
+
+        path = Path(checkpoint_dir, STATE)
+        # CUDA takes random states from the CPU, so everything is loaded there.
+        self._run, self._pending = None, torch.load(path, map_location="cpu", weights_only=True)
+
+    def cleanup(self) -> None:
+        """Free what the process holds."""
+        self._run = None
+
+
+def _threads() -> int:
+    """The trial's share of CPUs, at least one thread."""
+    assigned = ray.get_runtime_context().get_assigned_resources()
+    return max(1, int(assigned.get("CPU", 1)))
+
+
+def _peak_memory_mb() -> float:
+    """Peak memory of the trial on its GPU, or of the process where there is none, in MB."""
+    import torch  # noqa: PLC0415 - keeps torch out of the driver
+
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3

@@ -1,0 +1,213 @@
+"""One model on one fold: its optimiser, schedule, random stream and epochs."""
+
+from __future__ import annotations
+
+import math
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+
+from trainables.data.sample import Sentiment
+from trainables.training.losses import class_weights, classification_loss
+from trainables.training.optimization import Schedule, make_optimizer
+from trainables.training.randomness import RandomStream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
+
+    from torch import Tensor
+
+    from trainables.activations.raw import Source
+    from trainables.config import TrainConfig
+    from trainables.data.sample import Fold
+    from trainables.modules.classifier import Classifier
+
+# Rows per forward pass where nothing is kept for a backward pass.
+_EVALUATION_ROWS = 256
+
+
+class DivergedError(RuntimeError):
+    """Training diverged; the message says where and what helps."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What all folds of a trial share.
+
+    Attributes:
+        sources: Activations of all samples, by role.
+        labels: Classes of the labelled samples, shape (N,), int64, on the device.
+        device: Where the models are trained.
+    """
+
+    sources: Mapping[str, Source]
+    labels: Tensor
+    device: torch.device
+
+
+class FoldTrainer:
+    """Train one model on one fold.
+
+    Args:
+        build: Makes the classifier; drawn from this fold's random stream.
+        data: Activations and labels.
+        fold: Which samples train and which validate.
+        config: The trial's hyperparameters.
+        seed: Of initial weights, dropout and shuffling.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[], Classifier],
+        data: TrainingData,
+        fold: Fold,
+        config: TrainConfig,
+        seed: int,
+    ) -> None:
+        self._data, self._config = data, config
+        self._random = RandomStream(seed, data.device)
+        with self._random.active():
+            self.classifier = build().to(data.device)
+        self._train = torch.tensor(fold.train).to(data.device)
+        self.val = torch.tensor(fold.val)
+        counts = torch.bincount(data.labels[self._train], minlength=len(Sentiment))
+        self._weights = class_weights(counts.clamp(min=1), config.class_weight_smoothing)
+        self._weights = self._weights.to(data.device)
+        self.optimizer = make_optimizer(self.classifier, config)
+        steps = math.ceil(len(fold.train) / config.batch_size)
+        self._schedule = Schedule(self.optimizer, config, steps)
+        self._autocast, self._scaler = _mixed_precision(data.device)
+
+    def train_epoch(self) -> float:
+        """Train for one pass over the fold's training samples.
+
+        Returns:
+            The mean training loss per sample, in nats.
+
+        Raises:
+            DivergedError: If the loss is not finite.
+        """
+        with self._random.active():
+            order = torch.randperm(len(self._train))  # on the CPU: the same on every device
+            self.classifier.train()
+            total = torch.zeros((), device=self._data.device)
+            for rows in self._train[order.to(self._data.device)].split(self._config.batch_size):
+                total += self._step(rows) * len(rows)
+        loss = total.item() / len(self._train)
+        if not math.isfinite(loss):
+            rates = ", ".join(f"{rate:.1e}" for rate in self.learning_rates)
+            msg = f"training loss is {loss} (learning rates {rates}); lower the learning rates"
+            raise DivergedError(msg)
+        return loss
+
+    def _step(self, rows: Tensor) -> Tensor:
+        """Take one optimiser step; returns the loss, which is not waited for."""
+        labels = self._data.labels[rows]
+        with self._autocast():
+            logits = self.classifier(self._gather(rows))
+            loss = classification_loss(
+                logits.float(), labels, self._weights, self._config.label_smoothing
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        self._scaler.scale(loss).backward()
+        self._scaler.unscale_(self.optimizer)
+        torch.nn.utils.clip_grad_norm_(self.classifier.parameters(), self._config.max_grad_norm)
+        self._scaler.step(self.optimizer)
+        self._scaler.update()
+        self._schedule.after_step()
+        return loss.detach()
+
+    @torch.inference_mode()
+    def predict(self, rows: Tensor) -> Tensor:
+        """Classify samples.
+
+        Args:
+            rows: Sample indices, shape (B,), int64.
+
+        Returns:
+            Log-probabilities, shape (B, C), float32, on the CPU.
+        """
+        self.classifier.eval()
+        logits = []
+        for part in rows.split(_EVALUATION_ROWS):
+            with self._autocast():
+                logits.append(self.classifier(self._gather(part)).float())
+        return F.log_softmax(torch.cat(logits), dim=-1).cpu()
+
+    def validate(self) -> tuple[Tensor, float]:
+        """Classify the fold's validation samples and let the schedule see their loss.
+
+        Returns:
+            Probabilities, shape (V, C), float32, and the mean cross-entropy in nats, without
+            class weights or smoothing, so that trials compare.
+
+        Raises:
+            DivergedError: If the loss is not finite.
+        """
+        log_probabilities = self.predict(self.val)
+        loss = F.nll_loss(log_probabilities, self._data.labels[self.val].cpu()).item()
+        if not math.isfinite(loss):
+            msg = f"validation loss is {loss}; lower the learning rates"
+            raise DivergedError(msg)
+        self.end_epoch(loss)
+        return log_probabilities.exp(), loss
+
+    def end_epoch(self, loss: float) -> None:
+        """Let the schedule see an epoch's loss.
+
+        Args:
+            loss: Of the validation data; of the training data where none validate.
+        """
+        self._schedule.after_epoch(loss)
+
+    @property
+    def learning_rates(self) -> tuple[float, float]:
+        """The rates of head and backbone now."""
+        return self.optimizer.param_groups[0]["lr"], self.optimizer.param_groups[2]["lr"]
+
+    def _gather(self, rows: Tensor) -> dict[str, Any]:
+        return {
+            role: source.gather(rows).to(self._data.device)
+            for role, source in self._data.sources.items()
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give all that resuming needs.
+
+        Returns:
+            Tensors and plain values: safe to load with `weights_only`.
+        """
+        return {
+            "classifier": self.classifier.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "scaler": self._scaler.state_dict(),
+            "random": self._random.state,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go back to a saved state.
+
+        Args:
+            state: From `state_dict`.
+        """
+        self.classifier.load_state_dict(state["classifier"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._schedule.load_state_dict(state["schedule"])
+        self._scaler.load_state_dict(state["scaler"])
+        self._random.state = list(state["random"])
+
+
+def _mixed_precision(
+    device: torch.device,
+) -> tuple[Callable[[], AbstractContextManager[Any]], torch.amp.GradScaler]:
+    """bfloat16 where the GPU has it, else float16 with scaled losses; float32 on the CPU."""
+    if device.type != "cuda":
+        return nullcontext, torch.amp.GradScaler("cpu", enabled=False)
+    dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    scaler = torch.amp.GradScaler("cuda", enabled=dtype == torch.float16)
+    return lambda: torch.autocast("cuda", dtype), scaler

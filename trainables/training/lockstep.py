@@ -1,0 +1,135 @@
+"""The folds of one trial, trained side by side, one epoch of each at a time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trainables.training.decision import decide
+from trainables.training.metrics import SCORES, classification_scores, is_better
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from trainables.config import TrainConfig
+    from trainables.training.fold import FoldTrainer
+
+
+@dataclass(frozen=True)
+class EpochScores:
+    """What one epoch of all folds came to.
+
+    Attributes:
+        metrics: By name: `train_loss`, the mean over folds of every validation score, its spread
+            over folds (`..._std`, population), learning rates and seconds.
+        rows: Validated samples of all folds, shape (V,), int64, indices into the labelled samples.
+        probabilities: Out-of-fold class probabilities of these rows, shape (V, C), float32.
+        is_best: Whether the objective is the best so far.
+    """
+
+    metrics: dict[str, float]
+    rows: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+    is_best: bool
+
+
+class LockstepRun:
+    """One trial: a model per fold, compared at equal epochs on all the data.
+
+    Args:
+        trainers: One per fold.
+        labels: Classes of the labelled samples, shape (N,), int64.
+        config: The trial's hyperparameters.
+        metric: The objective, whose stall ends the run.
+    """
+
+    def __init__(
+        self,
+        trainers: Sequence[FoldTrainer],
+        labels: NDArray[np.int64],
+        config: TrainConfig,
+        metric: str,
+    ) -> None:
+        self.trainers = trainers
+        self._labels, self._config, self._metric = labels, config, metric
+        self.epoch = 0
+        self.best_epoch = 0
+        self.best: float | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has had all its epochs, or stalled for `patience` of them."""
+        stalled = self.epoch - self.best_epoch >= self._config.patience
+        return self.epoch >= self._config.max_epochs or stalled
+
+    def next_epoch(self) -> EpochScores:
+        """Train every fold for one epoch and score it.
+
+        Returns:
+            The scores; a `DivergedError` of a fold passes through.
+        """
+        began = time.perf_counter()
+        per_fold: list[dict[str, float]] = []
+        probabilities: list[NDArray[np.float32]] = []
+        rates = self.trainers[0].learning_rates
+        for trainer in self.trainers:
+            train_loss = trainer.train_epoch()
+            values, val_loss = trainer.validate()
+            decided = decide(values.numpy(), self._config.neutral_threshold)
+            scores = classification_scores(self._labels[trainer.val.numpy()], decided)
+            per_fold.append({"train_loss": train_loss, "loss": val_loss, **scores})
+            probabilities.append(values.numpy())
+        self.epoch += 1
+        metrics = _mean_and_spread(per_fold)
+        metrics["head_learning_rate"], metrics["backbone_learning_rate"] = rates
+        metrics["epoch_seconds"] = time.perf_counter() - began
+        return EpochScores(
+            metrics,
+            np.concatenate([trainer.val.numpy() for trainer in self.trainers]),
+            np.concatenate(probabilities),
+            self._is_best(metrics[self._metric]),
+        )
+
+    def _is_best(self, value: float) -> bool:
+        if self.best is None or is_better(self._metric, value, self.best):
+            self.best, self.best_epoch = value, self.epoch
+            return True
+        return False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give all that resuming needs.
+
+        Returns:
+            Tensors and plain values.
+        """
+        return {
+            "epoch": self.epoch,
+            "best_epoch": self.best_epoch,
+            "best": self.best,
+            "trainers": [trainer.state_dict() for trainer in self.trainers],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go back to a saved state.
+
+        Args:
+            state: From `state_dict`, of a run with the same folds and config.
+        """
+        self.epoch, self.best_epoch = state["epoch"], state["best_epoch"]
+        self.best = state["best"]
+        for trainer, saved in zip(self.trainers, state["trainers"], strict=True):
+            trainer.load_state_dict(saved)
+
+
+def _mean_and_spread(per_fold: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    metrics = {"train_loss": float(np.mean([fold["train_loss"] for fold in per_fold]))}
+    for name in SCORES:
+        values = [fold[name] for fold in per_fold]
+        metrics[f"val_{name}"] = float(np.mean(values))
+        metrics[f"val_{name}_std"] = float(np.std(values))
+    return metrics

@@ -1,0 +1,127 @@
+"""Optimiser and learning-rate schedules."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch import nn
+
+    from trainables.config import TrainConfig
+    from trainables.modules.classifier import Classifier
+
+# The lab's plateau rule: a stall of 3 epochs multiplies the rates by 0.7, down to 1e-7.
+PLATEAU_FACTOR, PLATEAU_PATIENCE, PLATEAU_MINIMUM = 0.7, 3, 1e-7
+
+
+def make_optimizer(classifier: Classifier, config: TrainConfig) -> AdamW:
+    """Make AdamW with a learning rate each for head and backbone; norms and biases do not decay.
+
+    Args:
+        classifier: The model; only what requires a gradient is optimised.
+        config: Learning rates and weight decay.
+
+    Returns:
+        The optimiser; its first group is the head's decaying weights.
+
+    Source:
+        Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
+    """
+    groups = []
+    for module, rate in (
+        (classifier.head, config.head_learning_rate),
+        (classifier.suffixes, config.backbone_learning_rate),
+    ):
+        for decays in (True, False):
+            parameters = list(_trainable(module, decays=decays))
+            decay = config.weight_decay if decays else 0.0
+            groups.append({"params": parameters, "lr": rate, "weight_decay": decay})
+    return AdamW(groups, fused=True)
+
+
+class Schedule:
+    """A learning-rate schedule that is told of every step and every epoch.
+
+    Args:
+        optimizer: Whose rates it sets.
+        config: Which schedule, and its warm-up.
+        steps_per_epoch: Optimiser steps in an epoch.
+    """
+
+    def __init__(self, optimizer: AdamW, config: TrainConfig, steps_per_epoch: int) -> None:
+        self._scheduler: ReduceLROnPlateau | LambdaLR
+        if config.schedule == "plateau":
+            self._scheduler = ReduceLROnPlateau(
+                optimizer,
+                factor=PLATEAU_FACTOR,
+                patience=PLATEAU_PATIENCE,
+                min_lr=PLATEAU_MINIMUM,
+            )
+        else:
+            total = config.max_epochs * steps_per_epoch
+            warmup = round(config.warmup_ratio * total)
+            self._scheduler = LambdaLR(optimizer, lambda step: cosine(step, warmup, total))
+
+    def after_step(self) -> None:
+        """Go on by one optimiser step."""
+        if isinstance(self._scheduler, LambdaLR):
+            self._scheduler.step()
+
+    def after_epoch(self, loss: float) -> None:
+        """Go on by one epoch.
+
+        Args:
+            loss: Of the validation data; of the training data where there is none to validate on.
+        """
+        if isinstance(self._scheduler, ReduceLROnPlateau):
+            self._scheduler.step(loss)
+
+    def state_dict(self) -> dict[str, object]:
+        """Give all that resuming needs.
+
+        Returns:
+            Plain values.
+        """
+        state = self._scheduler.state_dict()
+        return {name: value for name, value in state.items() if name != "lr_lambdas"}
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        """Go back to a saved state.
+
+        Args:
+            state: From `state_dict`.
+        """
+        if isinstance(self._scheduler, LambdaLR):
+            state = {**state, "lr_lambdas": [None] * len(self._scheduler.lr_lambdas)}
+        self._scheduler.load_state_dict(state)
+
+
+def cosine(step: int, warmup: int, total: int) -> float:
+    """Give the factor on the peak learning rate: a linear rise, then half a cosine down to 0.
+
+    Args:
+        step: Steps done.
+        warmup: Steps of the rise.
+        total: Steps in all.
+
+    Returns:
+        A factor in [0, 1].
+
+    Source:
+        Loshchilov and Hutter, "SGDR", ICLR 2017, eq. 5 without restarts, after a warm-up.
+    """
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    progress = (step - warmup) / max(1, total - warmup)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def _trainable(module: nn.Module, *, decays: bool) -> Iterable[nn.Parameter]:
+    """Parameters to optimise: matrices and kernels decay, vectors (norms, biases) do not."""
+    return (p for p in module.parameters() if p.requires_grad and (p.ndim > 1) == decays)

@@ -1,0 +1,239 @@
+"""What a worker process keeps between trials: towers, mapped activations, the device.
+
+Every trial still starts from exactly the pretrained weights and the experiment's seed: nothing
+that a trial changes is kept.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from trainables.activations.files import ActivationError, StoredActivations
+from trainables.activations.key import ActivationKey, make_key
+from trainables.activations.raw import LivePrefix, RawInputs, Source, raw_inputs
+from trainables.activations.store import ActivationStore, BuildProgress
+from trainables.modules.tower import total_parameters
+from trainables.training.fold import FoldTrainer, TrainingData
+from trainables.training.lockstep import LockstepRun
+from trainables.variants import VARIANTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from trainables.config import TrainConfig
+    from trainables.data.sample import Fold
+    from trainables.experiment import Experiment
+    from trainables.modules.cut import Cut
+    from trainables.modules.tower import Tower
+
+# Activations move to the GPU when they leave this share of its free memory to the models.
+_RESIDENT_SHARE = 0.5
+
+
+class Workbench:
+    """Everything a trial needs that does not depend on its hyperparameters.
+
+    Args:
+        experiment: What the search holds fixed.
+        device: Where models are trained; None takes the GPU that Ray gave, else the CPU.
+    """
+
+    def __init__(self, experiment: Experiment, device: torch.device | None = None) -> None:
+        self.experiment = experiment
+        self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.variant = VARIANTS[experiment.variant]
+        self._raw: dict[str, RawInputs] = {}
+        self._digests: dict[str, str] = {}
+        self._sources: dict[tuple[str, Cut], Source] = {}
+
+    @cached_property
+    def towers(self) -> Mapping[str, Tower]:
+        """The pretrained towers, by role, on the CPU."""
+        return self.variant.load(self.experiment.backbones)
+
+    def config(self, params: Mapping[str, Any]) -> TrainConfig:
+        """Make a trial's config.
+
+        Args:
+            params: Sampled values, by name.
+
+        Returns:
+            The checked config.
+        """
+        config: TrainConfig = self.variant.config.from_params(
+            {"max_epochs": self.experiment.max_epochs, **params}
+        )
+        return config
+
+    def start(
+        self, config: TrainConfig, folds: Sequence[Fold] | None = None, seed: int | None = None
+    ) -> LockstepRun:
+        """Set up a trial.
+
+        Args:
+            config: Its hyperparameters.
+            folds: Its splits; the experiment's by default.
+            seed: Of its initial weights, dropout and shuffling; the experiment's by default.
+
+        Returns:
+            The run, before its first epoch.
+        """
+        experiment = self.experiment
+        folds = experiment.folds if folds is None else folds
+        seed = experiment.seed if seed is None else seed
+        data = TrainingData(
+            {role: self.source(role, cut) for role, cut in self.variant.cuts(config).items()},
+            torch.tensor(experiment.corpus.labels).to(self.device),
+            self.device,
+        )
+        trainers = [
+            FoldTrainer(
+                lambda: self.variant.build(config, self.towers), data, fold, config, seed + k
+            )
+            for k, fold in enumerate(folds)
+        ]
+        return LockstepRun(trainers, experiment.corpus.labels, config, experiment.metric)
+
+    def source(self, role: str, cut: Cut) -> Source:
+        """Give the activations at a cut: mapped once per process, built if no one has.
+
+        Args:
+            role: Which tower.
+            cut: Where it is cut.
+
+        Returns:
+            The activations of all samples.
+        """
+        place = (role, cut.prefix)
+        if place not in self._sources:
+            self._sources[place] = self._open(role, cut.prefix)
+        return self._sources[place]
+
+    def _open(self, role: str, cut: Cut) -> Source:
+        if self.experiment.cache is None:
+            return LivePrefix(self.raw(role), self.towers[role].prefix(cut), self.device)
+        for _ in self.build(role, [cut]):
+            pass
+        stored = ActivationStore(self.experiment.cache).open(self.key(role, cut))
+        return stored.to(self.device) if self._fits(stored) else stored
+
+    def _fits(self, stored: StoredActivations) -> bool:
+        if self.device.type != "cuda" or self.experiment.resident == "host":
+            return False
+        free, _ = torch.cuda.mem_get_info(self.device)
+        fits = stored.nbytes <= _RESIDENT_SHARE * free
+        if self.experiment.resident == "device" and not fits:
+            msg = (
+                f"activations of {stored.nbytes / 1e9:.1f} GB must fit in half of the "
+                f"{free / 1e9:.1f} GB that are free on the GPU; use --resident host or auto"
+            )
+            raise ActivationError(msg)
+        return fits
+
+    def build(self, role: str, cuts: Iterable[Cut]) -> Iterator[BuildProgress]:
+        """Build the activations of one tower that are missing on this node.
+
+        Args:
+            role: Which tower.
+            cuts: Where it is cut.
+
+        Yields:
+            Progress, at least once.
+        """
+        assert self.experiment.cache is not None
+        keys = {cut: self.key(role, cut) for cut in {cut.prefix for cut in cuts}}
+        store = ActivationStore(self.experiment.cache)
+        yield from store.build(self.towers[role], self.raw(role), keys, self.device)
+
+    def key(self, role: str, cut: Cut) -> ActivationKey:
+        """Say what the activations at a cut depend on.
+
+        Args:
+            role: Which tower.
+            cut: Where it is cut.
+
+        Returns:
+            The key.
+        """
+        tower, experiment = self.towers[role], self.experiment
+        if role not in self._digests:
+            self._digests[role] = tower.digest()
+        return make_key(
+            tower.role,
+            self._digests[role],
+            cut,
+            experiment.corpus.samples,
+            experiment.inputs,
+            experiment.cache_dtype,
+        )
+
+    def raw(self, role: str) -> RawInputs:
+        """Give the raw inputs of a tower.
+
+        Args:
+            role: Which tower.
+
+        Returns:
+            Token ids or pixels of all samples, made on demand.
+        """
+        if role not in self._raw:
+            samples, inputs = self.experiment.corpus.samples, self.experiment.inputs
+            self._raw[role] = raw_inputs(samples, inputs, self.towers[role])
+        return self._raw[role]
+
+
+def build_activations(
+    experiment: Experiment, params: Sequence[Mapping[str, Any]]
+) -> Iterator[BuildProgress]:
+    """Build on this node the activations that some trials need.
+
+    Args:
+        experiment: What the search holds fixed.
+        params: The trials' hyperparameters.
+
+    Yields:
+        Progress, at least once per role.
+    """
+    bench = Workbench(experiment)
+    cuts = [bench.variant.cuts(bench.config(values)) for values in params]
+    for role in bench.towers:
+        yield from bench.build(role, [cut[role] for cut in cuts])
+
+
+def describe(experiment: Experiment) -> dict[str, Any]:
+    """Load the towers and say what they are.
+
+    Args:
+        experiment: What the search holds fixed.
+
+    Returns:
+        `random_backbones` (roles), `digests` of weights by role, and `parameters` of the
+        hand-tuned config: `total` and `trainable`.
+    """
+    bench = Workbench(experiment)
+    return {
+        "random_backbones": [role for role, tower in bench.towers.items() if tower.is_random],
+        "digests": {role: tower.digest() for role, tower in bench.towers.items()},
+        "parameters": count_parameters(bench, bench.variant.hand_tuned),
+    }
+
+
+def count_parameters(bench: Workbench, config: TrainConfig) -> dict[str, int]:
+    """Count a config's parameters.
+
+    Args:
+        bench: The towers.
+        config: The hyperparameters.
+
+    Returns:
+        `total`: of both whole library models and the head; `trainable`: of what is unfrozen.
+    """
+    classifier = bench.variant.build(config, bench.towers)
+    towers = sum(tower.parameter_count for tower in bench.towers.values())
+    return {
+        "total": towers + total_parameters(classifier.head),
+        "trainable": total_parameters(classifier, trainable=True),
+    }
