@@ -100,7 +100,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
             self._tell(trial_id, "interrupted")
         else:
             record.error = str(result.get("diverged", ""))
-            if True:  # the score of a diverged epoch only stands for the worst
+            if not record.error:  # the score of a diverged epoch only stands for the worst
                 self.on_trial_result(trial_id, result)  # Ray keeps the last report to itself
                 record.error = self._not_finite(record)
             fate: Fate = "stopped" if record.stopped else "finished"

@@ -191,6 +191,4 @@ def warm_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def parameters_of(trainers: Iterable[FoldTrainer]) -> list[torch.Tensor]:
     """Every parameter and buffer of the trainers' models, to be compared bit for bit."""
-    return [
-        value for trainer in trainers for value in trainer.classifier.state_dict().values()
-    ]
+    return [value for trainer in trainers for value in trainer.classifier.state_dict().values()]

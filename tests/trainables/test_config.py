@@ -21,8 +21,7 @@ BAD_INPUTS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"image_preparation": "crop"},
-        "image_preparation must be one of basic, improved, got 'crop'; "
-        "known are basic, improved",
+        "image_preparation must be one of basic, improved, got 'crop'; known are basic, improved",
     ),
 ]
 

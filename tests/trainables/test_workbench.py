@@ -74,8 +74,14 @@ def test_half_precision_on_disk_hardly_moves_a_logit(
         rows = torch.arange(len(bench.experiment.corpus.samples))
         model = trainer.classifier.eval()
         with torch.no_grad():
-            logits.append(model({role: bench.source(role, place).gather(rows)
-                                 for role, place in bench.variant.cuts(bench.config(PARAMS | cut)).items()}))
+            logits.append(
+                model(
+                    {
+                        role: bench.source(role, place).gather(rows)
+                        for role, place in bench.variant.cuts(bench.config(PARAMS | cut)).items()
+                    }
+                )
+            )
         tags.append(decide(trainer.predict(rows).exp().numpy()))
     assert 0 < (logits[0] - logits[1]).abs().max() < 1e-2
     assert (tags[0] == tags[1]).all()
@@ -93,7 +99,9 @@ def test_a_trial_after_others_equals_the_same_trial_alone(
     after, weights_after = epochs(used, 2, **CUTS[0])
     alone, weights_alone = epochs(Workbench(make_experiment(**settings)), 2, **CUTS[0])
     assert scores_of(after) == scores_of(alone)
-    assert all((a.probabilities == b.probabilities).all() for a, b in zip(after, alone, strict=True))
+    assert all(
+        (a.probabilities == b.probabilities).all() for a, b in zip(after, alone, strict=True)
+    )
     assert all(torch.equal(a, b) for a, b in zip(weights_after, weights_alone, strict=True))
 
 
@@ -133,7 +141,9 @@ def test_more_unfrozen_layers_than_there_are_are_refused(
     make_experiment: Callable[..., Experiment],
 ) -> None:
     bench = Workbench(make_experiment())
-    with pytest.raises(ValueError, match=r"text_unfrozen_layers must be in \[0, 3\] for tiny, got 4"):
+    with pytest.raises(
+        ValueError, match=r"text_unfrozen_layers must be in \[0, 3\] for tiny, got 4"
+    ):
         bench.start(bench.config({"text_unfrozen_layers": 4}))
 
 
@@ -209,7 +219,9 @@ def test_a_description_says_which_backbones_are_random(
     assert described["parameters"]["total"] > described["parameters"]["trainable"] > 0
 
 
-@pytest.mark.parametrize("backbones", [("bert", "vit"), ("roberta", "mobilenet"), ("distilbert", "resnet")])
+@pytest.mark.parametrize(
+    "backbones", [("bert", "vit"), ("roberta", "mobilenet"), ("distilbert", "resnet")]
+)
 def test_every_family_trains(
     make_experiment: Callable[..., Experiment],
     weights: Mapping[str, str],

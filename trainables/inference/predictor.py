@@ -10,12 +10,14 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from trainables.activations.raw import LivePrefix, raw_inputs
-from trainables.config import InputSettings
+from trainables.config import ConfigError, InputSettings
 from trainables.data.sample import TAGS, Sample, Sentiment
 from trainables.training.decision import decide
 from trainables.variants import VARIANTS
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from trainables.variants.variant import Variant
 
 CONFIG, CLASSIFIER, FORMAT = "config.json", "classifier.safetensors", 1
+_PARTS = {"config": dict, "inputs": dict, "random_backbones": list}
 _ROWS = 32
 
 
@@ -104,9 +107,18 @@ class Predictor:
         about = read_about(folder)
         self._device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._variant = VARIANTS[about["variant"]]
+        self.random_backbones: list[str] = about["random_backbones"]
+        try:
+            self._load(folder, about)
+        except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+            msg = f"model folder {folder} cannot be loaded: {error}"
+            raise ModelError(msg) from error
+
+    def _load(self, folder: Path, about: Mapping[str, Any]) -> None:
         self._config = self._variant.config.from_params(about["config"])
         self._inputs = InputSettings(**about["inputs"])
-        self.random_backbones: list[str] = about["random_backbones"]
+        if faults := list(self._inputs.faults()):
+            raise ConfigError("\n".join(faults))
         self._towers = self._variant.load({role: str(folder / role) for role in self._roles})
         self._classifier = self._variant.build(self._config, self._towers)
         self._classifier.load_state_dict(load_file(folder / CLASSIFIER))
@@ -125,6 +137,8 @@ class Predictor:
         Returns:
             Probabilities, shape (N, C), float32.
         """
+        if not samples:
+            return np.empty((0, len(Sentiment)), np.float32)
         sources = {
             role: LivePrefix(
                 raw_inputs(samples, self._inputs, self._towers[role]),
@@ -138,7 +152,7 @@ class Predictor:
             for rows in torch.arange(len(samples)).split(_ROWS):
                 batch = {role: source.gather(rows) for role, source in sources.items()}
                 parts.append(F.softmax(self._classifier(batch).float(), dim=-1).cpu())
-        return torch.cat(parts).numpy() if parts else torch.empty(0, len(Sentiment)).numpy()
+        return torch.cat(parts).numpy()
 
     def predict(self, samples: Sequence[Sample]) -> list[Prediction]:
         """Classify pairs.
@@ -190,14 +204,18 @@ def read_about(folder: Path) -> dict[str, Any]:
         msg = f"model folder {folder} must hold {CONFIG} and {CLASSIFIER}; it lacks {missing}"
         raise ModelError(msg)
     try:
-        about: dict[str, Any] = json.loads(path.read_text())
+        read = json.loads(path.read_text())
     except ValueError as error:
         msg = f"{path} must be JSON: {error}"
         raise ModelError(msg) from error
+    about: dict[str, Any] = read if isinstance(read, dict) else {}
     if about.get("format") != FORMAT or about.get("variant") not in VARIANTS:
         msg = (
             f"{path} must be of format {FORMAT} and of a variant among {', '.join(VARIANTS)}, "
             f"got format {about.get('format')} and variant {about.get('variant')!r}"
         )
+        raise ModelError(msg)
+    if damaged := [name for name, kind in _PARTS.items() if not isinstance(about.get(name), kind)]:
+        msg = f"{path} is damaged: it lacks {', '.join(damaged)}"
         raise ModelError(msg)
     return about

@@ -151,9 +151,7 @@ def test_too_little_room_is_an_error_before_any_work(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3_000_000))
     with pytest.raises(ActivationError) as error:
         ActivationWriter(tmp_path, key_of(), None, 1000, (1000,))
-    assert str(error.value) == (
-        f"activations need 4 MB in {tmp_path}, 3 are free; {REMEDY}"
-    )
+    assert str(error.value) == (f"activations need 4 MB in {tmp_path}, 3 are free; {REMEDY}")
     assert list(tmp_path.iterdir()) == []
 
 

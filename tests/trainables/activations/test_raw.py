@@ -81,9 +81,7 @@ def test_lengths_are_those_of_all_texts(tiny: Mapping[str, Tower], corpus: Corpu
 def test_pixels_are_those_of_the_prepared_images_in_the_order_asked_for(corpus: Corpus) -> None:
     raw = RawImages(corpus.samples, INPUTS, threads=2)
     pixels, mask = raw.gather(torch.tensor([5, 0]))
-    expected = [
-        prepare_image(open_image(corpus.samples[row].image), INPUTS) for row in (5, 0)
-    ]
+    expected = [prepare_image(open_image(corpus.samples[row].image), INPUTS) for row in (5, 0)]
     assert mask is None
     assert pixels.dtype == torch.uint8
     assert (pixels.numpy() == np.stack(expected)).all()

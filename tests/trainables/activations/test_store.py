@@ -112,9 +112,7 @@ def test_a_second_build_computes_nothing(
     ]
 
 
-def test_only_what_is_missing_is_built(
-    benches: Mapping[str, Bench], tmp_path: Path
-) -> None:
+def test_only_what_is_missing_is_built(benches: Mapping[str, Bench], tmp_path: Path) -> None:
     bench = benches["text"]
     bench.build(tmp_path, Cut(2))
     path = data_path(tmp_path, bench.key(Cut(2)).digest)

@@ -57,11 +57,6 @@ def saved(
     return moved, result
 
 
-@pytest.fixture
-def damaged(saved: tuple[Path, Any], tmp_path: Path) -> Path:
-    return Path(shutil.copytree(saved[0], tmp_path / "model"))
-
-
 @pytest.fixture(scope="module")
 def saved_tiny(tmp_path_factory: pytest.TempPathFactory, corpus: Corpus) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
@@ -131,7 +126,12 @@ def test_loading_a_model_unpickles_nothing(
     def refuse(*_: Any, **__: Any) -> None:
         pytest.fail("a model must load without pickle")
 
-    for owner, name in ((torch, "load"), (pickle, "load"), (pickle, "loads"), (pickle, "Unpickler")):
+    for owner, name in (
+        (torch, "load"),
+        (pickle, "load"),
+        (pickle, "loads"),
+        (pickle, "Unpickler"),
+    ):
         monkeypatch.setattr(owner, name, refuse)
     assert len(Predictor(saved[0]).predict(corpus.unlabelled)) == 6
 
@@ -201,13 +201,14 @@ def test_another_format_or_variant_is_refused(broken: Path, change: dict[str, An
     [
         ({"config": {"batch_size": 0}}, "batch_size must be >= 1, got 0"),
         ({"config": {"bach_size": 4}}, "did you mean 'batch_size'?"),
-        ({"config": {"hidden_width": 9}}, "classifier.safetensors"),
+        ({"config": {"hidden_width": 9}}, "size mismatch for head.hidden.weight"),
         ({"config": {"text_unfrozen_layers": 9}}, "must be in [0, 3]"),
         ({"inputs": {"image_sise": 64}}, "image_sise"),
         ({"inputs": {"image_size": 1}}, "image_size must be >= 32, got 1"),
-        ({"config": None}, "config.json"),
-        ({"inputs": []}, "config.json"),
-        ({"random_backbones": None}, "config.json"),
+        ({"inputs": {"image_size": "64"}}, "'<' not supported"),
+        ({"config": None}, "config.json is damaged: it lacks config"),
+        ({"inputs": [], "config": 1}, "config.json is damaged: it lacks config, inputs"),
+        ({"random_backbones": None}, "config.json is damaged: it lacks random_backbones"),
     ],
 )
 def test_a_config_that_does_not_fit_is_named(

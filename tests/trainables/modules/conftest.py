@@ -74,7 +74,10 @@ FAMILIES: Mapping[str, Family] = {
         "image", 4, embed_resnet, lambda m, k: last([m.layer1, m.layer2, m.layer3, m.layer4], k)
     ),
     "mobilenet": Family(
-        "image", 16, embed_mobilenet, lambda m, k: [*last(m.layer, k), *([m.conv_1x1] if k else [])]
+        "image",
+        16,
+        embed_mobilenet,
+        lambda m, k: [*last(m.layer, k), *([m.conv_1x1] if k else [])],
     ),
     "vit": Family("image", 2, embed_vit, lambda m, k: last(m.layers, k)),
 }

@@ -67,9 +67,7 @@ def test_only_the_first_token_is_computed(towers: Mapping[str, Tower], family: s
 
 
 @pytest.mark.parametrize("family", ["bert", "vit"])
-def test_padding_has_no_say_in_the_first_token(
-    towers: Mapping[str, Tower], family: str
-) -> None:
+def test_padding_has_no_say_in_the_first_token(towers: Mapping[str, Tower], family: str) -> None:
     ours = read_one_token(block_of(towers, family)).eval()
     hidden = torch.randn(4, 6, 32)
     noisy = hidden + 10 * (torch.arange(6) >= LENGTHS[:, None])[..., None]

@@ -66,7 +66,9 @@ def test_an_epoch_is_that_of_a_plain_loop() -> None:
 
 
 @pytest.mark.parametrize("counts", [(12, 3, 6), (12, 6, 0)])
-def test_training_samples_are_weighed_by_the_classes_of_their_fold(counts: tuple[int, ...]) -> None:
+def test_training_samples_are_weighed_by_the_classes_of_their_fold(
+    counts: tuple[int, ...],
+) -> None:
     by_class = [np.flatnonzero(label == LABELS)[:n] for label, n in enumerate(counts)]
     fold = Fold(np.sort(np.concatenate(by_class)), fold_of(0).val)
     # One step over all: the loss is that of the untrained model.
@@ -87,7 +89,9 @@ def test_what_is_frozen_does_not_move_and_all_else_does() -> None:
     trainer = trainer_of(config_of())
     before = state(trainer)
     trainer.train_epoch()
-    moved = {name for name, value in state(trainer).items() if not torch.equal(value, before[name])}
+    moved = {
+        name for name, value in state(trainer).items() if not torch.equal(value, before[name])
+    }
     parts = ("suffixes.text.unfrozen", "head.output")
     assert moved == {f"{part}.{kind}" for part in parts for kind in ("weight", "bias")}
 

@@ -19,7 +19,9 @@ def small_classifier() -> Classifier:
     return Classifier({"text": suffix}, nn.Linear(3, 4))
 
 
-def schedule_of(steps_per_epoch: int = 5, **values: float | str) -> tuple[Schedule, torch.optim.AdamW]:
+def schedule_of(
+    steps_per_epoch: int = 5, **values: float | str
+) -> tuple[Schedule, torch.optim.AdamW]:
     config = TrainConfig.from_params({"max_epochs": 4, **values})
     optimizer = make_optimizer(small_classifier(), config)
     return Schedule(optimizer, config, steps_per_epoch), optimizer
@@ -30,9 +32,7 @@ def rates(optimizer: torch.optim.AdamW) -> list[float]:
 
 
 def test_groups_have_their_rates_and_only_matrices_decay() -> None:
-    config = TrainConfig(
-        head_learning_rate=1e-2, backbone_learning_rate=1e-4, weight_decay=0.3
-    )
+    config = TrainConfig(head_learning_rate=1e-2, backbone_learning_rate=1e-4, weight_decay=0.3)
     classifier = small_classifier()
     groups = make_optimizer(classifier, config).param_groups
     shapes = [[tuple(p.shape) for p in group["params"]] for group in groups]
@@ -43,7 +43,9 @@ def test_groups_have_their_rates_and_only_matrices_decay() -> None:
 
 def test_every_parameter_that_trains_is_in_one_group() -> None:
     classifier = small_classifier()
-    grouped = [p for g in make_optimizer(classifier, TrainConfig()).param_groups for p in g["params"]]
+    grouped = [
+        p for g in make_optimizer(classifier, TrainConfig()).param_groups for p in g["params"]
+    ]
     trains = [p for p in classifier.parameters() if p.requires_grad]
     assert len(grouped) == len(trains)
     assert {id(p) for p in grouped} == {id(p) for p in trains}
