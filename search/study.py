@@ -81,7 +81,7 @@ def begin(study: optuna.Study, hand_tuned: Mapping[str, Any]) -> None:
         study: The study; one that has trials stays as it is.
         hand_tuned: Parameter values by name, inside the space.
     """
-    if True:
+    if not study.get_trials(deepcopy=False):
         study.enqueue_trial(dict(hand_tuned), user_attrs={HAND_TUNED: True})
 
 

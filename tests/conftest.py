@@ -1,6 +1,6 @@
 """What all tests share: small random backbones on disk, a small corpus, an experiment on both.
 
-Nothing is fetched: the hub is offline, and every backbone is made here and loaded by the real code.
+Nothing is fetched: the hub is offline, and every backbone made here is loaded by the real code.
 """
 
 from __future__ import annotations

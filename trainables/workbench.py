@@ -117,7 +117,7 @@ class Workbench:
             return LivePrefix(self.raw(role), self.towers[role].prefix(cut), self.device)
         for _ in self.build(role, [cut]):
             pass
-        stored = ActivationStore(self.experiment.cache).open(self.key(role, cut))
+        stored = self._store.open(self.key(role, cut))
         return stored.to(self.device) if self._fits(stored) else stored
 
     def _fits(self, stored: StoredActivations) -> bool:
@@ -143,10 +143,17 @@ class Workbench:
         Yields:
             Progress, at least once.
         """
-        assert self.experiment.cache is not None
         keys = {cut: self.key(role, cut) for cut in {cut.prefix for cut in cuts}}
-        store = ActivationStore(self.experiment.cache)
-        yield from store.build(self.towers[role], self.raw(role), keys, self.device)
+        if not self._store.missing(keys):  # without so much as tokenising a text
+            total = len(self.experiment.corpus.samples)
+            yield BuildProgress(self.towers[role].role, total, total, 0.0, cached=True)
+            return
+        yield from self._store.build(self.towers[role], self.raw(role), keys, self.device)
+
+    @cached_property
+    def _store(self) -> ActivationStore:
+        assert self.experiment.cache is not None
+        return ActivationStore(self.experiment.cache)
 
     def key(self, role: str, cut: Cut) -> ActivationKey:
         """Say what the activations at a cut depend on.

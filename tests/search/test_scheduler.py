@@ -33,6 +33,19 @@ def test_a_score_that_is_not_finite_does_not_raise_the_bar_for_others(fake_ray: 
     assert set(rungs) == {0.5}
 
 
+def test_the_placeholder_score_of_a_diverged_trial_enters_no_rung(fake_ray: Any) -> None:
+    fake_ray.run([0.0], diverged="loss is nan")
+    assert not any(rung for _, rung in fake_ray.asha._brackets[0]._rungs)
+
+
+def test_a_trial_at_its_last_epoch_has_run_its_course(fake_ray: Any) -> None:
+    trial = fake_ray.start()
+    for epoch in range(1, 9):
+        assert fake_ray.report(trial, epoch, 0.5)
+    assert not fake_ray.report(trial, 9, 0.5), "ASHA ends it at max_epochs"
+    assert fake_ray.searcher.records["ray-0"].fate == "finished"
+
+
 def test_the_worst_third_goes_on_only_above_the_cutoff(fake_ray: Any) -> None:
     # Reduction factor 3: stop below the 66.7th percentile of what the rung has: 0.2333 here.
     for score in (0.1, 0.2, 0.3):

@@ -35,6 +35,7 @@ def test_the_parameters_of_every_branch_are_found() -> None:
     }
 
 
+@pytest.mark.filterwarnings("error")  # Optuna warns of an end that is off the grid
 def test_a_range_is_cut_to_the_grid_of_the_space() -> None:
     narrowed = NarrowedSpace(space, ranges={"width": (150, 450), "rate": (1e-3, 1.0)})
     found = distributions(narrowed)

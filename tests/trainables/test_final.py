@@ -1,4 +1,4 @@
-"""The model that ships: trained on all labelled samples, for the epochs asked, then saved whole."""
+"""The model that ships: trained on all labelled samples for the epochs asked, then saved."""
 
 from __future__ import annotations
 

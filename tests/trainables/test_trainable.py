@@ -11,7 +11,6 @@ import torch
 from ray import tune
 from ray.tune.result import SHOULD_CHECKPOINT
 
-from trainables import trainable as trainable_module
 from trainables.config import ConfigError
 from trainables.trainable import STATE, SentimentTrainable
 from trainables.training.metrics import METRICS, SCORES, worst
@@ -36,7 +35,7 @@ def start(
     make_experiment: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., SentimentTrainable]:
     """Start trials outside Ray's workers, where the only thing missing is the share of CPUs."""
-    monkeypatch.setattr(trainable_module, "_threads", lambda: 1)
+    monkeypatch.setattr("trainables.trainable._threads", lambda: 1)
 
     def make(params: Mapping[str, Any], **changes: Any) -> SentimentTrainable:
         experiment = make_experiment(**changes)
@@ -175,7 +174,7 @@ def test_checkpoints_are_asked_for_when_the_last_is_old_and_the_trial_goes_on(
     start: Callable[..., SentimentTrainable], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     clock = [0.0]
-    monkeypatch.setattr(trainable_module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("trainables.trainable.time.monotonic", lambda: clock[0])
     trial = start(PARAMS, max_epochs=4)
     asked = []
     for now in (30.0, 61.0, 62.0, 200.0):
@@ -204,7 +203,9 @@ def test_trials_under_ray_share_a_process_and_equal_trials_without_it(
 ) -> None:
     rates = (1e-3, 1e38, 0.1)
     params = {**PARAMS, "warmup_ratio": 0.0}
-    alone = {rate: start({**params, "head_learning_rate": rate}) for rate in (1e-3, 0.1)}
+    alone = {
+        rate: start({**params, "head_learning_rate": rate}, max_epochs=2) for rate in (1e-3, 0.1)
+    }
     expected = {rate: steps(trial, 2)[-1] for rate, trial in alone.items()}
     # Workers are not patched: there, the share of CPUs is Ray's.
     monkeypatch.undo()

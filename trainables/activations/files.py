@@ -10,7 +10,6 @@ import errno
 import json
 import os
 import shutil
-import zlib
 from dataclasses import asdict
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ import numpy as np
 import torch
 from safetensors import safe_open
 
+from trainables.activations.catalogue import checksum, data_path, header_path
 from trainables.activations.raw import gather_ragged
 from trainables.modules.tower import Activations
 
@@ -31,37 +31,10 @@ if TYPE_CHECKING:
     from trainables.activations.key import ActivationKey
 
 _CODES = {"float16": "F16", "float32": "F32", "int64": "I64"}
-_CHUNK = 1 << 24
 
 
 class ActivationError(RuntimeError):
     """Activations cannot be built or read; the message says why and what helps."""
-
-
-def data_path(folder: Path, digest: str) -> Path:
-    """Where a key's values lie.
-
-    Args:
-        folder: The cache.
-        digest: The key's digest.
-
-    Returns:
-        The path of the safetensors file.
-    """
-    return folder / f"{digest}.safetensors"
-
-
-def header_path(folder: Path, digest: str) -> Path:
-    """Where a key's header lies.
-
-    Args:
-        folder: The cache.
-        digest: The key's digest.
-
-    Returns:
-        The path of the JSON file.
-    """
-    return folder / f"{digest}.json"
 
 
 class ActivationWriter:
@@ -74,6 +47,7 @@ class ActivationWriter:
             all rows have one shape.
         samples: Number of rows, N.
         row_shape: Shape of one row, or of one token of it where `lengths` are given.
+        source: Where the backbone's weights came from, for people who look at the cache.
 
     Raises:
         ActivationError: If the disk lacks the room.
@@ -86,8 +60,9 @@ class ActivationWriter:
         lengths: Tensor | None,
         samples: int,
         row_shape: Sequence[int],
+        source: str = "",
     ) -> None:
-        self._folder, self._key = folder, key
+        self._folder, self._key, self._samples, self._source = folder, key, samples, source
         self._path = data_path(folder, key.digest).with_suffix(f".{os.getpid()}.partial")
         rows = samples if lengths is None else int(lengths.sum())
         shape = (rows, *row_shape)
@@ -134,7 +109,13 @@ class ActivationWriter:
         self._values.flush()
         del self._values
         digest = self._key.digest
-        header = {"key": asdict(self._key), "size": self._size, "checksum": checksum(self._path)}
+        header = {
+            "key": asdict(self._key),
+            "source": self._source,
+            "samples": self._samples,
+            "size": self._size,
+            "checksum": checksum(self._path),
+        }
         self._path.replace(data_path(self._folder, digest))
         partial = header_path(self._folder, digest).with_suffix(f".{os.getpid()}.partial")
         partial.write_text(json.dumps(header, indent=1))
@@ -208,46 +189,6 @@ class StoredActivations:
             return Activations(self._values[rows].float())
         values, mask = gather_ragged(self._values, self._offsets, self._lengths, rows)
         return Activations(values.float(), mask)
-
-
-def fault(folder: Path, digest: str) -> str | None:
-    """Find what is wrong with a file.
-
-    Args:
-        folder: The cache.
-        digest: The key's digest.
-
-    Returns:
-        Why it cannot be trusted, `missing` if it is not there, None if it is whole.
-    """
-    path = data_path(folder, digest)
-    try:
-        header: dict[str, Any] = json.loads(header_path(folder, digest).read_text())
-        if path.stat().st_size != header["size"]:
-            return f"{path.name} must have {header['size']} bytes, got {path.stat().st_size}"
-        if checksum(path) != header["checksum"]:
-            return f"{path.name} is damaged: its checksum differs from its header's"
-    except FileNotFoundError:
-        return "missing"
-    except (ValueError, KeyError, TypeError):
-        return f"{header_path(folder, digest).name} is damaged"
-    return None
-
-
-def checksum(path: Path) -> int:
-    """Compute the CRC-32 of a file, which any flipped byte changes.
-
-    Args:
-        path: The file.
-
-    Returns:
-        An unsigned 32-bit integer.
-    """
-    crc = 0
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            crc = zlib.crc32(chunk, crc)
-    return crc
 
 
 def _layout(tensors: dict[str, tuple[str, Sequence[int]]]) -> bytes:

@@ -10,14 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from trainables.activations.files import (
-    ActivationError,
-    ActivationWriter,
-    StoredActivations,
-    data_path,
-    fault,
-    header_path,
-)
+from trainables.activations.catalogue import data_path, fault, header_path, mark_used
+from trainables.activations.files import ActivationError, ActivationWriter, StoredActivations
 from trainables.data.images import ImageError
 from trainables.modules.cut import Cut
 
@@ -65,6 +59,7 @@ class ActivationStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._sound: set[str] = set()
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -83,9 +78,10 @@ class ActivationStore:
         Raises:
             ActivationError: If they are missing or damaged.
         """
-        if cause := fault(self.folder, key.digest):
+        if cause := self._fault(key):
             msg = f"activations {key.digest} cannot be read: {cause}"
             raise ActivationError(msg)
+        mark_used(self.folder, key.digest)
         return StoredActivations.open(self.folder, key.digest)
 
     def build(
@@ -108,17 +104,32 @@ class ActivationStore:
             ActivationError: If the cache cannot be written, or samples cannot be read.
         """
         total, began = len(raw), time.monotonic()
-        missing = self._missing(keys)
+        missing = self.missing(keys)
         if missing:
             with self._locked(missing.values()):
-                missing = self._missing(missing)  # another process may have built them meanwhile
+                missing = self.missing(missing)  # another process may have built them meanwhile
                 for done in self._write(tower, raw, missing, device):
                     elapsed = time.monotonic() - began
                     yield BuildProgress(tower.role, done, total, elapsed, cached=False)
         yield BuildProgress(tower.role, total, total, time.monotonic() - began, cached=not missing)
 
-    def _missing(self, keys: Mapping[Cut, ActivationKey]) -> dict[Cut, ActivationKey]:
-        return {cut: key for cut, key in keys.items() if fault(self.folder, key.digest)}
+    def missing(self, keys: Mapping[Cut, ActivationKey]) -> dict[Cut, ActivationKey]:
+        """Say which activations are not there, or damaged.
+
+        Args:
+            keys: The key of each cut.
+
+        Returns:
+            The keys to build.
+        """
+        return {cut: key for cut, key in keys.items() if self._fault(key)}
+
+    def _fault(self, key: ActivationKey) -> str | None:
+        """Verify a file, whose bytes this store reads for that but once."""
+        cause = fault(self.folder, key.digest, check=key.digest not in self._sound)
+        if cause is None:
+            self._sound.add(key.digest)
+        return cause
 
     @contextmanager
     def _locked(self, keys: Iterable[ActivationKey]) -> Iterator[None]:
@@ -156,7 +167,7 @@ class ActivationStore:
             for rows, outputs in _forward(tower, raw, sorted(keys, reverse=True), device):
                 for cut, activations in outputs.items():
                     if cut not in writers:
-                        writers[cut] = self._writer(keys[cut], raw, activations)
+                        writers[cut] = self._writer(keys[cut], raw, activations, tower.source)
                     writers[cut].write(rows, activations)
                 done += len(rows)
                 yield done
@@ -167,11 +178,11 @@ class ActivationStore:
                 writer.discard()
 
     def _writer(
-        self, key: ActivationKey, raw: RawInputs, activations: Activations
+        self, key: ActivationKey, raw: RawInputs, activations: Activations, source: str
     ) -> ActivationWriter:
         lengths = raw.lengths if activations.mask is not None else None
         row_shape = activations.values.shape[1 if lengths is None else 2 :]
-        return ActivationWriter(self.folder, key, lengths, len(raw), row_shape)
+        return ActivationWriter(self.folder, key, lengths, len(raw), row_shape, source)
 
 
 def _forward(

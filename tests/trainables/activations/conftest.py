@@ -11,7 +11,6 @@ from trainables.activations.key import make_key
 from trainables.activations.raw import raw_inputs
 from trainables.activations.store import ActivationStore
 from trainables.config import InputSettings
-from trainables.modules.cut import Cut
 from trainables.modules.pretrained import load_image_tower, load_text_tower
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from trainables.activations.key import ActivationKey
     from trainables.activations.store import BuildProgress
     from trainables.data.sample import Sample
+    from trainables.modules.cut import Cut
     from trainables.modules.tower import Activations, Tower
 
 CPU = torch.device("cpu")

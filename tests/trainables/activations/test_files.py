@@ -5,26 +5,20 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
-from trainables.activations.files import (
-    ActivationError,
-    ActivationWriter,
-    StoredActivations,
-    checksum,
-    data_path,
-    fault,
-    header_path,
-)
+from trainables.activations.catalogue import checksum, data_path, fault, header_path
+from trainables.activations.files import ActivationError, ActivationWriter, StoredActivations
 from trainables.activations.key import ActivationKey
 from trainables.modules.tower import Activations
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
 LENGTHS = torch.tensor([2, 1, 3])
@@ -196,5 +190,5 @@ def test_a_gradient_flows_through_what_was_gathered(tmp_path: Path) -> None:
     key = write_ragged(tmp_path, values_of())
     values = StoredActivations.open(tmp_path, key.digest).gather(torch.tensor([0])).values
     weight = torch.ones(4, requires_grad=True)
-    (values @ weight).sum().backward()  # type: ignore[no-untyped-call] # torch's
+    (values @ weight).sum().backward()
     torch.testing.assert_close(weight.grad, values.sum(dim=(0, 1)))

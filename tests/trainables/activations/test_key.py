@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from trainables.activations import key as key_module
 from trainables.activations.key import ActivationKey, make_key
 from trainables.config import InputSettings
 from trainables.data.sample import Sample, Sentiment
@@ -113,8 +113,8 @@ def test_a_key_differs_with_the_libraries_that_make_the_inputs(
 ) -> None:
     before = key_of(role)
     assert library in before.libraries
-    version = key_module.version
-    monkeypatch.setattr(key_module, "version", lambda n: "0" if n == library else version(n))
+    name = "trainables.activations.key.version"
+    monkeypatch.setattr(name, lambda asked: "0" if asked == library else version(asked))
     assert key_of(role).digest != before.digest
 
 

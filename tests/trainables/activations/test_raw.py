@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +25,7 @@ from trainables.modules.text_tower import TextTower
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from trainables.data.sample import Corpus
     from trainables.modules.tower import Tower
@@ -92,7 +92,7 @@ def test_pixels_are_those_of_the_prepared_images_in_the_order_asked_for(corpus: 
 def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     path = tmp_path / "gone.jpg"
     raw = RawImages([Sample("1", "", path, "")], INPUTS)
-    with pytest.raises(ImageError, match="gone.jpg: the file is missing"):
+    with pytest.raises(ImageError, match=r"gone\.jpg: the file is missing"):
         raw.gather(torch.tensor([0]))
 
 

@@ -11,16 +11,19 @@ import torch
 
 from tests.trainables.activations.conftest import INPUTS, Bench
 from trainables.activations import store as store_module
-from trainables.activations.files import ActivationError, data_path, fault, header_path
+from trainables.activations.catalogue import data_path, fault, header_path
+from trainables.activations.files import ActivationError
 from trainables.activations.key import make_key
 from trainables.activations.store import ActivationStore
 from trainables.modules.cut import Cut
-from trainables.modules.tower import Tower
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from trainables.data.sample import Corpus
+    from trainables.modules.tower import Tower
+
+    Change = Callable[[bytes], bytes | None]
 
 CUTS: list[Any] = [
     *[("text", Cut(unfrozen)) for unfrozen in range(4)],
@@ -39,7 +42,12 @@ def forwards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by one for each batch that a build computes."""
     calls: list[int] = []
     run: Callable[..., Any] = store_module._run
-    monkeypatch.setattr(store_module, "_run", lambda *args: (calls.append(1), run(*args))[1])
+
+    def count(*args: Any) -> Any:
+        calls.append(1)
+        return run(*args)
+
+    monkeypatch.setattr(store_module, "_run", count)
     return calls
 
 
@@ -72,7 +80,7 @@ def test_two_poolings_alone_are_stored_in_one_pass(
 ) -> None:
     benches["text"].build(tmp_path, Cut(0, "cls"), Cut(0, "mean"))
     for pooling in ("cls", "mean"):
-        benches["text"].check(tmp_path, Cut(0, pooling))  # type: ignore[arg-type] # poolings both
+        benches["text"].check(tmp_path, Cut(0, pooling))
     assert len(list(tmp_path.glob("*.safetensors"))) == 2
 
 
@@ -122,34 +130,29 @@ def test_only_what_is_missing_is_built(benches: Mapping[str, Bench], tmp_path: P
     bench.check(tmp_path, Cut(1))
 
 
-def flip_byte(path: Path, _: Path) -> None:
-    raw = bytearray(path.read_bytes())
-    raw[len(raw) // 2] ^= 1
-    path.write_bytes(raw)
+def flip_byte(raw: bytes) -> bytes:
+    middle = len(raw) // 2
+    return raw[:middle] + bytes([raw[middle] ^ 1]) + raw[middle + 1 :]
 
 
-def damage(kind: str, data: Path, header: Path) -> None:
-    changes: dict[str, Callable[[], object]] = {
-        "flipped byte": lambda: flip_byte(data, header),
-        "truncated": lambda: data.write_bytes(data.read_bytes()[:-100]),
-        "empty": lambda: data.write_bytes(b""),
-        "no data": data.unlink,
-        "no header": header.unlink,
-        "damaged header": lambda: header.write_text("{"),
-        "other header": lambda: header.write_text('{"size": 1, "checksum": 2}'),
-    }
-    changes[kind]()
+# What becomes of the bytes of the data file and of its header; None removes it.
+DAMAGES: dict[str, tuple[Change, Change]] = {
+    "flipped byte": (flip_byte, bytes),
+    "truncated": (lambda raw: raw[:-100], bytes),
+    "empty": (lambda _: b"", bytes),
+    "no data": (lambda _: None, bytes),
+    "no header": (bytes, lambda _: None),
+    "damaged header": (bytes, lambda _: b"{"),
+    "binary header": (bytes, lambda _: b"\xff\xfe\x00"),
+    "other header": (bytes, lambda _: b'{"size": 1, "checksum": 2}'),
+}
 
 
-DAMAGES = (
-    "flipped byte",
-    "truncated",
-    "empty",
-    "no data",
-    "no header",
-    "damaged header",
-    "other header",
-)
+def damage(path: Path, change: Change) -> None:
+    raw = change(path.read_bytes())
+    path.unlink()
+    if raw is not None:
+        path.write_bytes(raw)
 
 
 @pytest.mark.parametrize("kind", DAMAGES)
@@ -158,7 +161,8 @@ def test_what_is_damaged_is_refused_then_rebuilt_and_right(
 ) -> None:
     bench, key = benches["text"], benches["text"].key(Cut(1))
     bench.build(tmp_path, Cut(1))
-    damage(kind, data_path(tmp_path, key.digest), header_path(tmp_path, key.digest))
+    for place, change in zip((data_path, header_path), DAMAGES[kind], strict=True):
+        damage(place(tmp_path, key.digest), change)
     with pytest.raises(ActivationError, match=f"activations {key.digest} cannot be read: "):
         ActivationStore(tmp_path).open(key)
     steps = bench.build(tmp_path, Cut(1))

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.trainables.activations.conftest import Bench
-from trainables.activations.files import data_path, header_path
+from trainables.activations.catalogue import data_path, header_path
 from trainables.modules.cut import Cut
 from trainables.modules.pretrained import load_image_tower
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from trainables.data.sample import Corpus, Sample
     from trainables.modules.tower import Tower
 
+# Each starts a process that imports torch.
+pytestmark = pytest.mark.slow
 CUT = Cut(1)
 
 

@@ -1,4 +1,4 @@
-"""Saved models: the same probabilities wherever the folder lies, and clear errors where it cannot."""
+"""Saved models: the same probabilities wherever they lie, and clear errors."""
 
 from __future__ import annotations
 

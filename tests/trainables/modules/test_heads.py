@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -29,7 +31,8 @@ def test_a_head_has_two_projections_a_hidden_layer_and_an_output() -> None:
 @pytest.mark.parametrize("normalize", [False, True])
 def test_a_head_is_its_formula(normalize: bool) -> None:
     head, given = head_of(normalize=normalize).eval(), embeddings()
-    projected = [F.linear(given[r], p.weight, p.bias) for r, p in head.projections.items()]
+    layers: Any = head.projections
+    projected = [F.linear(given[role], layers[role].weight, layers[role].bias) for role in WIDTHS]
     if normalize:
         projected = [p / p.norm(dim=1, keepdim=True) for p in projected]
     else:
@@ -42,8 +45,8 @@ def test_a_head_is_its_formula(normalize: bool) -> None:
 
 def test_normalized_embeddings_are_read_by_their_direction_alone() -> None:
     head, given = head_of(normalize=True).eval(), embeddings()
-    for projection in head.projections.values():
-        torch.nn.init.zeros_(projection.bias)
+    for role in WIDTHS:
+        torch.nn.init.zeros_(head.get_parameter(f"projections.{role}.bias"))
     scaled = {role: 9 * values for role, values in given.items()}
     torch.testing.assert_close(head(scaled), head(given))
 

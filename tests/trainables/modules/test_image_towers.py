@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def test_pixels_are_standardized_channel_by_channel() -> None:
     pixels = torch.tensor([0, 255, 51], dtype=torch.uint8).view(1, 3, 1, 1)
     values = Standardize((0.5, 0.0, 0.1), (0.25, 0.5, 0.1))(pixels).flatten()
-    # (0 - .5) / .25, (1 - 0) / .5, (.2 - .1) / .1
+    # Red is (0 - .5) / .25, and so on.
     torch.testing.assert_close(values, torch.tensor([-2.0, 2.0, 1.0]))
 
 
@@ -59,7 +59,7 @@ def test_a_vit_frozen_whole_pools_its_patches_as_asked(
     towers: Mapping[str, Tower], inputs: Mapping[str, Activations]
 ) -> None:
     with torch.no_grad():
-        first, mean = (towers["vit"].prefix(Cut(0, p))(inputs["image"]) for p in ("cls", "mean"))  # type: ignore[arg-type] # both are poolings
+        first, mean = (towers["vit"].prefix(Cut(0, p))(inputs["image"]) for p in ("cls", "mean"))
     assert not torch.allclose(first.values, mean.values, atol=1e-2)
 
 

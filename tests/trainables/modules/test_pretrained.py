@@ -1,4 +1,4 @@
-"""Loading towers: from folders, files, torchvision's cache or `tiny`; bad ones are `WeightsError`."""
+"""Loading towers: from folders, files, torchvision's cache or `tiny`; bad ones are named."""
 
 from __future__ import annotations
 

@@ -75,5 +75,5 @@ def test_bert_base_has_its_published_size() -> None:
     assert tower.parameter_count == 109_482_240
     # A block: 4 x (768 x 768 + 768) + 768 x 3072 x 2 + 3072 + 768 + 2 norms x 2 x 768.
     for pooling in ("cls", "mean"):
-        suffix = tower.suffix(Cut(2, pooling))  # type: ignore[arg-type] # both are poolings
+        suffix = tower.suffix(Cut(2, pooling))
         assert total_parameters(suffix, trainable=True) == 2 * 7_087_872

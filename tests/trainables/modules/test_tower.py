@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.conftest import SHARED
 from tests.trainables.modules.conftest import FAMILIES, load
 from trainables.modules.cut import Cut
 from trainables.modules.tower import Activations, PassPooled, Piece, total_parameters
@@ -79,15 +80,34 @@ def test_unfrozen_blocks_get_the_gradients_of_the_uncut_model(
     tower = towers[family]
     batch = inputs[tower.role]
     embedding, suffix = embed(tower, batch, Cut(unfrozen, pooling))
-    weighted_sum(embedding).backward()  # type: ignore[no-untyped-call] # torch's
+    weighted_sum(embedding).backward()
     uncut = load(weights, family)
     blocks = nn.ModuleList(FAMILIES[family].blocks(uncut.model, unfrozen))
     blocks.requires_grad_(requires_grad=True)
-    weighted_sum(FAMILIES[family].embed(uncut, batch, pooling)).backward()  # type: ignore[no-untyped-call] # torch's
+    weighted_sum(FAMILIES[family].embed(uncut, batch, pooling)).backward()
     ours = [parameter for parameter in suffix.parameters() if parameter.requires_grad]
     for got, wanted in zip(ours, blocks.parameters(), strict=True):
         torch.testing.assert_close(got.grad, wanted.grad, atol=2e-5, rtol=2e-4)
     assert any(p.grad is not None and p.grad.abs().max() > 1e-2 for p in ours)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("folder", "family"), [("all-MiniLM-L6-v2", "bert"), ("mobilenet-v2", "mobilenet")]
+)
+def test_real_checkpoints_are_cut_without_loss(
+    inputs: Mapping[str, Activations], folder: str, family: str
+) -> None:
+    path = SHARED / "weights" / folder
+    if not path.is_dir():
+        pytest.skip(f"the checkpoint {folder} is not in ../shared/weights")
+    tower = load({family: str(path)}, family)
+    batch = inputs[tower.role]
+    with torch.no_grad():
+        expected = FAMILIES[family].embed(tower, batch, "mean")
+    for unfrozen in (0, 1, 2, tower.depth):
+        embedding, _ = embed(tower, batch, Cut(unfrozen, "mean"))
+        torch.testing.assert_close(embedding, expected, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -96,7 +116,7 @@ def test_what_is_frozen_gets_no_gradient(
 ) -> None:
     tower = towers[family]
     embedding, suffix = embed(tower, inputs[tower.role], Cut(1, "mean"))
-    weighted_sum(embedding).backward()  # type: ignore[no-untyped-call] # torch's
+    weighted_sum(embedding).backward()
     frozen = [p for p in suffix.parameters() if not p.requires_grad]
     for parameter in [*frozen, *tower.model.parameters()]:
         assert not parameter.requires_grad

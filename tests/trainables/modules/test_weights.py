@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +10,7 @@ from trainables.modules.weights import check_source, is_local
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 WEIGHTS = "weights (model.safetensors or pytorch_model.bin)"
 TOKENIZER = "a tokenizer (tokenizer.json or vocab.txt)"

@@ -40,7 +40,7 @@ def test_an_epoch_is_that_of_a_plain_loop() -> None:
     rows = torch.tensor(fold_of(0).train)
     with torch.random.fork_rng():
         torch.manual_seed(3)
-        model = classifier().train()
+        model: Any = classifier().train()
         groups = [
             {"params": [model.head.output.weight], "lr": 1e-2, "weight_decay": 1e-2},
             {"params": [model.head.output.bias], "lr": 1e-2, "weight_decay": 0.0},
@@ -55,7 +55,7 @@ def test_an_epoch_is_that_of_a_plain_loop() -> None:
             target = torch.tensor(LABELS)[batch]
             loss = F.cross_entropy(logits, target, label_smoothing=0.05)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call] # torch's
+            loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)
             optimizer.step()
             schedule.step()
@@ -142,25 +142,25 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit() -> None:
 
 def test_another_seed_gives_other_weights_and_another_order() -> None:
     one, other = trainer_of(config_of()), trainer_of(config_of(), seed=4)
-    assert not torch.equal(one.classifier.head.output.weight, other.classifier.head.output.weight)
+    assert not torch.equal(state(one)["head.output.weight"], state(other)["head.output.weight"])
     assert one.train_epoch() != other.train_epoch()
 
 
 def test_a_huge_learning_rate_diverges_with_its_reason() -> None:
-    trainer = trainer_of(config_of(head_learning_rate=1e38, warmup_ratio=0.0, weight_decay=0.1))
+    # The first step throws the weights off the floats, the second sees it.
+    trainer = trainer_of(config_of(head_learning_rate=1e38, warmup_ratio=0.0))
     message = (
         r"^training loss is (nan|inf) \(learning rates \d\.\de\+3\d, \d\.\de-05\); "
         r"lower the learning rates$"
     )
     with pytest.raises(DivergedError, match=message):
-        for _ in range(3):
-            trainer.train_epoch()
+        trainer.train_epoch()
 
 
 def test_a_validation_loss_that_is_not_finite_is_divergence() -> None:
     trainer = trainer_of(config_of())
     with torch.no_grad():
-        trainer.classifier.head.output.bias.fill_(math.nan)
+        trainer.classifier.get_parameter("head.output.bias").fill_(math.nan)
     with pytest.raises(DivergedError, match=r"^validation loss is nan; lower the learning rates$"):
         trainer.validate()
 

@@ -1,4 +1,4 @@
-"""Folds in lock step equal folds alone; runs end, resume and remember their best as they should."""
+"""Folds in lock step equal folds alone; runs end, resume and know their best."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_a_run_ends_after_its_epochs() -> None:
 def test_the_divergence_of_one_fold_passes_through() -> None:
     run = run_of(config_of(), folds=2)
     with torch.no_grad():
-        run.trainers[1].classifier.head.output.weight.fill_(torch.nan)
+        run.trainers[1].classifier.get_parameter("head.output.weight").fill_(torch.nan)
     with pytest.raises(DivergedError, match="training loss is nan"):
         run.next_epoch()
 

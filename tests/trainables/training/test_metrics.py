@@ -55,7 +55,7 @@ def test_scores_are_those_worked_by_hand() -> None:
 def test_every_score_but_the_loss_is_computed() -> None:
     labels = np.array([0, 1, 2])
     assert {"loss", *classification_scores(labels, labels)} == set(SCORES)
-    assert METRICS == tuple(f"val_{name}" for name in SCORES)
+    assert list(METRICS) == [f"val_{name}" for name in SCORES]
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -69,5 +69,5 @@ def test_a_config_shapes_the_head(towers: Mapping[str, Tower]) -> None:
 
 
 def test_a_backbone_that_cannot_be_had_is_an_error_of_weights() -> None:
-    with pytest.raises(WeightsError, match="no folder ./no/such"):
+    with pytest.raises(WeightsError, match=r"no folder \./no/such"):
         load_towers({"text": "tiny", "image": "./no/such"})

@@ -1,0 +1,94 @@
+"""The cache of frozen activations here: `python -m search.cache` lists, checks and prunes it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from search.settings import default_cache
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trainables.activations.catalogue import CachedFile
+
+_DAY = 86_400.0
+
+
+@dataclass(frozen=True)
+class CacheSettings:
+    """List the frozen activations that this machine keeps; check or prune them."""
+
+    cache: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """The cache's folder; that of the user by default."""
+    check: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Read every file and compare its checksum."""
+    prune: Annotated[float | None, tyro.conf.arg(metavar="DAYS")] = None
+    """Remove what no search has opened for so many days (0: all), and what is unfinished or
+    damaged."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: The command line; that of the process by default.
+
+    Returns:
+        The exit code: 0, 1 if a file is damaged, 2 for bad input.
+    """
+    settings = tyro.cli(CacheSettings, args=arguments, prog="python -m search.cache")
+    folder = default_cache() if settings.cache is None else settings.cache
+    if settings.prune is not None and not settings.prune >= 0:
+        sys.stderr.write(f"error: --prune must be >= 0 days, got {settings.prune}\n")
+        return 2
+    if settings.cache is not None and not folder.is_dir():
+        sys.stderr.write(f"error: --cache must be a folder, got {folder}\n")
+        return 2
+    from trainables.activations.catalogue import catalogue, remove  # noqa: PLC0415 - after --help
+
+    files = catalogue(folder, check=settings.check or settings.prune is not None)
+    if settings.prune is not None:
+        limit = time.time() - settings.prune * _DAY
+        old = [file for file in files if file.state or file.used <= limit]
+        freed = sum(remove(folder, file) for file in old)
+        files = [file for file in files if file not in old]
+        sys.stdout.write(f"removed {len(old)} files, {freed / 1e6:,.1f} MB\n")
+    _show(folder, files)
+    return 1 if any(file.state for file in files) else 0
+
+
+def _show(folder: Path, files: Sequence[CachedFile]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - after --help
+    from rich.table import Table  # noqa: PLC0415 - likewise
+
+    table = Table(title=f"{folder}", title_justify="left", box=None, pad_edge=False)
+    for name, justify in (("file", "left"), ("backbone", "left"), ("cut", "left")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type] # a literal above
+    for name in ("samples", "MB", "last used"):
+        table.add_column(name, justify="right")
+    table.add_column("state")
+    now = time.time()
+    for file in files:
+        days = (now - file.used) / _DAY
+        table.add_row(
+            file.digest,
+            Path(file.source).name,
+            file.place,
+            f"{file.samples:,}",
+            f"{file.size / 1e6:,.1f}",
+            "today" if days < 1 else f"{days:.0f} days ago",
+            f"[red]{file.state}[/]" if file.state else "whole",
+        )
+    total = sum(file.size for file in files)
+    Console().print(table)
+    sys.stdout.write(f"{len(files)} files, {total / 1e6:,.1f} MB\n")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
