@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from search.settings import default_cache
+from search.settings import default_cache, unset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,13 +24,12 @@ _DAY = 86_400.0
 class CacheSettings:
     """List the frozen activations that this machine keeps; check or prune them."""
 
-    cache: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """The cache's folder; that of the user by default."""
+    cache: Annotated[Path | None, unset("DIR", "in the user's cache folder")] = None
+    """The cache's folder."""
     check: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Read every file and compare its checksum."""
-    prune: Annotated[float | None, tyro.conf.arg(metavar="DAYS")] = None
-    """Remove what no search has opened for so many days (0: all), and what is unfinished or
-    damaged."""
+    prune: Annotated[float | None, unset("DAYS", "remove nothing")] = None
+    """Remove what is unfinished or damaged, and what no search opened for DAYS (0: all)."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

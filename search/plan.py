@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import os
 import re
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.results import RunFolder
 from search.narrowing import narrow, split_pair
-from search.settings import METRICS
+from search.settings import METRICS, default_cache
 from spaces import SPACES
 from trainables.config import nearest
 from trainables.data.corpus import find_corpus
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from trainables.variants.variant import Variant
 
 DEMO = "demo"
+# Random weights see no detail, and a demonstration should be quick.
+_TINY_IMAGE_SIZE = 64
 _TIME = re.compile(r"(?:(?P<h>[\d.]+)h)?(?:(?P<m>[\d.]+)m)?(?:(?P<s>[\d.]+)s?)?")
 _UNITS = {"h": 3600, "m": 60, "s": 1}
 _PACKAGES = {"cmaes": "cmaes", "gp": "scipy"}  # samplers by the package each needs
@@ -97,7 +98,7 @@ def make_plan(settings: SearchSettings) -> Plan:
     backbones, backbone_faults = _backbones(variant, settings.data.backbone, demo=source is None)
     tuning = settings.tuning
     space, space_faults = narrow(variant, SPACES[variant.name], tuning.fix, tuning.range)
-    inputs = _inputs(variant, settings)
+    inputs = _inputs(variant, settings, backbones)
     faults += [*backbone_faults, *space_faults, *inputs.faults()]
     if faults:
         raise SettingsError("\n".join(faults))
@@ -110,7 +111,7 @@ def make_plan(settings: SearchSettings) -> Plan:
         inputs=inputs,
         source=source,
         backbones=backbones,
-        grace_epochs=grace or min(3, tuning.epochs),
+        grace_epochs=grace or min(2, tuning.epochs),
         time_budget=seconds,
         cache=None if settings.resources.no_cache else _cache(settings),
         demo=_cache(settings) / DEMO,
@@ -212,14 +213,18 @@ def _backbones(
     return sources, faults
 
 
-def _inputs(variant: Variant[Any], settings: SearchSettings) -> InputSettings:
-    names = asdict(variant.inputs)
-    asked = {name: getattr(settings.data, name) for name in names}
-    return replace(variant.inputs, **{k: v for k, v in asked.items() if v is not None})
+def _inputs(
+    variant: Variant[Any], settings: SearchSettings, backbones: Mapping[str, str]
+) -> InputSettings:
+    defaults = asdict(variant.inputs)
+    if set(backbones.values()) == {TINY}:
+        defaults["image_size"] = _TINY_IMAGE_SIZE
+    asked = {name: getattr(settings.data, name) for name in defaults}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    return replace(variant.inputs, **{**defaults, **asked})
 
 
 def _cache(settings: SearchSettings) -> Path:
     if settings.resources.cache is not None:
         return settings.resources.cache.expanduser().absolute()
-    user = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(user).expanduser().absolute() / "multimodal-sentiment-search"
+    return default_cache()

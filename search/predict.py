@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from search.settings import unset
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import TextIO
@@ -22,16 +24,16 @@ if TYPE_CHECKING:
 class PredictSettings:
     """Classify image-text pairs as positive, neutral or negative."""
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """A run folder of a search, or the model folder in it."""
-    text: Annotated[str | None, tyro.conf.arg(metavar="TEXT")] = None
+    text: Annotated[str | None, unset("TEXT", "none")] = None
     """The text of one pair."""
-    image: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    image: Annotated[Path | None, unset("FILE", "none")] = None
     """The image of one pair."""
-    data: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """Many pairs: a folder of GUID.txt and GUID.jpg, a data set (its unlabelled pairs), or a CSV."""
-    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Where the table of many pairs goes; the terminal by default."""
+    data: Annotated[Path | None, unset("DIR", "none")] = None
+    """Many pairs: a folder of GUID.txt and GUID.jpg, a data set (the unlabelled), or a CSV."""
+    out: Annotated[Path | None, unset("FILE", "the terminal")] = None
+    """Where the table of many pairs goes."""
 
     @property
     def model(self) -> Path:

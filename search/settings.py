@@ -5,8 +5,9 @@ Nothing here imports a framework, so that `--help` answers at once.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
-from pathlib import Path  # noqa: TC003  # read at run time, to make the flags
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
@@ -28,8 +29,27 @@ METRICS = (
 )
 
 
-def _unset(metavar: str, default: str, name: str | None = None) -> object:
-    # A flag whose default is worked out later: `(default: None)` would say nothing.
+def default_cache() -> Path:
+    """Say where frozen activations are kept when nothing else is asked for.
+
+    Returns:
+        A folder in the user's cache folder, which `XDG_CACHE_HOME` may move.
+    """
+    user = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(user).expanduser().absolute() / "multimodal-sentiment-search"
+
+
+def unset(metavar: str, default: str, name: str | None = None) -> object:
+    """Describe a flag whose default is worked out later: `(default: None)` would say nothing.
+
+    Args:
+        metavar: Stands for the value in `--help`.
+        default: What happens without the flag, in words.
+        name: Of the flag, where it is not the field's.
+
+    Returns:
+        An annotation for tyro.
+    """
     return arg(name=name, metavar=metavar, help_behavior_hint=f"(default: {default})")
 
 
@@ -37,7 +57,7 @@ def _unset(metavar: str, default: str, name: str | None = None) -> object:
 class DataSettings:
     """What to learn from, and how it becomes a model's input."""
 
-    path: Annotated[Path | None, _unset("PATH", "data found here, else demo", "data")] = None
+    path: Annotated[Path | None, unset("PATH", "data found here, else demo", "data")] = None
     """Folder of train.txt + data/, a CSV (guid,text,image,tag), or the word demo."""
     backbone: Annotated[
         UseAppendAction[tuple[str, ...]],
@@ -49,18 +69,18 @@ class DataSettings:
     folds: Annotated[int, arg(metavar="K")] = 1
     """Folds trained side by side; 1 is one split."""
     text_cleaning: Annotated[
-        Literal["basic", "improved"] | None, _unset("{basic,improved}", "the model's")
+        Literal["basic", "improved"] | None, unset("{basic,improved}", "the model's")
     ] = None
     """How text is cleaned; improved keeps apostrophes."""
-    text_length: Annotated[int | None, _unset("TOKENS", "the model's")] = None
+    text_length: Annotated[int | None, unset("TOKENS", "the model's")] = None
     """Most tokens kept of a text."""
     image_preparation: Annotated[
-        Literal["basic", "improved"] | None, _unset("{basic,improved}", "the model's")
+        Literal["basic", "improved"] | None, unset("{basic,improved}", "the model's")
     ] = None
     """basic pads to a white square; improved crops the centre."""
-    image_size: Annotated[int | None, _unset("PIXELS", "the model's")] = None
+    image_size: Annotated[int | None, unset("PIXELS", "the model's")] = None
     """Side of the square."""
-    blur_radius: Annotated[float | None, _unset("PIXELS", "the model's")] = None
+    blur_radius: Annotated[float | None, unset("PIXELS", "the model's")] = None
     """Gaussian blur; 0 is none."""
 
 
@@ -70,11 +90,11 @@ class TuningSettings:
 
     metric: Annotated[str, arg(metavar="NAME")] = "val_weighted_f1"
     """Objective: val_weighted_f1, val_macro_f1, val_accuracy, val_f1_CLASS, val_loss."""
-    epochs: Annotated[int, arg(metavar="N")] = 10
+    epochs: Annotated[int, arg(metavar="N")] = 6
     """Epochs of a trial that nothing stops."""
     scheduler: Literal["asha", "none"] = "asha"
     """asha stops the weak early; none runs all in full."""
-    grace_epochs: Annotated[int | None, _unset("N", "3, at most --epochs")] = None
+    grace_epochs: Annotated[int | None, unset("N", "2, at most --epochs")] = None
     """Epochs before ASHA may stop a trial."""
     reduction_factor: Annotated[float, arg(metavar="X")] = 3.0
     """One trial in so many goes on at each rung of ASHA."""
@@ -96,17 +116,17 @@ class TuningSettings:
 class ResourceSettings:
     """Where and how fast it runs."""
 
-    gpus_per_trial: Annotated[float | None, _unset("X", "1 where there are GPUs")] = None
+    gpus_per_trial: Annotated[float | None, unset("X", "1 where there are GPUs")] = None
     """GPUs of a trial; 0.25 packs four on one."""
-    cpus_per_trial: Annotated[float | None, _unset("X", "1, or the GPU's share")] = None
+    cpus_per_trial: Annotated[float | None, unset("X", "1, or the GPU's share")] = None
     """CPUs of a trial."""
-    max_concurrent: Annotated[int | None, _unset("N", "as many as fit")] = None
+    max_concurrent: Annotated[int | None, unset("N", "as many as fit")] = None
     """Most trials at a time."""
     reuse_actors: bool = True
     """Keep worker processes from trial to trial."""
-    address: Annotated[str | None, _unset("HOST:PORT", "start Ray on this machine")] = None
+    address: Annotated[str | None, unset("HOST:PORT", "start Ray on this machine")] = None
     """Ray cluster to join."""
-    cache: Annotated[Path | None, _unset("DIR", "in the user's cache folder")] = None
+    cache: Annotated[Path | None, unset("DIR", "in the user's cache folder")] = None
     """Folder of frozen activations, on each node."""
     no_cache: FlagCreatePairsOff[bool] = False
     """Compute frozen activations for every batch."""
@@ -124,9 +144,9 @@ class SearchSettings:
     """What to tune."""
     trials: Annotated[int, arg(metavar="N")] = 20
     """Trials in all, the hand-tuned config first."""
-    time_budget: Annotated[str | None, _unset("TIME", "none")] = None
+    time_budget: Annotated[str | None, unset("TIME", "none")] = None
     """When the search stops, such as 90s, 20m or 1h30m; retraining comes after."""
-    out: Annotated[Path | None, _unset("DIR", "runs/MODEL-TIME")] = None
+    out: Annotated[Path | None, unset("DIR", "runs/MODEL-TIME")] = None
     """Folder of the results; new or without a search."""
     seed: Annotated[int, arg(metavar="N")] = 0
     """Same seed, same trials (one at a time)."""

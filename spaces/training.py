@@ -23,4 +23,5 @@ def suggest_training(trial: optuna.Trial) -> None:
     trial.suggest_float("label_smoothing", 0.0, 0.15)
     # Steps rather than a log range: 0, which weighs all samples alike, must be one of them.
     trial.suggest_categorical("class_weight_smoothing", [0.0, 0.1, 1.0, 10.0])
-    trial.suggest_float("neutral_threshold", 0.0, 0.3)
+    # Up to a third, neutral is the most probable class anyway.
+    trial.suggest_float("neutral_threshold", 0.3, 0.6)

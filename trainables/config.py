@@ -107,21 +107,21 @@ class TrainConfig:
         class_weight_smoothing: Strength of the class weights, >= 0: 0 weighs all samples alike,
             infinity by inverse class frequency.
         neutral_threshold: A pair is neutral when both polar probabilities are under it, in [0, 1];
-            0 leaves the decision to the largest probability.
+            up to 1/3 the largest probability decides, as neutral then is the largest anyway.
     """
 
     head_learning_rate: float = 1e-3
-    backbone_learning_rate: float = 5e-5
+    backbone_learning_rate: float = 1e-4
     weight_decay: float = 1e-2
     schedule: Schedule = "cosine"
-    warmup_ratio: float = 0.1
+    warmup_ratio: float = 0.3
     batch_size: int = 32
-    max_epochs: int = 10
-    patience: int = 4
+    max_epochs: int = 6
+    patience: int = 3
     max_grad_norm: float = 1.0
     label_smoothing: float = 0.05
     class_weight_smoothing: float = 0.0
-    neutral_threshold: float = 0.0
+    neutral_threshold: float = 0.3
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Self:

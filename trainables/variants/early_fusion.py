@@ -32,8 +32,8 @@ class EarlyFusionConfig(TrainConfig):
     """
 
     text_pooling: Pooling = "mean"
-    text_unfrozen_layers: int = 1
-    image_unfrozen_layers: int = 1
+    text_unfrozen_layers: int = 2
+    image_unfrozen_layers: int = 2
     projection_width: int = 256
     hidden_width: int = 512
     head_dropout: float = 0.3

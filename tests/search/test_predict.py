@@ -1,0 +1,106 @@
+"""The predict command: one pair, many pairs, and every way to ask for nothing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from search.predict import main
+from trainables.final import train_final
+from trainables.inference.predictor import Predictor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from trainables.experiment import Experiment
+
+
+@pytest.fixture
+def run_folder(make_experiment: Callable[..., Experiment], tmp_path: Path) -> Path:
+    params = {"batch_size": 8, "projection_width": 16, "hidden_width": 16}
+    train_final(make_experiment(), params, 1, tmp_path / "run" / "model")
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def pairs(make_experiment: Callable[..., Experiment], tmp_path: Path) -> Path:
+    folder = tmp_path / "pairs"
+    folder.mkdir()
+    for sample in make_experiment().corpus.unlabelled:
+        (folder / f"{sample.guid}.txt").write_text(sample.text)
+        shutil.copy(sample.image, folder / f"{sample.guid}.png")
+    return folder
+
+
+def test_one_pair_is_shown_with_its_probabilities(
+    run_folder: Path, pairs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = next(pairs.glob("*.png"))
+    assert main([str(run_folder), "--text", "a lovely day", "--image", str(image)]) == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines[0] in {"positive", "neutral", "negative"}
+    shown = {line.split()[0]: float(line.split()[1].rstrip("%")) for line in lines[1:]}
+    assert sum(shown.values()) == pytest.approx(100, abs=0.2)
+    assert max(shown, key=lambda tag: shown[tag]) == lines[0]
+    assert "weights were random: this model is a demonstration" in err
+
+
+def test_many_pairs_make_a_table_that_equals_the_model(
+    run_folder: Path,
+    pairs: Path,
+    make_experiment: Callable[..., Experiment],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([str(run_folder / "model"), "--data", str(pairs)]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    expected = Predictor(run_folder / "model").predict(make_experiment().corpus.unlabelled)
+    assert [row["guid"] for row in rows] == [prediction.guid for prediction in expected]
+    assert [row["tag"] for row in rows] == [prediction.tag for prediction in expected]
+    for row, prediction in zip(rows, expected, strict=True):
+        shown = [float(row[tag]) for tag in ("positive", "neutral", "negative")]
+        assert shown == pytest.approx(prediction.probabilities, abs=2e-6)
+
+
+def test_a_table_can_go_to_a_file(run_folder: Path, pairs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    assert main([str(run_folder), "--data", str(pairs), "--out", str(out)]) == 0
+    assert out.read_text().splitlines()[0] == "guid,tag,positive,neutral,negative"
+    assert len(out.read_text().splitlines()) == 7
+
+
+@pytest.mark.parametrize(
+    ("words", "messages"),
+    [
+        (["nowhere", "--out", "x"], ["there is no folder nowhere", "--text TEXT", "--out goes"]),
+        ([".", "--text", "a"], ["give one pair by --text TEXT and --image FILE"]),
+        ([".", "--text", "a", "--image", "no.jpg"], ["--image must exist, got no.jpg"]),
+        ([".", "--text", "a", "--data", "."], ["not both"]),
+        ([".", "--data", "."], ["must hold config.json and classifier.safetensors"]),
+    ],
+)
+def test_a_bad_request_is_refused_with_all_its_faults(
+    words: list[str],
+    messages: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    err = capsys.readouterr().err
+    assert all(message in err for message in messages), err
+
+
+def test_a_damaged_image_is_refused(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / "cat.jpg"
+    image.write_bytes(b"\xff\xd8\xff")
+    assert main([str(run_folder), "--text", "a", "--image", str(image)]) == 2
+    assert "cat.jpg" in capsys.readouterr().err
