@@ -14,6 +14,7 @@ from trainables.data.sample import Fold
 from trainables.final import train_final
 from trainables.inference.predictor import Predictor
 from trainables.training.decision import decide
+from trainables.training.fold import FoldTrainer
 from trainables.workbench import Workbench, count_parameters
 
 if TYPE_CHECKING:
@@ -22,7 +23,13 @@ if TYPE_CHECKING:
 
     from trainables.experiment import Experiment
 
-PARAMS = {"batch_size": 8, "projection_width": 16, "hidden_width": 16, "neutral_threshold": 0.37}
+PARAMS = {
+    "batch_size": 8,
+    "projection_width": 16,
+    "hidden_width": 16,
+    "image_unfrozen_layers": 1,
+    "neutral_threshold": 0.37,
+}
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "plateau"])
@@ -45,6 +52,16 @@ def test_the_final_model_trained_on_every_labelled_sample(
     assert result["train_loss"] == loss
     assert result["epochs"] == 2
     assert result["model_parameters"] == count_parameters(bench, config)["total"]
+
+
+def test_the_schedule_watches_the_training_loss_as_nothing_is_left_to_validate_on(
+    make_experiment: Callable[..., Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float] = []
+    monkeypatch.setattr(FoldTrainer, "end_epoch", lambda _, loss: seen.append(loss))
+    result = train_final(make_experiment(), PARAMS, 2, tmp_path / "model")
+    assert len(seen) == 2
+    assert seen[1] == result["train_loss"] != seen[0]
 
 
 def test_the_unlabelled_are_predicted_in_their_order(

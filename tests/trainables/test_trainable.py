@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
     from trainables.experiment import Experiment
 
-PARAMS = {"batch_size": 8, "projection_width": 16, "hidden_width": 16, "patience": 9}
+PARAMS: dict[str, Any] = {
+    "batch_size": 8,
+    "projection_width": 16,
+    "hidden_width": 16,
+    "patience": 9,
+    "text_unfrozen_layers": 1,
+    "image_unfrozen_layers": 1,
+}
 OTHER = PARAMS | {"head_learning_rate": 0.1, "text_unfrozen_layers": 2, "head_dropout": 0.0}
 DIVERGING = PARAMS | {"head_learning_rate": 1e38, "warmup_ratio": 0.0}
 SCORED = {*METRICS, *(f"val_{name}_std" for name in SCORES), "train_loss"}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
+from trainables.activations import store as store_module
 from trainables.activations.key import make_key
 from trainables.activations.raw import raw_inputs
 from trainables.activations.store import ActivationStore
@@ -14,12 +15,12 @@ from trainables.config import InputSettings
 from trainables.modules.pretrained import load_image_tower, load_text_tower
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from trainables.activations.key import ActivationKey
     from trainables.activations.store import BuildProgress
-    from trainables.data.sample import Sample
+    from trainables.data.sample import Corpus, Sample
     from trainables.modules.cut import Cut
     from trainables.modules.tower import Activations, Tower
 
@@ -68,3 +69,22 @@ class Bench:
 @pytest.fixture(scope="session")
 def tiny() -> Mapping[str, Tower]:
     return {"text": load_text_tower("tiny"), "image": load_image_tower("tiny")}
+
+
+@pytest.fixture
+def benches(tiny: Mapping[str, Tower], corpus: Corpus) -> Mapping[str, Bench]:
+    return {role: Bench(tower, corpus.samples) for role, tower in tiny.items()}
+
+
+@pytest.fixture
+def forwards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows by one for each batch that a build computes."""
+    calls: list[int] = []
+    run: Callable[..., Any] = store_module._run
+
+    def count(*args: Any) -> Any:
+        calls.append(1)
+        return run(*args)
+
+    monkeypatch.setattr(store_module, "_run", count)
+    return calls

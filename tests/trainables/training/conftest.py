@@ -67,7 +67,19 @@ def classifier() -> Classifier:
 
 
 def config_of(**values: Any) -> TrainConfig:
-    settings = {"batch_size": 8, "max_epochs": 6, "patience": 6, "head_learning_rate": 1e-2}
+    # Said in full: what these tests work out by hand does not hang on our defaults.
+    settings = {
+        "head_learning_rate": 1e-2,
+        "backbone_learning_rate": 5e-5,
+        "weight_decay": 1e-2,
+        "warmup_ratio": 0.1,
+        "batch_size": 8,
+        "max_epochs": 6,
+        "patience": 6,
+        "label_smoothing": 0.05,
+        "class_weight_smoothing": 0.0,
+        "neutral_threshold": 0.0,
+    }
     return TrainConfig.from_params(settings | values)
 
 
