@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
     from analysis.results import RunFolder
-    from search.trials import Mode, Records, TrialRecord
+    from search.trials import Records, TrialRecord
+    from trainables.objective import Mode
 
 _MIN_IMPORTANCE_TRIALS = 4
 _WHY = {

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.results import RunFolder
 from search.narrowing import narrow, split_pair
-from search.settings import METRICS, default_cache
+from search.settings import default_cache
 from spaces import SPACES
 from trainables.config import nearest
 from trainables.data.corpus import find_corpus
 from trainables.modules.weights import TINY, check_source
+from trainables.objective import METRICS
 from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from search.trials import objective_mode
 from trainables.data.sample import TAGS
+from trainables.objective import mode_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,7 +47,7 @@ def search_record(
     return {
         "model": plan.variant.name,
         "objective": tuning.metric,
-        "mode": objective_mode(tuning.metric),
+        "mode": mode_of(tuning.metric),
         "settings": _plain(asdict(plan.settings)),
         "space": {"fixed": dict(plan.space.fixed), "ranges": dict(plan.space.ranges)},
         "hand_tuned": dict(plan.hand_tuned),

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from ray.tune.experiment import Trial
 
     from analysis.results import RunFolder
-    from search.trials import Mode, Records, TrialRecord
+    from search.trials import Records, TrialRecord
+    from trainables.objective import Mode
 
 _RAYS_OWN = {*AUTO_RESULT_KEYS, "done", "trial_id", "experiment_tag", "should_checkpoint"}
 

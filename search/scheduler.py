@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from optuna.trial import TrialState
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
-from search.trials import EPOCH, objective_mode
+from search.trials import EPOCH
+from trainables.objective import mode_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +46,7 @@ class FiniteASHA(ASHAScheduler):  # type: ignore[misc]  # Ray has no types
         super().__init__(
             time_attr=EPOCH,
             metric=metric,
-            mode=objective_mode(metric),
+            mode=mode_of(metric),
             max_t=max_epochs,
             grace_period=grace_epochs,
             reduction_factor=reduction_factor,

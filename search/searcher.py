@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from search.trials import EPOCH, HAND_TUNED, Mode, Records, TrialRecord, objective_mode
+from search.trials import EPOCH, HAND_TUNED, Records, TrialRecord
+from trainables.objective import Mode, mode_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +41,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
 
     def __init__(self, study: optuna.Study, space: Space, metric: str) -> None:
         self.records: Records = {}
-        self._mode: Mode = objective_mode(metric)
+        self._mode: Mode = mode_of(metric)
         super().__init__(metric=metric, mode=self._mode)
         self._study: optuna.Study | None = study
         self._space: Space | None = space

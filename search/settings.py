@@ -18,16 +18,6 @@ from spaces import SPACES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-METRICS = (
-    "val_weighted_f1",
-    "val_macro_f1",
-    "val_accuracy",
-    "val_f1_positive",
-    "val_f1_neutral",
-    "val_f1_negative",
-    "val_loss",
-)
-
 
 def default_cache() -> Path:
     """Say where frozen activations are kept when nothing else is asked for.

@@ -10,7 +10,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from search.trials import HAND_TUNED, objective_mode
+from search.trials import HAND_TUNED
+from trainables.objective import mode_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +44,7 @@ def open_study(
     study = optuna.create_study(
         storage=JournalStorage(JournalFileBackend(str(path))),
         study_name=name,
-        direction=_DIRECTIONS[objective_mode(metric)],
+        direction=_DIRECTIONS[mode_of(metric)],
         load_if_exists=True,
     )
     begun = len(study.get_trials(deepcopy=False))

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from trainables.objective import Mode
+
 EPOCH = "epoch"
 """The key of a report that counts its epochs, from 1."""
 
 HAND_TUNED = "hand_tuned"
 """The study's user attribute, and the column, that flags the config tried first."""
 
-Mode = Literal["max", "min"]
 Fate = Literal["finished", "stopped", "diverged", "failed", "interrupted"]
 
 
@@ -77,18 +78,6 @@ class TrialRecord:
 
 Records = dict[str, TrialRecord]
 """The trials of a search by Ray's name of each, in the order they started."""
-
-
-def objective_mode(metric: str) -> Mode:
-    """Say which way a metric is better.
-
-    Args:
-        metric: Its name, such as `val_weighted_f1`.
-
-    Returns:
-        `min` for losses, else `max`.
-    """
-    return "min" if metric.endswith("_loss") else "max"
 
 
 def ranked(records: Records, mode: Mode) -> list[TrialRecord]:

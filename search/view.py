@@ -16,7 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from search.space import distributions
-from search.trials import objective_mode, ranked
+from search.trials import ranked
+from trainables.objective import mode_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +67,7 @@ def ended_line(info: ViewInfo, records: Records, record: TrialRecord, ended: int
     Returns:
         The line.
     """
-    mode = objective_mode(info.metric)
+    mode = mode_of(info.metric)
     words = f"[{ended}/{info.trials}] trial {record.number} {record.fate}"
     if record.epochs:
         words += f" after {record.epochs} epoch{'s' * (record.epochs > 1)}"
@@ -126,7 +127,7 @@ def _counts(records: Records) -> Text:
 
 
 def _best(info: ViewInfo, records: Records) -> list[RenderableType]:
-    mode = objective_mode(info.metric)
+    mode = mode_of(info.metric)
     order = ranked(records, mode)
     if not order:
         return []
@@ -154,7 +155,7 @@ def short_params(params: Mapping[str, Any]) -> str:
 
 
 def _table(info: ViewInfo, records: Records) -> Table:
-    mode = objective_mode(info.metric)
+    mode = mode_of(info.metric)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=True)
     for name in ("trial", "epoch", "now", "best", "time"):
         table.add_column(name, justify="right", no_wrap=True)

@@ -17,7 +17,7 @@ from search.provenance import hardware_record, search_record
 from search.recorder import Recorder
 from search.retrain import retrain
 from search.space import distributions, draws
-from search.trials import objective_mode, ranked
+from search.trials import ranked
 from search.tuning import open_search
 from search.view import ViewInfo
 from trainables.data.corpus import load_corpus
@@ -25,6 +25,7 @@ from trainables.data.demo import demo_corpus
 from trainables.data.splits import make_folds
 from trainables.experiment import Experiment
 from trainables.modules.weights import TINY
+from trainables.objective import mode_of
 from trainables.trainable import SentimentTrainable
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
 def _run_trials(search: Search, experiment: Experiment, resources: TrialResources) -> Outcome:
     plan, records = search.plan, search.records
     metric = plan.settings.tuning.metric
-    mode = objective_mode(metric)
+    mode = mode_of(metric)
     recorder = Recorder(plan.folder, records, mode)
     view = LiveView(ViewInfo(metric, plan.settings.trials, experiment.max_epochs), records)
     started = time.monotonic()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from spaces.blip import blip_space
+from spaces.clip import clip_space
 from spaces.early_fusion import early_fusion_space
 
 if TYPE_CHECKING:
@@ -17,4 +19,6 @@ if TYPE_CHECKING:
 
 SPACES: Mapping[str, Callable[[optuna.Trial], None]] = {
     "early_fusion": early_fusion_space,
+    "clip": clip_space,
+    "blip": blip_space,
 }

@@ -12,7 +12,7 @@ import torch
 from trainables.data.sample import Fold
 from trainables.inference.predictor import save_model
 from trainables.training.decision import decide
-from trainables.workbench import Workbench, count_parameters
+from trainables.workbench import Workbench
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +61,7 @@ def train_final(
         "epochs": epochs,
         "seconds": time.perf_counter() - began,
         "train_loss": loss,
-        "model_parameters": count_parameters(bench, config)["total"],
+        "model_parameters": bench.count(trainer.classifier)["total"],
         "probabilities": probabilities,
         "classes": decide(probabilities, config.neutral_threshold),
     }

@@ -14,7 +14,7 @@ import ray
 from ray import tune
 from ray.tune.result import SHOULD_CHECKPOINT
 
-from trainables.training.metrics import METRICS, worst
+from trainables.objective import METRICS, worst
 
 if TYPE_CHECKING:
     from trainables.experiment import Experiment
@@ -72,15 +72,13 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
     def _ensure(self) -> LockstepRun:
         import torch  # noqa: PLC0415 - keeps torch out of the driver
 
-        from trainables.workbench import count_parameters  # noqa: PLC0415 - likewise
-
         if self._run is None:
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
                 torch.cuda.reset_peak_memory_stats()
             config = self._bench.config(self._params)
-            self._parameters = count_parameters(self._bench, config)
             self._run = self._bench.start(config)
+            self._parameters = self._bench.count(self._run.trainers[0].classifier)
             if self._pending is not None:
                 self._run.load_state_dict(self._pending)
                 self._pending = None

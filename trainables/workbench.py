@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from trainables.config import TrainConfig
     from trainables.data.sample import Fold
     from trainables.experiment import Experiment
+    from trainables.modules.classifier import Classifier
     from trainables.modules.cut import Cut
     from trainables.modules.tower import Tower
 
@@ -177,6 +178,21 @@ class Workbench:
             experiment.cache_dtype,
         )
 
+    def count(self, classifier: Classifier) -> dict[str, int]:
+        """Count the parameters of a model.
+
+        Args:
+            classifier: What trains of it.
+
+        Returns:
+            `total`: of the whole library models and the head; `trainable`: of what is unfrozen.
+        """
+        towers = sum(tower.parameter_count for tower in self.towers.values())
+        return {
+            "total": towers + total_parameters(classifier.head),
+            "trainable": total_parameters(classifier, trainable=True),
+        }
+
     def raw(self, role: str) -> RawInputs:
         """Give the raw inputs of a tower.
 
@@ -217,30 +233,14 @@ def describe(experiment: Experiment) -> dict[str, Any]:
         experiment: What the search holds fixed.
 
     Returns:
-        `random_backbones` (roles), `digests` of weights by role, and `parameters` of the
-        hand-tuned config: `total` and `trainable`.
+        `random_backbones` (names), `notes` on parts that start random, `digests` of weights by
+        role, and `parameters` of the hand-tuned config: `total` and `trainable`.
     """
     bench = Workbench(experiment)
+    towers = bench.towers.values()
     return {
-        "random_backbones": [role for role, tower in bench.towers.items() if tower.is_random],
+        "random_backbones": list(dict.fromkeys(t.backbone for t in towers if t.is_random)),
+        "notes": [note for tower in towers for note in tower.notes],
         "digests": {role: tower.digest() for role, tower in bench.towers.items()},
-        "parameters": count_parameters(bench, bench.variant.hand_tuned),
-    }
-
-
-def count_parameters(bench: Workbench, config: TrainConfig) -> dict[str, int]:
-    """Count a config's parameters.
-
-    Args:
-        bench: The towers.
-        config: The hyperparameters.
-
-    Returns:
-        `total`: of both whole library models and the head; `trainable`: of what is unfrozen.
-    """
-    classifier = bench.variant.build(config, bench.towers)
-    towers = sum(tower.parameter_count for tower in bench.towers.values())
-    return {
-        "total": towers + total_parameters(classifier.head),
-        "trainable": total_parameters(classifier, trainable=True),
+        "parameters": bench.count(bench.variant.build(bench.variant.hand_tuned, bench.towers)),
     }

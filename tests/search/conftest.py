@@ -10,7 +10,7 @@ import pytest
 from search.scheduler import FiniteASHA
 from search.searcher import StudySearcher
 from search.study import begin, open_study
-from search.trials import objective_mode
+from trainables.objective import mode_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,7 +78,7 @@ class FakeRay:
 
     @property
     def mode(self) -> str:
-        return objective_mode(self.metric)
+        return mode_of(self.metric)
 
 
 @pytest.fixture

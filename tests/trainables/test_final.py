@@ -15,7 +15,7 @@ from trainables.final import train_final
 from trainables.inference.predictor import Predictor
 from trainables.training.decision import decide
 from trainables.training.fold import FoldTrainer
-from trainables.workbench import Workbench, count_parameters
+from trainables.workbench import Workbench
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +51,7 @@ def test_the_final_model_trained_on_every_labelled_sample(
         assert torch.equal(saved[name], value)
     assert result["train_loss"] == loss
     assert result["epochs"] == 2
-    assert result["model_parameters"] == count_parameters(bench, config)["total"]
+    assert result["model_parameters"] == bench.count(trainer.classifier)["total"]
 
 
 def test_the_schedule_watches_the_training_loss_as_nothing_is_left_to_validate_on(

@@ -12,8 +12,8 @@ from ray import tune
 from ray.tune.result import SHOULD_CHECKPOINT
 
 from trainables.config import ConfigError
+from trainables.objective import METRICS, SCORES, worst
 from trainables.trainable import STATE, SentimentTrainable
-from trainables.training.metrics import METRICS, SCORES, worst
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

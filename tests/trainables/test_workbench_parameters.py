@@ -12,7 +12,7 @@ from transformers import BertConfig, BertModel
 from trainables.modules.image_towers import ResNetTower
 from trainables.modules.text_tower import TextTower
 from trainables.modules.tokenizers import HashTokenizer
-from trainables.workbench import Workbench, count_parameters
+from trainables.workbench import Workbench
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,6 +42,6 @@ def test_early_fusion_of_bert_base_and_resnet18_has_the_published_size(
     layers = {"text_unfrozen_layers": text, "image_unfrozen_layers": image}
     config = bench.config(layers | {"projection_width": 256, "hidden_width": 1024})
     head = 768 * 256 + 256 + 512 * 256 + 256 + 512 * 1024 + 1024 + 1024 * 3 + 3
-    counted = count_parameters(bench, config)
+    counted = bench.count(bench.variant.build(config, bench.towers))
     assert counted == {"total": 121_515_331, "trainable": towers + head}
     assert all(type(count) is int for count in counted.values())

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from trainables.config import InputSettings
     from trainables.data.sample import Sample
-    from trainables.modules.tower import Piece, Tower
+    from trainables.modules.piece import Piece
+    from trainables.modules.tower import Tower
 
 
 class Source(Protocol):

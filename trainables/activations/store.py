@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from trainables.activations.key import ActivationKey
     from trainables.activations.raw import RawInputs
-    from trainables.modules.tower import Activations, Piece, Tower
+    from trainables.modules.piece import Piece
+    from trainables.modules.tower import Activations, Tower
 
 # Rows per pass, by device: on a CPU what fits its caches, on a GPU what fills it in below 1 GB.
 _ROWS = {"text": {"cpu": 64, "cuda": 256}, "image": {"cpu": 4, "cuda": 64}}

@@ -73,9 +73,10 @@ def save_model(
         model: The trained classifier and the towers whose prefixes feed it.
     """
     classifier, towers = model
-    for role, tower in towers.items():
-        (folder / role).mkdir(parents=True, exist_ok=True)
-        tower.save(folder / role)
+    backbones = {tower.backbone: tower for tower in towers.values()}  # one may hold both towers
+    for name, tower in backbones.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        tower.save(folder / name)
     state = {name: value.cpu().contiguous() for name, value in classifier.state_dict().items()}
     save_file(state, folder / CLASSIFIER)
     about = {
@@ -84,7 +85,7 @@ def save_model(
         "classes": TAGS,
         "config": asdict(config),
         "inputs": asdict(inputs),
-        "random_backbones": [role for role, tower in towers.items() if tower.is_random],
+        "random_backbones": [name for name, tower in backbones.items() if tower.is_random],
     }
     (folder / CONFIG).write_text(json.dumps(about, indent=2) + "\n")
 
@@ -97,7 +98,7 @@ class Predictor:
         device: Where to compute; None takes a GPU if there is one.
 
     Attributes:
-        random_backbones: Roles whose pretrained weights were random: the model is a demonstration.
+        random_backbones: Those whose pretrained weights were random: the model is a demonstration.
 
     Raises:
         ModelError: If the folder holds no model that can be loaded.
@@ -119,14 +120,12 @@ class Predictor:
         self._inputs = InputSettings(**about["inputs"])
         if faults := list(self._inputs.faults()):
             raise ConfigError("\n".join(faults))
-        self._towers = self._variant.load({role: str(folder / role) for role in self._roles})
+        self._towers = self._variant.load(
+            {name: str(folder / name) for name in self._variant.backbones}
+        )
         self._classifier = self._variant.build(self._config, self._towers)
         self._classifier.load_state_dict(load_file(folder / CLASSIFIER))
         self._classifier.to(self._device).eval()
-
-    @property
-    def _roles(self) -> Sequence[str]:
-        return tuple(self._variant.backbones)
 
     def probabilities(self, samples: Sequence[Sample]) -> NDArray[Any]:
         """Compute class probabilities.

@@ -1,24 +1,24 @@
-"""Image backbones: torchvision's ResNet, transformers' MobileNetV2 and ViT."""
+"""Image backbones of convolutions: torchvision's ResNet, transformers' MobileNetV2."""
 
 from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from trainables.modules.one_token import read_one_token
-from trainables.modules.tower import Activations, Piece, Tower, shell, total_parameters
+from trainables.modules.piece import Piece
+from trainables.modules.tower import Activations, Tower, total_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from trainables.modules.cut import Pooling
+    from trainables.modules.joint import Joint
     from trainables.modules.tower import Role
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -35,6 +35,7 @@ class ImageTower(Tower):
         std: Standard deviation of each colour channel.
         source: Where its weights came from, as asked for.
         is_random: Whether the weights are random.
+        joint: What it shares with the text tower of its checkpoint; None where it stands alone.
     """
 
     role: ClassVar[Role] = "image"
@@ -47,22 +48,17 @@ class ImageTower(Tower):
         source: str,
         *,
         is_random: bool,
+        joint: Joint | None = None,
     ) -> None:
-        super().__init__(model, source, is_random=is_random)
+        super().__init__(model, source, is_random=is_random, joint=joint)
         self.mean, self.std = tuple(mean), tuple(std)
 
     def _wrap(self, layers: nn.Module, start: int | None) -> Piece:
         return ImagePiece(Standardize(self.mean, self.std) if start is None else None, layers)
 
-    def save(self, folder: Path) -> None:
-        """Write a folder in the Hugging Face format.
-
-        Args:
-            folder: An existing folder.
-        """
+    def _save(self, folder: Path) -> None:
         self.model.save_pretrained(folder)
-        colours = {"image_mean": self.mean, "image_std": self.std}
-        (folder / "preprocessor_config.json").write_text(json.dumps(colours))
+        save_colours(folder, self.mean, self.std)
 
 
 class ResNetTower(ImageTower):
@@ -72,7 +68,7 @@ class ResNetTower(ImageTower):
 
     def __init__(self, model: Any, source: str, *, is_random: bool) -> None:
         super().__init__(model, IMAGENET_MEAN, IMAGENET_STD, source, is_random=is_random)
-        self.width: int = model.layer4[-1].bn2.num_features
+        self.hidden_size: int = model.layer4[-1].bn2.num_features
 
     @property
     def parameter_count(self) -> int:
@@ -94,12 +90,7 @@ class ResNetTower(ImageTower):
     def _trainable(self, suffix: Any) -> Sequence[nn.Module]:
         return [suffix.layers]
 
-    def save(self, folder: Path) -> None:
-        """Write torchvision's state dict as safetensors.
-
-        Args:
-            folder: An existing folder.
-        """
+    def _save(self, folder: Path) -> None:
         save_file(self.model.state_dict(), folder / RESNET_FILE)
 
 
@@ -109,7 +100,7 @@ class MobileNetTower(ImageTower):
     def __init__(self, model: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(model, *args, **kwargs)
         self.depth = len(model.layer)
-        self.width: int = next(reversed(list(model.conv_1x1.parameters()))).shape[0]
+        self.hidden_size: int = next(reversed(list(model.conv_1x1.parameters()))).shape[0]
 
     def _piece(self, start: int | None, stop: int, pooling: Pooling | None) -> Piece:
         m = self.model
@@ -123,31 +114,6 @@ class MobileNetTower(ImageTower):
 
     def _trainable(self, suffix: Any) -> Sequence[nn.Module]:
         return [suffix.layers]
-
-
-class ViTTower(ImageTower):
-    """A vision transformer of transformers (ViT, DeiT); its embedding is CLS or the mean token."""
-
-    def __init__(self, model: Any, *args: Any, **kwargs: Any) -> None:
-        super().__init__(model, *args, **kwargs)
-        self.depth = len(model.layers)
-        self.width: int = model.config.hidden_size
-
-    def _piece(self, start: int | None, stop: int, pooling: Pooling | None) -> Piece:
-        model = shell(self.model)
-        blocks = list(self.model.layers[start or 0 : stop])
-        if pooling == "cls" and blocks:
-            blocks[-1] = read_one_token(blocks[-1])
-        model.layers = nn.ModuleList(blocks)
-        model.pooler = None
-        if start is not None:
-            model.embeddings = PassPatches(next(self.model.parameters()).dtype)
-        if pooling is None:
-            model.layernorm = nn.Identity()
-        return self._wrap(TokenStack(model, pooling), start)
-
-    def _trainable(self, suffix: Any) -> Sequence[nn.Module]:
-        return [suffix.layers.model.layers]
 
 
 class ImagePiece(Piece):
@@ -203,53 +169,13 @@ class Standardize(nn.Module):
         return (pixels / 255 - self.mean) / self.std
 
 
-class TokenStack(nn.Module):
-    """A ViT, or a run of its blocks, ending in tokens or in one embedding.
+def save_colours(folder: Path, mean: Sequence[float], std: Sequence[float]) -> None:
+    """Write colour statistics where transformers looks for them.
 
     Args:
-        model: The library's model with the blocks of this run only.
-        pooling: How it ends in an embedding; None returns all tokens.
+        folder: An existing folder.
+        mean: Mean of each colour channel, of pixels in [0, 1].
+        std: Standard deviation of each colour channel.
     """
-
-    def __init__(self, model: Any, pooling: Pooling | None) -> None:
-        super().__init__()
-        self.model = model
-        self.pooling = pooling
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Run the blocks.
-
-        Args:
-            values: Standardised pixels (B, 3, H, W) or tokens (B, T, D).
-
-        Returns:
-            Tokens (B, T, D) or embeddings (B, D).
-        """
-        tokens: Tensor = self.model(values, interpolate_pos_encoding=True).last_hidden_state
-        if self.pooling is None:
-            return tokens
-        return tokens[:, 0] if self.pooling == "cls" else tokens.mean(dim=1)
-
-
-class PassPatches(nn.Module):
-    """A ViT embedding stage that passes cached tokens through.
-
-    Args:
-        dtype: Of the model's weights; the library's forward reads it off its patch projection.
-    """
-
-    def __init__(self, dtype: torch.dtype) -> None:
-        super().__init__()
-        weight = SimpleNamespace(dtype=dtype)
-        self.patch_embeddings = SimpleNamespace(projection=SimpleNamespace(weight=weight))
-
-    def forward(self, tokens: Tensor, *_: Any, **__: Any) -> Tensor:
-        """Pass tokens through.
-
-        Args:
-            tokens: Shape (B, T, D).
-
-        Returns:
-            The same.
-        """
-        return tokens
+    colours = {"image_mean": list(mean), "image_std": list(std)}
+    (folder / "preprocessor_config.json").write_text(json.dumps(colours))

@@ -1,19 +1,20 @@
-"""Unfrozen text blocks that compute real tokens only: no padding, and one token where one is read.
+"""Text blocks that compute real tokens only: no padding, and one token where one is read.
 
 A batch of tweets is half padding. Linear layers, norms and MLPs run here on the real tokens of all
-texts laid end to end; only attention sees the batch as a rectangle. Where pooling reads the first
-token alone, the last block's query, output projection and MLP run for that token alone. Outputs
-and gradients equal those of the library's blocks, whose own modules these are.
+texts laid end to end; only attention sees the batch as a rectangle. Where pooling reads one token,
+the last block computes that token alone. Outputs and gradients equal those of the library's
+blocks, whose own modules these are.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainables.modules.tower import Activations, Piece
+from trainables.modules.blocks import OpenBlock, PostNormBlock, Projections
+from trainables.modules.piece import Piece
+from trainables.modules.tower import Activations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +44,8 @@ class Packing(NamedTuple):
         """Find the real tokens.
 
         Args:
-            mask: True where a token is real, shape (B, L); the first of each text is.
+            mask: True where a token is real, shape (B, L); the first of each text is, and
+                padding follows.
 
         Returns:
             Where they are.
@@ -51,6 +53,23 @@ class Packing(NamedTuple):
         places = mask.flatten().nonzero().squeeze(1)
         lengths = mask.sum(dim=1)
         return cls(mask, places, places // mask.shape[1], lengths.cumsum(0) - lengths, lengths)
+
+    @property
+    def lasts(self) -> Tensor:
+        """Which of the real tokens come last in their text, shape (B,), int64."""
+        return self.firsts + self.lengths - 1
+
+    def mean(self, packed: Tensor) -> Tensor:
+        """Average the tokens of each text.
+
+        Args:
+            packed: Shape (T, D).
+
+        Returns:
+            Shape (B, D).
+        """
+        sums = packed.new_zeros(len(self.mask), packed.shape[-1])
+        return sums.index_add(0, self.texts, packed) / self.lengths[:, None]
 
     def pad(self, packed: Tensor) -> Tensor:
         """Lay tokens out as a rectangle, with zeros for padding.
@@ -66,83 +85,91 @@ class Packing(NamedTuple):
 
 
 class PackedTextPiece(Piece):
-    """The last blocks of a BERT-like model, ending in one embedding per text.
+    """A run of a text model's blocks.
 
     Args:
-        blocks: The library's blocks: post-norm, with `attention.self`, `intermediate`, `output`.
-        pooling: `cls` reads the first token, `mean` averages all.
+        blocks: The blocks, the library's of BERT's make or opened ones.
+        pooling: How it ends in one embedding per text: `cls` reads one token, `mean` averages
+            all; None ends in hidden states.
+        causal: Whether a token sees only those before it; then the last one is read, not the
+            first.
+        embeddings: From token ids to the first hidden states; None begins at hidden states.
+        finish: What the model puts after the token that is read, from (B, D) to (B, D).
     """
 
-    def __init__(self, blocks: Sequence[nn.Module], pooling: Pooling) -> None:
+    def __init__(
+        self,
+        blocks: Sequence[nn.Module],
+        pooling: Pooling | None,
+        *,
+        causal: bool = False,
+        embeddings: nn.Module | None = None,
+        finish: nn.Module | None = None,
+    ) -> None:
         super().__init__()
-        self.blocks: Any = nn.ModuleList(blocks)
+        opened = (b if isinstance(b, OpenBlock) else PostNormBlock(b) for b in blocks)
+        self.blocks: Any = nn.ModuleList(opened)
         self.pooling = pooling
+        self.causal = causal
+        self.embeddings = embeddings
+        self.finish = finish
 
     def forward(self, activations: Activations) -> Activations:
         """Run the blocks and pool.
 
         Args:
-            activations: Hidden states (B, L, D) with their mask.
+            activations: Token ids (B, L) or hidden states (B, L, D), with their mask.
 
         Returns:
-            Embeddings (B, D).
+            Hidden states (B, L, D) with the mask, zero where padded, or embeddings (B, D).
         """
-        hidden, mask = activations
+        values, mask = activations
+        hidden = values if self.embeddings is None else self.embeddings(values)
         if mask is None:
             mask = hidden.new_ones(hidden.shape[:2]).bool()
         packing = Packing.of(mask)
         tokens = hidden.flatten(0, 1)[packing.places]  # (T, D)
-        for block in self.blocks[:-1]:
+        whole = self.blocks[:-1] if self.pooling == "cls" else self.blocks
+        for block in whole:
             tokens = self._run(block, tokens, tokens, packing)
+        if self.pooling is None:
+            return Activations(packing.pad(tokens), mask)
         if self.pooling == "cls":
-            firsts = tokens[packing.firsts]
-            return Activations(self._run(self.blocks[-1], firsts, tokens, packing))
-        tokens = self._run(self.blocks[-1], tokens, tokens, packing)
-        sums = tokens.new_zeros(len(mask), tokens.shape[-1]).index_add(0, packing.texts, tokens)
-        return Activations(sums / packing.lengths[:, None])
+            embedding = tokens[packing.lasts if self.causal else packing.firsts]
+            for block in self.blocks[-1:]:
+                embedding = self._run(block, embedding, tokens, packing)
+        else:
+            embedding = packing.mean(tokens)
+        return Activations(embedding if self.finish is None else self.finish(embedding))
 
-    def _run(self, block: Any, readers: Tensor, tokens: Tensor, packing: Packing) -> Tensor:
-        """Run one block for some tokens that read all: `readers` is all or the first ones."""
-        attention = block.attention.self
-        head_size = attention.attention_head_size
-        alone = readers is not tokens  # one reader per text: a rectangle already
-        query = attention.query(readers)
-        query = query.unsqueeze(1) if alone else packing.pad(query)
-        context = F.scaled_dot_product_attention(
-            _heads(query, head_size),
-            _heads(packing.pad(attention.key(tokens)), head_size),
-            _heads(packing.pad(attention.value(tokens)), head_size),
-            attn_mask=packing.mask[:, None, None],
-            dropout_p=attention.dropout.p if self.training else 0.0,
-        )
-        context = context.transpose(1, 2).flatten(2).flatten(0, 1)  # (B * readers, D)
-        if not alone:
-            context = context[packing.places]
-        attended = block.attention.output(context, readers)
-        output: Tensor = block.output(block.intermediate(attended), attended)
-        return output
+    def _run(self, block: OpenBlock, readers: Tensor, tokens: Tensor, packing: Packing) -> Tensor:
+        """Run one block for some tokens that read all: `readers` is all or one of each text."""
+        query, key, value = block.project(readers, tokens)
+        seen = packing.mask[:, None, None]  # (B, 1, 1, L)
+        if readers is not tokens:  # one reader per text: a rectangle already
+            parts = Projections(query.unsqueeze(1), packing.pad(key), packing.pad(value))
+            return block.finish(block.attend(parts, seen).squeeze(1), readers)
+        parts = Projections(packing.pad(query), packing.pad(key), packing.pad(value))
+        # Padding follows the text, so a causal reader never comes to see any.
+        context = block.attend(parts, None if self.causal else seen, causal=self.causal)
+        return block.finish(context.flatten(0, 1)[packing.places], readers)
 
 
 def can_pack(block: Any) -> bool:
-    """Say whether a block is of the kind that `PackedTextPiece` runs.
+    """Say whether a block is of the kind that `PostNormBlock` opens.
 
     Args:
         block: A block of a text model.
 
     Returns:
-        Whether it is a post-norm block of BERT's make without cross-attention (BERT, RoBERTa,
-        XLM-R, ELECTRA, CamemBERT, ...).
+        Whether it is a post-norm block of BERT's make that reads in both directions (BERT,
+        RoBERTa, XLM-R, ELECTRA, CamemBERT, BLIP's text, ...).
     """
     attention = getattr(getattr(block, "attention", None), "self", None)
     parts = ("query", "key", "value", "dropout", "attention_head_size")
     return (
         all(hasattr(attention, part) for part in parts)
         and hasattr(block, "intermediate")
-        and not hasattr(block, "crossattention")
+        and not getattr(block, "is_decoder", False)
         and not hasattr(attention, "distance_embedding")
     )
-
-
-def _heads(projected: Tensor, head_size: int) -> Tensor:
-    heads: Tensor = projected.unflatten(-1, (-1, head_size))
-    return heads.transpose(1, 2)  # (B, H, L, d)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from torch import Tensor, nn
 
 from trainables.modules.packed import PackedTextPiece, can_pack
-from trainables.modules.tower import Activations, Piece, Tower, shell
+from trainables.modules.piece import Piece
+from trainables.modules.tower import Activations, Tower, shell
 from trainables.modules.weights import WeightsError
 
 if TYPE_CHECKING:
@@ -15,56 +16,69 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trainables.modules.cut import Pooling
+    from trainables.modules.joint import Joint
     from trainables.modules.tokenizers import Tokenizer
     from trainables.modules.tower import Role
 
 # The module that holds a model's block list, and the name of the list in it.
 _STACKS = (("encoder", "layer"), ("transformer", "layer"))
+_Stacks = tuple[tuple[str, str], ...]
 
 
 class TextTower(Tower):
-    """A transformer encoder of text: BERT, RoBERTa, ELECTRA, DistilBERT, MPNet and their kin.
+    """A transformer encoder of text: BERT, RoBERTa, ELECTRA, DistilBERT, MPNet, BLIP, ...
 
     Args:
         model: A base model of transformers with an embedding stage and a block list.
         tokenizer: Its tokenizer.
         source: Where its weights came from, as asked for.
         is_random: Whether the weights are random.
+        joint: What it shares with the image tower of its checkpoint; its projection then reads
+            the model's pooler. None where it stands alone.
     """
 
     role: ClassVar[Role] = "text"
+    stacks: ClassVar[_Stacks] = _STACKS
 
-    def __init__(self, model: Any, tokenizer: Tokenizer, source: str, *, is_random: bool) -> None:
-        super().__init__(model, source, is_random=is_random)
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Tokenizer,
+        source: str,
+        *,
+        is_random: bool,
+        joint: Joint | None = None,
+    ) -> None:
+        super().__init__(model, source, is_random=is_random, joint=joint)
         self.tokenizer = tokenizer
-        self._stack, self._list = find_stack(model)
-        self.depth = len(getattr(getattr(model, self._stack), self._list))
-        self.width: int = model.config.hidden_size
+        self._stack, self._list = find_stack(model, self.stacks)
+        self.depth = len(self._blocks)
+        self.hidden_size: int = model.config.hidden_size
+
+    @property
+    def _blocks(self) -> Any:
+        return getattr(getattr(self.model, self._stack), self._list)
 
     def _piece(self, start: int | None, stop: int, pooling: Pooling | None) -> Piece:
-        model, stack = shell(self.model), shell(getattr(self.model, self._stack))
-        blocks = list(getattr(stack, self._list)[start or 0 : stop])
+        blocks = list(self._blocks[start or 0 : stop])
+        finish = Pooler(self.model.pooler) if self.joint and pooling else None
         if start is not None and pooling is not None and all(map(can_pack, blocks)):
-            return PackedTextPiece(blocks, pooling)
+            return PackedTextPiece(blocks, pooling, finish=finish)
+        model, stack = shell(self.model), shell(getattr(self.model, self._stack))
         setattr(stack, self._list, nn.ModuleList(blocks))
         setattr(model, self._stack, stack)
         if start is not None:
             model.embeddings = PassEmbeddings()
         if getattr(model, "pooler", None) is not None:
             model.pooler = None
-        return TextPiece(model, from_ids=start is None, pooling=pooling)
+        return TextPiece(model, pooling, from_ids=start is None, finish=finish)
 
     def _trainable(self, suffix: Any) -> Sequence[nn.Module]:
         if isinstance(suffix, PackedTextPiece):
             return [suffix.blocks]
         return [getattr(getattr(suffix.model, self._stack), self._list)]
 
-    def save(self, folder: Path) -> None:
-        """Write a folder in the Hugging Face format.
-
-        Args:
-            folder: An existing folder.
-        """
+    def _save(self, folder: Path) -> None:
         self.model.save_pretrained(folder)
         self.tokenizer.save(folder)
 
@@ -74,15 +88,24 @@ class TextPiece(Piece):
 
     Args:
         model: The library's model with the blocks of this run only.
-        from_ids: Whether it starts at token ids.
         pooling: How it ends in an embedding; None returns hidden states.
+        from_ids: Whether it starts at token ids.
+        finish: What the model puts after the first token, from (B, D) to (B, D).
     """
 
-    def __init__(self, model: Any, *, from_ids: bool, pooling: Pooling | None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        pooling: Pooling | None,
+        *,
+        from_ids: bool,
+        finish: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.model = model
         self.inputs = "input_ids" if from_ids else "inputs_embeds"
         self.pooling = pooling
+        self.finish = finish
 
     def forward(self, activations: Activations) -> Activations:
         """Run the blocks.
@@ -97,9 +120,32 @@ class TextPiece(Piece):
         hidden: Tensor = self.model(attention_mask=mask, **{self.inputs: values}).last_hidden_state
         if self.pooling is None:
             return Activations(hidden, mask)
-        if self.pooling == "cls":
-            return Activations(hidden[:, 0])
-        return Activations(mean_of_tokens(hidden, mask))
+        embedding = hidden[:, 0] if self.pooling == "cls" else mean_of_tokens(hidden, mask)
+        return Activations(embedding if self.finish is None else self.finish(embedding))
+
+
+class Pooler(nn.Module):
+    """A library's pooler, which reads the first of many tokens, on that token alone.
+
+    Args:
+        pooler: The library's pooler.
+    """
+
+    def __init__(self, pooler: nn.Module) -> None:
+        super().__init__()
+        self.pooler = pooler
+
+    def forward(self, first: Tensor) -> Tensor:
+        """Pool.
+
+        Args:
+            first: First tokens, shape (B, D).
+
+        Returns:
+            What the pooler makes of them, shape (B, D).
+        """
+        pooled: Tensor = self.pooler(first.unsqueeze(1))
+        return pooled
 
 
 class PassEmbeddings(nn.Module):
@@ -143,11 +189,12 @@ def mean_of_tokens(hidden: Tensor, mask: Tensor | None) -> Tensor:
     return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
 
 
-def find_stack(model: nn.Module) -> tuple[str, str]:
+def find_stack(model: nn.Module, stacks: _Stacks = _STACKS) -> tuple[str, str]:
     """Find a model's block list.
 
     Args:
         model: A base model of transformers.
+        stacks: Where it may be: the module that holds it, and its name in there.
 
     Returns:
         The names of the module that holds the list and of the list.
@@ -155,11 +202,11 @@ def find_stack(model: nn.Module) -> tuple[str, str]:
     Raises:
         WeightsError: If the model has none that we know.
     """
-    for stack, blocks in _STACKS:
+    for stack, blocks in stacks:
         holder = getattr(model, stack, None)
         if isinstance(getattr(holder, blocks, None), nn.ModuleList):
             return stack, blocks
-    places = " or ".join(map(".".join, _STACKS))
+    places = " or ".join(map(".".join, stacks))
     msg = (
         f"text backbone must be of the BERT family (a block list at {places}), "
         f"got {type(model).__name__}"

@@ -42,10 +42,13 @@ class PretrainedTokenizer:
 
     Args:
         tokenizer: A tokenizer of transformers.
+        causal: Whether the model reads a text's last id: ids after the first end of text, which
+            a text may spell out, are then dropped.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, *, causal: bool = False) -> None:
         self._tokenizer = tokenizer
+        self._end: int | None = tokenizer.eos_token_id if causal else None
         self.pad_id: int = tokenizer.pad_token_id or 0
 
     def encode(self, texts: Sequence[str], length: int) -> list[list[int]]:
@@ -57,10 +60,18 @@ class PretrainedTokenizer:
 
         Returns:
             Ids of each text, not padded.
+
+        Raises:
+            ValueError: If the backbone has no places for that many ids.
         """
+        if length > (most := self._tokenizer.model_max_length):
+            msg = f"text_length must be <= {most} for this backbone, got {length}"
+            raise ValueError(msg)
         encoded = self._tokenizer(list(texts), truncation=True, max_length=length)
-        ids: list[list[int]] = encoded["input_ids"]
-        return ids
+        rows: list[list[int]] = encoded["input_ids"]
+        if self._end is None:
+            return rows
+        return [row[: row.index(self._end) + 1] if self._end in row else row for row in rows]
 
     def save(self, folder: Path) -> None:
         """Write the tokenizer's files.

@@ -9,18 +9,22 @@ from __future__ import annotations
 import copy
 import hashlib
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+
+from trainables.modules.piece import PassPooled, Projected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    import torch
+    from torch import Tensor, nn
+
     from trainables.modules.cut import Cut, Pooling
+    from trainables.modules.joint import Joint
+    from trainables.modules.piece import Piece
 
 Role = Literal["text", "image"]
 
@@ -50,44 +54,6 @@ class Activations(NamedTuple):
         return Activations(self.values.to(device, non_blocking=True), mask)
 
 
-class Piece(nn.Module):
-    """A run of a tower's layers; its batch norms always use their pretrained statistics.
-
-    Statistics of small batches are noise, and moving averages would differ between a cached and
-    an uncached run; the affine parameters of unfrozen batch norms still train.
-    """
-
-    def train(self, mode: bool = True) -> Self:
-        """Switch dropout on or off; batch norms stay as pretrained.
-
-        Args:
-            mode: Whether to train.
-
-        Returns:
-            Itself.
-        """
-        super().train(mode)
-        for module in self.modules():
-            if isinstance(module, _BatchNorm):
-                module.eval()
-        return self
-
-
-class PassPooled(nn.Module):
-    """The suffix of a tower that is frozen whole: its embedding is already there."""
-
-    def forward(self, activations: Activations) -> Activations:
-        """Pass the embedding through.
-
-        Args:
-            activations: Pooled embeddings, shape (B, D).
-
-        Returns:
-            The same.
-        """
-        return activations
-
-
 class Tower(ABC):
     """A pretrained backbone, frozen, on the CPU, in evaluation mode.
 
@@ -95,25 +61,51 @@ class Tower(ABC):
         model: The library's own model.
         source: Where its weights came from, as asked for.
         is_random: Whether the weights are random.
+        joint: What it shares with the other tower of its checkpoint; None where it stands alone.
 
     Attributes:
         depth: Blocks that may be unfrozen.
-        width: Size of the embedding.
+        hidden_size: Size of what the last block says of a sample.
     """
 
     role: ClassVar[Role]
     depth: int
-    width: int
+    hidden_size: int
 
-    def __init__(self, model: Any, source: str, *, is_random: bool) -> None:
+    def __init__(
+        self, model: Any, source: str, *, is_random: bool, joint: Joint | None = None
+    ) -> None:
         self.model: Any = model.eval().requires_grad_(requires_grad=False)
+        self.projection: Any = None
+        if joint is not None:
+            self.projection = joint.projection.requires_grad_(requires_grad=False)
         self.source = source
         self.is_random = is_random
+        self.joint = joint
+
+    @property
+    def backbone(self) -> str:
+        """The name of what its weights come in: its role, or a checkpoint that holds both."""
+        return self.joint.backbone if self.joint else self.role
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of results must know of its weights, in plain sentences."""
+        return self.joint.notes if self.joint else ()
+
+    @property
+    def width(self) -> int:
+        """Size of the embedding."""
+        size: int = self.projection.out_features if self.joint else self.hidden_size
+        return size
 
     @property
     def parameter_count(self) -> int:
         """Parameters of the whole library model, unused poolers and classifiers included."""
-        return sum(parameter.numel() for parameter in self.model.parameters())
+        count = total_parameters(self.model)
+        return (
+            count + total_parameters(self.projection) + self.joint.unread if self.joint else count
+        )
 
     def digest(self) -> str:
         """Hash the weights.
@@ -122,9 +114,10 @@ class Tower(ABC):
             A name that differs when any weight does.
         """
         digest = hashlib.blake2b(digest_size=16)
-        for name, tensor in sorted(self.model.state_dict().items()):
-            digest.update(f"{name}{tuple(tensor.shape)}".encode())
-            digest.update(np.ascontiguousarray(tensor.numpy()).data)
+        for module in (self.model, self.projection):
+            for name, tensor in sorted(module.state_dict().items() if module else ()):
+                digest.update(f"{name}{tuple(tensor.shape)}".encode())
+                digest.update(np.ascontiguousarray(tensor.numpy()).data)
         return digest.hexdigest()
 
     def check(self, cut: Cut) -> None:
@@ -166,8 +159,12 @@ class Tower(ABC):
         """
         self.check(stop)
         first = None if start is None else self.depth - start.unfrozen_layers
-        pooling = None if stop.unfrozen_layers else stop.pooling
+        pooling = None if stop.unfrozen_layers else self._pooling(stop)
         return self._piece(first, self.depth - stop.unfrozen_layers, pooling).eval()
+
+    def _pooling(self, cut: Cut) -> Pooling:
+        # A projection reads the one token that it was trained on.
+        return "cls" if self.joint else cut.pooling
 
     def suffix(self, cut: Cut) -> nn.Module:
         """Make the part that trains: a fresh copy of the pretrained layers after the cut.
@@ -176,17 +173,20 @@ class Tower(ABC):
             cut: Where it begins.
 
         Returns:
-            A module from the activations at the cut to embeddings (B, D). Its blocks require
-            gradients; a final norm keeps its pretrained weights.
+            A module from the activations at the cut to embeddings (B, D). Its blocks and its
+            projection require gradients; final norms and poolers keep their pretrained weights.
         """
         self.check(cut)
-        if cut.unfrozen_layers == 0:
-            return PassPooled()
-        piece = self._piece(self.depth - cut.unfrozen_layers, self.depth, cut.pooling)
-        suffix = copy.deepcopy(piece)
-        for block in self._trainable(suffix):
-            block.requires_grad_(requires_grad=True)
-        return suffix
+        suffix: nn.Module = PassPooled()
+        if cut.unfrozen_layers:
+            start = self.depth - cut.unfrozen_layers
+            suffix = copy.deepcopy(self._piece(start, self.depth, self._pooling(cut)))
+            for block in self._trainable(suffix):
+                block.requires_grad_(requires_grad=True)
+        if self.projection is None:
+            return suffix
+        projection = copy.deepcopy(self.projection).requires_grad_(requires_grad=True)
+        return Projected(suffix, projection)
 
     @abstractmethod
     def _piece(self, start: int | None, stop: int, pooling: Pooling | None) -> Piece:
@@ -205,13 +205,17 @@ class Tower(ABC):
     def _trainable(self, suffix: Any) -> Sequence[nn.Module]:
         """Name the modules of a suffix that train."""
 
-    @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write weights and all else that loading this tower needs.
+        """Write weights and all else that loading its backbone needs.
 
         Args:
             folder: An existing folder.
         """
+        (self.joint.save if self.joint else self._save)(folder)
+
+    @abstractmethod
+    def _save(self, folder: Path) -> None:
+        """Write the weights of this tower alone."""
 
 
 def shell(module: Any) -> Any:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainables.objective import SCORES, is_better
 from trainables.training.decision import decide
-from trainables.training.metrics import SCORES, classification_scores, is_better
+from trainables.training.metrics import classification_scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -2,63 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from trainables.data.sample import TAGS
+from trainables.objective import CLASS_SCORES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-# Every score of a split, by the name that follows `val_`; only the loss is to be minimised.
-SCORES: tuple[str, ...] = (
-    "loss",
-    "accuracy",
-    "macro_f1",
-    "weighted_f1",
-    *(f"f1_{tag}" for tag in TAGS),
-)
-METRICS: tuple[str, ...] = tuple(f"val_{name}" for name in SCORES)
-
-
-def mode_of(metric: str) -> Literal["max", "min"]:
-    """Say whether more of a metric is better.
-
-    Args:
-        metric: One of `METRICS`.
-
-    Returns:
-        `min` for the loss, `max` for all others.
-    """
-    return "min" if metric.endswith("loss") else "max"
-
-
-def is_better(metric: str, new: float, old: float) -> bool:
-    """Compare two values of a metric.
-
-    Args:
-        metric: One of `METRICS`.
-        new: The later value.
-        old: The best value so far.
-
-    Returns:
-        Whether the later value is strictly better.
-    """
-    return new > old if mode_of(metric) == "max" else new < old
-
-
-def worst(metric: str) -> float:
-    """Give the finite value that a diverged trial reports.
-
-    Args:
-        metric: One of `METRICS`.
-
-    Returns:
-        0 for a score in [0, 1]; for the loss, that of a model that is sure and always wrong.
-    """
-    return 0.0 if mode_of(metric) == "max" else -math.log(np.finfo(np.float32).tiny)
 
 
 def classification_scores(
@@ -84,5 +36,5 @@ def classification_scores(
         "accuracy": float(hits.sum() / len(labels)),
         "macro_f1": float(f1.mean()),
         "weighted_f1": float(f1 @ support / len(labels)),
-        **{f"f1_{tag}": float(value) for tag, value in zip(TAGS, f1, strict=True)},
+        **{name: float(value) for name, value in zip(CLASS_SCORES, f1, strict=True)},
     }

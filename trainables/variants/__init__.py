@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from trainables.variants.blip import BLIP
+from trainables.variants.clip import CLIP
 from trainables.variants.early_fusion import EARLY_FUSION
 
 if TYPE_CHECKING:
@@ -11,4 +13,6 @@ if TYPE_CHECKING:
 
     from trainables.variants.variant import Variant
 
-VARIANTS: Mapping[str, Variant[Any]] = {variant.name: variant for variant in (EARLY_FUSION,)}
+VARIANTS: Mapping[str, Variant[Any]] = {
+    variant.name: variant for variant in (EARLY_FUSION, CLIP, BLIP)
+}

@@ -27,7 +27,8 @@ class Variant(Generic[ConfigT]):
     Attributes:
         name: The name on the command line and in results; of the modules that define it.
         config: The type of its hyperparameters.
-        backbones: Where the pretrained weights of each role come from by default.
+        backbones: Where pretrained weights come from by default: of each role, or of a checkpoint
+            that holds the towers of both, such as `clip`.
         hand_tuned: The config a search tries first.
         load: Loads the towers, by role (`text`, `image`), from the weights of each backbone.
         cuts: Where a config cuts each tower.

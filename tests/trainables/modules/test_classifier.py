@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from trainables.modules.classifier import Classifier
-from trainables.modules.tower import Activations, PassPooled
+from trainables.modules.piece import PassPooled
+from trainables.modules.tower import Activations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

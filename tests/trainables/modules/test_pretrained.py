@@ -13,9 +13,10 @@ from safetensors.torch import load_file, save_file
 from torchvision.models import resnet18
 from transformers import AutoTokenizer, GPT2Config, GPT2Model, ResNetConfig, ResNetModel
 
-from trainables.modules.image_towers import MobileNetTower, ResNetTower, ViTTower
+from trainables.modules.image_towers import MobileNetTower, ResNetTower
 from trainables.modules.pretrained import load_image_tower, load_text_tower
 from trainables.modules.tokenizers import HashTokenizer
+from trainables.modules.vision_transformer import VisionTransformerTower
 from trainables.modules.weights import WeightsError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def test_a_text_tower_is_loaded_from_its_folder(weights: Mapping[str, str], fami
     ("family", "kind"),
     [
         ("mobilenet", MobileNetTower),
-        ("vit", ViTTower),
+        ("vit", VisionTransformerTower),
         ("resnet", ResNetTower),
         ("resnet_pth", ResNetTower),
     ],

@@ -11,7 +11,8 @@ from torch import nn
 from tests.conftest import SHARED
 from tests.trainables.modules.conftest import FAMILIES, load
 from trainables.modules.cut import Cut
-from trainables.modules.tower import Activations, PassPooled, Piece, total_parameters
+from trainables.modules.piece import PassPooled, Piece
+from trainables.modules.tower import Activations, total_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
-from trainables.training.metrics import (
-    METRICS,
-    SCORES,
-    classification_scores,
-    is_better,
-    mode_of,
-    worst,
-)
+from trainables.objective import METRICS, SCORES
+from trainables.training.metrics import classification_scores
 
 PAIRS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=60)
 
@@ -56,23 +48,3 @@ def test_every_score_but_the_loss_is_computed() -> None:
     labels = np.array([0, 1, 2])
     assert {"loss", *classification_scores(labels, labels)} == set(SCORES)
     assert list(METRICS) == [f"val_{name}" for name in SCORES]
-
-
-@pytest.mark.parametrize("metric", METRICS)
-def test_only_the_loss_is_to_be_minimised(metric: str) -> None:
-    assert mode_of(metric) == ("min" if metric == "val_loss" else "max")
-
-
-def test_better_is_strictly_better() -> None:
-    assert is_better("val_accuracy", 0.6, 0.5)
-    assert not is_better("val_accuracy", 0.5, 0.5)
-    assert is_better("val_loss", 0.4, 0.5)
-    assert not is_better("val_loss", 0.5, 0.5)
-    assert not is_better("val_loss", 0.6, 0.5)
-
-
-@pytest.mark.parametrize("metric", METRICS)
-def test_the_worst_is_finite_and_no_better_than_any_score(metric: str) -> None:
-    poor = 80.0 if metric == "val_loss" else 0.0
-    assert math.isfinite(worst(metric))
-    assert not is_better(metric, worst(metric), poor)

@@ -1,0 +1,142 @@
+"""Three ways to train the same config: uncut, cut, and cut with one token read.
+
+`uncut` runs the whole library models in every step; `cut` runs the library's last blocks on given
+activations, every token of them; `one token` is the classifier that a trial trains: padding is
+left out, and of the last block only the token that is read is computed.
+"""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tests.benchmarks.architectures import Architecture, uncut_pieces
+from tests.benchmarks.library import Entered, EnteredPiece
+from trainables.data.sample import Sentiment
+from trainables.modules.classifier import Classifier
+from trainables.training.losses import classification_loss
+from trainables.training.optimization import make_optimizer
+from trainables.variants import VARIANTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from trainables.config import TrainConfig
+
+WAYS = ("uncut", "cut", "one token")
+SEED = 0
+
+
+class Way:
+    """One way to train and evaluate a config.
+
+    Args:
+        classifier: The model.
+        inputs: What it reads, by role.
+        labels: Classes, shape (B,), int64.
+        config: The hyperparameters.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        inputs: Mapping[str, Any],
+        labels: Tensor,
+        config: TrainConfig,
+    ) -> None:
+        self.classifier = classifier
+        self._inputs, self._labels, self._config = inputs, labels, config
+        self._optimizer = make_optimizer(classifier, config)
+        self._weights = torch.ones(len(Sentiment), device=labels.device)
+        on_gpu = labels.device.type == "cuda"
+        self._autocast = (
+            (lambda: torch.autocast("cuda", torch.bfloat16)) if on_gpu else nullcontext
+        )
+
+    def train(self) -> None:
+        """Take one optimiser step, as a trial does."""
+        self.classifier.train()
+        self.backward()
+        torch.nn.utils.clip_grad_norm_(self.classifier.parameters(), self._config.max_grad_norm)
+        self._optimizer.step()
+
+    def backward(self) -> None:
+        """Compute the loss and its gradients."""
+        with self._autocast():
+            logits = self.classifier(self._inputs)
+            smoothing = self._config.label_smoothing
+            loss = classification_loss(logits.float(), self._labels, self._weights, smoothing)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+
+    @torch.no_grad()
+    def evaluate(self) -> Tensor:
+        """Classify the batch, in the precision of a trial.
+
+        Returns:
+            Logits, shape (B, C), float32.
+        """
+        with self._autocast():
+            return self.logits()
+
+    @torch.no_grad()
+    def logits(self) -> Tensor:
+        """Classify the batch without dropout.
+
+        Returns:
+            Logits, shape (B, C), float32.
+        """
+        logits: Tensor = self.classifier.eval()(self._inputs).float()
+        return logits
+
+
+def make_ways(
+    architecture: Architecture, batch: int, unfrozen_layers: int, device: torch.device
+) -> dict[str, Way]:
+    """Set up one architecture in the three ways, with the same weights.
+
+    Args:
+        architecture: Which.
+        batch: Pairs per step.
+        unfrozen_layers: Blocks that train, per tower.
+        device: Where.
+
+    Returns:
+        By the names of `WAYS`.
+    """
+    torch.manual_seed(SEED)
+    variant, config = VARIANTS[architecture.variant], architecture.config(unfrozen_layers)
+    with tempfile.TemporaryDirectory() as folder:
+        models, sources = architecture.make(Path(folder))
+        towers = variant.load(sources)
+    ours = variant.build(config, towers)
+    whole = uncut_pieces(models, towers, unfrozen_layers)
+    uncut = Classifier(whole, copy.deepcopy(ours.head))
+    # A ResNet has no tokens: its cut is ours.
+    entered = {
+        role: EnteredPiece(piece) if hasattr(piece.model, "encoder") else ours.suffixes[role]
+        for role, piece in whole.items()
+    }
+    cut = copy.deepcopy(Classifier(entered, ours.head))
+    raw = {role: x.to(device) for role, x in architecture.inputs(batch, SEED).items()}
+    with torch.no_grad():
+        activations = {
+            role: towers[role].prefix(place).to(device)(raw[role])
+            for role, place in variant.cuts(config).items()
+        }
+    given = {
+        role: Entered(activations[role].values, raw[role])
+        if isinstance(piece, EnteredPiece)
+        else activations[role]
+        for role, piece in entered.items()
+    }
+    labels = torch.arange(batch, device=device) % len(Sentiment)
+    kinds = zip(WAYS, (uncut, cut, ours), (raw, given, activations), strict=True)
+    return {name: Way(model.to(device), inputs, labels, config) for name, model, inputs in kinds}

@@ -1,0 +1,90 @@
+"""CLIP: a causal text tower that is read at the end of the text, beside a vision transformer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from transformers import AutoConfig, CLIPConfig, CLIPModel
+
+from trainables.modules.blocks import PreNormBlock
+from trainables.modules.joint import JointModel
+from trainables.modules.loading import (
+    OPENAI_COLOURS,
+    TINY_VOCABULARY,
+    load_colours,
+    load_tokenizer,
+    reading,
+    seeded,
+)
+from trainables.modules.packed import PackedTextPiece
+from trainables.modules.text_tower import TextTower
+from trainables.modules.tokenizers import HashTokenizer
+from trainables.modules.weights import TINY, WeightsError
+
+if TYPE_CHECKING:
+    from trainables.modules.cut import Pooling
+    from trainables.modules.piece import Piece
+    from trainables.modules.tower import Tower
+
+CLIP = "clip"
+
+
+class ClipTextTower(TextTower):
+    """CLIP's text tower; its embedding is the last token, which has seen the whole text."""
+
+    stacks: ClassVar[tuple[tuple[str, str], ...]] = (("encoder", "layers"),)
+
+    def _piece(self, start: int | None, stop: int, pooling: Pooling | None) -> Piece:
+        return PackedTextPiece(
+            [PreNormBlock(block) for block in self._blocks[start or 0 : stop]],
+            pooling,
+            causal=True,
+            embeddings=self.model.embeddings if start is None else None,
+            finish=None if pooling is None else self.model.final_layer_norm,
+        )
+
+
+def load_clip_towers(source: str) -> dict[str, Tower]:
+    """Load both towers of CLIP.
+
+    Args:
+        source: A folder, a hub id or `tiny`.
+
+    Returns:
+        The towers, by role, in float32 on the CPU.
+
+    Raises:
+        WeightsError: If the weights cannot be had, with the remedy.
+    """
+    if source == TINY:
+        with seeded():
+            model = CLIPModel(_tiny())
+        hashed = HashTokenizer(TINY_VOCABULARY)
+        tiny = JointModel(CLIP, model, hashed, OPENAI_COLOURS, source, is_random=True)
+        return tiny.towers(ClipTextTower)
+    with reading(CLIP, source) as place, seeded():
+        config = AutoConfig.from_pretrained(place)
+        if not isinstance(config, CLIPConfig):
+            msg = f"backbone {CLIP} must be a CLIP model, got a {config.model_type} from {source}"
+            raise WeightsError(msg)
+        model, found = CLIPModel.from_pretrained(
+            place, config=config, dtype=torch.float32, output_loading_info=True
+        )
+    vocabulary: int = config.text_config.vocab_size
+    words = load_tokenizer(CLIP, source, vocabulary, causal=True)
+    colours = load_colours(source, OPENAI_COLOURS)
+    loaded = JointModel(CLIP, model, words, colours, source, found["missing_keys"])
+    return loaded.towers(ClipTextTower)
+
+
+def _tiny() -> CLIPConfig:
+    size: dict[str, Any] = {
+        "hidden_size": 48,
+        "intermediate_size": 96,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+    }
+    text = {"vocab_size": TINY_VOCABULARY, "bos_token_id": 1, "eos_token_id": 2}
+    image = {"image_size": 128, "patch_size": 32}
+    return CLIPConfig(text_config=size | text, vision_config=size | image, projection_dim=32)
