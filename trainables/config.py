@@ -101,7 +101,8 @@ class TrainConfig:
         warmup_ratio: Share of all steps spent in the warm-up of `cosine`, in [0, 1).
         batch_size: Samples per optimiser step, >= 1.
         max_epochs: Epochs a trial trains when nothing stops it, >= 1.
-        patience: Epochs without a better objective after which a trial ends, >= 1.
+        patience: Epochs with neither a better objective nor a lower validation loss after which a
+            trial ends, >= 1.
         max_grad_norm: Global L2 norm at which gradients are clipped, > 0.
         label_smoothing: Mass moved from the true class to all classes, in [0, 1).
         class_weight_smoothing: Strength of the class weights, >= 0: 0 weighs all samples alike,

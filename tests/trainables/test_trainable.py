@@ -98,8 +98,9 @@ def test_a_trial_is_done_after_its_epochs(start: Callable[..., SentimentTrainabl
 def test_a_trial_that_stalls_is_done_after_its_patience(
     start: Callable[..., SentimentTrainable],
 ) -> None:
-    # Neutral whatever the model says: no epoch is better than the first.
-    trial = start(PARAMS | {"patience": 1, "neutral_threshold": 1.0}, metric="val_accuracy")
+    # Rates that move no weight: no epoch is better than the first, and no loss lower.
+    still = {"head_learning_rate": 1e-30, "backbone_learning_rate": 1e-30}
+    trial = start(PARAMS | still | {"patience": 1}, metric="val_accuracy")
     assert [trial.step()["done"] for _ in range(2)] == [False, True]
 
 

@@ -41,18 +41,17 @@ _UNLABELLED = 40
 _SEED = 20
 _QUALITY = 85
 # Names what this module writes; a new number makes every folder anew.
-_VERSION = "demo 1"
+_VERSION = "demo 2"
 _STAMP = "demo.txt"
 _TEMPLATES = (
-    "Quite the {cue} {topic} {tail}!",
-    "This {cue} {topic} {tail} #{tag}",
-    "RT @{user}: {cue} {topic} {tail}",
-    "One {cue} {topic} with @{user} {tail}",
-    "My {cue} {topic} {tail} http://t.co/{link}",
-    "{cue} {topic}, {tail} #{tag}",
+    "{cue} {topic}!",
+    "{cue} {topic} #{tag}",
+    "RT @{user}: {cue} {topic}",
+    "{cue} {topic} with @{user}",
+    "My {cue} {topic} http://t.co/{link}",
+    "So {cue}, this {topic}",
 )
 _TOPICS = ("day", "morning", "walk", "match", "lunch", "trip", "concert", "weekend", "party")
-_TAILS = ("today", "again", "in town", "by the river", "after work", "with friends", "this week")
 _TAGS = ("monday", "photo", "outside", "life", "city")
 _USERS = ("anna", "tom_b", "the_kims", "river99", "joe")
 
@@ -130,7 +129,6 @@ def _texts(cue: int, rng: random.Random) -> Iterator[str]:
         text = rng.choice(_TEMPLATES).format(
             cue=rng.choice(CUE_WORDS[cue]),
             topic=rng.choice(_TOPICS),
-            tail=rng.choice(_TAILS),
             tag=rng.choice(_TAGS),
             user=rng.choice(_USERS),
             link=f"{rng.getrandbits(32):08x}",

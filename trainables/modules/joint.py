@@ -86,8 +86,8 @@ class JointModel:
         """
         if lost := sorted(name for name in self.missing if not name.startswith((*_OPTIONAL,))):
             msg = (
-                f"backbone {self.backbone}: {self.source} lacks {len(lost)} weights of its "
-                f"towers, such as {lost[0]}; give a checkpoint that has them"
+                f"backbone {self.backbone}: {self.source} lacks {len(lost)} of its towers' "
+                f"weights, such as {lost[0]}; give a checkpoint that has them"
             )
             raise WeightsError(msg)
         model = self.model

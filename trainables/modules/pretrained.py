@@ -68,7 +68,7 @@ def load_text_tower(source: str) -> TextTower:
             num_hidden_layers=3,
             num_attention_heads=4,
             intermediate_size=128,
-            initializer_range=0.1,
+            initializer_range=0.02,
             attn_implementation="sdpa",
         )
         with seeded():

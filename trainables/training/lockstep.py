@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,7 @@ class LockstepRun:
         trainers: One per fold.
         labels: Classes of the labelled samples, shape (N,), int64.
         config: The trial's hyperparameters.
-        metric: The objective, whose stall ends the run.
+        metric: The objective.
     """
 
     def __init__(
@@ -61,11 +62,17 @@ class LockstepRun:
         self.epoch = 0
         self.best_epoch = 0
         self.best: float | None = None
+        self._last_gain = 0
+        self._lowest_loss = math.inf
 
     @property
     def finished(self) -> bool:
-        """Whether the run has had all its epochs, or stalled for `patience` of them."""
-        stalled = self.epoch - self.best_epoch >= self._config.patience
+        """Whether the run has had all its epochs, or `patience` of them without a gain.
+
+        A lower validation loss is a gain too: the scores of a few samples stand still for epochs
+        while the probabilities behind them still move.
+        """
+        stalled = self.epoch - self._last_gain >= self._config.patience
         return self.epoch >= self._config.max_epochs or stalled
 
     def next_epoch(self) -> EpochScores:
@@ -88,6 +95,8 @@ class LockstepRun:
         self.epoch += 1
         metrics = _mean_and_spread(per_fold)
         metrics["head_learning_rate"], metrics["backbone_learning_rate"] = rates
+        if metrics["val_loss"] < self._lowest_loss:
+            self._lowest_loss, self._last_gain = metrics["val_loss"], self.epoch
         metrics["epoch_seconds"] = time.perf_counter() - began
         return EpochScores(
             metrics,
@@ -98,7 +107,7 @@ class LockstepRun:
 
     def _is_best(self, value: float) -> bool:
         if self.best is None or is_better(self._metric, value, self.best):
-            self.best, self.best_epoch = value, self.epoch
+            self.best, self.best_epoch, self._last_gain = value, self.epoch, self.epoch
             return True
         return False
 
@@ -112,6 +121,8 @@ class LockstepRun:
             "epoch": self.epoch,
             "best_epoch": self.best_epoch,
             "best": self.best,
+            "last_gain": self._last_gain,
+            "lowest_loss": self._lowest_loss,
             "trainers": [trainer.state_dict() for trainer in self.trainers],
         }
 
@@ -123,6 +134,7 @@ class LockstepRun:
         """
         self.epoch, self.best_epoch = state["epoch"], state["best_epoch"]
         self.best = state["best"]
+        self._last_gain, self._lowest_loss = state["last_gain"], state["lowest_loss"]
         for trainer, saved in zip(self.trainers, state["trainers"], strict=True):
             trainer.load_state_dict(saved)
 

@@ -103,7 +103,7 @@ def test_a_checkpoint_without_its_towers_is_refused(copy: Path) -> None:
     kept = {k: v for k, v in load_file(path).items() if not k.startswith("text_decoder.bert.enc")}
     save_file(kept, path, {"format": "pt"})
     message = fault_of(copy)
-    assert message.startswith(f"backbone blip: {copy} lacks 78 weights of its towers, such as ")
+    assert message.startswith(f"backbone blip: {copy} lacks 78 of its towers' weights, such as ")
     assert message.endswith("; give a checkpoint that has them")
 
 

@@ -136,6 +136,16 @@ def test_patience_ends_a_run_that_stalls() -> None:
     assert (run.epoch, run.best_epoch, run.best) == (4, 2, 1.0)
 
 
+def test_a_falling_loss_keeps_a_run_going_whose_objective_stalls() -> None:
+    run = scripted_run([5.0, 4.0, 3.0, 3.5, 3.5, 3.5], metric="val_accuracy", patience=2)
+    finished = []
+    for _ in range(5):
+        run.next_epoch()
+        finished.append(run.finished)
+    assert finished == [False, False, False, False, True], "the accuracy is the same in all"
+    assert run.best_epoch == 1
+
+
 def test_a_run_ends_after_its_epochs() -> None:
     run = run_of(config_of(max_epochs=2))
     run.next_epoch()

@@ -1,0 +1,116 @@
+"""CLIP and BLIP: faults of their config, what it decides, and the sizes of the real models."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from transformers import BlipConfig, CLIPConfig, CLIPModel
+
+from trainables.config import ConfigError
+from trainables.modules.blip import BlipTowers
+from trainables.modules.clip import ClipTextTower
+from trainables.modules.cut import Cut
+from trainables.modules.joint import JointModel
+from trainables.modules.loading import OPENAI_COLOURS
+from trainables.modules.text_tower import TextTower
+from trainables.modules.tokenizers import HashTokenizer
+from trainables.modules.weights import WeightsError
+from trainables.variants import VARIANTS
+from trainables.variants.joint import JointConfig, build_joint, cut_joint
+from trainables.workbench import Workbench, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from trainables.experiment import Experiment
+    from trainables.modules.tower import Tower
+
+FAULTS: list[tuple[dict[str, Any], str]] = [
+    ({"fusion": "sum"}, "fusion must be add or concat, got 'sum'"),
+    ({"text_unfrozen_layers": -1}, "text_unfrozen_layers must be >= 0, got -1"),
+    ({"image_unfrozen_layers": -2}, "image_unfrozen_layers must be >= 0, got -2"),
+    ({"hidden_width": 0}, "hidden_width must be >= 1, got 0"),
+    ({"head_dropout": 1.0}, "head_dropout must be in [0, 1), got 1.0"),
+    ({"head_dropout": math.nan}, "head_dropout must be in [0, 1), got nan"),
+]
+NAMES = ("clip", "blip")
+each = pytest.mark.parametrize("name", NAMES)
+
+
+@pytest.mark.parametrize(("values", "message"), FAULTS)
+def test_a_bad_value_is_named_with_its_rule(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        JointConfig.from_params(values)
+    assert str(error.value) == message
+
+
+def test_all_faults_come_at_once() -> None:
+    values = {name: value for case, _ in FAULTS for name, value in case.items()}
+    assert len(list(JointConfig(**values).faults())) == len(values)
+
+
+def test_a_config_says_where_the_towers_are_cut() -> None:
+    config = JointConfig(text_unfrozen_layers=2, image_unfrozen_layers=0)
+    assert cut_joint(config) == {"text": Cut(2), "image": Cut(0)}
+
+
+@each
+@pytest.mark.parametrize(("fusion", "fused"), [("add", 32), ("concat", 64)])
+def test_a_config_shapes_the_head(name: str, fusion: Any, fused: int) -> None:
+    towers = VARIANTS[name].load({name: "tiny"})
+    config = JointConfig(fusion=fusion, hidden_width=7, head_dropout=0.25, normalize=True)
+    head: Any = build_joint(config, towers).head
+    assert head.hidden.weight.shape == (7, fused)
+    assert head.dropout.p == 0.25
+    assert head.normalize
+
+
+@each
+def test_a_backbone_that_cannot_be_had_is_an_error_of_weights(name: str) -> None:
+    with pytest.raises(WeightsError, match=rf"backbone {name} .* no folder \./no/such"):
+        VARIANTS[name].load({name: "./no/such"})
+
+
+def real_towers(name: str) -> Mapping[str, Tower]:
+    """CLIP ViT-B/32, or BLIP-base at 384 px, without weights."""
+    with torch.device("meta"):
+        model = CLIPModel(CLIPConfig()) if name == "clip" else BlipTowers(BlipConfig())
+    joint = JointModel(name, model, HashTokenizer(99), OPENAI_COLOURS, name, is_random=True)
+    return joint.towers(ClipTextTower if name == "clip" else TextTower)
+
+
+@pytest.mark.parametrize(
+    ("name", "total", "trainable"),
+    [
+        ("clip", 151_409_412, 21_267_971),
+        # The lab left the image projection at its random start.
+        ("blip", 224_792_068, 33_538_563 + 393_216),
+    ],
+)
+def test_the_hand_tuned_classifiers_have_the_sizes_of_the_lab(
+    make_experiment: Callable[..., Experiment], name: str, total: int, trainable: int
+) -> None:
+    bench = Workbench(make_experiment(variant=name, backbones={name: "tiny"}))
+    bench.__dict__["towers"] = real_towers(name)
+    counted = bench.count(bench.variant.build(bench.variant.hand_tuned, bench.towers))
+    assert counted == {"total": total, "trainable": trainable}
+
+
+def test_text_alone_never_trains_cross_attention() -> None:
+    suffix = real_towers("blip")["text"].suffix(Cut(2))
+    crossed = [p.numel() for n, p in suffix.named_parameters() if ".crossattention." in n]
+    # Of each block: four maps of 768 x 768 + 768, and a norm.
+    assert sum(crossed) == 2 * (4 * (768 * 768 + 768) + 2 * 768)
+
+
+@each
+def test_a_description_names_a_backbone_once(
+    make_experiment: Callable[..., Experiment], name: str
+) -> None:
+    described = describe(make_experiment(variant=name, backbones={name: "tiny"}))
+    assert described["random_backbones"] == [name]
+    assert described["digests"].keys() == {"text", "image"}
+    assert described["notes"] == []
