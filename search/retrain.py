@@ -9,6 +9,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.cluster import fetch
 from trainables.data.sample import Sentiment
+from trainables.trainable import use_assigned_cpus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,4 +59,5 @@ def _train(
 ) -> dict[str, Any]:
     from trainables.final import train_final  # noqa: PLC0415 - keeps torch out of the driver
 
+    use_assigned_cpus()
     return train_final(experiment, params, epochs, folder)

@@ -40,11 +40,9 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
             config: The trial's hyperparameters, by name.
             experiment: What the search holds fixed.
         """
-        import torch  # noqa: PLC0415 - keeps torch out of the driver
+        from trainables.workbench import Workbench  # noqa: PLC0415 - keeps torch out of the driver
 
-        from trainables.workbench import Workbench  # noqa: PLC0415 - likewise
-
-        torch.set_num_threads(_threads())
+        use_assigned_cpus()
         self._bench: Workbench = Workbench(experiment)
         self._start(config)
 
@@ -144,10 +142,15 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
         self._run = None
 
 
-def _threads() -> int:
-    """The trial's share of CPUs, at least one thread."""
+def use_assigned_cpus() -> None:
+    """Let torch use the CPUs that Ray gave to this work, at least one.
+
+    Ray sets OMP_NUM_THREADS too, but a process that served other work first keeps that one's.
+    """
+    import torch  # noqa: PLC0415 - keeps torch out of the driver
+
     assigned = ray.get_runtime_context().get_assigned_resources()
-    return max(1, int(assigned.get("CPU", 1)))
+    torch.set_num_threads(max(1, int(assigned.get("CPU", 1))))
 
 
 def _peak_memory_mb() -> float:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trainables.config import TrainConfig
+    from trainables.modules.cut import Pooling
     from trainables.modules.tower import Tower
 
 logging.disable_progress_bar()
@@ -119,7 +120,7 @@ def uncut_pieces(
     pieces = {}
     for role, model in models.items():
         whole, projection = model if isinstance(model, tuple) else (model, None)
-        pooling = "cls" if isinstance(whole, BertModel) else None
+        pooling: Pooling | None = "cls" if isinstance(whole, BertModel) else None
         standardize = colours(towers[role]) if role == "image" else None
         pieces[role] = LibraryPiece(whole, unfrozen_layers, pooling, projection, standardize)
     return pieces

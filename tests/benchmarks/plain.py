@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from trainables.config import TrainConfig
     from trainables.data.sample import Fold
     from trainables.experiment import Experiment
+    from trainables.modules.cut import Pooling
     from trainables.modules.tower import Tower
 
 _EVALUATION_ROWS = 64
@@ -162,7 +163,9 @@ def _uncut(experiment: Experiment, config: TrainConfig, towers: Mapping[str, Tow
     text, image = towers["text"].model, towers["image"].model
     if hasattr(image, "fc"):
         image.fc = torch.nn.Identity()
-    pooling = None if type(image).__name__ in {"MobileNetV2Model", "ResNet"} else "cls"
+    pooling: Pooling | None = (
+        None if type(image).__name__ in {"MobileNetV2Model", "ResNet"} else "cls"
+    )
     texts = LibraryPiece(text, settings.text_unfrozen_layers, settings.text_pooling)
     images = LibraryPiece(
         image, settings.image_unfrozen_layers, pooling, standardize=colours(towers["image"])

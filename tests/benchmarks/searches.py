@@ -72,8 +72,8 @@ def search_arguments(options: Any, out: Path, cache: Path) -> list[str]:
     """Spell out a search without ASHA and without retraining, so that its work is known.
 
     Args:
-        options: `data`, `backbone` (ROLE=SOURCE words), `trials`, `epochs`, `seed`, `text_unfrozen`
-            and `image_unfrozen` (None to search them).
+        options: `data`, `backbone` (ROLE=SOURCE words), `trials`, `epochs`, `seed`,
+            `text_unfrozen` and `image_unfrozen` (None to search them).
         out: Folder of the results.
         cache: Folder of frozen activations.
 

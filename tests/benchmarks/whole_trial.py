@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from tests.benchmarks.architectures import ARCHITECTURES
 from tests.benchmarks.reporting import machine, show
 from trainables.activations.files import StoredActivations
 from trainables.data.sample import Fold, Sentiment
+from trainables.modules.tower import Activations
 from trainables.training.fold import FoldTrainer, TrainingData
 from trainables.training.lockstep import LockstepRun
 from trainables.variants import VARIANTS
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     from trainables.activations.raw import Source
     from trainables.modules.cut import Cut
-    from trainables.modules.tower import Activations, Tower
+    from trainables.modules.tower import Tower
 
 _DISTINCT, _ROWS = 64, 16
 _SEED = 0
@@ -126,14 +128,16 @@ def _store(
 @torch.inference_mode()
 def _run(tower: Tower, cut: Cut, raw: Activations, device: torch.device) -> Activations:
     prefix = tower.prefix(cut).to(device)
-    parts = [
-        prefix(type(raw)(*(x if x is None else x[i : i + _ROWS].to(device) for x in raw)))
-        for i in range(0, _DISTINCT, _ROWS)
-    ]
+    parts = [prefix(_slice(raw, i).to(device)) for i in range(0, _DISTINCT, _ROWS)]
     prefix.cpu()  # its weights are the tower's
     masks = [part.mask for part in parts if part.mask is not None]
     mask = torch.cat(masks).cpu() if masks else None
-    return type(raw)(torch.cat([part.values for part in parts]).half().cpu(), mask)
+    return Activations(torch.cat([part.values for part in parts]).half().cpu(), mask)
+
+
+def _slice(raw: Activations, start: int) -> Activations:
+    mask = None if raw.mask is None else raw.mask[start : start + _ROWS]
+    return Activations(raw.values[start : start + _ROWS], mask)
 
 
 @torch.inference_mode()
@@ -152,8 +156,6 @@ def _train(
     options: argparse.Namespace,
     residence: str,
 ) -> dict[str, Any]:
-    from dataclasses import replace
-
     device = torch.device(options.device)
     config = replace(
         ARCHITECTURES[variant].config(options.unfrozen),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 from trainables.config import TrainConfig
 from trainables.data.sample import Sentiment
@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from trainables.modules.classifier import Classifier
+    from trainables.modules.heads import Fusion
     from trainables.modules.tower import Tower
-
-Fusion = Literal["add", "concat"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +44,8 @@ class JointConfig(TrainConfig):
             One sentence per value out of its range.
         """
         yield from super().faults()
-        if self.fusion not in get_args(Fusion):
-            yield f"fusion must be {' or '.join(get_args(Fusion))}, got {self.fusion!r}"
+        if self.fusion not in {"add", "concat"}:
+            yield f"fusion must be add or concat, got {self.fusion!r}"
         for name in ("text_unfrozen_layers", "image_unfrozen_layers"):
             if getattr(self, name) < 0:
                 yield f"{name} must be >= 0, got {getattr(self, name)}"

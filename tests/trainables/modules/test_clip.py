@@ -43,6 +43,7 @@ def test_a_saved_clip_is_loaded_with_its_own_tokenizer(tmp_path: Path) -> None:
         [0, 1],
         [0, *tokenizer().convert_tokens_to_ids(["a"] * 6), 1],
     ]
+    assert tower.tokenizer.encode([f"{END} b"], 8) == [[0, 1]]
     expected = clip_model().state_dict()
     for name, value in tower.model.state_dict().items():
         assert torch.equal(value, expected[f"text_model.{name}"])
