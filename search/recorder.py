@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from search.trials import Records, TrialRecord
     from trainables.objective import Mode
 
+# The table of trials is written whole, so with every trial it costs more: not at each of a burst.
+_SECONDS_BETWEEN_TABLES = 2.0
 _RAYS_OWN = {*AUTO_RESULT_KEYS, "done", "trial_id", "experiment_tag", "should_checkpoint"}
 
 
@@ -39,6 +42,7 @@ class Recorder(Callback):  # type: ignore[misc]  # Ray has no types
         self._records = records
         self._mode: Mode = mode
         self._started: dict[str, float] = {}
+        self._written = -math.inf
 
     def on_trial_start(self, *, trial: Trial, **_: Any) -> None:
         """Start a trial's clock, once.
@@ -81,13 +85,19 @@ class Recorder(Callback):  # type: ignore[misc]  # Ray has no types
         self._timed(trial)
         self.write_trials()
 
-    def write_trials(self) -> None:
-        """Write the table of the trials that have ended."""
-        self._folder.write_trials(trials_table(self._records, self._mode))
+    def write_trials(self, *, now: bool = False) -> None:
+        """Write the table of the trials that have ended, if it has not just been written.
+
+        Args:
+            now: Whether to write it in any case.
+        """
+        if now or time.monotonic() - self._written > _SECONDS_BETWEEN_TABLES:
+            self._folder.write_trials(trials_table(self._records, self._mode))
+            self._written = time.monotonic()
 
     def finish(self) -> None:
         """Write the tables for good, once every trial has an end."""
-        self.write_trials()
+        self.write_trials(now=True)
         if self._folder.history.exists():
             self._folder.write_history(self._folder.read_history())
 

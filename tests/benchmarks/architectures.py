@@ -23,8 +23,8 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from tests.benchmarks.library import LibraryPiece, colours
-from trainables.modules.image_towers import RESNET_FILE
+from tests.benchmarks.library import LibraryPiece
+from trainables.modules.image_towers import RESNET_FILE, Standardize
 from trainables.modules.tokenizers import HashTokenizer
 from trainables.modules.tower import Activations
 from trainables.variants import VARIANTS
@@ -121,7 +121,8 @@ def uncut_pieces(
     for role, model in models.items():
         whole, projection = model if isinstance(model, tuple) else (model, None)
         pooling: Pooling | None = "cls" if isinstance(whole, BertModel) else None
-        standardize = colours(towers[role]) if role == "image" else None
+        tower: Any = towers[role]
+        standardize = Standardize(tower.mean, tower.std) if role == "image" else None
         pieces[role] = LibraryPiece(whole, unfrozen_layers, pooling, projection, standardize)
     return pieces
 

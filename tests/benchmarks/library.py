@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models.resnet import ResNet
 
-from trainables.modules.image_towers import Standardize
 from trainables.modules.text_tower import mean_of_tokens
 from trainables.modules.tower import Activations, shell
 
@@ -142,7 +141,10 @@ class EnteredPiece(nn.Module):
         if hasattr(model, "pre_layrnorm"):
             model.pre_layrnorm = nn.Identity()
         entered = shell(piece)
-        entered.model, entered.standardize = model, None if piece.standardize is None else _Skip()
+        entered.model, entered.standardize = (
+            model,
+            None if piece.standardize is None else nn.Identity(),
+        )
         self.piece = copy.deepcopy(entered)
 
     def forward(self, entered: Entered) -> Activations:
@@ -170,13 +172,6 @@ class _Given(nn.Module):
         return self.hidden
 
 
-class _Skip(nn.Module):
-    """Marks an image model whose pixels nobody reads."""
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        return pixels
-
-
 def library_blocks(model: Any) -> Sequence[nn.Module]:
     """Find a model's blocks.
 
@@ -199,15 +194,3 @@ def library_blocks(model: Any) -> Sequence[nn.Module]:
             return list(found)
     msg = f"model must keep its blocks in a list that we know, got {type(model).__name__}"
     raise TypeError(msg)
-
-
-def colours(tower: Any) -> Standardize:
-    """Make the standardisation of an image tower.
-
-    Args:
-        tower: An image tower.
-
-    Returns:
-        From uint8 pixels to what its model reads.
-    """
-    return Standardize(tower.mean, tower.std)

@@ -15,11 +15,12 @@ import torch
 from ray import tune
 from torch.utils.data import DataLoader, Dataset
 
-from tests.benchmarks.library import LibraryPiece, colours
+from tests.benchmarks.library import LibraryPiece
 from trainables.data.images import open_image, prepare_image
 from trainables.data.sample import Sentiment
 from trainables.data.text import clean_text
 from trainables.modules.classifier import Classifier
+from trainables.modules.image_towers import Standardize
 from trainables.modules.tower import Activations
 from trainables.training.lockstep import LockstepRun
 from trainables.training.losses import class_weights, classification_loss
@@ -167,9 +168,9 @@ def _uncut(experiment: Experiment, config: TrainConfig, towers: Mapping[str, Tow
         None if type(image).__name__ in {"MobileNetV2Model", "ResNet"} else "cls"
     )
     texts = LibraryPiece(text, settings.text_unfrozen_layers, settings.text_pooling)
-    images = LibraryPiece(
-        image, settings.image_unfrozen_layers, pooling, standardize=colours(towers["image"])
-    )
+    tower: Any = towers["image"]
+    colours = Standardize(tower.mean, tower.std)
+    images = LibraryPiece(image, settings.image_unfrozen_layers, pooling, standardize=colours)
     return Classifier({"text": texts, "image": images}, head)
 
 

@@ -138,5 +138,6 @@ def make_ways(
         for role, piece in entered.items()
     }
     labels = torch.arange(batch, device=device) % len(Sentiment)
-    kinds = zip(WAYS, (uncut, cut, ours), (raw, given, activations), strict=True)
+    read: tuple[Mapping[str, Any], ...] = (raw, given, activations)
+    kinds = zip(WAYS, (uncut, cut, ours), read, strict=True)
     return {name: Way(model.to(device), inputs, labels, config) for name, model, inputs in kinds}

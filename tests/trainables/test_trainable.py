@@ -42,7 +42,7 @@ def start(
     make_experiment: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., SentimentTrainable]:
     """Start trials outside Ray's workers, where the only thing missing is the share of CPUs."""
-    monkeypatch.setattr("trainables.trainable._threads", lambda: 1)
+    monkeypatch.setattr("trainables.trainable.use_assigned_cpus", lambda: None)
 
     def make(params: Mapping[str, Any], **changes: Any) -> SentimentTrainable:
         experiment = make_experiment(**changes)

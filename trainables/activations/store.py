@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import fcntl
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-
 from trainables.activations.catalogue import data_path, fault, header_path, mark_used
 from trainables.activations.files import ActivationError, ActivationWriter, StoredActivations
-from trainables.data.images import ImageError
-from trainables.modules.cut import Cut
+from trainables.activations.forward import forward
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from torch import Tensor
+    import torch
 
     from trainables.activations.key import ActivationKey
     from trainables.activations.raw import RawInputs
-    from trainables.modules.piece import Piece
+    from trainables.modules.cut import Cut
     from trainables.modules.tower import Activations, Tower
-
-# Rows per pass, by device: on a CPU what fits its caches, on a GPU what fills it in below 1 GB.
-_ROWS = {"text": {"cpu": 64, "cuda": 256}, "image": {"cpu": 4, "cuda": 64}}
 
 
 class BuildProgress(NamedTuple):
@@ -165,7 +158,7 @@ class ActivationStore:
                 left_by_a_crash.unlink()
         try:
             done = 0
-            for rows, outputs in _forward(tower, raw, sorted(keys, reverse=True), device):
+            for rows, outputs in forward(tower, raw, sorted(keys, reverse=True), device):
                 for cut, activations in outputs.items():
                     if cut not in writers:
                         writers[cut] = self._writer(keys[cut], raw, activations, tower.source)
@@ -184,56 +177,3 @@ class ActivationStore:
         lengths = raw.lengths if activations.mask is not None else None
         row_shape = activations.values.shape[1 if lengths is None else 2 :]
         return ActivationWriter(self.folder, key, lengths, len(raw), row_shape, source)
-
-
-def _forward(
-    tower: Tower, raw: RawInputs, cuts: list[Cut], device: torch.device
-) -> Iterator[tuple[Tensor, dict[Cut, Activations]]]:
-    """Run a tower over all samples; the next batch is decoded while the last is computed."""
-    if not cuts:
-        return
-    steps = [(cut, start, piece.to(device)) for cut, start, piece in _plan(tower, cuts)]
-    # Batches of like length waste no padding; the rows are stored by index all the same.
-    order = torch.arange(len(raw)) if raw.lengths is None else raw.lengths.argsort(stable=True)
-    batches = order.split(_ROWS[tower.role][device.type])
-    faults: list[str] = []
-    with ThreadPoolExecutor(1) as ahead:
-        pending = ahead.submit(raw.gather, batches[0])
-        for i, rows in enumerate(batches):
-            current = pending
-            if i + 1 < len(batches):
-                pending = ahead.submit(raw.gather, batches[i + 1])
-            try:
-                activations = current.result().to(device)
-            except ImageError as error:
-                faults.append(str(error))
-                continue
-            if not faults:
-                yield rows, _run(steps, cuts, activations)
-    if faults:
-        msg = "images cannot be read:\n" + "\n".join(faults)
-        raise ActivationError(msg)
-
-
-def _plan(tower: Tower, cuts: list[Cut]) -> list[tuple[Cut, Cut | None, Piece]]:
-    """Chain the cuts, deepest frozen part last, so that no layer runs twice over a sample."""
-    chain = [cut for cut in cuts if cut.unfrozen_layers]
-    pooled = [cut for cut in cuts if not cut.unfrozen_layers]
-    if len(pooled) > 1 and not chain:
-        chain = [Cut(1)]
-    steps = []
-    last: Cut | None = None
-    for cut in chain:
-        steps.append((cut, last, tower.segment(last, cut)))
-        last = cut
-    return steps + [(cut, last, tower.segment(last, cut)) for cut in pooled]
-
-
-@torch.inference_mode()
-def _run(
-    steps: list[tuple[Cut, Cut | None, Piece]], cuts: list[Cut], inputs: Activations
-) -> dict[Cut, Activations]:
-    places: dict[Cut | None, Activations] = {None: inputs}
-    for cut, start, piece in steps:
-        places[cut] = piece(places[start])
-    return {cut: places[cut] for cut in cuts}

@@ -46,8 +46,9 @@ def reading(role: str, source: str) -> Iterator[str]:
     """
     if faults := check_source(role, source):
         raise WeightsError("\n".join(faults))
-    verbosity = logging.get_verbosity()
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()  # what a checkpoint lacks is ours to say
+    logging.disable_progress_bar()
     try:
         yield _place(source)
     except WeightsError:
@@ -63,6 +64,8 @@ def reading(role: str, source: str) -> Iterator[str]:
         raise WeightsError(msg) from error
     finally:
         logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from trainables.activations import store as store_module
+from trainables.activations import forward as forward_module
 from trainables.activations.key import make_key
 from trainables.activations.raw import raw_inputs
 from trainables.activations.store import ActivationStore
@@ -80,11 +80,11 @@ def benches(tiny: Mapping[str, Tower], corpus: Corpus) -> Mapping[str, Bench]:
 def forwards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by one for each batch that a build computes."""
     calls: list[int] = []
-    run: Callable[..., Any] = store_module._run
+    run: Callable[..., Any] = forward_module._run
 
     def count(*args: Any) -> Any:
         calls.append(1)
         return run(*args)
 
-    monkeypatch.setattr(store_module, "_run", count)
+    monkeypatch.setattr(forward_module, "_run", count)
     return calls

@@ -88,7 +88,8 @@ def test_a_build_that_fails_half_way_leaves_no_partial_file(
     keys = {Cut(1): bench.key(Cut(1))}
     steps = ActivationStore(tmp_path).build(bench.tower, bench.raw, keys, CPU)
     next(steps)
-    assert len(forwards) == len(list(tmp_path.glob("*.partial"))) == 1
+    assert forwards
+    assert len(list(tmp_path.glob("*.partial"))) == 1
     with pytest.raises(KeyboardInterrupt):
         steps.throw(KeyboardInterrupt)  # type: ignore[attr-defined] # it is a generator
     assert {path.suffix for path in tmp_path.iterdir()} == {".lock"}

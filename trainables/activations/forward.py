@@ -1,0 +1,132 @@
+"""One pass of a tower over all samples, which serves every cut that is wanted."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+from trainables.activations.files import ActivationError
+from trainables.data.images import ImageError
+from trainables.modules.cut import Cut
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
+
+    from torch import Tensor
+
+    from trainables.activations.raw import RawInputs
+    from trainables.modules.piece import Piece
+    from trainables.modules.tower import Activations, Tower
+
+# Batches computed ahead of what is written, at most.
+_AHEAD = 32
+# Rows per batch, by device: on a CPU what fits its caches, on a GPU what fills it in below 1 GB.
+_ROWS = {"text": {"cpu": 64, "cuda": 256}, "image": {"cpu": 4, "cuda": 64}}
+
+
+def forward(
+    tower: Tower, raw: RawInputs, cuts: list[Cut], device: torch.device
+) -> Iterator[tuple[Tensor, dict[Cut, Activations]]]:
+    """Run a tower over all samples, batch by batch, several of them at a time.
+
+    Args:
+        tower: The backbone.
+        raw: Its raw inputs.
+        cuts: Where its activations are wanted.
+        device: Where it runs.
+
+    Yields:
+        Sample indices, shape (B,), int64, and their activations at each cut.
+
+    Raises:
+        ActivationError: At the end, if images cannot be read; names them all.
+    """
+    if not cuts:
+        return
+    steps = [(cut, start, piece.to(device)) for cut, start, piece in _plan(tower, cuts)]
+    # Batches of like length waste no padding; the rows are stored by index all the same.
+    order = torch.arange(len(raw)) if raw.lengths is None else raw.lengths.argsort(stable=True)
+    batches = order.split(_ROWS[tower.role][device.type])
+    faults: list[str] = []
+
+    def compute(rows: Tensor) -> dict[Cut, Activations]:
+        return _run(steps, cuts, raw.gather(rows).to(device))
+
+    with _workers(device) as workers:
+        for rows, future in _in_order(workers, compute, batches):
+            try:
+                outputs = future.result()
+            except ImageError as error:
+                faults.append(str(error))
+                continue
+            if not faults:
+                yield rows, outputs
+    if faults:
+        msg = "images cannot be read:\n" + "\n".join(faults)
+        raise ActivationError(msg)
+
+
+@contextmanager
+def _workers(device: torch.device) -> Iterator[ThreadPoolExecutor]:
+    """Threads that each compute a batch of their own.
+
+    On a CPU that beats threads that share a batch, which wait for the slowest of them at every
+    layer; on a GPU it keeps decoding ahead of the device.
+
+    Args:
+        device: Where batches are computed.
+
+    Yields:
+        The threads.
+    """
+    threads = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads) as workers:
+            yield workers
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _in_order(
+    workers: ThreadPoolExecutor,
+    compute: Callable[[Tensor], dict[Cut, Activations]],
+    batches: Sequence[Tensor],
+) -> Iterator[tuple[Tensor, Future[dict[Cut, Activations]]]]:
+    """Hand out batches, a few ahead of what is read, so that memory stays bounded."""
+    waiting: deque[tuple[Tensor, Future[dict[Cut, Activations]]]] = deque()
+    for rows in batches:
+        waiting.append((rows, workers.submit(compute, rows)))
+        if len(waiting) > _AHEAD:
+            yield waiting.popleft()
+    yield from waiting
+
+
+def _plan(tower: Tower, cuts: list[Cut]) -> list[tuple[Cut, Cut | None, Piece]]:
+    """Chain the cuts, deepest frozen part last, so that no layer runs twice over a sample."""
+    chain = [cut for cut in cuts if cut.unfrozen_layers]
+    pooled = [cut for cut in cuts if not cut.unfrozen_layers]
+    if len(pooled) > 1 and not chain:
+        chain = [Cut(1)]
+    steps = []
+    last: Cut | None = None
+    for cut in chain:
+        steps.append((cut, last, tower.segment(last, cut)))
+        last = cut
+    return steps + [(cut, last, tower.segment(last, cut)) for cut in pooled]
+
+
+@torch.inference_mode()
+def _run(
+    steps: list[tuple[Cut, Cut | None, Piece]], cuts: list[Cut], inputs: Activations
+) -> dict[Cut, Activations]:
+    places: dict[Cut | None, Activations] = {None: inputs}
+    for cut, start, piece in steps:
+        places[cut] = piece(places[start])
+    return {cut: places[cut] for cut in cuts}
