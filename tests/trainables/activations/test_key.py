@@ -48,8 +48,8 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("text", {"text_length": 16}),
     ("text", {"text_cleaning": "basic"}),
     ("image", {"image_size": 64}),
-    ("image", {"image_preparation": "improved"}),
-    ("image", {"blur_radius": 0.0}),
+    ("image", {"image_preparation": "basic"}),
+    ("image", {"blur_radius": 0.5}),
 ]
 
 

@@ -194,9 +194,8 @@ def test_a_jpeg_with_its_end_marker_is_not_decoded(
 
 
 def test_basic_fits_the_whole_image_into_a_white_square() -> None:
-    pixels = prepare_image(
-        Image.new("RGB", (64, 32), RED), InputSettings(image_size=32, blur_radius=0)
-    )
+    settings = InputSettings(image_preparation="basic", image_size=32, blur_radius=0)
+    pixels = prepare_image(Image.new("RGB", (64, 32), RED), settings)
     assert pixels.shape == (3, 32, 32)
     assert pixels.dtype == np.uint8
     assert pixels.flags.c_contiguous
@@ -234,4 +233,4 @@ def test_any_shape_becomes_the_square(
     asked = InputSettings(image_preparation=preparation, image_size=32)
     pixels = prepare_image(Image.new("RGB", (width, height)), asked)
     assert pixels.shape == (3, 32, 32)
-    assert pixels[:, 16, 16].max() < 255  # the image is in the middle
+    assert pixels[:, 15:17, 15:17].min() < 255  # the image is in the middle
