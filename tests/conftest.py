@@ -183,12 +183,6 @@ def make_experiment(corpus: Corpus, tmp_path: Path) -> Callable[..., Experiment]
     return make
 
 
-@pytest.fixture(scope="session")
-def warm_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache that the tests of a run share, for those that do not test the cache itself."""
-    return tmp_path_factory.mktemp("cache")
-
-
 def parameters_of(trainers: Iterable[FoldTrainer]) -> list[torch.Tensor]:
     """Every parameter and buffer of the trainers' models, to be compared bit for bit."""
     return [value for trainer in trainers for value in trainer.classifier.state_dict().values()]
