@@ -1,0 +1,125 @@
+"""Bootstrap and standard errors: against formulas, brute force and known cases."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from analysis.calibration import log_losses
+from analysis.resampling import (
+    Validated,
+    compare,
+    fold_standard_error,
+    interval,
+    resampled_scores,
+)
+from analysis.scores import decide
+
+
+def validated(seed: int, count: int = 60, folds: int = 3, right: float = 0.6) -> Validated:
+    labels = np.random.default_rng(0).integers(3, size=count)
+    random = np.random.default_rng(seed)
+    probabilities = random.dirichlet([1, 1, 1], size=count)
+    sure = np.where(random.random(count) < right, labels, random.integers(3, size=count))
+    probabilities = 0.5 * probabilities + 0.5 * np.eye(3)[sure]
+    rows = np.arange(count)
+    return Validated(rows, rows % folds, labels, probabilities, decide(probabilities, 0.0))
+
+
+def test_a_score_is_the_mean_over_folds_of_scikit_learns() -> None:
+    one = validated(1)
+    per_fold = [
+        f1_score(one.labels[one.parts == k], one.decided[one.parts == k], average="weighted")
+        for k in range(3)
+    ]
+    np.testing.assert_allclose(one.part_scores("weighted_f1"), per_fold)
+    assert one.score("weighted_f1") == pytest.approx(np.mean(per_fold))
+    losses = log_losses(one.labels, one.probabilities)
+    assert one.score("loss") == pytest.approx(losses.mean())
+
+
+def test_weights_count_samples_more_than_once() -> None:
+    one = validated(1, count=9, folds=1)
+    weights = np.arange(9.0)[None]
+    rows = np.repeat(np.arange(9), np.arange(9))
+    again = Validated(
+        rows, one.parts[rows], one.labels[rows], one.probabilities[rows], one.decided[rows]
+    )
+    for name in ("weighted_f1", "macro_f1", "accuracy", "loss"):
+        assert one.part_scores(name, weights)[0, 0] == pytest.approx(again.score(name))
+
+
+def test_the_spread_of_resampled_accuracy_is_that_of_the_binomials() -> None:
+    one = validated(2, count=400, folds=1)
+    variance = 0.0
+    for label in range(3):
+        mine = one.labels == label
+        share = (one.decided == one.labels)[mine].mean()
+        variance += mine.sum() * share * (1 - share) / 400**2
+    (draws,) = resampled_scores("accuracy", [one])
+    assert draws.std() == pytest.approx(math.sqrt(variance), rel=0.06)
+    assert draws.mean() == pytest.approx(one.score("accuracy"), abs=0.002)
+    low, high = interval(draws)
+    assert high - low == pytest.approx(2 * 1.96 * math.sqrt(variance), rel=0.1)
+
+
+def test_the_same_seed_draws_the_same() -> None:
+    pair = [validated(1), validated(2)]
+    first = resampled_scores("macro_f1", pair, seed=3, draws=600)
+    assert (first == resampled_scores("macro_f1", pair, seed=3, draws=600)).all()
+    assert (first != resampled_scores("macro_f1", pair, seed=4, draws=600)).any()
+    assert first.shape == (2, 600)
+
+
+def test_a_sample_brings_all_its_repeats() -> None:
+    one = validated(1, folds=1)
+    twice = Validated(
+        np.tile(one.rows, 2),
+        np.repeat([0, 1], len(one.rows)),
+        np.tile(one.labels, 2),
+        np.tile(one.probabilities, (2, 1)),
+        np.tile(one.decided, 2),
+    )
+    single, double = resampled_scores("weighted_f1", [one, twice])
+    np.testing.assert_allclose(single, double)
+
+
+def test_a_config_does_not_differ_from_itself() -> None:
+    same = compare("weighted_f1", validated(1), validated(1))
+    assert same.difference == 0
+    assert same.interval == (0, 0)
+    assert same.p_value == 1
+
+
+def test_a_clear_difference_is_found_and_pairing_makes_it_sharper() -> None:
+    good, bad = validated(1, 500, right=0.8), validated(2, 500, right=0.3)
+    found = compare("accuracy", good, bad)
+    assert found.interval[0] > 0
+    assert found.p_value == pytest.approx(2 / 2001)
+    close = Validated(
+        good.rows,
+        good.parts,
+        good.labels,
+        good.probabilities,
+        np.where(good.rows < 20, (good.labels + 1) % 3, good.decided),
+    )
+    paired = compare("accuracy", good, close)
+    alone = resampled_scores("accuracy", [good]).std() * math.sqrt(2)
+    assert 0 < paired.standard_error < 0.7 * alone
+
+
+def test_a_true_null_is_rejected_no_more_often_than_it_says() -> None:
+    p_values = [
+        compare("accuracy", validated(2 * k, 150), validated(2 * k + 1, 150)).p_value
+        for k in range(60)
+    ]
+    assert np.mean(np.array(p_values) < 0.05) <= 0.15
+
+
+def test_the_fold_standard_error_is_that_worked_by_hand() -> None:
+    # Scores 1, 2, 3: variance 1; three folds of a third: 1/3 + (1/3)/(2/3) = 5/6.
+    assert fold_standard_error(np.array([1.0, 2, 3]), 1 / 3) == pytest.approx(math.sqrt(5 / 6))
+    assert math.isnan(fold_standard_error(np.array([0.5]), 0.2))
