@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 TextCleaning = Literal["basic", "improved"]
 ImagePreparation = Literal["basic", "improved"]
 Schedule = Literal["plateau", "cosine"]
+Sampling = Literal["none", "weighted", "undersample"]
 
 
 # What each hyperparameter must be, in words and as a test; NaN fails every one.
@@ -25,7 +26,11 @@ _RULES: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
         lambda value: 0 < value < math.inf,
         ("head_learning_rate", "backbone_learning_rate", "max_grad_norm"),
     ),
-    (">= 0 and finite", lambda value: 0 <= value < math.inf, ("weight_decay",)),
+    (
+        ">= 0 and finite",
+        lambda value: 0 <= value < math.inf,
+        ("weight_decay", "logit_adjustment", "focal_gamma"),
+    ),
     (">= 0", lambda value: value >= 0, ("class_weight_smoothing",)),
     (">= 1", lambda value: value >= 1, ("batch_size", "max_epochs", "patience")),
     ("in [0, 1)", lambda value: 0 <= value < 1, ("warmup_ratio", "label_smoothing")),
@@ -108,6 +113,12 @@ class TrainConfig:
         label_smoothing: Mass moved from the true class to all classes, in [0, 1).
         class_weight_smoothing: Strength of the class weights, >= 0: 0 weighs all samples alike,
             infinity by inverse class frequency.
+        sampling: What an epoch draws: `none` each sample once, `weighted` as many as there are,
+            every class as often as any other, `undersample` as many of each class as the rarest
+            has. Class weights and logit adjustment go by the classes as drawn.
+        logit_adjustment: Strength tau of the class priors in the loss, >= 0: 0 is none, 1 aims at
+            equal recall of all classes.
+        focal_gamma: Exponent by which sure samples weigh less in the loss, >= 0; 0 is none.
         neutral_threshold: A pair is neutral when both polar probabilities are under it, in [0, 1];
             up to 1/3 the largest probability decides, as neutral then is the largest anyway.
     """
@@ -123,6 +134,9 @@ class TrainConfig:
     max_grad_norm: float = 1.0
     label_smoothing: float = 0.05
     class_weight_smoothing: float = 0.0
+    sampling: Sampling = "none"
+    logit_adjustment: float = 0.0
+    focal_gamma: float = 0.0
     neutral_threshold: float = 0.3
 
     @classmethod
@@ -155,6 +169,8 @@ class TrainConfig:
         """
         if self.schedule not in get_args(Schedule):
             yield _choice("schedule", self.schedule, get_args(Schedule))
+        if self.sampling not in get_args(Sampling):
+            yield _choice("sampling", self.sampling, get_args(Sampling))
         for rule, holds, names in _RULES:
             for name in names:
                 if not holds(getattr(self, name)):

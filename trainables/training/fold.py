@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 
 from trainables.data.sample import Sentiment
-from trainables.training.losses import class_weights, classification_loss
+from trainables.training.losses import ClassificationLoss, class_weights, prior_offsets
 from trainables.training.optimization import Schedule, make_optimizer
 from trainables.training.randomness import RandomStream
+from trainables.training.sampling import draw_epoch, drawn_counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,16 +75,16 @@ class FoldTrainer:
             self.classifier = build().to(data.device)
         self._train = torch.tensor(fold.train).to(data.device)
         self.val = torch.tensor(fold.val)
-        counts = torch.bincount(data.labels[self._train], minlength=len(Sentiment))
-        self._weights = class_weights(counts.clamp(min=1), config.class_weight_smoothing)
-        self._weights = self._weights.to(data.device)
+        self._labels = data.labels[self._train].cpu()
+        counts = drawn_counts(self._labels, config.sampling, len(Sentiment))
+        self._loss = _loss(counts, config, data.device)
         self.optimizer = make_optimizer(self.classifier, config)
-        steps = math.ceil(len(fold.train) / config.batch_size)
+        steps = math.ceil(round(counts.sum().item()) / config.batch_size)
         self._schedule = Schedule(self.optimizer, config, steps)
         self._autocast, self._scaler = _mixed_precision(data.device)
 
     def train_epoch(self) -> float:
-        """Train for one pass over the fold's training samples.
+        """Train for one pass over what an epoch draws of the fold's training samples.
 
         Returns:
             The mean training loss per sample, in nats.
@@ -92,12 +93,12 @@ class FoldTrainer:
             DivergedError: If the loss is not finite.
         """
         with self._random.active():
-            order = torch.randperm(len(self._train))  # on the CPU: the same on every device
+            order = draw_epoch(self._labels, self._config.sampling)
             self.classifier.train()
             total = torch.zeros((), device=self._data.device)
             for rows in self._train[order.to(self._data.device)].split(self._config.batch_size):
                 total += self._step(rows) * len(rows)
-        loss = total.item() / len(self._train)
+        loss = total.item() / len(order)
         if not math.isfinite(loss):
             rates = ", ".join(f"{rate:.1e}" for rate in self.learning_rates)
             msg = f"training loss is {loss} (learning rates {rates}); lower the learning rates"
@@ -109,9 +110,7 @@ class FoldTrainer:
         labels = self._data.labels[rows]
         with self._autocast():
             logits = self.classifier(self._gather(rows))
-            loss = classification_loss(
-                logits.float(), labels, self._weights, self._config.label_smoothing
-            )
+            loss = self._loss(logits.float(), labels)
         self.optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()
         self._scaler.unscale_(self.optimizer)
@@ -200,6 +199,16 @@ class FoldTrainer:
         self._schedule.load_state_dict(state["schedule"])
         self._scaler.load_state_dict(state["scaler"])
         self._random.state = list(state["random"])
+
+
+def _loss(counts: Tensor, config: TrainConfig, device: torch.device) -> ClassificationLoss:
+    counts = counts.clamp(min=1)  # of a class that does not occur nothing is asked
+    return ClassificationLoss(
+        class_weights(counts, config.class_weight_smoothing).to(device),
+        prior_offsets(counts, config.logit_adjustment).to(device),
+        config.label_smoothing,
+        config.focal_gamma,
+    )
 
 
 def _mixed_precision(

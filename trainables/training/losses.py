@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,6 +10,8 @@ import torch.nn.functional as F
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_LEAST_DOUBT = 1e-6
 
 
 def class_weights(counts: Tensor, smoothing: float) -> Tensor:
@@ -20,7 +23,7 @@ def class_weights(counts: Tensor, smoothing: float) -> Tensor:
     is 1, which keeps the scale of the loss, and so of the learning rate.
 
     Args:
-        counts: Samples of each class, shape (C,), each >= 1.
+        counts: Samples of each class that training sees, shape (C,), each > 0.
         smoothing: The strength s, >= 0.
 
     Returns:
@@ -36,24 +39,67 @@ def class_weights(counts: Tensor, smoothing: float) -> Tensor:
     return (weights * counts.sum() / (weights * counts).sum()).float()
 
 
-def classification_loss(
-    logits: Tensor, labels: Tensor, weights: Tensor, label_smoothing: float
-) -> Tensor:
-    """Cross-entropy against smoothed targets, each sample weighed by its true class.
+@dataclass(frozen=True)
+class ClassificationLoss:
+    """Cross-entropy with the remedies for unequal classes, each of which can be off.
+
+    Attributes:
+        weights: Weight of each class, shape (C,), of mean 1 over the samples of an epoch.
+        offsets: Added to the logits of each class, shape (C,); see `prior_offsets`.
+        label_smoothing: Mass moved from the true class to all classes, in [0, 1).
+        focal_gamma: Exponent by which sure samples weigh less, >= 0.
+    """
+
+    weights: Tensor
+    offsets: Tensor
+    label_smoothing: float = 0.0
+    focal_gamma: float = 0.0
+
+    def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
+        r"""Compare logits with the truth.
+
+        The focal factor is :math:`(1 - p_t)^\gamma` with the true class's probability p_t.
+
+        Args:
+            logits: Unnormalised scores, shape (B, C).
+            labels: Class indices in [0, C), shape (B,), int64.
+
+        Returns:
+            The mean over the batch, a scalar in nats. It is divided by the batch's size, not by
+            its sum of weights as `F.cross_entropy` does: that would weigh a sample by its batch
+            mates.
+
+        Source:
+            Label smoothing: Szegedy et al., "Rethinking the Inception Architecture", CVPR 2016,
+            section 7. Focal factor: Lin et al., "Focal Loss for Dense Object Detection", ICCV
+            2017, eq. 4, here on softmax probabilities.
+        """
+        logits = logits + self.offsets
+        losses = F.cross_entropy(
+            logits, labels, label_smoothing=self.label_smoothing, reduction="none"
+        )
+        if self.focal_gamma:
+            # The gradient of x^gamma at 0 is infinite for gamma < 1: a sure sample stays off it.
+            doubt = 1 - logits.softmax(dim=-1).gather(1, labels[:, None])[:, 0]
+            losses = losses * doubt.clamp(min=_LEAST_DOUBT) ** self.focal_gamma
+        return (losses * self.weights[labels]).mean()
+
+
+def prior_offsets(counts: Tensor, tau: float) -> Tensor:
+    r"""Give what logit adjustment adds to the logits in training: :math:`\tau \log \pi_c`.
+
+    A model trained so need not say by itself that frequent classes are frequent; its plain logits,
+    which decide, then treat the classes alike.
 
     Args:
-        logits: Unnormalised scores, shape (B, C).
-        labels: Class indices in [0, C), shape (B,), int64.
-        weights: Weight of each class, shape (C,), of mean 1 over the training samples.
-        label_smoothing: Mass moved from the true class to all classes, in [0, 1).
+        counts: Samples of each class that training sees, shape (C,), each > 0.
+        tau: The strength, >= 0; at 1 the loss is consistent for the balanced error.
 
     Returns:
-        The mean over the batch, a scalar in nats. It is divided by the batch's size, not by its
-        sum of weights as `F.cross_entropy` does: that would weigh a sample by its batch mates.
+        Offsets, shape (C,), float32.
 
     Source:
-        Label smoothing: Szegedy et al., "Rethinking the Inception Architecture", CVPR 2016,
-        section 7.
+        Menon et al., "Long-tail Learning via Logit Adjustment", ICLR 2021, eq. 10.
     """
-    losses = F.cross_entropy(logits, labels, label_smoothing=label_smoothing, reduction="none")
-    return (losses * weights[labels]).mean()
+    counts = counts.double()
+    return (tau * (counts / counts.sum()).log()).float()

@@ -20,7 +20,7 @@ from tests.trainables.training.conftest import (
 )
 from trainables.data.sample import Fold
 from trainables.training.fold import DivergedError
-from trainables.training.losses import class_weights, classification_loss
+from trainables.training.losses import ClassificationLoss, class_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,7 +81,7 @@ def test_training_samples_are_weighed_by_the_classes_of_their_fold(
     labels = torch.tensor(LABELS)[fold.train]
     # A class that is not there weighs like one that is there once.
     weights = class_weights(torch.tensor(counts).clamp(min=1), 2.0)
-    expected = classification_loss(logits, labels, weights, 0.05).item()
+    expected = ClassificationLoss(weights, torch.zeros(3), 0.05)(logits, labels).item()
     assert trainer.train_epoch() == pytest.approx(expected, rel=1e-5)
 
 

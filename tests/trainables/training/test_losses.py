@@ -10,9 +10,15 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.training.losses import class_weights, classification_loss
+from trainables.training.losses import ClassificationLoss, class_weights, prior_offsets
 
 COUNTS = torch.tensor([60, 10, 30])
+
+
+def classification_loss(
+    logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor, smoothing: float
+) -> torch.Tensor:
+    return ClassificationLoss(weights, torch.zeros(len(weights)), smoothing)(logits, labels)
 
 
 def test_no_smoothing_weighs_all_classes_alike() -> None:
@@ -86,3 +92,45 @@ def test_a_sample_weighs_the_same_whatever_its_batch_mates() -> None:
         classification_loss(logits[i : i + 2], labels[i : i + 2], weights, 0.1) for i in (0, 2)
     ]
     torch.testing.assert_close(whole, sum(halves, torch.zeros(())) / 2)
+
+
+def test_the_focal_factor_is_that_worked_by_hand() -> None:
+    # p_t = 3/4 and 1/2: (1/4)^2 log(4/3) and (1/2)^2 log 2; the mean is 0.095633.
+    logits = torch.tensor([[math.log(3), 0.0], [0.0, 0.0]])
+    plain = ClassificationLoss(torch.ones(2), torch.zeros(2), focal_gamma=2.0)
+    assert plain(logits, torch.tensor([0, 1])).item() == pytest.approx(0.095633, abs=1e-6)
+    off = ClassificationLoss(torch.ones(2), torch.zeros(2), focal_gamma=0.0)
+    expected = (math.log(4 / 3) + math.log(2)) / 2
+    assert off(logits, torch.tensor([0, 1])).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
+def test_a_sample_that_is_sure_beyond_floats_has_a_finite_gradient(gamma: float) -> None:
+    logits = torch.tensor([[200.0, 0.0, 0.0]], requires_grad=True)
+    ClassificationLoss(torch.ones(3), torch.zeros(3), focal_gamma=gamma)(
+        logits, torch.tensor([0])
+    ).backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+
+
+def test_logit_adjustment_adds_the_log_of_the_priors() -> None:
+    offsets = prior_offsets(COUNTS, 1.0)
+    torch.testing.assert_close(offsets, torch.tensor([0.6, 0.1, 0.3]).log())
+    torch.testing.assert_close(prior_offsets(COUNTS, 0.5), offsets / 2)
+    assert prior_offsets(COUNTS, 0.0).tolist() == [0, 0, 0]
+    # With equal logits the adjusted softmax is the prior: the loss of the rare class is log 10.
+    loss = ClassificationLoss(torch.ones(3), offsets)(torch.zeros(1, 3), torch.tensor([1]))
+    assert loss.item() == pytest.approx(math.log(10), rel=1e-6)
+
+
+def test_logit_adjustment_makes_constant_logits_the_best_where_nothing_can_be_learnt() -> None:
+    # Samples in the share of the priors and no features: the adjusted loss is least at 0, so the
+    # plain logits treat the classes alike; without it they would be the log-priors.
+    labels = torch.repeat_interleave(torch.arange(3), COUNTS)
+    for tau, best in ((1.0, torch.zeros(3)), (0.0, (COUNTS / 100).log())):
+        logits = (best - best.mean()).requires_grad_()
+        loss = ClassificationLoss(torch.ones(3), prior_offsets(COUNTS, tau))
+        loss(logits.expand(100, 3), labels).backward()
+        assert logits.grad is not None
+        torch.testing.assert_close(logits.grad, torch.zeros(3), atol=1e-6, rtol=0)

@@ -1,0 +1,60 @@
+"""Which training samples an epoch draws, and how often each class then comes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trainables.config import Sampling
+
+
+def draw_epoch(labels: Tensor, sampling: Sampling) -> Tensor:
+    """Draw an epoch from torch's global random stream, on the CPU: the same on every device.
+
+    Args:
+        labels: Classes of the N training samples, shape (N,), int64, on the CPU.
+        sampling: `none` takes each sample once; `weighted` draws N with replacement, every class
+            as often as any other; `undersample` takes as many samples of every class as the rarest
+            has, others in each epoch.
+
+    Returns:
+        Indices into `labels` in a random order, shape (E,), int64.
+
+    Source:
+        He and Garcia, "Learning from Imbalanced Data", IEEE TKDE 21(9), 2009, section 3.1.
+    """
+    if sampling == "weighted":
+        shares = 1.0 / torch.bincount(labels).clamp(min=1)[labels].double()
+        return torch.multinomial(shares, len(labels), replacement=True)
+    order = torch.randperm(len(labels))
+    if sampling == "none":
+        return order
+    drawn = labels[order]
+    kept = torch.zeros(len(order), dtype=torch.bool)
+    counts = torch.bincount(labels)
+    for label, count in enumerate(counts):
+        if count:
+            kept[(drawn == label).nonzero()[: int(counts[counts > 0].min()), 0]] = True
+    return order[kept]
+
+
+def drawn_counts(labels: Tensor, sampling: Sampling, classes: int) -> Tensor:
+    """Say how many samples of each class an epoch draws, on average.
+
+    Args:
+        labels: Classes of the N training samples, shape (N,), int64.
+        sampling: As in `draw_epoch`.
+        classes: How many there are, C.
+
+    Returns:
+        Expected counts, shape (C,), float64; 0 for a class that does not occur.
+    """
+    counts = torch.bincount(labels, minlength=classes).double()
+    there = counts > 0
+    if sampling == "weighted":
+        return there * counts.sum() / there.sum()
+    return there * counts[there].min() if sampling == "undersample" else counts
