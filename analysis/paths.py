@@ -76,6 +76,7 @@ class RunPaths:
             trial: The trial's number, from 0.
 
         Returns:
-            A Parquet file: `row` (index of a labelled sample) and one column per class.
+            A Parquet file: `row` (index of a labelled sample; with repeats once in each) and one
+            column per class.
         """
         return self.path / "probabilities" / f"{trial}.parquet"

@@ -125,6 +125,7 @@ def _number_faults(settings: SearchSettings) -> Iterator[str]:
     counts = {
         "--trials": settings.trials,
         "--folds": settings.data.folds,
+        "--repeats": settings.data.repeats,
         "--epochs": tuning.epochs,
         "--grace-epochs": tuning.grace_epochs,
     }

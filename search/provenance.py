@@ -55,7 +55,8 @@ def search_record(
         "data": _data_record(corpus),
         "split": {
             "kind": plan.settings.data.split,
-            "folds": len(folds),
+            "folds": plan.settings.data.folds,
+            "repeats": plan.settings.data.repeats,
             "train": [len(fold.train) for fold in folds],
             "val": [len(fold.val) for fold in folds],
         },

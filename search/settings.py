@@ -58,6 +58,8 @@ class DataSettings:
     """How samples part: grouped keeps duplicates together."""
     folds: Annotated[int, arg(metavar="K")] = 1
     """Folds trained side by side; 1 is one split."""
+    repeats: Annotated[int, arg(metavar="R")] = 1
+    """Times the folds are drawn anew; a trial trains all."""
     text_cleaning: Annotated[
         Literal["basic", "improved"] | None, unset("{basic,improved}", "the model's")
     ] = None

@@ -76,7 +76,11 @@ def prepare(plan: Plan) -> Experiment:
         variant=plan.variant.name,
         corpus=corpus,
         folds=make_folds(
-            corpus, split=settings.data.split, folds=settings.data.folds, seed=settings.seed
+            corpus,
+            split=settings.data.split,
+            folds=settings.data.folds,
+            seed=settings.seed,
+            repeats=settings.data.repeats,
         ),
         inputs=plan.inputs,
         backbones=plan.backbones,

@@ -8,6 +8,7 @@ import numpy as np
 
 from trainables.config import nearest
 from trainables.data.sample import TAGS, Fold, Sentiment
+from trainables.data.text import clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -30,42 +31,53 @@ class SplitError(ValueError):
     """The samples cannot be parted as asked; the message lists every fault."""
 
 
-def make_folds(corpus: Corpus, *, split: Split, folds: int, seed: int) -> tuple[Fold, ...]:
+def make_folds(
+    corpus: Corpus, *, split: Split, folds: int, seed: int, repeats: int = 1
+) -> tuple[Fold, ...]:
     """Part the labelled samples, each class in proportion.
 
     Args:
         corpus: The data set of N labelled samples.
-        split: `grouped` keeps exact duplicates of a text or an image on one side;
+        split: `grouped` keeps duplicates of a text or an image on one side;
             `stratified` parts at random; `lab` is the one split of the lab's reported results.
         folds: How many, >= 1; with K > 1 each sample validates once, with 1 a fifth validates.
-        seed: Seeds the shuffling; `lab` has its own.
+        seed: Seeds the shuffling of the first repeat, the next number that of the next; `lab` has
+            its own.
+        repeats: How often the samples are parted anew, >= 1.
 
     Returns:
-        `folds` folds, each over all N samples.
+        `repeats` times `folds` folds, each over all N samples.
 
     Raises:
-        SplitError: If `split` is unknown, `folds` is out of range, a class has too few samples,
-            or duplicates tie so many together that a fold cannot train on every class.
+        SplitError: If `split` is unknown, `folds` or `repeats` is out of range, a class has too
+            few samples, or duplicates tie so many together that a fold cannot train on every
+            class.
     """
-    faults = list(_faults(corpus.labels, split, folds))
+    faults = list(_faults(corpus.labels, split, folds, repeats))
     if faults:
         raise SplitError("\n".join(faults))
-    if split == "grouped":
-        parts = _grouped(corpus.labels, duplicate_groups(corpus.labelled), folds, seed)
-    elif folds == 1:
-        parts = _held_out(corpus.labels, _LAB_SEED if split == "lab" else seed)
-    else:
-        parts = _stratified(corpus.labels, folds, seed)
-    made = tuple(Fold(np.sort(train), np.sort(val)) for train, val in parts)
+    groups = duplicate_groups(corpus.labelled) if split == "grouped" else None
+    made = []
+    for repeat in range(repeats):
+        own = _LAB_SEED if split == "lab" else (seed + repeat) % 2**32
+        if groups is not None:
+            parts = _grouped(corpus.labels, groups, folds, own)
+        elif folds == 1:
+            parts = _held_out(corpus.labels, own)
+        else:
+            parts = _stratified(corpus.labels, folds, own)
+        made += [Fold(np.sort(train), np.sort(val)) for train, val in parts]
     if faults := list(_gaps(corpus.labels, made)):
         raise SplitError("\n".join(faults))
-    return made
+    return tuple(made)
 
 
 def duplicate_groups(samples: Sequence[Sample]) -> NDArray[np.int64]:
     """Tie samples that share a text or an image, directly or through others.
 
-    Texts are compared as read but for white space at their ends; empty texts tie nothing.
+    Texts are compared as read but for white space at their ends, and once more as their words
+    alone (lower case, without mentions, links and marks): so a tweet and its retweet are tied.
+    Empty texts tie nothing.
 
     Args:
         samples: N samples.
@@ -83,23 +95,28 @@ def duplicate_groups(samples: Sequence[Sample]) -> NDArray[np.int64]:
 
     owners: dict[tuple[str, str], int] = {}
     for index, sample in enumerate(samples):
-        keys = [("image", sample.image_digest)]
-        if text := sample.text.strip():
-            keys.append(("text", text))
-        for key in keys:
+        keys = {
+            "image": sample.image_digest,
+            "text": sample.text.strip(),
+            "words": clean_text(sample.text, "basic"),
+        }
+        for key in keys.items():
+            if not key[1]:
+                continue
             one, other = root(index), root(owners.setdefault(key, index))
             parents[max(one, other)] = min(one, other)
     return np.array([root(index) for index in range(len(samples))], dtype=np.int64)
 
 
-def _faults(labels: NDArray[np.int64], split: str, folds: int) -> Iterator[str]:
+def _faults(labels: NDArray[np.int64], split: str, folds: int, repeats: int) -> Iterator[str]:
     if split not in get_args(Split):
         names = get_args(Split)
         yield f"split must be one of {', '.join(names)}, got {split!r}; {nearest(split, names)}"
-    if folds < 1:
-        yield f"folds must be >= 1, got {folds}"
-    if split == "lab" and folds != 1:
-        yield f"folds must be 1 for split lab, got {folds}; use split grouped or stratified"
+    for name, value in (("folds", folds), ("repeats", repeats)):
+        if value < 1:
+            yield f"{name} must be >= 1, got {value}"
+        if split == "lab" and value > 1:
+            yield f"{name} must be 1 for split lab, got {value}; use split grouped or stratified"
     if len(labels) == 0:
         yield "data must have labelled samples to split, got none"
     needed = folds if folds > 1 else _FIFTHS

@@ -53,9 +53,41 @@ def test_shared_texts_and_images_tie_samples_through_others() -> None:
         sample(4, "c", "w"),  # the image of 3
         sample(5, "", "v"),  # empty texts tie nothing
         sample(6, "x", "y"),  # the image of 1; its text is no image
-        sample(7, "A", "u"),
+        sample(7, "b c", "u"),
     ]
     assert duplicate_groups(samples).tolist() == [0, 1, 2, 0, 0, 5, 1, 7]
+
+
+def test_texts_of_the_same_words_tie_samples() -> None:
+    samples = [
+        sample(0, "What a day! http://t.co/abc", "x"),
+        sample(1, "RT @me: what a DAY", "y"),
+        sample(2, "what a day out", "z"),
+        sample(3, "http://t.co/1", "w"),  # no words at all: only the same text ties
+        sample(4, "http://t.co/2", "v"),
+        sample(5, "http://t.co/2 ", "u"),
+    ]
+    assert duplicate_groups(samples).tolist() == [0, 0, 2, 3, 4, 4]
+
+
+@pytest.mark.parametrize("split", ["grouped", "stratified"])
+def test_repeats_are_the_folds_of_other_seeds(split: Split) -> None:
+    twice = make_folds(MIXED, split=split, folds=3, seed=4, repeats=2)
+    apart = [
+        fold for seed in (4, 5) for fold in make_folds(MIXED, split=split, folds=3, seed=seed)
+    ]
+    assert len(twice) == 6
+    for got, wanted in zip(twice, apart, strict=True):
+        np.testing.assert_array_equal(got.val, wanted.val)
+        np.testing.assert_array_equal(got.train, wanted.train)
+    assert {tuple(fold.val) for fold in twice[:3]}.isdisjoint(tuple(f.val) for f in twice[3:])
+
+
+def test_the_lab_has_one_split_and_repeats_are_at_least_one() -> None:
+    with pytest.raises(SplitError, match="repeats must be 1 for split lab, got 2"):
+        make_folds(MIXED, split="lab", folds=1, seed=0, repeats=2)
+    with pytest.raises(SplitError, match="repeats must be >= 1, got 0"):
+        make_folds(MIXED, split="grouped", folds=2, seed=0, repeats=0)
 
 
 def test_a_late_sample_joins_two_groups() -> None:
