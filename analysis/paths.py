@@ -40,14 +40,14 @@ class RunPaths:
         return self.path / "study.journal"
 
     @property
-    def samples(self) -> Path:
-        """One row per sample, labelled first: `guid`, `tag`, `text`, `image`, `group`."""
-        return self.path / "samples.parquet"
-
-    @property
     def importances(self) -> Path:
         """One row per hyperparameter: `parameter`, `importance` in [0, 1], largest first."""
         return self.path / "importances.csv"
+
+    @property
+    def fusions(self) -> Path:
+        """Of late fusion, the chosen trial decided otherwise: `fusion`, `weight`, scores."""
+        return self.path / "fusions.csv"
 
     @property
     def best(self) -> Path:
@@ -82,6 +82,6 @@ class RunPaths:
 
         Returns:
             A Parquet file: `row` (index of a labelled sample; with repeats once in each) and one
-            column per class.
+            column per class, then one per branch and class where the model has several branches.
         """
         return self.path / "probabilities" / f"{trial}.parquet"

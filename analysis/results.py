@@ -23,7 +23,6 @@ from analysis.paths import RunPaths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -69,23 +68,6 @@ class RunFolder(RunPaths):
             What `write_search` wrote.
         """
         return read_json(self.search, "is this the folder of a search?")
-
-    def write_samples(self, samples: pd.DataFrame) -> None:
-        """Write what was learnt from and what is to be predicted.
-
-        Args:
-            samples: One row per sample, in the order of every array: the labelled first.
-        """
-        write_whole(self.samples, lambda partial: samples.to_parquet(partial, index=False))
-
-    def read_samples(self) -> pd.DataFrame:
-        """Read the samples.
-
-        Returns:
-            Row i is sample i: `guid`, `tag` (missing where unlabelled), `text`, `image` (path),
-            `group` (index of the first sample that it is a duplicate of).
-        """
-        return _read_parquet(self.samples, "the search ended before it had read its data")
 
     def write_best(self, record: Mapping[str, Any]) -> None:
         """Write the chosen config.
@@ -150,7 +132,11 @@ class RunFolder(RunPaths):
         return history[later.isna() | (history["epoch"] < later)].reset_index(drop=True)
 
     def write_trial_probabilities(
-        self, trial: int, rows: NDArray[np.int64], probabilities: NDArray[np.float32]
+        self,
+        trial: int,
+        rows: NDArray[np.int64],
+        probabilities: NDArray[np.float32],
+        branches: Mapping[str, NDArray[np.float32]] | None = None,
     ) -> None:
         """Write the out-of-fold probabilities of a trial's best epoch so far.
 
@@ -158,10 +144,13 @@ class RunFolder(RunPaths):
             trial: The trial's number, from 0.
             rows: Indices of labelled samples, shape (V,), int64.
             probabilities: Class probabilities, shape (V, 3), float32.
+            branches: The same of each branch, where the model has several.
         """
         path = self.trial_probabilities(trial)
         frame = pd.DataFrame(probabilities, columns=list(CLASSES))
         frame.insert(0, "row", rows)
+        for branch, values in (branches or {}).items():
+            frame[[f"{branch}_{name}" for name in CLASSES]] = values
         write_whole(path, lambda partial: frame.to_parquet(partial, index=False))
 
     def read_trial_probabilities(self, trial: int) -> pd.DataFrame:
@@ -171,10 +160,17 @@ class RunFolder(RunPaths):
             trial: The trial's number, from 0.
 
         Returns:
-            Columns `row`, `positive`, `neutral`, `negative`.
+            Columns `row`, `positive`, `neutral`, `negative`; of a model with several branches
+            also `BRANCH_positive` and so on of each.
+
+        Raises:
+            ResultsError: If the trial has kept none.
         """
         path = self.trial_probabilities(trial)
-        return _read_parquet(path, f"trial {trial} has reported no epoch")
+        if not path.exists():
+            msg = f"{path} does not exist: trial {trial} has reported no epoch"
+            raise ResultsError(msg)
+        return pd.read_parquet(path)
 
     def write_importances(self, importances: pd.DataFrame) -> None:
         """Write the hyperparameter importances.
@@ -191,6 +187,22 @@ class RunFolder(RunPaths):
             Columns `parameter` and `importance`, largest first.
         """
         return read_csv(self.importances, "the search had too few trials")
+
+    def write_fusions(self, fusions: pd.DataFrame) -> None:
+        """Write what other fusions make of the chosen trial.
+
+        Args:
+            fusions: Columns `fusion`, `weight` and the scores.
+        """
+        write_csv(self.fusions, fusions)
+
+    def read_fusions(self) -> pd.DataFrame:
+        """Read what other fusions make of the chosen trial.
+
+        Returns:
+            Columns `fusion`, `weight` and the scores.
+        """
+        return read_csv(self.fusions, "the model has no branches")
 
     def write_predictions(self, guids: Sequence[str], tags: Sequence[str]) -> None:
         """Write the predicted classes of the unlabelled samples.
@@ -229,14 +241,3 @@ class RunFolder(RunPaths):
             Columns `guid` (text), `positive`, `neutral`, `negative`.
         """
         return read_csv(self.probabilities, "no model was retrained", text=("guid",))
-
-
-def _read_parquet(path: Path, missing: str) -> pd.DataFrame:
-    if not path.exists():
-        msg = f"{path} does not exist: {missing}"
-        raise ResultsError(msg)
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # of pyarrow: what is cut off, or no table
-        msg = f"{path} must be a Parquet table, got {error}"
-        raise ResultsError(msg) from error

@@ -61,8 +61,9 @@ class Recorder(Callback):  # type: ignore[misc]  # Ray has no types
         """
         record = self._timed(trial)
         probabilities, rows = result.pop("val_probabilities", None), result.pop("val_rows", None)
+        branches = result.pop("val_branches", None)
         if probabilities is not None:
-            self._folder.write_trial_probabilities(record.number, rows, probabilities)
+            self._folder.write_trial_probabilities(record.number, rows, probabilities, branches)
         row: dict[str, object] = {"trial": record.number, EPOCH: result[EPOCH]}
         row |= {k: v for k, v in result.items() if isinstance(v, Real) and k not in _RAYS_OWN}
         self._folder.append_history(row)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from search.fusions import fusion_rows
 from search.view import clock
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def print_summary(console: Console, outcome: Outcome, folder: RunFolder, warning
     rows = {"best": best["scores"]}
     if hand_tuned and not is_hand_tuned:
         rows["hand-tuned"] = hand_tuned["scores"]
+    rows |= fusion_rows(folder, best["objective"])
     console.print(
         f"best [bold green]{best['objective']} {best['score']:.4f}[/] by trial {best['trial']}"
         f"{' (the hand-tuned config)' * is_hand_tuned} at epoch {best['best_epoch']}:"

@@ -11,9 +11,10 @@ from ray import tune
 
 from search.cluster import connected, share_out
 from search.export import write_best, write_importances
+from search.fusions import write_fusions
 from search.preparation import build_everywhere, describe
 from search.progress import LiveView, show_building
-from search.provenance import hardware_record, samples_table, search_record
+from search.provenance import hardware_record, search_record
 from search.recorder import Recorder
 from search.retrain import retrain
 from search.space import distributions, draws
@@ -148,7 +149,6 @@ def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
         plan.folder.write_search(
             search_record(plan, experiment.corpus, experiment.folds, hardware, backbones)
         )
-        plan.folder.write_samples(samples_table(experiment.corpus))
         search = open_search(plan, started + plan.time_budget)
         outcome = _run_trials(search, experiment, resources)
         if outcome.best is None or outcome.cut_off == "interrupted" or not plan.settings.retrain:
@@ -176,6 +176,7 @@ def _run_trials(search: Search, experiment: Experiment, resources: TrialResource
         return Outcome(records, None, search.cut_off.reason, (), seconds)
     note = write_importances(plan.folder, records, mode, distributions(plan.space))
     best = write_best(plan.folder, records, metric, mode)
+    write_fusions(plan.folder, best, experiment.corpus.labels)
     return Outcome(records, best, search.cut_off.reason, (note,) * bool(note), seconds)
 
 

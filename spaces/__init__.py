@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from spaces.blip import blip_space
 from spaces.clip import clip_space
 from spaces.early_fusion import early_fusion_space
+from spaces.late_fusion import late_fusion_space
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 SPACES: Mapping[str, Callable[[optuna.Trial], None]] = {
     "early_fusion": early_fusion_space,
+    "late_fusion": late_fusion_space,
     "clip": clip_space,
     "blip": blip_space,
 }

@@ -17,7 +17,16 @@ TextCleaning = Literal["basic", "improved"]
 ImagePreparation = Literal["basic", "improved"]
 Schedule = Literal["plateau", "cosine"]
 Sampling = Literal["none", "weighted", "undersample"]
+BranchFusion = Literal["weighted", "vote"]
+Role = Literal["text", "image"]
+Modality = Literal["both", "text", "image"]
 
+ROLES: Mapping[Modality, tuple[Role, ...]] = {
+    "both": ("text", "image"),
+    "text": ("text",),
+    "image": ("image",),
+}
+"""What a classifier reads of a pair, by modality."""
 
 # What each hyperparameter must be, in words and as a test; NaN fails every one.
 _RULES: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (

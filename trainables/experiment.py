@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from trainables.config import InputSettings
+    from trainables.config import InputSettings, Modality
     from trainables.data.sample import Corpus, Fold
 
 CacheDtype = Literal["float16", "float32"]
@@ -30,6 +30,7 @@ class Experiment:
         max_epochs: Epochs a trial trains when nothing stops it.
         seed: Seeds initial weights, dropout and shuffling; the same for every trial, so that
             trials differ by their hyperparameters alone.
+        modality: What is read of a pair; the other tower is neither loaded nor run.
         cache: Folder of cached activations on each node; None computes them for every batch.
         cache_dtype: How activations are stored.
         resident: Whether activations are moved to the device at once.
@@ -44,5 +45,6 @@ class Experiment:
     max_epochs: int
     seed: int
     cache: Path | None
+    modality: Modality = "both"
     cache_dtype: CacheDtype = "float16"
     resident: Residence = "auto"

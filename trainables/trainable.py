@@ -110,6 +110,8 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
         if scores.is_best:
             report["val_rows"] = scores.rows
             report["val_probabilities"] = scores.probabilities
+            if scores.branches:
+                report["val_branches"] = scores.branches
         if not run.finished and time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
             report[SHOULD_CHECKPOINT] = True
         return report

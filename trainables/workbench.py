@@ -15,6 +15,7 @@ from trainables.activations.files import ActivationError, StoredActivations
 from trainables.activations.key import ActivationKey, make_key
 from trainables.activations.raw import LivePrefix, RawInputs, Source, raw_inputs
 from trainables.activations.store import ActivationStore, BuildProgress
+from trainables.config import ROLES
 from trainables.modules.tower import total_parameters
 from trainables.training.fold import FoldTrainer, TrainingData
 from trainables.training.lockstep import LockstepRun
@@ -53,7 +54,7 @@ class Workbench:
     @cached_property
     def towers(self) -> Mapping[str, Tower]:
         """The pretrained towers, by role, on the CPU."""
-        return self.variant.load(self.experiment.backbones)
+        return self.variant.load(self.experiment.backbones, ROLES[self.experiment.modality])
 
     def config(self, params: Mapping[str, Any]) -> TrainConfig:
         """Make a trial's config.
@@ -85,8 +86,9 @@ class Workbench:
         experiment = self.experiment
         folds = experiment.folds if folds is None else folds
         seed = experiment.seed if seed is None else seed
+        cuts = self.variant.cuts(config, experiment.modality)
         data = TrainingData(
-            {role: self.source(role, cut) for role, cut in self.variant.cuts(config).items()},
+            {role: self.source(role, cut) for role, cut in cuts.items()},
             torch.tensor(experiment.corpus.labels).to(self.device),
             self.device,
         )
@@ -188,6 +190,8 @@ class Workbench:
             `total`: of the whole library models and the head; `trainable`: of what is unfrozen.
         """
         towers = sum(tower.parameter_count for tower in self.towers.values())
+        if self.variant.counts_unused:
+            towers += sum(tower.unused_parameters for tower in self.towers.values())
         return {
             "total": towers + total_parameters(classifier.head),
             "trainable": total_parameters(classifier, trainable=True),
@@ -221,8 +225,8 @@ def build_activations(
         Progress, at least once per role.
     """
     bench = Workbench(experiment)
-    cuts = [bench.variant.cuts(bench.config(values)) for values in params]
-    for role in bench.towers:
+    cuts = [bench.variant.cuts(bench.config(p), experiment.modality) for p in params]
+    for role in ROLES[experiment.modality]:
         yield from bench.build(role, [cut[role] for cut in cuts])
 
 

@@ -17,6 +17,7 @@ import torch
 
 from tests.benchmarks.architectures import Architecture, uncut_pieces
 from tests.benchmarks.library import Entered, EnteredPiece
+from trainables.config import ROLES
 from trainables.data.sample import Sentiment
 from trainables.modules.classifier import Classifier
 from trainables.training.losses import classification_loss
@@ -115,7 +116,7 @@ def make_ways(
     variant, config = VARIANTS[architecture.variant], architecture.config(unfrozen_layers)
     with tempfile.TemporaryDirectory() as folder:
         models, sources = architecture.make(Path(folder))
-        towers = variant.load(sources)
+        towers = variant.load(sources, ROLES["both"])
     ours = variant.build(config, towers)
     whole = uncut_pieces(models, towers, unfrozen_layers)
     uncut = Classifier(whole, copy.deepcopy(ours.head))

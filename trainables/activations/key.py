@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trainables.config import InputSettings
+    from trainables.config import InputSettings, Role
     from trainables.data.sample import Sample
     from trainables.modules.cut import Cut
-    from trainables.modules.tower import Role
 
 # Raised whenever the same settings would make other pixels, tokens or bytes than before.
 FORMAT = 1

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from trainables.activations.raw import LivePrefix, raw_inputs
-from trainables.config import ConfigError, InputSettings
+from trainables.config import ROLES, ConfigError, InputSettings
 from trainables.data.sample import TAGS, Sample, Sentiment
 from trainables.training.decision import decide
 from trainables.variants import VARIANTS
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainables.config import TrainConfig
+    from trainables.config import Modality, TrainConfig
     from trainables.modules.classifier import Classifier
     from trainables.modules.tower import Tower
     from trainables.variants.variant import Variant
@@ -82,6 +82,7 @@ def save_model(
     about = {
         "format": FORMAT,
         "variant": variant.name,
+        "modality": next(name for name, roles in ROLES.items() if {*roles} == towers.keys()),
         "classes": TAGS,
         "config": asdict(config),
         "inputs": asdict(inputs),
@@ -98,6 +99,7 @@ class Predictor:
         device: Where to compute; None takes a GPU if there is one.
 
     Attributes:
+        modality: What it reads of a pair.
         random_backbones: Those whose pretrained weights were random: the model is a demonstration.
 
     Raises:
@@ -108,6 +110,7 @@ class Predictor:
         about = read_about(folder)
         self._device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._variant = VARIANTS[about["variant"]]
+        self.modality: Modality = about["modality"]
         self.random_backbones: list[str] = about["random_backbones"]
         try:
             self._load(folder, about)
@@ -120,8 +123,9 @@ class Predictor:
         self._inputs = InputSettings(**about["inputs"])
         if faults := list(self._inputs.faults()):
             raise ConfigError("\n".join(faults))
+        names = self._variant.backbones_for(self.modality)
         self._towers = self._variant.load(
-            {name: str(folder / name) for name in self._variant.backbones}
+            {name: str(folder / name) for name in names}, ROLES[self.modality]
         )
         self._classifier = self._variant.build(self._config, self._towers)
         self._classifier.load_state_dict(load_file(folder / CLASSIFIER))
@@ -144,7 +148,7 @@ class Predictor:
                 self._towers[role].prefix(cut),
                 self._device,
             )
-            for role, cut in self._variant.cuts(self._config).items()
+            for role, cut in self._variant.cuts(self._config, self.modality).items()
         }
         parts = []
         with torch.inference_mode():
@@ -214,7 +218,11 @@ def read_about(folder: Path) -> dict[str, Any]:
             f"got format {about.get('format')} and variant {about.get('variant')!r}"
         )
         raise ModelError(msg)
+    about.setdefault("modality", "both")  # what models were before they could read less
     if damaged := [name for name, kind in _PARTS.items() if not isinstance(about.get(name), kind)]:
         msg = f"{path} is damaged: it lacks {', '.join(damaged)}"
+        raise ModelError(msg)
+    if about["modality"] not in ROLES:
+        msg = f"{path} must have a modality among {', '.join(ROLES)}, got {about['modality']!r}"
         raise ModelError(msg)
     return about

@@ -19,6 +19,7 @@ from transformers import (
     BlipVisionModel,
 )
 
+from trainables.config import ROLES
 from trainables.modules.joint import JointModel
 from trainables.modules.loading import (
     OPENAI_COLOURS,
@@ -32,6 +33,9 @@ from trainables.modules.tokenizers import HashTokenizer
 from trainables.modules.weights import TINY, WeightsError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trainables.config import Role
     from trainables.modules.tower import Tower
 
 BLIP = "blip"
@@ -60,13 +64,14 @@ class BlipTowers(BlipPreTrainedModel):  # type: ignore[misc] # transformers is n
         self.post_init()
 
 
-def load_blip_towers(source: str) -> dict[str, Tower]:
-    """Load both towers of BLIP.
+def load_blip_towers(source: str, roles: Sequence[Role] = ROLES["both"]) -> dict[str, Tower]:
+    """Load the towers of BLIP.
 
     The text tower's cross-attention is loaded and counted, but text alone never runs it.
 
     Args:
         source: A folder, a hub id or `tiny`.
+        roles: Which towers to keep.
 
     Returns:
         The towers, by role, in float32 on the CPU; their notes say which parts start random,
@@ -80,7 +85,7 @@ def load_blip_towers(source: str) -> dict[str, Tower]:
             model = BlipTowers(_tiny())
         hashed = HashTokenizer(TINY_VOCABULARY)
         tiny = JointModel(BLIP, model, hashed, OPENAI_COLOURS, source, is_random=True)
-        return tiny.towers()
+        return tiny.towers(roles)
     with reading(BLIP, source) as place, seeded():
         config = AutoConfig.from_pretrained(place)
         if not isinstance(config, BlipConfig):
@@ -97,7 +102,7 @@ def load_blip_towers(source: str) -> dict[str, Tower]:
     words = load_tokenizer(BLIP, source, config.text_config.vocab_size)
     colours = load_colours(source, OPENAI_COLOURS)
     loaded = JointModel(BLIP, model, words, colours, source, found["missing_keys"])
-    return loaded.towers()
+    return loaded.towers(roles)
 
 
 def _tiny() -> BlipConfig:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from trainables.modules.head import Head
     from trainables.modules.tower import Activations
 
 
@@ -24,10 +25,23 @@ class Classifier(nn.Module):
         head: What starts random; trains at the head's.
     """
 
-    def __init__(self, suffixes: Mapping[str, nn.Module], head: nn.Module) -> None:
+    def __init__(self, suffixes: Mapping[str, nn.Module], head: Head) -> None:
         super().__init__()
         self.suffixes = nn.ModuleDict(dict(suffixes))
         self.head = head
+
+    def branches(self, activations: Mapping[str, Activations]) -> dict[str, Tensor]:
+        """Classify a batch by each branch of the head, which each have a loss of their own.
+
+        Args:
+            activations: By role, as at the cut of each tower.
+
+        Returns:
+            Logits of each branch, shape (B, C); `head.fuse` makes the classifier's of them.
+        """
+        return self.head.branches(
+            {role: suffix(activations[role]).values for role, suffix in self.suffixes.items()}
+        )
 
     def forward(self, activations: Mapping[str, Activations]) -> Tensor:
         """Classify a batch.
@@ -38,8 +52,4 @@ class Classifier(nn.Module):
         Returns:
             Logits, shape (B, C).
         """
-        embeddings = {
-            role: suffix(activations[role]).values for role, suffix in self.suffixes.items()
-        }
-        logits: Tensor = self.head(embeddings)
-        return logits
+        return self.head.fuse(self.branches(activations))

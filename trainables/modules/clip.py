@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from transformers import AutoConfig, CLIPConfig, CLIPModel
 
+from trainables.config import ROLES
 from trainables.modules.blocks import PreNormBlock
 from trainables.modules.joint import JointModel
 from trainables.modules.loading import (
@@ -23,6 +24,9 @@ from trainables.modules.tokenizers import HashTokenizer
 from trainables.modules.weights import TINY, WeightsError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trainables.config import Role
     from trainables.modules.cut import Pooling
     from trainables.modules.piece import Piece
     from trainables.modules.tower import Tower
@@ -45,11 +49,12 @@ class ClipTextTower(TextTower):
         )
 
 
-def load_clip_towers(source: str) -> dict[str, Tower]:
-    """Load both towers of CLIP.
+def load_clip_towers(source: str, roles: Sequence[Role] = ROLES["both"]) -> dict[str, Tower]:
+    """Load the towers of CLIP.
 
     Args:
         source: A folder, a hub id or `tiny`.
+        roles: Which towers to keep.
 
     Returns:
         The towers, by role, in float32 on the CPU.
@@ -62,7 +67,7 @@ def load_clip_towers(source: str) -> dict[str, Tower]:
             model = CLIPModel(_tiny())
         hashed = HashTokenizer(TINY_VOCABULARY)
         tiny = JointModel(CLIP, model, hashed, OPENAI_COLOURS, source, is_random=True)
-        return tiny.towers(ClipTextTower)
+        return tiny.towers(roles, ClipTextTower)
     with reading(CLIP, source) as place, seeded():
         config = AutoConfig.from_pretrained(place)
         if not isinstance(config, CLIPConfig):
@@ -75,7 +80,7 @@ def load_clip_towers(source: str) -> dict[str, Tower]:
     words = load_tokenizer(CLIP, source, vocabulary, causal=True)
     colours = load_colours(source, OPENAI_COLOURS)
     loaded = JointModel(CLIP, model, words, colours, source, found["missing_keys"])
-    return loaded.towers(ClipTextTower)
+    return loaded.towers(roles, ClipTextTower)
 
 
 def _tiny() -> CLIPConfig:

@@ -8,13 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trainables.modules.head import Head
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Fusion = Literal["add", "concat"]
 
 
-class EarlyFusionHead(nn.Module):
+class EarlyFusionHead(Head):
     """Project each embedding, concatenate, classify.
 
     Args:
@@ -61,7 +63,7 @@ class EarlyFusionHead(nn.Module):
         return logits
 
 
-class JointHead(nn.Module):
+class JointHead(Head):
     """Fuse embeddings of one space, classify with one hidden layer.
 
     Args:

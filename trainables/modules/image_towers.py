@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from trainables.config import Role
     from trainables.modules.cut import Pooling
     from trainables.modules.joint import Joint
-    from trainables.modules.tower import Role
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -71,9 +71,9 @@ class ResNetTower(ImageTower):
         self.hidden_size: int = model.layer4[-1].bn2.num_features
 
     @property
-    def parameter_count(self) -> int:
-        """Parameters without the classifier, which is never used."""
-        return super().parameter_count - total_parameters(self.model.fc)
+    def unused_parameters(self) -> int:
+        """Parameters of the classifier."""
+        return total_parameters(self.model.fc)
 
     def _piece(self, start: int | None, stop: int, pooling: Pooling | None) -> Piece:
         m = self.model

@@ -9,25 +9,32 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from trainables.config import ROLES
 from trainables.modules.image_towers import save_colours
 from trainables.modules.text_tower import TextTower
 from trainables.modules.vision_transformer import VisionTransformerTower
 from trainables.modules.weights import WeightsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
+    from trainables.config import Role
     from trainables.modules.loading import Colours
     from trainables.modules.tokenizers import Tokenizer
     from trainables.modules.tower import Tower
+
+# What a tower is made of: the transformer, and the projection into the shared space.
+_PARTS: Mapping[Role, tuple[str, str]] = {
+    "text": ("text_model", "text_projection"),
+    "image": ("vision_model", "visual_projection"),
+}
 
 # What a checkpoint may lack, by the start of its name: the tower that reads it, and what it is.
 _OPTIONAL = {
     "text_model.pooler.": ("text", "text pooler: it starts random and stays as it is"),
     "text_projection.": ("text", "text projection: it starts random and trains"),
     "visual_projection.": ("image", "image projection: it starts random and trains"),
-    "logit_scale": ("", ""),  # read by neither tower
 }
 
 
@@ -72,34 +79,46 @@ class JointModel:
     missing: Collection[str] = ()
     is_random: bool = False
 
-    def towers(self, text_tower: type[TextTower] = TextTower) -> dict[str, Tower]:
+    def towers(
+        self, roles: Sequence[Role] = ROLES["both"], text_tower: type[TextTower] = TextTower
+    ) -> dict[str, Tower]:
         """Part it in its two towers.
 
         Args:
+            roles: Which to keep; of the other nothing stays, nor will it be saved.
             text_tower: The kind of its text tower.
 
         Returns:
             The towers, by role.
 
         Raises:
-            WeightsError: If its checkpoint lacks what makes it pretrained.
+            WeightsError: If its checkpoint lacks what makes them pretrained.
         """
-        if lost := sorted(name for name in self.missing if not name.startswith((*_OPTIONAL,))):
+        for role in _PARTS.keys() - {*roles}:
+            for part in _PARTS[role]:
+                setattr(self.model, part, None)
+        kept = {name for role in roles for name in self.missing if name.startswith(_PARTS[role])}
+        if lost := sorted(name for name in kept if not name.startswith((*_OPTIONAL,))):
             msg = (
                 f"backbone {self.backbone}: {self.source} lacks {len(lost)} of its towers' "
                 f"weights, such as {lost[0]}; give a checkpoint that has them"
             )
             raise WeightsError(msg)
-        model = self.model
-        scalars = sum(p.numel() for p in model.parameters(recurse=False))  # CLIP's temperature
-        text = self._joint("text", model.text_projection, unread=scalars)
-        image = self._joint("image", model.visual_projection)
+        towers: dict[str, Tower] = {}
         rest: dict[str, Any] = {"source": self.source, "is_random": self.is_random}
-        mean, std = self.colours
-        return {
-            "text": text_tower(model.text_model, self.tokenizer, joint=text, **rest),
-            "image": VisionTransformerTower(model.vision_model, mean, std, joint=image, **rest),
-        }
+        for role in roles:
+            tower, projection = (getattr(self.model, part) for part in _PARTS[role])
+            if role == "text":
+                joint = self._joint(role, projection, unread=self._scalars)
+                towers[role] = text_tower(tower, self.tokenizer, joint=joint, **rest)
+            else:
+                joint = self._joint(role, projection)
+                towers[role] = VisionTransformerTower(tower, *self.colours, joint=joint, **rest)
+        return towers
+
+    @property
+    def _scalars(self) -> int:
+        return sum(p.numel() for p in self.model.parameters(recurse=False))  # the temperature
 
     def _joint(self, role: str, projection: Any, unread: int = 0) -> Joint:
         notes = (

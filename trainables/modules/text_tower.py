@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from trainables.config import Role
     from trainables.modules.cut import Pooling
     from trainables.modules.joint import Joint
     from trainables.modules.tokenizers import Tokenizer
-    from trainables.modules.tower import Role
 
 # The module that holds a model's block list, and the name of the list in it.
 _STACKS = (("encoder", "layer"), ("transformer", "layer"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -22,11 +22,10 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from trainables.config import Role
     from trainables.modules.cut import Cut, Pooling
     from trainables.modules.joint import Joint
     from trainables.modules.piece import Piece
-
-Role = Literal["text", "image"]
 
 
 class Activations(NamedTuple):
@@ -100,9 +99,14 @@ class Tower(ABC):
         return size
 
     @property
+    def unused_parameters(self) -> int:
+        """Parameters that the library model holds for another task."""
+        return 0
+
+    @property
     def parameter_count(self) -> int:
-        """Parameters of the whole library model, unused poolers and classifiers included."""
-        count = total_parameters(self.model)
+        """Parameters of the library model, unused poolers included, but none for other tasks."""
+        count = total_parameters(self.model) - self.unused_parameters
         return (
             count + total_parameters(self.projection) + self.joint.unread if self.joint else count
         )

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 
 from trainables.data.sample import Sentiment
 from trainables.training.losses import ClassificationLoss, class_weights, prior_offsets
-from trainables.training.optimization import Schedule, make_optimizer
+from trainables.training.optimization import Schedule, make_optimizer, mixed_precision
 from trainables.training.randomness import RandomStream
 from trainables.training.sampling import draw_epoch, drawn_counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from contextlib import AbstractContextManager
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from trainables.activations.raw import Source
@@ -48,6 +48,21 @@ class TrainingData:
     sources: Mapping[str, Source]
     labels: Tensor
     device: torch.device
+
+
+class Validation(NamedTuple):
+    """What a model says of its fold's validation samples.
+
+    Attributes:
+        probabilities: Of each class, shape (V, C), float32.
+        loss: Mean cross-entropy in nats, without class weights or smoothing, so that trials
+            compare.
+        branches: Probabilities of each branch, shape (V, C); empty where there is but one.
+    """
+
+    probabilities: NDArray[np.float32]
+    loss: float
+    branches: dict[str, NDArray[np.float32]]
 
 
 class FoldTrainer:
@@ -81,7 +96,7 @@ class FoldTrainer:
         self.optimizer = make_optimizer(self.classifier, config)
         steps = math.ceil(round(counts.sum().item()) / config.batch_size)
         self._schedule = Schedule(self.optimizer, config, steps)
-        self._autocast, self._scaler = _mixed_precision(data.device)
+        self._autocast, self._scaler = mixed_precision(data.device)
 
     def train_epoch(self) -> float:
         """Train for one pass over what an epoch draws of the fold's training samples.
@@ -109,8 +124,9 @@ class FoldTrainer:
         """Take one optimiser step; returns the loss, which is not waited for."""
         labels = self._data.labels[rows]
         with self._autocast():
-            logits = self.classifier(self._gather(rows))
-            loss = self._loss(logits.float(), labels)
+            branches = self.classifier.branches(self._gather(rows))
+            losses = [self._loss(logits.float(), labels) for logits in branches.values()]
+            loss = torch.stack(losses).sum()
         self.optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()
         self._scaler.unscale_(self.optimizer)
@@ -120,7 +136,6 @@ class FoldTrainer:
         self._schedule.after_step()
         return loss.detach()
 
-    @torch.inference_mode()
     def predict(self, rows: Tensor) -> Tensor:
         """Classify samples.
 
@@ -130,30 +145,41 @@ class FoldTrainer:
         Returns:
             Log-probabilities, shape (B, C), float32, on the CPU.
         """
+        return self._classify(rows)[0]
+
+    @torch.inference_mode()
+    def _classify(self, rows: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Give log-probabilities, of the whole and of each branch."""
         self.classifier.eval()
-        logits = []
+        fused: list[Tensor] = []
+        parts: dict[str, list[Tensor]] = {}
         for part in rows.split(_EVALUATION_ROWS):
             with self._autocast():
-                logits.append(self.classifier(self._gather(part)).float())
-        return F.log_softmax(torch.cat(logits), dim=-1).cpu()
+                branches = self.classifier.branches(self._gather(part))
+                fused.append(self.classifier.head.fuse(branches).float())
+            for name, logits in branches.items():
+                parts.setdefault(name, []).append(logits.float())
+        return _log_probabilities(fused), {
+            name: _log_probabilities(p) for name, p in parts.items()
+        }
 
-    def validate(self) -> tuple[Tensor, float]:
+    def validate(self) -> Validation:
         """Classify the fold's validation samples and let the schedule see their loss.
 
         Returns:
-            Probabilities, shape (V, C), float32, and the mean cross-entropy in nats, without
-            class weights or smoothing, so that trials compare.
+            What the model says of them.
 
         Raises:
             DivergedError: If the loss is not finite.
         """
-        log_probabilities = self.predict(self.val)
+        log_probabilities, branches = self._classify(self.val)
         loss = F.nll_loss(log_probabilities, self._data.labels[self.val].cpu()).item()
         if not math.isfinite(loss):
             msg = f"validation loss is {loss}; lower the learning rates"
             raise DivergedError(msg)
         self.end_epoch(loss)
-        return log_probabilities.exp(), loss
+        several = {name: b.exp().numpy() for name, b in branches.items() if len(branches) > 1}
+        return Validation(log_probabilities.exp().numpy(), loss, several)
 
     def end_epoch(self, loss: float) -> None:
         """Let the schedule see an epoch's loss.
@@ -211,12 +237,5 @@ def _loss(counts: Tensor, config: TrainConfig, device: torch.device) -> Classifi
     )
 
 
-def _mixed_precision(
-    device: torch.device,
-) -> tuple[Callable[[], AbstractContextManager[Any]], torch.amp.GradScaler]:
-    """bfloat16 where the GPU has it, else float16 with scaled losses; float32 on the CPU."""
-    if device.type != "cuda":
-        return nullcontext, torch.amp.GradScaler("cpu", enabled=False)
-    dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    scaler = torch.amp.GradScaler("cuda", enabled=dtype == torch.float16)
-    return lambda: torch.autocast("cuda", dtype), scaler
+def _log_probabilities(logits: list[Tensor]) -> Tensor:
+    return F.log_softmax(torch.cat(logits), dim=-1).cpu()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainables.config import TrainConfig
-    from trainables.training.fold import FoldTrainer
+    from trainables.training.fold import FoldTrainer, Validation
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,14 @@ class EpochScores:
             over folds (`..._std`, population), learning rates and seconds.
         rows: Validated samples of all folds, shape (V,), int64, indices into the labelled samples.
         probabilities: Out-of-fold class probabilities of these rows, shape (V, C), float32.
+        branches: The same of each branch of a head that has several.
         is_best: Whether the objective is the best so far.
     """
 
     metrics: dict[str, float]
     rows: NDArray[np.int64]
     probabilities: NDArray[np.float32]
+    branches: dict[str, NDArray[np.float32]]
     is_best: bool
 
 
@@ -83,15 +85,15 @@ class LockstepRun:
         """
         began = time.perf_counter()
         per_fold: list[dict[str, float]] = []
-        probabilities: list[NDArray[np.float32]] = []
+        validated: list[Validation] = []
         rates = self.trainers[0].learning_rates
         for trainer in self.trainers:
             train_loss = trainer.train_epoch()
-            values, val_loss = trainer.validate()
-            decided = decide(values.numpy(), self._config.neutral_threshold)
+            validation = trainer.validate()
+            decided = decide(validation.probabilities, self._config.neutral_threshold)
             scores = classification_scores(self._labels[trainer.val.numpy()], decided)
-            per_fold.append({"train_loss": train_loss, "loss": val_loss, **scores})
-            probabilities.append(values.numpy())
+            per_fold.append({"train_loss": train_loss, "loss": validation.loss, **scores})
+            validated.append(validation)
         self.epoch += 1
         metrics = _mean_and_spread(per_fold)
         metrics["head_learning_rate"], metrics["backbone_learning_rate"] = rates
@@ -101,7 +103,11 @@ class LockstepRun:
         return EpochScores(
             metrics,
             np.concatenate([trainer.val.numpy() for trainer in self.trainers]),
-            np.concatenate(probabilities),
+            np.concatenate([each.probabilities for each in validated]),
+            {
+                name: np.concatenate([each.branches[name] for each in validated])
+                for name in validated[0].branches
+            },
             self._is_best(metrics[self._metric]),
         )
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
 
     from torch import nn
 
@@ -100,6 +103,25 @@ class Schedule:
         if isinstance(self._scheduler, LambdaLR):
             state = {**state, "lr_lambdas": [None] * len(self._scheduler.lr_lambdas)}
         self._scheduler.load_state_dict(state)
+
+
+def mixed_precision(
+    device: torch.device,
+) -> tuple[Callable[[], AbstractContextManager[Any]], torch.amp.GradScaler]:
+    """Choose in what precision to compute.
+
+    Args:
+        device: Where models are trained.
+
+    Returns:
+        A context to compute in, and a scaler of losses: bfloat16 where the GPU has it, else
+        float16 with scaled losses; float32 on the CPU.
+    """
+    if device.type != "cuda":
+        return nullcontext, torch.amp.GradScaler("cpu", enabled=False)
+    dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    scaler = torch.amp.GradScaler("cuda", enabled=dtype == torch.float16)
+    return lambda: torch.autocast("cuda", dtype), scaler
 
 
 def cosine(step: int, warmup: int, total: int) -> float:

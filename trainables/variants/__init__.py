@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from trainables.variants.blip import BLIP
 from trainables.variants.clip import CLIP
 from trainables.variants.early_fusion import EARLY_FUSION
+from trainables.variants.late_fusion import LATE_FUSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,5 +15,5 @@ if TYPE_CHECKING:
     from trainables.variants.variant import Variant
 
 VARIANTS: Mapping[str, Variant[Any]] = {
-    variant.name: variant for variant in (EARLY_FUSION, CLIP, BLIP)
+    variant.name: variant for variant in (EARLY_FUSION, LATE_FUSION, CLIP, BLIP)
 }

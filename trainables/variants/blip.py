@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from trainables.config import InputSettings
-from trainables.variants.joint import JointConfig, build_joint, cut_joint
-from trainables.variants.variant import Variant
+from trainables.variants.joint import JointConfig, joint_variant
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from trainables.modules.tower import Tower
-
-
-def load_blip(backbones: Mapping[str, str]) -> dict[str, Tower]:
-    """Load the two towers.
-
-    Args:
-        backbones: The weights of `blip`.
-
-    Returns:
-        The towers, by role.
-    """
-    from trainables.modules.blip import load_blip_towers  # noqa: PLC0415 - keeps torch out
-
-    return load_blip_towers(backbones["blip"])
-
-
-BLIP = Variant(
-    name="blip",
-    config=JointConfig,
-    backbones={"blip": "Salesforce/blip-image-captioning-base"},
-    hand_tuned=JointConfig(
+BLIP = joint_variant(
+    "blip",
+    ("blip", "Salesforce/blip-image-captioning-base"),
+    JointConfig(
         head_learning_rate=1.5e-5,
         backbone_learning_rate=1.5e-5,
         weight_decay=2e-4,
@@ -46,8 +22,5 @@ BLIP = Variant(
         text_unfrozen_layers=2,
         image_unfrozen_layers=2,
     ),
-    load=load_blip,
-    cuts=cut_joint,
-    build=build_joint,
-    inputs=InputSettings(text_length=32, image_size=384),
+    InputSettings(text_length=32, image_size=384),
 )

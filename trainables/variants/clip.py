@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from trainables.config import InputSettings
-from trainables.variants.joint import JointConfig, build_joint, cut_joint
-from trainables.variants.variant import Variant
+from trainables.variants.joint import JointConfig, joint_variant
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from trainables.modules.tower import Tower
-
-
-def load_clip(backbones: Mapping[str, str]) -> dict[str, Tower]:
-    """Load the two towers.
-
-    Args:
-        backbones: The weights of `clip`.
-
-    Returns:
-        The towers, by role.
-    """
-    from trainables.modules.clip import load_clip_towers  # noqa: PLC0415 - keeps torch out
-
-    return load_clip_towers(backbones["clip"])
-
-
-CLIP = Variant(
-    name="clip",
-    config=JointConfig,
-    backbones={"clip": "openai/clip-vit-base-patch32"},
-    hand_tuned=JointConfig(
+CLIP = joint_variant(
+    "clip",
+    ("clip", "openai/clip-vit-base-patch32"),
+    JointConfig(
         head_learning_rate=5e-5,
         backbone_learning_rate=5e-5,
         schedule="plateau",
@@ -45,8 +21,5 @@ CLIP = Variant(
         text_unfrozen_layers=2,
         image_unfrozen_layers=2,
     ),
-    load=load_clip,
-    cuts=cut_joint,
-    build=build_joint,
-    inputs=InputSettings(text_length=77, image_size=224),
+    InputSettings(text_length=77, image_size=224),
 )

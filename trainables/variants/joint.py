@@ -1,41 +1,34 @@
-"""What the variants on one checkpoint with two towers share: CLIP and BLIP."""
+"""The variants on one checkpoint with two towers that embed into one space: CLIP and BLIP."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trainables.config import TrainConfig
 from trainables.data.sample import Sentiment
-from trainables.modules.cut import Cut
+from trainables.variants.towers import TowersConfig
+from trainables.variants.variant import Variant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from trainables.modules.classifier import Classifier
+    from trainables.config import InputSettings, Role
+    from trainables.modules.head import Head
     from trainables.modules.heads import Fusion
     from trainables.modules.tower import Tower
 
 
 @dataclass(frozen=True, kw_only=True)
-class JointConfig(TrainConfig):
+class JointConfig(TowersConfig):
     """Hyperparameters of a classifier on two towers that embed into one space.
 
     Attributes:
         fusion: `add` sums the two embeddings, `concat` lays them end to end.
         normalize: Whether embeddings are scaled to unit L2 norm before.
-        text_unfrozen_layers: How many of the text tower's last blocks train, >= 0.
-        image_unfrozen_layers: How many of the image tower's last blocks train, >= 0.
-        hidden_width: Size of the classifier's hidden layer, >= 1.
-        head_dropout: Drop probability in the classifier, in [0, 1).
     """
 
     fusion: Fusion = "add"
     normalize: bool = False
-    text_unfrozen_layers: int = 2
-    image_unfrozen_layers: int = 2
-    hidden_width: int = 256
-    head_dropout: float = 0.5
 
     def faults(self) -> Iterator[str]:
         """Say what is wrong with the values.
@@ -46,47 +39,69 @@ class JointConfig(TrainConfig):
         yield from super().faults()
         if self.fusion not in {"add", "concat"}:
             yield f"fusion must be add or concat, got {self.fusion!r}"
-        for name in ("text_unfrozen_layers", "image_unfrozen_layers"):
-            if getattr(self, name) < 0:
-                yield f"{name} must be >= 0, got {getattr(self, name)}"
-        if self.hidden_width < 1:
-            yield f"hidden_width must be >= 1, got {self.hidden_width}"
-        if not 0 <= self.head_dropout < 1:
-            yield f"head_dropout must be in [0, 1), got {self.head_dropout}"
 
 
-def cut_joint(config: JointConfig) -> dict[str, Cut]:
-    """Say where a config cuts the towers.
+def joint_variant(
+    name: str, source: tuple[str, str], hand_tuned: JointConfig, inputs: InputSettings
+) -> Variant[JointConfig]:
+    """Make a variant on one checkpoint.
+
+    Args:
+        name: Its name.
+        source: The name of its backbone, and where its weights come from by default.
+        hand_tuned: The config a search tries first.
+        inputs: Preprocessing it was designed for.
+
+    Returns:
+        The variant.
+    """
+    return Variant(
+        name=name,
+        config=JointConfig,
+        backbones=dict([source]),
+        hand_tuned=hand_tuned,
+        load=load_joint,
+        head=joint_head,
+        fusing=frozenset({"fusion"}),
+        inputs=inputs,
+    )
+
+
+def load_joint(backbones: Mapping[str, str], roles: Sequence[Role]) -> dict[str, Tower]:
+    """Load towers of one checkpoint.
+
+    Args:
+        backbones: The weights of `clip` or `blip`.
+        roles: Which towers to keep.
+
+    Returns:
+        The towers, by role.
+    """
+    from trainables.modules.blip import load_blip_towers  # noqa: PLC0415 - keeps torch out
+    from trainables.modules.clip import load_clip_towers  # noqa: PLC0415 - of the driver
+
+    loaders = {"clip": load_clip_towers, "blip": load_blip_towers}
+    ((name, source),) = backbones.items()
+    return loaders[name](source, roles)
+
+
+def joint_head(config: JointConfig, widths: Mapping[str, int]) -> Head:
+    """Make the head.
 
     Args:
         config: The trial's hyperparameters.
+        widths: Size of each role's embedding.
 
     Returns:
-        The cuts, by role.
+        The head, as drawn.
     """
-    return {"text": Cut(config.text_unfrozen_layers), "image": Cut(config.image_unfrozen_layers)}
+    from trainables.modules.heads import JointHead  # noqa: PLC0415 - keeps torch out
 
-
-def build_joint(config: JointConfig, towers: Mapping[str, Tower]) -> Classifier:
-    """Build the classifier: suffixes and projections as pretrained, and a head that starts random.
-
-    Args:
-        config: The trial's hyperparameters.
-        towers: The towers, by role.
-
-    Returns:
-        The classifier, on the CPU.
-    """
-    from trainables.modules.classifier import Classifier  # noqa: PLC0415 - keeps torch out
-    from trainables.modules.heads import JointHead  # noqa: PLC0415 - of the driver
-
-    cuts = cut_joint(config)
-    head = JointHead(
-        {role: towers[role].width for role in cuts},
+    return JointHead(
+        widths,
         config.hidden_width,
         len(Sentiment),
         config.head_dropout,
         fusion=config.fusion,
         normalize=config.normalize,
     )
-    return Classifier({role: towers[role].suffix(cut) for role, cut in cuts.items()}, head)

@@ -5,19 +5,22 @@ Nothing here imports torch at the top: the driver of a search reads these tables
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from trainables.config import InputSettings, TrainConfig
+from trainables.config import ROLES, InputSettings
+from trainables.variants.towers import TowersConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from trainables.config import Modality, Role
     from trainables.modules.classifier import Classifier
     from trainables.modules.cut import Cut
+    from trainables.modules.head import Head
     from trainables.modules.tower import Tower
 
-ConfigT = TypeVar("ConfigT", bound=TrainConfig)
+ConfigT = TypeVar("ConfigT", bound=TowersConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +33,11 @@ class Variant(Generic[ConfigT]):
         backbones: Where pretrained weights come from by default: of each role, or of a checkpoint
             that holds the towers of both, such as `clip`.
         hand_tuned: The config a search tries first.
-        load: Loads the towers, by role (`text`, `image`), from the weights of each backbone.
-        cuts: Where a config cuts each tower.
-        build: Makes the trainable classifier from its config and towers.
+        load: Loads the towers of some roles from the weights of each backbone.
+        head: Makes the head from its config and the size of each role's embedding.
+        fusing: Hyperparameters that only matter where both modalities are read.
+        counts_unused: Whether its total counts what a backbone holds but never runs, such as the
+            classifier of a ResNet, as the lab's late fusion does.
         inputs: Preprocessing it was designed for.
     """
 
@@ -40,7 +45,67 @@ class Variant(Generic[ConfigT]):
     config: type[ConfigT]
     backbones: Mapping[str, str]
     hand_tuned: ConfigT
-    load: Callable[[Mapping[str, str]], Mapping[str, Tower]]
-    cuts: Callable[[ConfigT], Mapping[str, Cut]]
-    build: Callable[[ConfigT, Mapping[str, Tower]], Classifier]
+    load: Callable[[Mapping[str, str], Sequence[Role]], Mapping[str, Tower]]
+    head: Callable[[ConfigT, Mapping[str, int]], Head]
+    fusing: frozenset[str] = frozenset()
+    counts_unused: bool = False
     inputs: InputSettings = field(default_factory=InputSettings)
+
+    def cuts(self, config: ConfigT, modality: Modality = "both") -> dict[Role, Cut]:
+        """Say where a config cuts each tower.
+
+        Args:
+            config: The trial's hyperparameters.
+            modality: What is read of a pair.
+
+        Returns:
+            The cuts, by role.
+        """
+        return {role: config.cuts()[role] for role in ROLES[modality]}
+
+    def build(self, config: ConfigT, towers: Mapping[str, Tower]) -> Classifier:
+        """Build the classifier: suffixes as pretrained, and a head that starts random.
+
+        Args:
+            config: The trial's hyperparameters.
+            towers: The towers, by role; what has none is not part of the classifier.
+
+        Returns:
+            The classifier, on the CPU.
+        """
+        from trainables.modules.classifier import Classifier  # noqa: PLC0415 - keeps torch out
+
+        cuts = {role: cut for role, cut in config.cuts().items() if role in towers}
+        head = self.head(config, {role: towers[role].width for role in cuts})
+        return Classifier({role: towers[role].suffix(cut) for role, cut in cuts.items()}, head)
+
+    def backbones_for(self, modality: Modality) -> dict[str, str]:
+        """Say which backbones are needed.
+
+        Args:
+            modality: What is read of a pair.
+
+        Returns:
+            Where their weights come from by default, by name.
+        """
+        missing = _missing(modality)
+        return {name: source for name, source in self.backbones.items() if name not in missing}
+
+    def unread(self, modality: Modality) -> frozenset[str]:
+        """Say which hyperparameters have no say.
+
+        Args:
+            modality: What is read of a pair.
+
+        Returns:
+            Their names: those of the towers that are not there, and of the fusion.
+        """
+        if modality == "both":
+            return frozenset()
+        prefixes = tuple(f"{role}_" for role in _missing(modality))
+        names = (each.name for each in fields(self.config))
+        return self.fusing | {name for name in names if name.startswith(prefixes)}
+
+
+def _missing(modality: Modality) -> set[Role]:
+    return {*ROLES["both"]} - {*ROLES[modality]}

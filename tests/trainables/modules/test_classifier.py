@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from trainables.modules.classifier import Classifier
+from trainables.modules.head import Head
 from trainables.modules.piece import PassPooled
 from trainables.modules.tower import Activations
 
@@ -20,7 +21,7 @@ class Double(nn.Module):
         return Activations(2 * activations.values)
 
 
-class Difference(nn.Module):
+class Difference(Head):
     def forward(self, embeddings: Mapping[str, Tensor]) -> Tensor:
         return embeddings["text"] - embeddings["image"]
 
@@ -35,7 +36,8 @@ def test_each_role_goes_through_its_own_suffix_to_the_head() -> None:
 
 
 def test_suffixes_and_head_are_parts_of_the_state() -> None:
-    classifier = Classifier({"text": nn.Linear(2, 2)}, nn.Linear(2, 3))
+    head: Any = nn.Linear(2, 3)
+    classifier = Classifier({"text": nn.Linear(2, 2)}, head)
     assert set(classifier.state_dict()) == {
         "suffixes.text.weight",
         "suffixes.text.bias",

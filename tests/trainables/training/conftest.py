@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from trainables.config import TrainConfig
 from trainables.data.sample import Fold
 from trainables.modules.classifier import Classifier
+from trainables.modules.head import Head
 from trainables.modules.tower import Activations
 from trainables.training.fold import FoldTrainer, TrainingData
 from trainables.training.lockstep import LockstepRun
@@ -51,7 +52,7 @@ class Suffix(nn.Module):
         return Activations(self.dropout(torch.tanh(self.unfrozen(hidden))))
 
 
-class Head(nn.Module):
+class LinearHead(Head):
     def __init__(self) -> None:
         super().__init__()
         self.dropout = nn.Dropout(0.2)
@@ -63,7 +64,7 @@ class Head(nn.Module):
 
 
 def classifier() -> Classifier:
-    return Classifier({"text": Suffix()}, Head())
+    return Classifier({"text": Suffix()}, LinearHead())
 
 
 def config_of(**values: Any) -> TrainConfig:

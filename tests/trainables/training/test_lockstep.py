@@ -12,7 +12,7 @@ from tests.conftest import parameters_of
 from tests.trainables.training.conftest import LABELS, config_of, fold_of, run_of, trainer_of
 from trainables.objective import METRICS, SCORES
 from trainables.training.decision import decide
-from trainables.training.fold import DivergedError
+from trainables.training.fold import DivergedError, Validation
 from trainables.training.lockstep import LockstepRun
 from trainables.training.metrics import classification_scores
 
@@ -34,8 +34,8 @@ class Scripted:
     def train_epoch(self) -> float:
         return 1.0
 
-    def validate(self) -> tuple[torch.Tensor, float]:
-        return torch.tensor([[0.9, 0.05, 0.05]] * 2), next(self.losses)
+    def validate(self) -> Validation:
+        return Validation(np.array([[0.9, 0.05, 0.05]] * 2), next(self.losses), {})
 
 
 def scripted_run(*losses: list[float], metric: str = "val_loss", **values: Any) -> LockstepRun:
@@ -55,8 +55,8 @@ def test_folds_in_lock_step_equal_each_fold_alone() -> None:
         alone = trainer_of(config, k, seed=3 + k)
         for epoch in history:
             alone.train_epoch()
-            probabilities, _ = alone.validate()
-            assert (epoch.probabilities[9 * k : 9 * (k + 1)] == probabilities.numpy()).all()
+            probabilities = alone.validate().probabilities
+            assert (epoch.probabilities[9 * k : 9 * (k + 1)] == probabilities).all()
         for got, wanted in zip(parameters_of([trainer]), parameters_of([alone]), strict=True):
             assert torch.equal(got, wanted)
 

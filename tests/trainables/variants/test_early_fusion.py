@@ -7,15 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from trainables.config import ConfigError
+from trainables.config import ROLES, ConfigError
 from trainables.modules.cut import Cut
 from trainables.modules.weights import WeightsError
-from trainables.variants.early_fusion import (
-    EarlyFusionConfig,
-    build_early_fusion,
-    cut_towers,
-    load_towers,
-)
+from trainables.variants.early_fusion import EARLY_FUSION, EarlyFusionConfig
+from trainables.variants.towers import load_pair
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +32,7 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
 
 @pytest.fixture(scope="module")
 def towers() -> Mapping[str, Tower]:
-    return load_towers({"text": "tiny", "image": "tiny"})
+    return load_pair({"text": "tiny", "image": "tiny"}, ROLES["both"])
 
 
 @pytest.mark.parametrize(("values", "message"), FAULTS)
@@ -53,14 +49,14 @@ def test_all_faults_come_at_once() -> None:
 
 def test_a_config_says_where_the_towers_are_cut() -> None:
     config = EarlyFusionConfig(text_unfrozen_layers=2, image_unfrozen_layers=3, text_pooling="cls")
-    assert cut_towers(config) == {"text": Cut(2, "cls"), "image": Cut(3)}
+    assert config.cuts() == {"text": Cut(2, "cls"), "image": Cut(3)}
 
 
 def test_a_config_shapes_the_head(towers: Mapping[str, Tower]) -> None:
     config = EarlyFusionConfig(
         projection_width=5, hidden_width=7, head_dropout=0.25, normalize=True
     )
-    head: Any = build_early_fusion(config, towers).head
+    head: Any = EARLY_FUSION.build(config, towers).head
     assert head.projections["text"].weight.shape == (5, towers["text"].width)
     assert head.projections["image"].weight.shape == (5, towers["image"].width)
     assert head.hidden.weight.shape == (7, 10)
@@ -70,4 +66,4 @@ def test_a_config_shapes_the_head(towers: Mapping[str, Tower]) -> None:
 
 def test_a_backbone_that_cannot_be_had_is_an_error_of_weights() -> None:
     with pytest.raises(WeightsError, match=r"no folder \./no/such"):
-        load_towers({"text": "tiny", "image": "./no/such"})
+        load_pair({"text": "tiny", "image": "./no/such"}, ROLES["both"])

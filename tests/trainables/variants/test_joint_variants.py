@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import BlipConfig, CLIPConfig, CLIPModel
 
-from trainables.config import ConfigError
+from trainables.config import ROLES, ConfigError
 from trainables.modules.blip import BlipTowers
 from trainables.modules.clip import ClipTextTower
 from trainables.modules.cut import Cut
@@ -19,7 +19,7 @@ from trainables.modules.text_tower import TextTower
 from trainables.modules.tokenizers import HashTokenizer
 from trainables.modules.weights import WeightsError
 from trainables.variants import VARIANTS
-from trainables.variants.joint import JointConfig, build_joint, cut_joint
+from trainables.variants.joint import JointConfig
 from trainables.workbench import Workbench, describe
 
 if TYPE_CHECKING:
@@ -54,15 +54,15 @@ def test_all_faults_come_at_once() -> None:
 
 def test_a_config_says_where_the_towers_are_cut() -> None:
     config = JointConfig(text_unfrozen_layers=2, image_unfrozen_layers=0)
-    assert cut_joint(config) == {"text": Cut(2), "image": Cut(0)}
+    assert config.cuts() == {"text": Cut(2), "image": Cut(0)}
 
 
 @each
 @pytest.mark.parametrize(("fusion", "fused"), [("add", 32), ("concat", 64)])
 def test_a_config_shapes_the_head(name: str, fusion: Any, fused: int) -> None:
-    towers = VARIANTS[name].load({name: "tiny"})
+    towers = VARIANTS[name].load({name: "tiny"}, ROLES["both"])
     config = JointConfig(fusion=fusion, hidden_width=7, head_dropout=0.25, normalize=True)
-    head: Any = build_joint(config, towers).head
+    head: Any = VARIANTS[name].build(config, towers).head
     assert head.hidden.weight.shape == (7, fused)
     assert head.dropout.p == 0.25
     assert head.normalize
@@ -71,7 +71,7 @@ def test_a_config_shapes_the_head(name: str, fusion: Any, fused: int) -> None:
 @each
 def test_a_backbone_that_cannot_be_had_is_an_error_of_weights(name: str) -> None:
     with pytest.raises(WeightsError, match=rf"backbone {name} .* no folder \./no/such"):
-        VARIANTS[name].load({name: "./no/such"})
+        VARIANTS[name].load({name: "./no/such"}, ROLES["both"])
 
 
 def real_towers(name: str) -> Mapping[str, Tower]:
@@ -79,7 +79,7 @@ def real_towers(name: str) -> Mapping[str, Tower]:
     with torch.device("meta"):
         model = CLIPModel(CLIPConfig()) if name == "clip" else BlipTowers(BlipConfig())
     joint = JointModel(name, model, HashTokenizer(99), OPENAI_COLOURS, name, is_random=True)
-    return joint.towers(ClipTextTower if name == "clip" else TextTower)
+    return joint.towers(ROLES["both"], ClipTextTower if name == "clip" else TextTower)
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
-from trainables.config import ConfigError
+from tests.conftest import folds_of, parameters_of
+from trainables.config import ROLES, ConfigError
 from trainables.variants import VARIANTS
 from trainables.workbench import Workbench
 
@@ -19,21 +21,27 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from trainables.config import Modality
     from trainables.experiment import Experiment
     from trainables.modules.classifier import Classifier
+    from trainables.training.lockstep import LockstepRun
     from trainables.variants.variant import Variant
 
 ROWS = torch.tensor([3, 0, 11, 5])
+# For a field of each type, a value that no hand-tuned config has.
+UNLIKE = {int: 1, float: 0.125, str: "concat", bool: True}
 every_variant = pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS.keys())
 
 
 @pytest.fixture
-def bench_of(make_experiment: Callable[..., Experiment]) -> Callable[[Variant[Any]], Workbench]:
+def bench_of(make_experiment: Callable[..., Experiment]) -> Callable[..., Workbench]:
     """Make a bench of tiny towers, without a cache."""
 
-    def make(variant: Variant[Any]) -> Workbench:
-        backbones = dict.fromkeys(variant.backbones, "tiny")
-        return Workbench(make_experiment(variant=variant.name, backbones=backbones, cache=None))
+    def make(variant: Variant[Any], **changes: Any) -> Workbench:
+        modality = changes.get("modality", "both")
+        backbones = dict.fromkeys(variant.backbones_for(modality), "tiny")
+        settings = {"variant": variant.name, "backbones": backbones, "cache": None}
+        return Workbench(make_experiment(**settings | changes))
 
     return make
 
@@ -47,11 +55,16 @@ def unfrozen_fields(variant: Variant[Any]) -> dict[str, str]:
 
 def logits_of(bench: Workbench, config: Any) -> tuple[Tensor, Classifier]:
     classifier = bench.variant.build(config, bench.towers).eval()
-    batch = {
-        role: bench.source(role, cut).gather(ROWS)
-        for role, cut in bench.variant.cuts(config).items()
-    }
+    cuts = bench.variant.cuts(config, bench.experiment.modality)
+    batch = {role: bench.source(role, cut).gather(ROWS) for role, cut in cuts.items()}
     return classifier(batch), classifier
+
+
+def run_of(bench: Workbench, **values: Any) -> LockstepRun:
+    """A trial that moves: the hand-tuned rates of some variants are those of many epochs."""
+    rates = {"head_learning_rate": 1e-2, "backbone_learning_rate": 1e-3, "batch_size": 8}
+    config = replace(bench.variant.hand_tuned, max_epochs=3, patience=3, **rates | values)
+    return bench.start(config)
 
 
 @every_variant
@@ -70,7 +83,7 @@ def test_the_hand_tuned_config_and_the_defaults_are_valid(variant: Variant[Any])
 
 @every_variant
 def test_logits_have_one_column_per_class(
-    variant: Variant[Any], bench_of: Callable[[Variant[Any]], Workbench]
+    variant: Variant[Any], bench_of: Callable[..., Workbench]
 ) -> None:
     logits, _ = logits_of(bench_of(variant), variant.hand_tuned)
     assert logits.shape == (4, 3)
@@ -80,7 +93,7 @@ def test_logits_have_one_column_per_class(
 
 @every_variant
 def test_gradients_reach_exactly_what_is_unfrozen_at_every_depth(
-    variant: Variant[Any], bench_of: Callable[[Variant[Any]], Workbench]
+    variant: Variant[Any], bench_of: Callable[..., Workbench]
 ) -> None:
     bench = bench_of(variant)
     fields = unfrozen_fields(variant)
@@ -103,7 +116,7 @@ def test_gradients_reach_exactly_what_is_unfrozen_at_every_depth(
 
 @every_variant
 def test_all_cuts_of_a_tower_embed_alike(
-    variant: Variant[Any], bench_of: Callable[[Variant[Any]], Workbench]
+    variant: Variant[Any], bench_of: Callable[..., Workbench]
 ) -> None:
     bench = bench_of(variant)
     for role, field in unfrozen_fields(variant).items():
@@ -118,7 +131,7 @@ def test_all_cuts_of_a_tower_embed_alike(
 
 @every_variant
 def test_both_modalities_have_a_say(
-    variant: Variant[Any], bench_of: Callable[[Variant[Any]], Workbench]
+    variant: Variant[Any], bench_of: Callable[..., Workbench]
 ) -> None:
     bench = bench_of(variant)
     config = variant.hand_tuned
@@ -129,6 +142,76 @@ def test_both_modalities_have_a_say(
     for role, cut in cuts.items():
         swapped = bench.source(role, cut).gather(ROWS.flip(0))
         assert not torch.allclose(classifier({**batch, role: swapped}), before)
+
+
+@every_variant
+@pytest.mark.parametrize("modality", ["text", "image"])
+def test_one_modality_loads_runs_and_reads_one_tower_only(
+    variant: Variant[Any], modality: Modality, bench_of: Callable[..., Workbench]
+) -> None:
+    bench = bench_of(variant, modality=modality)
+    assert list(bench.towers) == [modality]
+    logits, classifier = logits_of(bench, variant.hand_tuned)
+    assert logits.shape == (4, 3)
+    assert list(classifier.suffixes) == [modality]
+    named = {name for name, _ in classifier.named_parameters()}
+    assert not [name for name in named if ({*ROLES["both"]} - {modality}).pop() in name.split(".")]
+    assert list(bench._sources) == [(modality, variant.hand_tuned.cuts()[modality].prefix)]
+    assert run_of(bench).next_epoch().branches == {}
+
+
+@every_variant
+def test_what_has_no_say_without_a_modality_changes_nothing_there(
+    variant: Variant[Any], bench_of: Callable[..., Workbench]
+) -> None:
+    assert variant.unread("both") == frozenset()
+    for modality, other in (("text", "image"), ("image", "text")):
+        unread = variant.unread(modality)  # type: ignore[arg-type] # literals above
+        assert f"{other}_unfrozen_layers" in unread
+        assert f"{modality}_unfrozen_layers" not in unread
+        logits = []
+        for name in (None, *unread):
+            values = (
+                {} if name is None else {name: UNLIKE[type(getattr(variant.hand_tuned, name))]}
+            )
+            torch.manual_seed(0)
+            bench = bench_of(variant, modality=modality)
+            logits.append(logits_of(bench, replace(variant.hand_tuned, **values))[0])
+        assert all(torch.equal(each, logits[0]) for each in logits)
+
+
+@every_variant
+@pytest.mark.parametrize("modality", ROLES)
+def test_cached_equals_uncached(
+    variant: Variant[Any],
+    modality: Modality,
+    make_experiment: Callable[..., Experiment],
+    bench_of: Callable[..., Workbench],
+) -> None:
+    live = run_of(bench_of(variant, modality=modality))
+    kept = run_of(bench_of(variant, modality=modality, cache=make_experiment().cache))
+    for _ in range(2):
+        expected, got = live.next_epoch(), kept.next_epoch()
+        assert got.probabilities == pytest.approx(expected.probabilities, abs=2e-5)
+    stored = {path.name.split("-")[0] for path in Path(str(make_experiment().cache)).iterdir()}
+    assert stored == {*ROLES[modality]}
+
+
+@every_variant
+def test_a_resumed_trial_equals_an_unbroken_one_bit_for_bit(
+    variant: Variant[Any], bench_of: Callable[..., Workbench]
+) -> None:
+    bench = bench_of(variant, folds=folds_of(2))
+    unbroken, broken, resumed = run_of(bench), run_of(bench), run_of(bench)
+    for _ in range(2):
+        unbroken.next_epoch()
+    broken.next_epoch()
+    resumed.load_state_dict(broken.state_dict())
+    assert (resumed.next_epoch().probabilities != 0).all()
+    for got, wanted in zip(
+        parameters_of(resumed.trainers), parameters_of(unbroken.trainers), strict=True
+    ):
+        assert torch.equal(got, wanted)
 
 
 @every_variant

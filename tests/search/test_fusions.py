@@ -1,0 +1,45 @@
+"""Every fusion of the chosen trial is scored from what it kept, and the best ones are named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from analysis.results import RunFolder
+from search.fusions import fusion_rows, write_fusions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TEXT = np.array([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7], [0.6, 0.2, 0.2]], dtype=np.float32)
+IMAGE = np.array([[0.3, 0.2, 0.5], [0.5, 0.2, 0.3], [0.1, 0.1, 0.8]], dtype=np.float32)
+LABELS = np.array([9, 0, 9, 2, 9, 2])
+ROWS = np.array([1, 3, 5])
+BEST = {"trial": 4, "params": {"neutral_threshold": 0.3}}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return RunFolder(tmp_path)
+
+
+def test_fusions_are_scored_on_the_rows_that_were_validated(folder: RunFolder) -> None:
+    folder.write_trial_probabilities(4, ROWS, TEXT, {"text": TEXT, "image": IMAGE})
+    write_fusions(folder, BEST, LABELS)
+    table = folder.read_fusions()
+    # Right on all three: the vote. Text alone errs on the last, the image on the first two.
+    assert table["accuracy"].iloc[[0, 1, -1]].tolist() == pytest.approx([1, 1 / 3, 2 / 3])
+    rows = fusion_rows(folder, "val_accuracy")
+    assert rows["by vote"]["val_accuracy"] == 1
+    best = table["accuracy"][1:].max()
+    (weight,) = (name for name in rows if name.startswith("by text weight 0."))
+    assert rows[weight]["val_accuracy"] == best
+
+
+def test_a_model_without_branches_has_no_other_fusions(folder: RunFolder) -> None:
+    folder.write_trial_probabilities(4, ROWS, TEXT)
+    write_fusions(folder, BEST, LABELS)
+    assert not folder.fusions.exists()
+    assert fusion_rows(folder, "val_loss") == {}
