@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, UseAppendAction, arg
 
 from spaces import SPACES
+from trainables.config import ImagePreparation, TextCleaning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,10 @@ def default_cache() -> Path:
     """
     user = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(user).expanduser().absolute() / "multimodal-sentiment-search"
+
+
+def _choice(of: object) -> str:
+    return "{" + ",".join(get_args(of)) + "}"
 
 
 def unset(metavar: str, default: str, name: str | None = None) -> object:
@@ -60,16 +65,16 @@ class DataSettings:
     """Folds trained side by side; 1 is one split."""
     repeats: Annotated[int, arg(metavar="R")] = 1
     """Times the folds are drawn anew; a trial trains all."""
-    text_cleaning: Annotated[
-        Literal["basic", "improved"] | None, unset("{basic,improved}", "the model's")
-    ] = None
-    """How text is cleaned; improved keeps apostrophes."""
+    text_cleaning: Annotated[TextCleaning | None, unset(_choice(TextCleaning), "the model's")] = (
+        None
+    )
+    """improved keeps apostrophes; minimal keeps all but RT, mentions and links."""
     text_length: Annotated[int | None, unset("TOKENS", "the model's")] = None
     """Most tokens kept of a text."""
     image_preparation: Annotated[
-        Literal["basic", "improved"] | None, unset("{basic,improved}", "the model's")
+        ImagePreparation | None, unset(_choice(ImagePreparation), "the model's")
     ] = None
-    """basic pads to a white square; improved crops the centre."""
+    """basic pads to a white square; improved crops the centre square; imagenet 7/8 of it."""
     image_size: Annotated[int | None, unset("PIXELS", "the model's")] = None
     """Side of the square."""
     blur_radius: Annotated[float | None, unset("PIXELS", "the model's")] = None

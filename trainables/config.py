@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-TextCleaning = Literal["basic", "improved"]
-ImagePreparation = Literal["basic", "improved"]
+TextCleaning = Literal["basic", "improved", "minimal"]
+ImagePreparation = Literal["basic", "improved", "imagenet"]
 Schedule = Literal["plateau", "cosine"]
 Sampling = Literal["none", "weighted", "undersample"]
 BranchFusion = Literal["weighted", "vote"]
@@ -70,10 +70,13 @@ class InputSettings:
     """How text and images become the inputs of a backbone; deterministic, so that it runs once.
 
     Attributes:
-        text_cleaning: `basic` as the lab, or `improved`, which keeps apostrophes (negations).
+        text_cleaning: `basic` as the lab; `improved`, which keeps apostrophes (negations); or
+            `minimal`, which keeps case, punctuation and emoticons: the text a sentence encoder
+            was trained on.
         text_length: Most tokens kept of a text, special tokens included, >= 4.
         image_preparation: `basic` fits the whole image into a white square; `improved` crops
-            its centre square.
+            its centre square; `imagenet` crops the centre as classifiers trained on ImageNet see
+            it, 7/8 of the shorter side.
         image_size: Side of the square, in pixels, >= 32.
         blur_radius: Radius of the Gaussian blur, in pixels of the square, >= 0; 0 is none (the lab
             blurs by 0.5, which costs the frozen features a point of weighted F1).

@@ -16,12 +16,12 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from trainables.config import InputSettings
+    from trainables.config import ImagePreparation, InputSettings
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 MAX_PIXELS = 64_000_000
@@ -31,6 +31,7 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 _JPEG_END = b"\xff\xd9"
 _JPEG_PADDING = b"\0\t\n\r "
 _WHITE = (255, 255, 255)
+_IMAGENET_SHARE = 224 / 256
 
 # Pillow warns on standard error from 89 million pixels; MAX_PIXELS refuses before that.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -91,8 +92,10 @@ def check_image(path: Path, raw: bytes) -> None:
 def prepare_image(image: Image.Image, settings: InputSettings) -> NDArray[np.uint8]:
     """Bring an image to the square a backbone reads.
 
-    Source: the preparation of the lab's paper; `basic` fits the whole image into a white square,
-    `improved` crops the centre square; both scale by LANCZOS and blur.
+    Source: `basic` and `improved` are the preparations of the lab's paper: one fits the whole
+    image into a white square, the other crops the centre square; both scale by LANCZOS.
+    `imagenet` is how classifiers are evaluated on ImageNet since Krizhevsky et al., NeurIPS 2012,
+    section 4.1: for S = 224, scale the shorter side to 256, bilinearly, and crop the centre.
 
     Args:
         image: An RGB image of any size.
@@ -101,8 +104,7 @@ def prepare_image(image: Image.Image, settings: InputSettings) -> NDArray[np.uin
     Returns:
         Pixels in [0, 255], shape (3, S, S), uint8, C-contiguous.
     """
-    fit = _centre_crop if settings.image_preparation == "improved" else _white_square
-    square = fit(image, settings.image_size)
+    square = _FITS[settings.image_preparation](image, settings.image_size)
     if settings.blur_radius > 0:
         square = square.filter(ImageFilter.GaussianBlur(settings.blur_radius))
     return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
@@ -123,6 +125,21 @@ def _centre_crop(image: Image.Image, side: int) -> Image.Image:
     left, top = (image.width - short) // 2, (image.height - short) // 2
     square = image.crop((left, top, left + short, top + short))
     return square.resize((side, side), Image.Resampling.LANCZOS)
+
+
+def _imagenet_crop(image: Image.Image, side: int) -> Image.Image:
+    reach = min(image.size) * _IMAGENET_SHARE / 2
+    x, y = image.width / 2, image.height / 2
+    # Scaling the crop alone gives the pixels of scaling all and cropping, at a bounded cost.
+    box = (x - reach, y - reach, x + reach, y + reach)
+    return image.resize((side, side), Image.Resampling.BILINEAR, box=box)
+
+
+_FITS: Mapping[ImagePreparation, Callable[[Image.Image, int], Image.Image]] = {
+    "basic": _white_square,
+    "improved": _centre_crop,
+    "imagenet": _imagenet_crop,
+}
 
 
 def _rgb(image: Image.Image) -> Image.Image:

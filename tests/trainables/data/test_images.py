@@ -3,7 +3,7 @@ from __future__ import annotations
 import struct
 import zlib
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pytest
@@ -11,16 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 from PIL.JpegImagePlugin import JpegImageFile
+from torchvision import transforms
 
 from tests.trainables.data.conftest import jpeg
-from trainables.config import InputSettings
+from trainables.config import ImagePreparation, InputSettings
 from trainables.data import images
 from trainables.data.images import ImageError, check_image, open_image, prepare_image
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from trainables.config import ImagePreparation
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -212,6 +211,22 @@ def test_improved_crops_the_centre_square() -> None:
     assert (pixels == np.array(RED)[:, None, None]).all()
 
 
+@pytest.mark.parametrize("size", [(512, 512), (512, 1024), (768, 512), (300, 300)])
+def test_imagenet_crops_as_torchvision_evaluates(size: tuple[int, int]) -> None:
+    image = Image.open(BytesIO(jpeg(3, size)))
+    pixels = prepare_image(image, InputSettings(image_preparation="imagenet"))
+    evaluated = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224)])
+    expected = np.asarray(evaluated(image)).astype(int)
+    # Pillow may scale rows before columns or after, and rounds in between.
+    assert np.abs(pixels.transpose(1, 2, 0) - expected).max() <= 1
+
+
+def test_a_ribbon_is_prepared_without_scaling_all_of_it() -> None:
+    ribbon = Image.new("RGB", (images.MAX_PIXELS, 1), RED)  # whole, 256 x 16 billion pixels
+    pixels = prepare_image(ribbon, InputSettings(image_preparation="imagenet"))
+    assert (pixels == np.array(RED)[:, None, None]).all()
+
+
 @pytest.mark.parametrize("preparation", ["basic", "improved"])
 def test_scaling_and_blur_equal_pillow(preparation: ImagePreparation) -> None:
     image = Image.open(BytesIO(jpeg(3, (50, 50))))
@@ -226,7 +241,7 @@ def test_scaling_and_blur_equal_pillow(preparation: ImagePreparation) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(1, 400), st.integers(1, 400), st.sampled_from(["basic", "improved"]))
+@given(st.integers(1, 400), st.integers(1, 400), st.sampled_from(get_args(ImagePreparation)))
 def test_any_shape_becomes_the_square(
     width: int, height: int, preparation: ImagePreparation
 ) -> None:

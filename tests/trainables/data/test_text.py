@@ -70,7 +70,24 @@ def test_tweets_are_cleaned_as_by_hand(text: str, basic: str, improved: str | No
     assert clean_text(text, "improved") == (basic if improved is None else improved)
 
 
-@given(TWEETS, CLEANINGS)
+@pytest.mark.parametrize(
+    ("text", "minimal"),
+    [
+        ("RT @AmitSwami77: I LOVE it", ": I LOVE it"),
+        ("so #happy!! :)\t100% \U0001f600", "so #happy!! :) 100% \U0001f600"),
+        ("see HTTP://t.co/N8, not htt\u2026 or RThttp://t.co", "see not or"),
+        ("live @ Wimbledon @a\n@b_2.", "live @ Wimbledon ."),
+        ("I don't, can\u2019t", "I don't, can\u2019t"),
+        ("@a http://b RT", ""),
+    ],
+)
+def test_minimal_cleaning_takes_out_no_more_than_links_and_mentions(
+    text: str, minimal: str
+) -> None:
+    assert clean_text(text, "minimal") == minimal
+
+
+@given(TWEETS, CLEANINGS | st.just("minimal"))
 def test_cleaning_twice_is_cleaning_once(text: str, cleaning: TextCleaning) -> None:
     once = clean_text(text, cleaning)
     assert clean_text(once, cleaning) == once
