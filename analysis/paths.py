@@ -40,6 +40,11 @@ class RunPaths:
         return self.path / "study.journal"
 
     @property
+    def samples(self) -> Path:
+        """One row per sample, labelled first: `guid`, `tag`, `text`, `image`, `group`."""
+        return self.path / "samples.parquet"
+
+    @property
     def importances(self) -> Path:
         """One row per hyperparameter: `parameter`, `importance` in [0, 1], largest first."""
         return self.path / "importances.csv"

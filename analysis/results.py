@@ -23,6 +23,7 @@ from analysis.paths import RunPaths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -68,6 +69,23 @@ class RunFolder(RunPaths):
             What `write_search` wrote.
         """
         return read_json(self.search, "is this the folder of a search?")
+
+    def write_samples(self, samples: pd.DataFrame) -> None:
+        """Write what was learnt from and what is to be predicted.
+
+        Args:
+            samples: One row per sample, in the order of every array: the labelled first.
+        """
+        write_whole(self.samples, lambda partial: samples.to_parquet(partial, index=False))
+
+    def read_samples(self) -> pd.DataFrame:
+        """Read the samples.
+
+        Returns:
+            Row i is sample i: `guid`, `tag` (missing where unlabelled), `text`, `image` (path),
+            `group` (index of the first sample that it is a duplicate of).
+        """
+        return _read_parquet(self.samples, "the search ended before it had read its data")
 
     def write_best(self, record: Mapping[str, Any]) -> None:
         """Write the chosen config.
@@ -162,15 +180,9 @@ class RunFolder(RunPaths):
         Returns:
             Columns `row`, `positive`, `neutral`, `negative`; of a model with several branches
             also `BRANCH_positive` and so on of each.
-
-        Raises:
-            ResultsError: If the trial has kept none.
         """
         path = self.trial_probabilities(trial)
-        if not path.exists():
-            msg = f"{path} does not exist: trial {trial} has reported no epoch"
-            raise ResultsError(msg)
-        return pd.read_parquet(path)
+        return _read_parquet(path, f"trial {trial} has reported no epoch")
 
     def write_importances(self, importances: pd.DataFrame) -> None:
         """Write the hyperparameter importances.
@@ -241,3 +253,14 @@ class RunFolder(RunPaths):
             Columns `guid` (text), `positive`, `neutral`, `negative`.
         """
         return read_csv(self.probabilities, "no model was retrained", text=("guid",))
+
+
+def _read_parquet(path: Path, missing: str) -> pd.DataFrame:
+    if not path.exists():
+        msg = f"{path} does not exist: {missing}"
+        raise ResultsError(msg)
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # of pyarrow: what is cut off, or no table
+        msg = f"{path} must be a Parquet table, got {error}"
+        raise ResultsError(msg) from error

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from trainables.data.sample import TAGS
+from trainables.data.splits import duplicate_groups
 from trainables.objective import mode_of
 
 if TYPE_CHECKING:
@@ -69,6 +71,27 @@ def search_record(
         "versions": {"python": platform.python_version(), **_versions()},
         "code": _git_state(Path(__file__).parent),
     }
+
+
+def samples_table(corpus: Corpus) -> pd.DataFrame:
+    """Say what is learnt from and what is to be predicted, for whoever looks at results.
+
+    Args:
+        corpus: The data.
+
+    Returns:
+        The content of `samples.parquet`.
+    """
+    samples = corpus.samples
+    return pd.DataFrame(
+        {
+            "guid": [sample.guid for sample in samples],
+            "tag": [None if sample.label is None else sample.label.tag for sample in samples],
+            "text": [sample.text for sample in samples],
+            "image": [str(sample.image) for sample in samples],
+            "group": duplicate_groups(samples),
+        }
+    )
 
 
 def hardware_record(nodes: Sequence[Node], resources: TrialResources) -> dict[str, Any]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import optuna
 
+    from search.journal import StudyJournal
     from search.space import Space
     from search.trials import Fate
 
@@ -35,16 +36,20 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
 
     Args:
         study: The study; its direction fits the metric.
+        journal: Where it is written.
         space: Draws the hyperparameters of a trial.
         metric: The objective, a key of a trial's reports.
     """
 
-    def __init__(self, study: optuna.Study, space: Space, metric: str) -> None:
+    def __init__(
+        self, study: optuna.Study, journal: StudyJournal, space: Space, metric: str
+    ) -> None:
         self.records: Records = {}
         self._mode: Mode = mode_of(metric)
         super().__init__(metric=metric, mode=self._mode)
-        self._study: optuna.Study | None = study
-        self._space: Space | None = space
+        self._study = study
+        self._journal = journal
+        self._space = space
         self._asked: dict[str, optuna.Trial] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
@@ -56,10 +61,9 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         Returns:
             Its hyperparameters, flat.
         """
-        assert self._study is not None
-        assert self._space is not None
-        trial = self._study.ask()
-        self._space(trial)
+        with self._journal.one_write():
+            trial = self._study.ask()
+            self._space(trial)
         self._asked[trial_id] = trial
         hand_tuned = bool(trial.user_attrs.get(HAND_TUNED, False))
         self.records[trial_id] = TrialRecord(trial.number, trial.params, hand_tuned)
@@ -95,22 +99,24 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
             error: Whether it crashed.
         """
         record = self.records[trial_id]
-        if error:
-            self._tell(trial_id, "failed")
-        elif not result:
-            self._tell(trial_id, "interrupted")
-        else:
-            record.error = str(result.get("diverged", ""))
-            if not record.error:  # the score of a diverged epoch only stands for the worst
-                self.on_trial_result(trial_id, result)  # Ray keeps the last report to itself
-                record.error = self._not_finite(record)
-            fate: Fate = "stopped" if record.stopped else "finished"
-            self._tell(trial_id, "diverged" if record.error else fate)
+        with self._journal.one_write():
+            if error:
+                self._tell(trial_id, "failed")
+            elif not result:
+                self._tell(trial_id, "interrupted")
+            else:
+                record.error = str(result.get("diverged", ""))
+                if not record.error:  # the score of a diverged epoch only stands for the worst
+                    self.on_trial_result(trial_id, result)  # Ray keeps the last report to itself
+                    record.error = self._not_finite(record)
+                fate: Fate = "stopped" if record.stopped else "finished"
+                self._tell(trial_id, "diverged" if record.error else fate)
 
     def close(self) -> None:
         """Tell the study that the trials still running were cut off, and let it go."""
-        for trial_id in list(self._asked):
-            self._tell(trial_id, "interrupted")
+        with self._journal.one_write():
+            for trial_id in list(self._asked):
+                self._tell(trial_id, "interrupted")
 
     def _not_finite(self, record: TrialRecord) -> str:
         score = record.scores.get(record.epochs, math.nan)
@@ -119,17 +125,16 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         return f"{self.metric} must be a finite number, got {score} at epoch {record.epochs}"
 
     def _tell(self, trial_id: str, fate: Fate) -> None:
-        assert self._study is not None
         trial, record = self._asked.pop(trial_id), self.records[trial_id]
         record.fate = fate
         best = record.best(self._mode)
         story = {"fate": fate, "error": record.error, HAND_TUNED: record.hand_tuned}
         if best is not None:
             story |= {"best_epoch": best[0], "objective": best[1]}
-        for name, value in story.items():
-            trial.set_user_attr(name, value)
         state = _STATES.get(fate, TrialState.FAIL)
         value = best[1] if best is not None and state is TrialState.COMPLETE else None
+        for name, fact in story.items():
+            trial.set_user_attr(name, fact)
         self._study.tell(trial, value, state=state, skip_if_finished=True)
 
     def save(self, checkpoint_path: str) -> None:
@@ -153,4 +158,5 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         raise NotImplementedError(msg)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_study": None, "_space": None, "_asked": {}}
+        truth = {"_study", "_journal", "_space", "_asked"}
+        return {name: value for name, value in self.__dict__.items() if name not in truth}

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import optuna
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from search.trials import HAND_TUNED
@@ -15,9 +14,10 @@ from trainables.objective import mode_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from optuna.samplers import BaseSampler
+
+    from search.journal import StudyJournal
 
 SamplerName = Literal["tpe", "random", "cmaes", "gp"]
 
@@ -26,12 +26,12 @@ _RETRY_OF = "retry_of"
 
 
 def open_study(
-    path: Path, name: str, metric: str, sampler: SamplerName, seed: int
+    journal: StudyJournal, name: str, metric: str, sampler: SamplerName, seed: int
 ) -> optuna.Study:
-    """Open the study in a journal file, or begin it.
+    """Open the study in a journal, or begin it.
 
     Args:
-        path: The journal; its folder exists.
+        journal: The file.
         name: The study's name.
         metric: The objective.
         sampler: Draws its trials.
@@ -42,7 +42,7 @@ def open_study(
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(path))),
+        storage=JournalStorage(journal),
         study_name=name,
         direction=_DIRECTIONS[mode_of(metric)],
         load_if_exists=True,

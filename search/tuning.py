@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ray import tune
 from ray.tune.stopper import Stopper
 
+from search.journal import StudyJournal
 from search.scheduler import FiniteASHA
 from search.searcher import StudySearcher
 from search.study import begin, open_study
@@ -168,13 +169,14 @@ def open_search(plan: Plan, deadline: float) -> Search:
         The search, before its first trial.
     """
     settings = plan.settings
+    journal = StudyJournal(plan.folder.study)
     study = open_study(
-        plan.folder.study,
+        journal,
         settings.model,
         settings.tuning.metric,
         settings.tuning.sampler,
         settings.seed,
     )
     begin(study, plan.hand_tuned)
-    searcher = StudySearcher(study, plan.space, settings.tuning.metric)
+    searcher = StudySearcher(study, journal, plan.space, settings.tuning.metric)
     return Search(plan, study, searcher, CutOff(deadline))

@@ -14,7 +14,7 @@ from search.export import write_best, write_importances
 from search.fusions import write_fusions
 from search.preparation import build_everywhere, describe
 from search.progress import LiveView, show_building
-from search.provenance import hardware_record, search_record
+from search.provenance import hardware_record, samples_table, search_record
 from search.recorder import Recorder
 from search.retrain import retrain
 from search.space import distributions, draws
@@ -149,6 +149,7 @@ def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
         plan.folder.write_search(
             search_record(plan, experiment.corpus, experiment.folds, hardware, backbones)
         )
+        plan.folder.write_samples(samples_table(experiment.corpus))
         search = open_search(plan, started + plan.time_budget)
         outcome = _run_trials(search, experiment, resources)
         if outcome.best is None or outcome.cut_off == "interrupted" or not plan.settings.retrain:

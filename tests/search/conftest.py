@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from search.journal import StudyJournal
 from search.scheduler import FiniteASHA
 from search.searcher import StudySearcher
 from search.study import begin, open_study
@@ -32,9 +33,10 @@ class FakeRay:
 
     def __init__(self, path: Path, metric: str = METRIC, seed: int = 0) -> None:
         self.metric = metric
-        self.study = open_study(path, "toy", metric, "tpe", seed)
+        journal = StudyJournal(path)
+        self.study = open_study(journal, "toy", metric, "tpe", seed)
         begin(self.study, HAND_TUNED)
-        self.searcher = StudySearcher(self.study, toy_space, metric)
+        self.searcher = StudySearcher(self.study, journal, toy_space, metric)
         self.asha = FiniteASHA(
             self.searcher.records, metric, max_epochs=9, grace_epochs=1, reduction_factor=3
         )

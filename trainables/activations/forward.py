@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     from trainables.modules.piece import Piece
     from trainables.modules.tower import Activations, Tower
 
-# Batches computed ahead of what is written, at most.
-_AHEAD = 32
+# What may be computed ahead of what is written, on the host: a batch can be 1 MB or 500.
+_AHEAD_BYTES = 256_000_000
 # Rows per batch, by device: on a CPU what fits its caches, on a GPU what fills it in below 1 GB.
+_HOST = torch.device("cpu")
 _ROWS = {"text": {"cpu": 64, "cuda": 256}, "image": {"cpu": 4, "cuda": 64}}
 
 
@@ -53,12 +55,17 @@ def forward(
     order = torch.arange(len(raw)) if raw.lengths is None else raw.lengths.argsort(stable=True)
     batches = order.split(_ROWS[tower.role][device.type])
     faults: list[str] = []
+    # A GPU holds one batch at a time, however many threads decode for it.
+    turn = nullcontext() if device.type == "cpu" else Lock()
 
     def compute(rows: Tensor) -> dict[Cut, Activations]:
-        return _run(steps, cuts, raw.gather(rows).to(device))
+        inputs = raw.gather(rows)
+        with turn:
+            outputs = _run(steps, cuts, inputs.to(device))
+            return {cut: activations.to(_HOST) for cut, activations in outputs.items()}
 
-    with _workers(device) as workers:
-        for rows, future in _in_order(workers, compute, batches):
+    with _workers(device) as (workers, threads):
+        for rows, future in _in_order(workers, compute, batches, threads):
             try:
                 outputs = future.result()
             except ImageError as error:
@@ -72,7 +79,7 @@ def forward(
 
 
 @contextmanager
-def _workers(device: torch.device) -> Iterator[ThreadPoolExecutor]:
+def _workers(device: torch.device) -> Iterator[tuple[ThreadPoolExecutor, int]]:
     """Threads that each compute a batch of their own.
 
     On a CPU that beats threads that share a batch, which wait for the slowest of them at every
@@ -82,14 +89,17 @@ def _workers(device: torch.device) -> Iterator[ThreadPoolExecutor]:
         device: Where batches are computed.
 
     Yields:
-        The threads.
+        The threads, and how many they are.
     """
     threads = torch.get_num_threads()
     if device.type == "cpu":
         torch.set_num_threads(1)
     try:
         with ThreadPoolExecutor(threads) as workers:
-            yield workers
+            try:
+                yield workers, threads
+            finally:
+                workers.shutdown(cancel_futures=True)  # nobody waits for them after an error
     finally:
         torch.set_num_threads(threads)
 
@@ -98,12 +108,21 @@ def _in_order(
     workers: ThreadPoolExecutor,
     compute: Callable[[Tensor], dict[Cut, Activations]],
     batches: Sequence[Tensor],
+    threads: int,
 ) -> Iterator[tuple[Tensor, Future[dict[Cut, Activations]]]]:
-    """Hand out batches, a few ahead of what is read, so that memory stays bounded."""
+    """Hand out batches ahead of what is read: one per thread, and more while memory allows."""
     waiting: deque[tuple[Tensor, Future[dict[Cut, Activations]]]] = deque()
+    ahead = threads
     for rows in batches:
         waiting.append((rows, workers.submit(compute, rows)))
-        if len(waiting) > _AHEAD:
+        if len(waiting) > ahead:
+            first, future = waiting.popleft()
+            yield first, future
+            if future.exception() is None:
+                nbytes = sum(a.values.nbytes for a in future.result().values())
+                ahead = max(threads, _AHEAD_BYTES // nbytes)
+        # After a batch larger than those before it, fewer may wait.
+        while len(waiting) > ahead:
             yield waiting.popleft()
     yield from waiting
 

@@ -1,0 +1,90 @@
+"""Put runs side by side: `python -m analysis.compare RUN... --out table.md`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 - the command line is made from the annotations
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from rich.console import Console
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+from analysis.comparison import compare
+from analysis.files import ResultsError
+from analysis.formats import FORMATS, to_terminal
+from analysis.run import load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_PIPED = 240
+
+
+@dataclass(frozen=True)
+class CompareSettings:
+    """Put runs side by side: size, scores with intervals, time, and who is really better."""
+
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN...")]
+    """Run folders of searches."""
+    out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: print)")] = None
+    """Where the table goes: .html, .md, .csv, .tex."""
+    metric: Annotated[str, arg(metavar="NAME")] = "weighted_f1"
+    """What orders the runs and is bounded: a score such as macro_f1 or f1_neutral."""
+    no_published: FlagCreatePairsOff[bool] = False
+    """Leave out the results that were published on this data set."""
+
+    def faults(self) -> Iterator[str]:
+        """Say what is wrong with the request.
+
+        Yields:
+            One sentence per fault.
+        """
+        if not self.runs:
+            yield "give one RUN folder or more"
+        endings = ", ".join(f".{name}" for name in FORMATS)
+        if self.out is not None and self.out.suffix.removeprefix(".") not in FORMATS:
+            yield f"--out must end in one of {endings}, got {self.out}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: The command line; that of the process by default.
+
+    Returns:
+        The exit code: 0, or 2 for bad input.
+    """
+    settings = tyro.cli(CompareSettings, args=arguments, prog="python -m analysis.compare")
+    faults = list(settings.faults())
+    runs = []
+    for path in settings.runs:
+        try:
+            runs.append(load(path))
+        except ResultsError as error:
+            faults.append(str(error))
+    try:
+        found = (
+            None
+            if faults
+            else compare(runs, metric=settings.metric, reference=not settings.no_published)
+        )
+    except (ResultsError, ValueError) as error:
+        faults.append(str(error))
+    for fault in faults:
+        sys.stderr.write(f"error: {fault}\n")
+    if faults or found is None:
+        return 2
+    if settings.out is None:
+        # What is piped is not cut to the width of a terminal.
+        to_terminal(found, Console() if sys.stdout.isatty() else Console(width=_PIPED))
+    else:
+        text = FORMATS[settings.out.suffix.removeprefix(".")](found)
+        settings.out.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

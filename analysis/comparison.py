@@ -1,0 +1,210 @@
+"""Runs side by side, in the shape of a results table: who is better, and whether that is luck."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.columns import Column, typed
+from analysis.reference import published
+from analysis.resampling import Validated, interval, resampled_scores
+from analysis.resampling import compare as compare_pair
+from analysis.scores import DECISION_SCORES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from analysis.run import Run
+
+COLUMNS: Mapping[str, Column] = {
+    "run": Column("str", "the run's folder, or what was published"),
+    "kind": Column("str", "run, or published: a reported result, not one of this program"),
+    "model": Column("str", "the model, with its modality where it is not both"),
+    "total_parameters": Column("Int64", "parameters of the whole model"),
+    "trainable_parameters": Column("Int64", "parameters that trained"),
+    "unfrozen_layers": Column("str", "blocks that trained, by tower"),
+    "epochs": Column("Int64", "epochs until the best"),
+    "f1_positive": Column("float64", "F1 of positive"),
+    "f1_neutral": Column("float64", "F1 of neutral"),
+    "f1_negative": Column("float64", "F1 of negative"),
+    "accuracy": Column("float64", "share decided right"),
+    "macro_f1": Column("float64", "mean F1 of the classes"),
+    "weighted_f1": Column("float64", "mean F1 weighted by the classes' counts"),
+    "low": Column("float64", "lower end of the 95 % interval of the compared score"),
+    "high": Column("float64", "upper end of it"),
+    "scored": Column("str", "searched: the best of many trials, so optimistic; or confirmed"),
+    "seconds": Column("float64", "time of the chosen trial, all its folds and epochs"),
+    "samples_per_second": Column("float64", "training samples per second of its epochs"),
+    "note": Column("str", "why the scores say nothing about real data; empty where they do"),
+}
+"""Columns of `Comparison.rows`."""
+
+PAIRS: Mapping[str, Column] = {
+    "run": Column("str", "a run"),
+    "other": Column("str", "a run that was validated on the same samples"),
+    "difference": Column("float64", "its score less the other's"),
+    "low": Column("float64", "lower end of the difference's 95 % interval"),
+    "high": Column("float64", "upper end of it"),
+    "p_value": Column("float64", "two-sided, by the paired bootstrap"),
+}
+"""Columns of `Comparison.pairs`."""
+
+_SCORES = [name for name in COLUMNS if name in DECISION_SCORES]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs side by side.
+
+    Attributes:
+        rows: One row per run, best first, then what was published; columns `COLUMNS`.
+        pairs: One row per two runs of the same samples and folds; columns `PAIRS`.
+        metric: The score that orders, bounds and tells apart.
+    """
+
+    rows: pd.DataFrame
+    pairs: pd.DataFrame
+    metric: str
+
+
+def compare(
+    runs: Sequence[Run], *, metric: str = "weighted_f1", reference: bool = True
+) -> Comparison:
+    """Put runs side by side.
+
+    Args:
+        runs: The runs; one without a scored trial has a row without scores.
+        metric: What orders them and is bounded: one of `DECISION_SCORES`.
+        reference: Whether published rows follow.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        ValueError: If the metric is no score of decisions.
+    """
+    if metric not in DECISION_SCORES:
+        msg = f"metric must be one of {', '.join(DECISION_SCORES)}, got {metric!r}"
+        raise ValueError(msg)
+    named = dict(zip(_names(runs), runs, strict=True))
+    validated = {name: _validated(run) for name, run in named.items()}
+    found = [{"run": name, **_row(run, validated[name], metric)} for name, run in named.items()]
+    rows = pd.DataFrame(found, columns=list(COLUMNS))
+    rows = rows.sort_values(metric, ascending=False, na_position="last", kind="stable")
+    if reference:
+        rows = pd.concat([rows, published().assign(kind="published")])
+    rows = typed(rows.reindex(columns=list(COLUMNS)).reset_index(drop=True), COLUMNS)
+    text = [name for name, column in COLUMNS.items() if column.dtype == "str"]
+    rows[text] = rows[text].fillna("")
+    return Comparison(rows, _pairs(named, validated, metric), metric)
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    """Name runs by their folders, with as many of the folders above as tell them apart."""
+    paths = [run.folder.path for run in runs]
+    for depth in range(1, max(len(path.parts) for path in paths) + 1 if paths else 1):
+        names = ["/".join(path.parts[-depth:]) for path in paths]
+        if len(set(names)) == len(set(paths)):
+            return names
+    return []
+
+
+def _validated(run: Run) -> Validated | None:
+    return None if run.best is None else run.validated(run.best["trial"])
+
+
+def _row(run: Run, validated: Validated | None, metric: str) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "kind": "run",
+        "model": model_of(run),
+        "note": note_of(run),
+    }
+    row |= dict.fromkeys(_SCORES)
+    if run.best is None:
+        return row
+    confirmed = run.best.get("confirmed")
+    scores = {**run.best["scores"], **(confirmed["scores"] if confirmed else {})}
+    row |= {name: scores.get(f"val_{name}") for name in _SCORES}
+    row["scored"] = "confirmed" if confirmed else "searched"
+    if confirmed and run.objective == f"val_{metric}":
+        row["low"], row["high"] = confirmed["interval"]
+    elif validated is not None:
+        row["low"], row["high"] = interval(resampled_scores(metric, [validated])[0])
+    unfrozen = {
+        name.removesuffix("_unfrozen_layers"): value
+        for name, value in run.best["params"].items()
+        if name.endswith("unfrozen_layers")
+    }
+    row["unfrozen_layers"] = ", ".join(f"{tower} {count}" for tower, count in unfrozen.items())
+    row["epochs"] = run.best["best_epoch"]
+    return row | _costs(run)
+
+
+def _costs(run: Run) -> dict[str, Any]:
+    assert run.best is not None
+    trial = run.best["trial"]
+    history = run.history[run.history["trial"] == trial]
+    ended = run.trials[run.trials["trial"] == trial]
+    costs: dict[str, Any] = {"seconds": ended["seconds"].iloc[0] if len(ended) else None}
+    if history.empty:
+        return costs
+    for name in ("total_parameters", "trainable_parameters"):
+        costs[name] = history[name].iloc[-1] if name in history else None
+    if "epoch_seconds" in history:
+        trained = sum(run.search["split"]["train"]) * len(history)
+        costs["samples_per_second"] = trained / history["epoch_seconds"].sum()
+    return costs
+
+
+def model_of(run: Run) -> str:
+    """Name a run's model.
+
+    Args:
+        run: The run.
+
+    Returns:
+        The variant, with the modality where it is not both.
+    """
+    modality = run.search.get("modality") or "both"
+    return str(run.search["model"]) + (f", {modality} only" if modality != "both" else "")
+
+
+def note_of(run: Run) -> str:
+    """Say why a run's scores say nothing about real data.
+
+    Args:
+        run: The run.
+
+    Returns:
+        The reasons; empty where the scores say something.
+    """
+    reasons = ["demo data"] * bool(run.search["data"]["is_demo"])
+    random = run.search.get("random_backbones") or []
+    return ", ".join(reasons + [f"random weights ({', '.join(random)})"] * bool(random))
+
+
+def _pairs(
+    named: Mapping[str, Run], validated: Mapping[str, Validated | None], metric: str
+) -> pd.DataFrame:
+    rows = []
+    for run, other in combinations(named, 2):
+        mine, theirs = validated[run], validated[other]
+        if mine is None or theirs is None:
+            continue
+        if not _same_samples(named[run], named[other], mine, theirs):
+            continue
+        found = compare_pair(metric, mine, theirs)
+        rows.append((run, other, found.difference, *found.interval, found.p_value))
+    return typed(pd.DataFrame(rows, columns=list(PAIRS)), PAIRS)
+
+
+def _same_samples(run: Run, other: Run, mine: Validated, theirs: Validated) -> bool:
+    return (
+        run.search["data"]["digest"] == other.search["data"]["digest"]
+        and np.array_equal(mine.rows, theirs.rows)
+        and np.array_equal(mine.parts, theirs.parts)
+    )

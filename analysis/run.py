@@ -1,0 +1,164 @@
+"""One run as pandas sees it: `analysis.load("runs/NAME")`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.columns import (
+    HISTORY,
+    IMPORTANCES,
+    PREDICTIONS,
+    PROBABILITIES,
+    SAMPLES,
+    TRIALS,
+    Column,
+    typed,
+)
+from analysis.resampling import Validated
+from analysis.results import CLASSES, CONFIG, ResultsError, RunFolder
+from analysis.scores import decide
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+@dataclass(frozen=True)
+class Run:
+    """One search: records as dicts, tables as DataFrames whose columns `analysis.columns` tells.
+
+    A piece that the run does not have is an empty table, or None; nothing is made up.
+
+    Attributes:
+        folder: Where it is.
+        search: What was searched: settings, data, split, versions, hardware.
+        best: The chosen config and its scores; None when no trial has a score.
+    """
+
+    folder: RunFolder
+    search: Mapping[str, Any]
+    best: Mapping[str, Any] | None
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.path.name
+
+    @property
+    def objective(self) -> str:
+        """The metric that the search was about, such as `val_weighted_f1`."""
+        return str(self.search["objective"])
+
+    @property
+    def larger_is_better(self) -> bool:
+        """Whether more of the objective is better."""
+        return bool(self.search["mode"] == "max")
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """One row per ended trial, columns `TRIALS` and one `config/NAME` per hyperparameter."""
+        return _table(self.folder.trials, self.folder.read_trials, TRIALS)
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """One row per trial and epoch, columns `HISTORY`."""
+        return _table(self.folder.history, self.folder.read_history, HISTORY)
+
+    @cached_property
+    def importances(self) -> pd.DataFrame:
+        """One row per hyperparameter, largest first, columns `IMPORTANCES`."""
+        return _table(self.folder.importances, self.folder.read_importances, IMPORTANCES)
+
+    @cached_property
+    def samples(self) -> pd.DataFrame:
+        """One row per sample, labelled first, columns `SAMPLES`."""
+        return _table(self.folder.samples, self.folder.read_samples, SAMPLES)
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        """One row per unlabelled sample, columns `PREDICTIONS`."""
+        return _table(self.folder.predictions, self.folder.read_predictions, PREDICTIONS)
+
+    @cached_property
+    def probabilities(self) -> pd.DataFrame:
+        """One row per trial and validated sample, columns `PROBABILITIES`; read whole, once."""
+        tables = []
+        for trial in self.trials["trial"]:
+            if self.folder.trial_probabilities(trial).exists():
+                table = self.folder.read_trial_probabilities(trial)[["row", *CLASSES]]
+                table.insert(0, "trial", trial)
+                tables.append(table)
+        return typed(pd.concat(tables) if tables else pd.DataFrame(), PROBABILITIES)
+
+    @property
+    def parameters(self) -> list[str]:
+        """The names of the searched hyperparameters, in the order of the space."""
+        return [c.removeprefix(CONFIG) for c in self.trials.columns if c.startswith(CONFIG)]
+
+    def config(self, trial: int) -> dict[str, Any]:
+        """Give the hyperparameters of a trial.
+
+        Args:
+            trial: Its number.
+
+        Returns:
+            Values by name, those it drew only.
+        """
+        row = self.trials.set_index("trial").loc[trial]
+        values = {name: row[CONFIG + name] for name in self.parameters}
+        return {name: value for name, value in values.items() if not pd.isna(value)}
+
+    def validated(self, trial: int) -> Validated | None:
+        """Give what a trial said of samples that it did not train on, decided as it was scored.
+
+        Args:
+            trial: Its number.
+
+        Returns:
+            Probabilities and decisions by sample; None where they, or the labels, were not kept.
+        """
+        if self.samples.empty or not self.folder.trial_probabilities(trial).exists():
+            return None
+        table = self.folder.read_trial_probabilities(trial)
+        sizes = self.search["split"]["val"]  # the samples of the first fold come first
+        rows = table["row"].to_numpy(np.int64)
+        probabilities = table[list(CLASSES)].to_numpy()
+        return Validated(
+            rows=rows,
+            parts=np.repeat(np.arange(len(sizes)), sizes),
+            labels=self.samples["tag"].cat.codes.to_numpy(np.int64)[rows],
+            probabilities=probabilities,
+            # What no trial draws stays at its default, which decides as the likeliest class does.
+            decided=decide(probabilities, float(self.config(trial).get("neutral_threshold", 0))),
+        )
+
+
+def load(path: str | Path) -> Run:
+    """Load a run.
+
+    Args:
+        path: The folder of a search, `runs/NAME`; the search may still run.
+
+    Returns:
+        The run. Its tables are read when first asked for.
+
+    Raises:
+        ResultsError: If there is no search, or a file of it is damaged.
+    """
+    folder = RunFolder(Path(path).absolute())
+    if not folder.path.is_dir():
+        msg = f"{path} must be the folder of a search: there is no such folder"
+        raise ResultsError(msg)
+    best = folder.read_best() if folder.best.exists() else None
+    return Run(folder, folder.read_search(), best)
+
+
+def _table(
+    path: Path, read: Callable[[], pd.DataFrame], columns: Mapping[str, Column]
+) -> pd.DataFrame:
+    return typed(read() if path.exists() else pd.DataFrame(), columns)

@@ -1,0 +1,123 @@
+"""The study's journal, where what belongs together is appended in one write.
+
+Optuna appends every parameter, report and attribute by itself, each behind a lock and a wait for
+the disk: some 25 of them per trial. The file is the same either way, and `optuna-dashboard` opens
+it while a search runs.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from optuna.storages.journal import (
+    BaseJournalBackend,
+    JournalFileBackend,
+    JournalFileSymlinkLock,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+# Others hold the lock for milliseconds: after so long, who held it was killed.
+_GRACE_SECONDS = 5
+
+
+class StudyJournal(BaseJournalBackend):
+    """A journal file whose writes can be held back and appended together.
+
+    Args:
+        path: The file; made when missing. A last line that a kill tore is cut off.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = _NestedLock(str(path))
+        self._file = JournalFileBackend(str(path), self._lock)  # type: ignore[arg-type]
+        self._held: list[dict[str, Any]] | None = None
+        self._first_held: int | None = None
+        self._lock.acquire()
+        try:
+            _cut_torn_line(path)
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def one_write(self) -> Iterator[None]:
+        """Append all that is logged within the block in one write, at its end.
+
+        Other writers wait meanwhile, so that the logs are numbered as they will lie in the file.
+        What was logged before an exception is appended too. A block within a block adds to it.
+
+        Yields:
+            Nothing.
+        """
+        if self._held is not None:
+            yield
+            return
+        self._lock.acquire()
+        self._held, self._first_held = [], None
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            try:
+                if held:
+                    self._file.append_logs(held)
+            finally:
+                self._lock.release()
+
+    def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
+        """Read the logs of the file, and after them those that are held back.
+
+        Args:
+            log_number_from: Number of the first log wanted, >= 0.
+
+        Returns:
+            The logs from there on.
+        """
+        if self._held is None:
+            return self._file.read_logs(log_number_from)
+        written: list[dict[str, Any]] = []
+        if self._first_held is None:  # the file stays as it is while the lock is held
+            written = list(self._file.read_logs(log_number_from))
+            self._first_held = log_number_from + len(written)
+        return written + self._held[max(0, log_number_from - self._first_held) :]
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Append logs, or hold them back within `one_write`.
+
+        Args:
+            logs: JSON-ready.
+        """
+        if self._held is None:
+            self._file.append_logs(logs)
+        else:
+            self._held += json.loads(json.dumps(logs))  # as a reader of the file has them
+
+
+class _NestedLock:
+    """A lock that one process may take again while it holds it."""
+
+    def __init__(self, path: str) -> None:
+        self._lock = JournalFileSymlinkLock(path, grace_period=_GRACE_SECONDS)
+        self._depth = 0
+
+    def acquire(self) -> bool:
+        if not self._depth:
+            self._lock.acquire()
+        self._depth += 1
+        return True
+
+    def release(self) -> None:
+        self._depth -= 1
+        if not self._depth:
+            self._lock.release()
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Without its line end, a torn line would swallow the next log and spoil the file."""
+    with path.open("r+b") as file:
+        content = file.read()
+        file.truncate(content.rfind(b"\n") + 1)

@@ -1,0 +1,204 @@
+"""Run folders as a search writes them, of made-up trials: through the same writers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.results import CLASSES, RunFolder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+METRIC = "val_weighted_f1"
+SCORES = ("loss", "accuracy", "macro_f1", "weighted_f1", *(f"f1_{name}" for name in CLASSES))
+
+
+def write_run(
+    path: Path,
+    *,
+    trials: int = 6,
+    epochs: int = 4,
+    samples: int = 60,
+    folds: int = 3,
+    seed: int = 0,
+    skill: float = 1.5,
+    **search: Any,
+) -> RunFolder:
+    """Write a search of `trials` trials: a third run their course, the rest stop early.
+
+    Trial `t` draws its probabilities from a classifier of skill `skill * rate`, so the scores,
+    the tables and the probabilities of a trial tell the same story.
+    """
+    random = np.random.default_rng(seed)
+    folder = RunFolder(path)
+    labels = np.arange(samples) % 10 // 6 + np.arange(samples) % 10 // 7  # 6 : 1 : 3
+    _write_search(folder, labels, folds, trials, epochs, search)
+    _write_samples(folder, labels)
+    rows, history = [], []
+    for number in range(trials):
+        rate = 0.5 if number == 0 else float(random.uniform(0.1, 1))
+        params = {"head_learning_rate": 10 ** -(1 + 3 * rate), "head_dropout": rate}
+        params |= {"schedule": "cosine" if random.random() < 0.5 else "plateau"}
+        params |= {"text_unfrozen_layers": int(random.integers(3)), "neutral_threshold": 0.35}
+        stopped = number % 3 == 2
+        length = max(1, epochs // 3) if stopped else epochs
+        probabilities = _probabilities(labels, skill * rate, random)
+        story = [_scores(labels, probabilities, epoch / length) for epoch in range(1, length + 1)]
+        for epoch, scores in enumerate(story, 1):
+            history.append({"trial": number, "epoch": epoch, **_counts(number), **scores})
+        best = int(np.argmax([scores[METRIC] for scores in story]))
+        rows.append(
+            {
+                "trial": number,
+                "fate": "stopped" if stopped else "finished",
+                "objective": story[best][METRIC],
+                "best_epoch": best + 1,
+                "epochs": length,
+                "seconds": 2.5 * length,
+                "hand_tuned": number == 0,
+                "error": "",
+                **{f"config/{name}": value for name, value in params.items()},
+            }
+        )
+        folder.write_trial_probabilities(number, np.arange(samples), probabilities)
+    folder.write_trials(pd.DataFrame(rows))
+    folder.write_history(pd.DataFrame(history))
+    folder.write_importances(
+        pd.DataFrame({"parameter": ["head_dropout", "schedule"], "importance": [0.75, 0.25]})
+    )
+    _write_best(folder, rows, history)
+    folder.write_predictions(["900", "901"], ["positive", "negative"])
+    return folder
+
+
+def _write_search(
+    folder: RunFolder,
+    labels: np.ndarray,
+    folds: int,
+    trials: int,
+    epochs: int,
+    search: dict[str, Any],
+) -> None:
+    count = len(labels)
+    share = count // folds
+    record: dict[str, Any] = {
+        "model": "early_fusion",
+        "objective": METRIC,
+        "mode": "max",
+        "command": f"python -m search.run --model early_fusion --trials {trials}",
+        "settings": {
+            "trials": trials,
+            "seed": 0,
+            "tuning": {"epochs": epochs, "grace_epochs": 1, "reduction_factor": 3.0},
+        },
+        "data": {
+            "name": "made up",
+            "is_demo": False,
+            "digest": "d1",
+            "labelled": count,
+            "unlabelled": 2,
+            "classes": dict(zip(CLASSES, np.bincount(labels).tolist(), strict=True)),
+        },
+        "split": {
+            "kind": "grouped",
+            "folds": folds,
+            "repeats": 1,
+            "train": [count - share] * folds,
+            "val": [share] * folds,
+        },
+        "backbones": {"text": "weights/text", "image": "weights/image"},
+        "random_backbones": [],
+        "notes": [],
+        "hardware": {"machines": 1, "cpus": 2, "gpus": 0, "slots": 2, "system": "Linux x86_64"},
+        "versions": {"python": "3.11.2", "torch": "2.11.0"},
+        "code": {"commit": "0" * 40, "changed": False},
+    }
+    folder.write_search(record | search)
+
+
+def _write_samples(folder: RunFolder, labels: np.ndarray) -> None:
+    count = len(labels)
+    tags: list[str | None] = [CLASSES[label] for label in labels]
+    folder.write_samples(
+        pd.DataFrame(
+            {
+                "guid": [f"{index:03d}" for index in range(count)] + ["900", "901"],
+                "tag": [*tags, None, None],
+                "text": [f"what a day {index // 2}" for index in range(count)] + ["x", "y"],
+                "image": [str(folder.path / f"{index}.jpg") for index in range(count + 2)],
+                "group": [index // 2 * 2 for index in range(count)] + [count, count + 1],
+            }
+        )
+    )
+
+
+def _probabilities(labels: np.ndarray, skill: float, random: np.random.Generator) -> np.ndarray:
+    logits = random.normal(size=(len(labels), len(CLASSES)))
+    logits[np.arange(len(labels)), labels] += skill
+    odds = np.exp(logits)
+    return (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _scores(labels: np.ndarray, probabilities: np.ndarray, share: float) -> dict[str, float]:
+    """Scores on the way to what the probabilities come to, with a spread over folds."""
+    from sklearn.metrics import f1_score, log_loss
+
+    from analysis.scores import decide
+
+    decided = decide(probabilities, 0.35)
+    each = f1_score(labels, decided, average=None, labels=[0, 1, 2], zero_division=0)
+    weights = np.bincount(labels) / len(labels)
+    values = {
+        "accuracy": float((labels == decided).mean()),
+        "macro_f1": float(each.mean()),
+        "weighted_f1": float(each @ weights),
+        **{f"f1_{name}": float(value) for name, value in zip(CLASSES, each, strict=True)},
+    }
+    values = {name: value * (0.7 + 0.3 * share) for name, value in values.items()}
+    values["loss"] = float(log_loss(labels, probabilities, labels=[0, 1, 2])) / (0.5 + share / 2)
+    found = {f"val_{name}": values[name] for name in SCORES}
+    found |= {f"val_{name}_std": 0.01 for name in SCORES}
+    return {"train_loss": values["loss"] * 0.9, **found}
+
+
+def _counts(number: int) -> dict[str, float]:
+    return {
+        "total_parameters": 1_000_000,
+        "trainable_parameters": 10_000 + number,
+        "epoch_seconds": 2.0,
+        "peak_memory_mb": 512.0,
+    }
+
+
+def _write_best(
+    folder: RunFolder, rows: list[dict[str, Any]], history: list[dict[str, Any]]
+) -> None:
+    def told(row: dict[str, Any]) -> dict[str, Any]:
+        epoch = next(
+            e for e in history if (e["trial"], e["epoch"]) == (row["trial"], row["best_epoch"])
+        )
+        scores = {name: value for name, value in epoch.items() if "val_" in name}
+        return {
+            "trial": row["trial"],
+            "fate": row["fate"],
+            "best_epoch": row["best_epoch"],
+            "score": row["objective"],
+            "scores": scores,
+        }
+
+    finished = [row for row in rows if row["fate"] == "finished"]
+    best = max(finished, key=lambda row: row["objective"])
+    params = {k.removeprefix("config/"): v for k, v in best.items() if k.startswith("config/")}
+    folder.write_best(
+        {
+            "objective": METRIC,
+            "mode": "max",
+            **told(best),
+            "params": params,
+            "why": f"the best score among the {len(finished)} trials that ran their course",
+            "hand_tuned": told(rows[0]),
+        }
+    )

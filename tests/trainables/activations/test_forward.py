@@ -1,0 +1,68 @@
+"""The pass over all samples: what it holds at a time."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from tests.trainables.activations.conftest import CPU, Bench
+from trainables.activations import forward as forward_module
+from trainables.activations.forward import forward
+from trainables.modules.cut import Cut
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+THREADS = 2
+
+
+@pytest.fixture
+def pairs_of_rows(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Batches of two rows, computed by two threads."""
+    monkeypatch.setattr(forward_module, "_ROWS", {"image": {"cpu": 2}, "text": {"cpu": 2}})
+    threads = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    yield
+    torch.set_num_threads(threads)
+
+
+def most_ahead(bench: Bench, forwards: list[int]) -> int:
+    """Read slowly, and give the most batches that were computed but not yet read."""
+    most = 0
+    for read, _ in enumerate(forward(bench.tower, bench.raw, [Cut(1)], CPU), 1):
+        time.sleep(0.02)  # what may be computed ahead is computed now
+        most = max(most, len(forwards) - read)
+    return most
+
+
+@pytest.mark.usefixtures("pairs_of_rows")
+@pytest.mark.parametrize("role", ["text", "image"])
+def test_no_more_is_computed_ahead_than_memory_allows(
+    benches: Mapping[str, Bench],
+    forwards: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    role: str,
+) -> None:
+    monkeypatch.setattr(forward_module, "_AHEAD_BYTES", 1)
+    assert most_ahead(benches[role], forwards) <= THREADS
+    batches = len(forwards)
+    assert batches > 3 * THREADS
+    forwards.clear()
+    monkeypatch.setattr(forward_module, "_AHEAD_BYTES", 10**9)
+    assert most_ahead(benches[role], forwards) > 2 * THREADS
+    assert len(forwards) == batches
+
+
+@pytest.mark.usefixtures("pairs_of_rows")
+def test_what_was_to_be_computed_is_dropped_when_the_reader_stops(
+    benches: Mapping[str, Bench], forwards: list[int]
+) -> None:
+    bench = benches["image"]
+    steps = forward(bench.tower, bench.raw, [Cut(1)], CPU)
+    next(steps)
+    computed = len(forwards)
+    steps.close()
+    assert len(forwards) <= computed + THREADS < len(bench.rows) // 2
