@@ -128,6 +128,39 @@ def append_csv(path: Path, row: Mapping[str, object]) -> None:
         file.write(line.getvalue())
 
 
+def write_parquet(path: Path, frame: pd.DataFrame) -> None:
+    """Write a table as Parquet, whole.
+
+    Args:
+        path: The file.
+        frame: The table; its index is not written.
+    """
+    write_whole(path, lambda partial: frame.to_parquet(partial, index=False))
+
+
+def read_parquet(path: Path, missing: str) -> pd.DataFrame:
+    """Read a Parquet table.
+
+    Args:
+        path: The file.
+        missing: What it means that the file is missing, for the message.
+
+    Returns:
+        The table.
+
+    Raises:
+        ResultsError: If the file is missing or no table.
+    """
+    if not path.exists():
+        msg = f"{path} does not exist: {missing}"
+        raise ResultsError(msg)
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # of pyarrow: what is cut off, or no table
+        msg = f"{path} must be a Parquet table, got {error}"
+        raise ResultsError(msg) from error
+
+
 def read_text(path: Path, missing: str) -> str:
     """Read a text file.
 

@@ -75,6 +75,21 @@ class RunPaths:
         return self.path / "probabilities.csv"
 
     @property
+    def report(self) -> Path:
+        """The report: one page that stands alone."""
+        return self.path / "report.html"
+
+    @property
+    def explanations(self) -> Path:
+        """Folder of pictures of what the model looked at: `ROW.jpg` and `index.json`."""
+        return self.path / "explanations"
+
+    @property
+    def explanations_index(self) -> Path:
+        """What was explained (JSON): `samples`, each with `row`, `decided`, `words`, `overlay`."""
+        return self.explanations / "index.json"
+
+    @property
     def ray(self) -> Path:
         """Folder of Ray's own files; nothing in it is needed once the search has ended."""
         return self.path / "ray"

@@ -15,15 +15,15 @@ from analysis.files import (
     append_csv,
     read_csv,
     read_json,
+    read_parquet,
     write_csv,
     write_json,
-    write_whole,
+    write_parquet,
 )
 from analysis.paths import RunPaths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -76,7 +76,7 @@ class RunFolder(RunPaths):
         Args:
             samples: One row per sample, in the order of every array: the labelled first.
         """
-        write_whole(self.samples, lambda partial: samples.to_parquet(partial, index=False))
+        write_parquet(self.samples, samples)
 
     def read_samples(self) -> pd.DataFrame:
         """Read the samples.
@@ -85,7 +85,7 @@ class RunFolder(RunPaths):
             Row i is sample i: `guid`, `tag` (missing where unlabelled), `text`, `image` (path),
             `group` (index of the first sample that it is a duplicate of).
         """
-        return _read_parquet(self.samples, "the search ended before it had read its data")
+        return read_parquet(self.samples, "the search ended before it had read its data")
 
     def write_best(self, record: Mapping[str, Any]) -> None:
         """Write the chosen config.
@@ -169,7 +169,7 @@ class RunFolder(RunPaths):
         frame.insert(0, "row", rows)
         for branch, values in (branches or {}).items():
             frame[[f"{branch}_{name}" for name in CLASSES]] = values
-        write_whole(path, lambda partial: frame.to_parquet(partial, index=False))
+        write_parquet(path, frame)
 
     def read_trial_probabilities(self, trial: int) -> pd.DataFrame:
         """Read the out-of-fold probabilities of a trial's best epoch.
@@ -182,7 +182,7 @@ class RunFolder(RunPaths):
             also `BRANCH_positive` and so on of each.
         """
         path = self.trial_probabilities(trial)
-        return _read_parquet(path, f"trial {trial} has reported no epoch")
+        return read_parquet(path, f"trial {trial} has reported no epoch")
 
     def write_importances(self, importances: pd.DataFrame) -> None:
         """Write the hyperparameter importances.
@@ -253,14 +253,3 @@ class RunFolder(RunPaths):
             Columns `guid` (text), `positive`, `neutral`, `negative`.
         """
         return read_csv(self.probabilities, "no model was retrained", text=("guid",))
-
-
-def _read_parquet(path: Path, missing: str) -> pd.DataFrame:
-    if not path.exists():
-        msg = f"{path} does not exist: {missing}"
-        raise ResultsError(msg)
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # of pyarrow: what is cut off, or no table
-        msg = f"{path} must be a Parquet table, got {error}"
-        raise ResultsError(msg) from error

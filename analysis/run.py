@@ -107,9 +107,12 @@ class Run:
             trial: Its number.
 
         Returns:
-            Values by name, those it drew only.
+            Values by name, those it drew only; empty for a trial that is not in the table.
         """
-        row = self.trials.set_index("trial").loc[trial]
+        rows = self.trials[self.trials["trial"] == trial]
+        if rows.empty:
+            return {}
+        row = rows.iloc[0]
         values = {name: row[CONFIG + name] for name in self.parameters}
         return {name: value for name, value in values.items() if not pd.isna(value)}
 
@@ -121,11 +124,18 @@ class Run:
 
         Returns:
             Probabilities and decisions by sample; None where they, or the labels, were not kept.
+
+        Raises:
+            ResultsError: If they are not of the samples that validate.
         """
         if self.samples.empty or not self.folder.trial_probabilities(trial).exists():
             return None
         table = self.folder.read_trial_probabilities(trial)
         sizes = self.search["split"]["val"]  # the samples of the first fold come first
+        if sum(sizes) != len(table):
+            path = self.folder.trial_probabilities(trial)
+            msg = f"{path} must have {sum(sizes):,} rows, as validate, got {len(table):,}"
+            raise ResultsError(msg)
         rows = table["row"].to_numpy(np.int64)
         probabilities = table[list(CLASSES)].to_numpy()
         return Validated(

@@ -105,3 +105,27 @@ def setting(value: object) -> str:
     if isinstance(value, float):
         return "" if pd.isna(value) else f"{value:.3g}"
     return str(value)
+
+
+def share(part: float) -> str:
+    """Spell a share.
+
+    Args:
+        part: In [0, 1].
+
+    Returns:
+        In percent; what is above none is never spelt as none.
+    """
+    return "under 1 %" if 0 < part < 0.005 else f"{100 * part:.0f} %"
+
+
+def words(name: str) -> str:
+    """Spell the name of a hyperparameter.
+
+    Args:
+        name: As in tables.
+
+    Returns:
+        In words.
+    """
+    return name.replace("_", " ")

@@ -53,6 +53,7 @@ def search_record(
         "settings": _plain(asdict(plan.settings)),
         "space": {"fixed": dict(plan.space.fixed), "ranges": dict(plan.space.ranges)},
         "hand_tuned": dict(plan.hand_tuned),
+        "grace_epochs": plan.grace_epochs,
         "inputs": asdict(plan.inputs),
         "data": _data_record(corpus),
         "split": {

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import optuna
 import pandas as pd
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
 
+from analysis.calibration import log_losses
 from analysis.results import CLASSES, RunFolder
+from analysis.scores import DECISION_SCORES, confusion, decide, score_confusion
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 METRIC = "val_weighted_f1"
-SCORES = ("loss", "accuracy", "macro_f1", "weighted_f1", *(f"f1_{name}" for name in CLASSES))
+DISTRIBUTIONS = {
+    "head_learning_rate": FloatDistribution(1e-4, 1, log=True),
+    "head_dropout": FloatDistribution(0.1, 1),
+    "schedule": CategoricalDistribution(["cosine", "plateau"]),
+    "text_unfrozen_layers": IntDistribution(0, 2),
+    "neutral_threshold": CategoricalDistribution([0.35]),
+}
 
 
 def write_run(
@@ -46,7 +60,8 @@ def write_run(
         stopped = number % 3 == 2
         length = max(1, epochs // 3) if stopped else epochs
         probabilities = _probabilities(labels, skill * rate, random)
-        story = [_scores(labels, probabilities, epoch / length) for epoch in range(1, length + 1)]
+        scores = _scores(labels, probabilities)
+        story = [_on_the_way(scores, epoch / length) for epoch in range(1, length + 1)]
         for epoch, scores in enumerate(story, 1):
             history.append({"trial": number, "epoch": epoch, **_counts(number), **scores})
         best = int(np.argmax([scores[METRIC] for scores in story]))
@@ -69,6 +84,7 @@ def write_run(
     folder.write_importances(
         pd.DataFrame({"parameter": ["head_dropout", "schedule"], "importance": [0.75, 0.25]})
     )
+    _write_study(folder, rows)
     _write_best(folder, rows, history)
     folder.write_predictions(["900", "901"], ["positive", "negative"])
     return folder
@@ -83,7 +99,7 @@ def _write_search(
     search: dict[str, Any],
 ) -> None:
     count = len(labels)
-    share = count // folds
+    parts = [len(part) for part in np.array_split(np.arange(count), folds)]
     record: dict[str, Any] = {
         "model": "early_fusion",
         "objective": METRIC,
@@ -92,8 +108,9 @@ def _write_search(
         "settings": {
             "trials": trials,
             "seed": 0,
-            "tuning": {"epochs": epochs, "grace_epochs": 1, "reduction_factor": 3.0},
+            "tuning": {"epochs": epochs, "reduction_factor": 3.0},
         },
+        "grace_epochs": max(1, epochs // 3),
         "data": {
             "name": "made up",
             "is_demo": False,
@@ -106,8 +123,8 @@ def _write_search(
             "kind": "grouped",
             "folds": folds,
             "repeats": 1,
-            "train": [count - share] * folds,
-            "val": [share] * folds,
+            "train": [count - part for part in parts],
+            "val": parts,
         },
         "backbones": {"text": "weights/text", "image": "weights/image"},
         "random_backbones": [],
@@ -142,25 +159,18 @@ def _probabilities(labels: np.ndarray, skill: float, random: np.random.Generator
     return (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def _scores(labels: np.ndarray, probabilities: np.ndarray, share: float) -> dict[str, float]:
-    """Scores on the way to what the probabilities come to, with a spread over folds."""
-    from sklearn.metrics import f1_score, log_loss
+def _scores(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+    counts = confusion(labels, decide(probabilities, 0.35))
+    scores = {name: float(score_confusion(name, counts)) for name in DECISION_SCORES}
+    return scores | {"loss": float(log_losses(labels, probabilities).mean())}
 
-    from analysis.scores import decide
 
-    decided = decide(probabilities, 0.35)
-    each = f1_score(labels, decided, average=None, labels=[0, 1, 2], zero_division=0)
-    weights = np.bincount(labels) / len(labels)
-    values = {
-        "accuracy": float((labels == decided).mean()),
-        "macro_f1": float(each.mean()),
-        "weighted_f1": float(each @ weights),
-        **{f"f1_{name}": float(value) for name, value in zip(CLASSES, each, strict=True)},
-    }
-    values = {name: value * (0.7 + 0.3 * share) for name, value in values.items()}
-    values["loss"] = float(log_loss(labels, probabilities, labels=[0, 1, 2])) / (0.5 + share / 2)
-    found = {f"val_{name}": values[name] for name in SCORES}
-    found |= {f"val_{name}_std": 0.01 for name in SCORES}
+def _on_the_way(scores: dict[str, float], share: float) -> dict[str, float]:
+    """Scores after a share of a trial's epochs, the last of which come to `scores`."""
+    values = {name: value * (0.7 + 0.3 * share) for name, value in scores.items()}
+    values["loss"] = scores["loss"] / (0.5 + share / 2)
+    found = {f"val_{name}": value for name, value in values.items()}
+    found |= {f"val_{name}_std": 0.01 for name in values}
     return {"train_loss": values["loss"] * 0.9, **found}
 
 
@@ -171,6 +181,33 @@ def _counts(number: int) -> dict[str, float]:
         "epoch_seconds": 2.0,
         "peak_memory_mb": 512.0,
     }
+
+
+def _write_study(folder: RunFolder, rows: list[dict[str, Any]]) -> None:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = JournalStorage(JournalFileBackend(str(folder.study)))
+    study = optuna.create_study(storage=storage, study_name="made up", direction="maximize")
+    start = datetime(2026, 11, 24, 12, tzinfo=UTC).replace(tzinfo=None)
+    trials = []
+    for row in rows:
+        begun = start + timedelta(seconds=10 * (row["trial"] // 2))
+        finished = row["fate"] == "finished"
+        trials.append(
+            FrozenTrial(
+                number=row["trial"],
+                state=TrialState.COMPLETE if finished else TrialState.PRUNED,
+                value=row["objective"] if finished else None,
+                datetime_start=begun,
+                datetime_complete=begun + timedelta(seconds=row["seconds"]),
+                params={name: row[f"config/{name}"] for name in DISTRIBUTIONS},
+                distributions=dict(DISTRIBUTIONS),
+                user_attrs={},
+                system_attrs={},
+                intermediate_values={},
+                trial_id=row["trial"],
+            )
+        )
+    study.add_trials(trials)
 
 
 def _write_best(

@@ -1,0 +1,45 @@
+"""The report of a run: one page that stands alone, made from its folder and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from analysis.files import write_whole
+from analysis.page import render_page
+from analysis.report.sections import sections_of
+from analysis.run import load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from analysis.run import Run
+
+
+def render(run: Run) -> str:
+    """Make the report of a run.
+
+    Args:
+        run: The run; it may still be searching, and any piece of it may be absent.
+
+    Returns:
+        The page; it asks for nothing from the network.
+    """
+    return render_page("report.html", plotly=Markup(get_plotlyjs()), **sections_of(run))
+
+
+def write_report(path: Path) -> Path:
+    """Write the report of a run into its folder.
+
+    Args:
+        path: The run folder.
+
+    Returns:
+        The page's path; `ResultsError` where there is no run or a file of it is damaged.
+    """
+    run = load(path)
+    page = render(run)
+    write_whole(run.folder.report, lambda partial: partial.write_text(page, encoding="utf-8"))
+    return run.folder.report

@@ -1,0 +1,48 @@
+"""Make the report of a run: `python -m analysis.report RUN`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 - the command line is made from the annotations
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from tyro.conf import Positional, arg
+
+from analysis.files import ResultsError
+from analysis.report import write_report
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """Make the report of a search: one page that stands alone, in its folder."""
+
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    """The folder of a search; it may still run."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: The command line; that of the process by default.
+
+    Returns:
+        The exit code: 0, or 2 for bad input.
+    """
+    settings = tyro.cli(ReportSettings, args=arguments, prog="python -m analysis.report")
+    try:
+        path = write_report(settings.run)
+    except ResultsError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    sys.stdout.write(f"{path}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

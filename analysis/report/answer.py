@@ -1,0 +1,197 @@
+"""The answer to a search, first: which config, how good, how sure, and better than what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.comparison import model_of, note_of
+from analysis.reference import MODELS, published
+from analysis.resampling import interval, resampled_scores
+from analysis.results import CLASSES
+from analysis.scores import DECISION_SCORES, confusion, score_confusion
+from analysis.spelling import bounds, heading, score, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from analysis.resampling import Validated
+    from analysis.run import Run
+
+
+@dataclass(frozen=True)
+class Rival:
+    """One mark on the scale of the answer.
+
+    Attributes:
+        name: What it is.
+        score: Its score.
+        low: Lower end of its 95 % interval; None where there is none.
+        high: Upper end.
+        kind: `chosen`, `own` (of this search), `floor` or `published`.
+        note: What it rests on, in a few words.
+    """
+
+    name: str
+    score: float
+    low: float | None
+    high: float | None
+    kind: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a search came to.
+
+    Attributes:
+        metric: The objective, without `val_`.
+        title: Model and data.
+        basis: `confirmed`, or `searched`: the best of many, so optimistic.
+        rivals: The chosen config first.
+        verdicts: Plain sentences, the most important first.
+        warning: Why scores say nothing about real data; empty where they do.
+    """
+
+    metric: str
+    title: str
+    basis: str
+    rivals: tuple[Rival, ...]
+    verdicts: tuple[str, ...]
+    warning: str
+
+    @property
+    def chosen(self) -> Rival:
+        """The config that was chosen."""
+        return self.rivals[0]
+
+
+def answer(run: Run) -> Answer | None:
+    """Work out what a search came to.
+
+    Args:
+        run: The run.
+
+    Returns:
+        The answer; None when no trial has a score.
+    """
+    if run.best is None:
+        return None
+    metric = run.objective.removeprefix("val_")
+    validated = run.validated(run.best["trial"])
+    chosen = _chosen(run, run.best, metric, validated)
+    rivals = [chosen, *_own(run, run.best, metric), *_floors(run.best, metric, validated)]
+    rivals += _published(run, metric)
+    note = note_of(run)
+    return Answer(
+        metric=metric,
+        title=f"{model_of(run)} on {run.search['data']['name']}",
+        basis="confirmed" if run.best.get("confirmed") else "searched",
+        rivals=tuple(rivals),
+        verdicts=tuple(_verdicts(run, run.best, rivals, metric)),
+        warning=f"{note}: scores say nothing about real tweets" if note else "",
+    )
+
+
+def _chosen(run: Run, best: Mapping[str, Any], metric: str, validated: Validated | None) -> Rival:
+    name = f"chosen config (trial {best['trial']})"
+    if confirmed := best.get("confirmed"):
+        low, high = confirmed["interval"]
+        note = "trained again on fresh seeds and folds"
+        return Rival(name, confirmed["score"], low, high, "chosen", note)
+    note = f"the best of {whole(len(run.trials))} trials"
+    low, high = _bounds(validated, metric)
+    return Rival(name, best["score"], low, high, "chosen", note)
+
+
+def _bounds(validated: Validated | None, metric: str) -> tuple[float, float] | tuple[None, None]:
+    if validated is None or metric not in (*DECISION_SCORES, "loss"):
+        return None, None
+    return interval(resampled_scores(metric, [validated])[0])
+
+
+def _own(run: Run, best: Mapping[str, Any], metric: str) -> Iterator[Rival]:
+    tuned = best.get("hand_tuned")
+    if best.get("confirmed"):
+        name = f"the same, as searched (trial {best['trial']})"
+        yield Rival(name, best["score"], None, None, "own", "the best of many, so optimistic")
+    if tuned and tuned["trial"] != best["trial"]:
+        low, high = _bounds(run.validated(tuned["trial"]), metric)
+        yield Rival("hand-tuned config", tuned["score"], low, high, "own", "the first trial")
+
+
+def _floors(best: Mapping[str, Any], metric: str, validated: Validated | None) -> Iterator[Rival]:
+    floor = best.get("floor") or {}
+    if value := (floor.get("logistic_regression") or {}).get(f"val_{metric}"):
+        low, high = floor.get("interval") or (None, None)
+        yield Rival(
+            "logistic regression", value, low, high, "floor", "on the frozen features, same folds"
+        )
+    value = (floor.get("majority") or {}).get(f"val_{metric}")
+    if value is None and validated is not None and metric in DECISION_SCORES:
+        value = majority_score(validated, metric)
+    if value is not None:
+        yield Rival(
+            "majority class", value, None, None, "floor", "says the commonest class always"
+        )
+
+
+def majority_score(validated: Validated, metric: str) -> float:
+    """Score the rule that always says the commonest class.
+
+    Args:
+        validated: Whose labels to score on.
+        metric: One of `DECISION_SCORES`.
+
+    Returns:
+        The score, in [0, 1].
+    """
+    commonest = int(np.bincount(validated.labels, minlength=len(CLASSES)).argmax())
+    always = np.full_like(validated.labels, commonest)
+    return float(score_confusion(metric, confusion(validated.labels, always)))
+
+
+def _published(run: Run, metric: str) -> Iterator[Rival]:
+    table = published().set_index("run")
+    row = MODELS.get(str(run.search["model"]))
+    if row is None or metric not in table or run.search["data"]["is_demo"]:
+        return
+    value = float(table[metric][row])
+    note = "its own split of 800, larger backbones"
+    yield Rival(f"the lab's {row}", value, None, None, "published", note)
+
+
+def _verdicts(
+    run: Run, best: Mapping[str, Any], rivals: list[Rival], metric: str
+) -> Iterator[str]:
+    floor = best.get("floor") or {}
+    if verdict := floor.get("verdict"):
+        yield str(verdict)
+    else:
+        yield from _against_majority(rivals, metric)
+        yield "No logistic regression was fitted on the frozen features: there is no real floor."
+    tuned = best.get("hand_tuned")
+    if tuned and tuned["trial"] == best["trial"]:
+        yield "The hand-tuned config, tried first, was not beaten."
+    elif tuned:
+        gain = best["score"] - tuned["score"]
+        yield f"Searching changed {heading(metric)} by {gain:+.4f} from the hand-tuned config."
+    if not best.get("confirmed"):
+        yield (
+            f"The score is the best of {whole(len(run.trials))} trials on the samples that chose "
+            "it, so it is optimistic."
+        )
+
+
+def _against_majority(rivals: list[Rival], metric: str) -> Iterator[str]:
+    chosen = rivals[0]
+    for rival in rivals:
+        if rival.name == "majority class":
+            sure = chosen.low is not None and chosen.low > rival.score
+            yield (
+                f"{'Clearly better' if sure else 'Not clearly better'} than always saying the "
+                f"commonest class ({heading(metric)} {score(rival.score)} against "
+                f"{score(chosen.score)}, {bounds(chosen.low, chosen.high)})."
+            )

@@ -1,0 +1,116 @@
+"""What a model was trained on, in numbers."""
+
+from __future__ import annotations
+
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import plotly.graph_objects as go
+from PIL import Image
+
+from analysis.report.figures import Figure, styled
+from analysis.results import CLASSES
+from analysis.spelling import share, whole
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.run import Run
+
+_READERS = 8
+_MOST_WORDS = 60
+
+
+@dataclass(frozen=True)
+class DataCard:
+    """What the data are.
+
+    Attributes:
+        facts: Name and value pairs.
+        figures: Their distributions.
+    """
+
+    facts: tuple[tuple[str, str], ...]
+    figures: tuple[Figure, ...]
+
+
+def data_card(run: Run) -> DataCard:
+    """Describe the data of a run.
+
+    Args:
+        run: The run; image files that are still there are measured by their headers.
+
+    Returns:
+        The card; what is not known is left out.
+    """
+    data, split = run.search["data"], run.search.get("split", {})
+    total = sum(data["classes"].values()) or 1
+    facts = [("labelled", whole(data["labelled"])), ("to predict", whole(data["unlabelled"]))]
+    for name, count in data["classes"].items():
+        facts.append((name, f"{whole(count)} ({share(count / total)})"))
+    facts.append(("split", _split(split)))
+    samples = run.samples
+    if samples.empty:
+        return DataCard(tuple(facts), ())
+    facts += _duplicates(samples)
+    words = samples["text"].map(lambda text: len(text.split()))
+    facts.append(("words per text", f"{words.median():.0f} median, {words.max()} at most"))
+    sizes = _sizes(samples["image"].tolist())
+    if len(sizes):
+        middle = np.median(sizes, axis=0)
+        facts.append(("image size", f"{middle[0]:.0f} x {middle[1]:.0f} px median"))
+        small = int((sizes.min(axis=1) < 224).sum())
+        facts.append(("narrower than 224 px", whole(small)))
+    return DataCard(tuple(facts), (_word_figure(samples, words),))
+
+
+def _split(split: dict[str, object]) -> str:
+    folds, repeats = split.get("folds", 1), split.get("repeats", 1)
+    words = f"{split.get('kind', 'unknown')}, {folds} fold{'s' if folds != 1 else ''}"
+    return words + (f", {repeats} times" if repeats not in (None, 1) else "")
+
+
+def _duplicates(samples: pd.DataFrame) -> list[tuple[str, str]]:
+    tied = samples.groupby("group")["tag"].agg(["size", "count", "nunique"])
+    repeated = tied[tied["size"] > 1]
+    facts = [("in groups of duplicates", f"{whole(repeated['size'].sum())} samples")]
+    mixed = repeated[repeated["nunique"] > 1]
+    facts.append(("of these, groups with several labels", whole(len(mixed))))
+    across = repeated[(repeated["count"] > 0) & (repeated["count"] < repeated["size"])]
+    return [*facts, ("groups both labelled and to predict", whole(len(across)))]
+
+
+def _sizes(paths: list[str]) -> np.ndarray:
+    with ThreadPoolExecutor(_READERS) as readers:
+        found = [size for size in readers.map(_size, paths) if size is not None]
+    return np.array(found).reshape(-1, 2)
+
+
+def _size(path: str) -> tuple[int, int] | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a huge image is told of by its size
+            with Image.open(path) as image:
+                return image.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
+def _word_figure(samples: pd.DataFrame, words: pd.Series[int]) -> Figure:
+    plot = go.Figure()
+    for name in CLASSES:
+        counts = np.bincount(np.minimum(words[samples["tag"] == name], _MOST_WORDS))
+        plot.add_bar(
+            x=list(range(len(counts))),
+            y=counts,
+            name=name,
+            marker={"color": f"var(--{name})", "line": {"width": 0}},
+            hovertemplate=f"{name}: %{{y}} texts of %{{x}} words<extra></extra>",
+        )
+    styled(plot, "words", "texts", height=260, barmode="stack", bargap=0.1)
+    means = {name: words[samples["tag"] == name].mean() for name in CLASSES}
+    reading = ", ".join(f"{name} {mean:.1f}" for name, mean in means.items() if mean == mean)
+    return Figure("words", "Length of the texts", f"Words on average: {reading}.", plot, 260)

@@ -1,0 +1,172 @@
+"""What a report says of a run in words: counts, the config, the decision, where it comes from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from analysis.spelling import duration, score, setting, share, whole, words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from analysis.run import Run
+
+_FINAL = {
+    "refit": "The final model was trained again on all labelled samples",
+    "average": "The final model averages the weights of the folds",
+    "ensemble": "The final model averages the probabilities of the folds",
+}
+
+
+def counts(run: Run) -> str:
+    """Count trials by how they ended, and folds.
+
+    Args:
+        run: The run.
+
+    Returns:
+        One line.
+    """
+    fates = run.trials["fate"].value_counts()
+    ended = ", ".join(f"{count} {fate}" for fate, count in fates.items() if count)
+    folds = run.search.get("split", {}).get("folds", 1)
+    parts = [f"{whole(len(run.trials))} trials ({ended})" if ended else "no trial has ended"]
+    return " · ".join([*parts, f"{folds} folds" if folds > 1 else "one split"])
+
+
+def why(run: Run) -> str:
+    """Say why the config was chosen, and where it stands.
+
+    Args:
+        run: The run; some trial has a score.
+
+    Returns:
+        One line.
+    """
+    assert run.best is not None
+    best = run.best
+    said = f"Trial {best['trial']} at epoch {best['best_epoch']}: {best['why']}."
+    spread = best["scores"].get(f"{run.objective}_std")
+    folds = run.search.get("split", {}).get("folds", 1)
+    return said + (f" Spread over {folds} folds: {spread:.4f}." if spread and folds > 1 else "")
+
+
+def config(run: Run) -> list[tuple[str, str]]:
+    """List the chosen hyperparameters.
+
+    Args:
+        run: The run; some trial has a score.
+
+    Returns:
+        Names and values, those that mattered most first.
+    """
+    assert run.best is not None
+    params: Mapping[str, Any] = run.best["params"]
+    ranked = [name for name in run.importances["parameter"] if name in params]
+    order = [*ranked, *(name for name in params if name not in ranked)]
+    return [(words(name), setting(params[name])) for name in order]
+
+
+def decisions(run: Run) -> list[str]:
+    """Say how probabilities become classes, and what model ships.
+
+    Args:
+        run: The run; some trial has a score.
+
+    Returns:
+        Plain sentences.
+    """
+    assert run.best is not None
+    return [*_decision(run.best.get("decision")), *_final(run.best.get("final"))]
+
+
+def _decision(decision: Mapping[str, Any] | None) -> Iterator[str]:
+    if not decision:
+        return
+    rule, threshold = decision["rule"], decision.get("neutral_threshold")
+    if rule == "argmax" or threshold is None:
+        yield "It decides on the likeliest class."
+        return
+    chosen = "tuned on the other folds" if rule == "tuned" else "as the trial drew it"
+    yield f"It says neutral when both poles are under {threshold:.3f}, {chosen}."
+    tuned, searched = decision.get("tuned_score"), decision.get("searched_score")
+    if tuned is not None and searched is not None:
+        yield f"Nested over folds, tuning comes to {score(tuned)}, searching to {score(searched)}."
+
+
+def _final(final: Mapping[str, Any] | None) -> Iterator[str]:
+    if final:
+        said = _FINAL.get(str(final["kind"]), f"The final model: {final['kind']}")
+        yield f"{said}: {final['why']}." if final.get("why") else f"{said}."
+
+
+def tiles(run: Run, speeds: Mapping[str, float]) -> list[tuple[str, str]]:
+    """List what a search took.
+
+    Args:
+        run: The run.
+        speeds: From `analysis.tables.speed`.
+
+    Returns:
+        Names and values.
+    """
+    found = [("trials", whole(speeds["trials"])), ("epochs", whole(speeds["epochs"]))]
+    if "wall_seconds" in speeds:
+        found.append(("first trial to last", duration(speeds["wall_seconds"])))
+        found.append(("trials an hour", whole(speeds["trials_per_hour"])))
+        found.append(("slots in use", share(speeds["utilisation"])))
+    else:
+        found.append(("time of all trials", duration(speeds["trial_seconds"])))
+    memory = run.trials.get("peak_memory_mb")
+    if memory is None:
+        memory = run.history.get("peak_memory_mb")
+    if memory is not None and memory.notna().any():
+        found.append(("most memory of a trial", f"{memory.max() / 1000:.1f} GB"))
+    return found + _cache(run)
+
+
+def _cache(run: Run) -> list[tuple[str, str]]:
+    built = run.search.get("activations")
+    if not built:
+        return []
+    hits = sum(bool(step["cached"]) for step in built)
+    found = [("frozen layers from the cache", f"{hits} of {len(built)}")]
+    seconds = sum(step["seconds"] for step in built if not step["cached"])
+    return found + [("time to build the others", duration(seconds))] * (hits < len(built))
+
+
+def origin(run: Run) -> dict[str, Any]:
+    """Say where the numbers come from, and how to have them again.
+
+    Args:
+        run: The run.
+
+    Returns:
+        `command`, `repeat_note`, `origin` (names and values) and `notes`.
+    """
+    search = run.search
+    hardware, versions = search.get("hardware", {}), search.get("versions", {})
+    slots = hardware.get("slots", 1)
+    exact = (
+        "exactly" if slots == 1 else "closely, as trials that run side by side end in any order"
+    )
+    facts = [
+        ("seed", str(search.get("settings", {}).get("seed", ""))),
+        ("data digest", str(search["data"].get("digest", ""))[:16]),
+        ("backbones", ", ".join(f"{k} {v}" for k, v in search.get("backbones", {}).items())),
+        (
+            "machine",
+            f"{hardware.get('machines', 1)} x {hardware.get('system', '')}, "
+            f"{hardware.get('cpus', 0):g} CPUs, {hardware.get('gpus', 0):g} GPUs, {slots} slots",
+        ),
+        ("versions", ", ".join(f"{name} {found}" for name, found in versions.items())),
+    ]
+    if code := search.get("code"):
+        changed = ", with changes that are not committed" if code["changed"] else ""
+        facts.append(("code", f"{code['commit'][:12]}{changed}"))
+    return {
+        "command": search.get("command", ""),
+        "repeat_note": f"On the same machine, data and versions it repeats {exact}.",
+        "origin": facts,
+        "notes": list(search.get("notes", [])),
+    }

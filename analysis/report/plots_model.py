@@ -1,0 +1,202 @@
+"""How good the chosen config is: its learning curves, its certainty, its decision."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import plotly.graph_objects as go
+
+from analysis.calibration import reliability
+from analysis.report.figures import ACCENT, INK, SOFT, Figure, band, styled
+from analysis.spelling import heading
+from analysis.tables import learning_curve
+from analysis.threshold import threshold_curve
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from analysis.resampling import Validated
+    from analysis.run import Run
+
+_CLASS_LINES: Mapping[str, tuple[str, str]] = {
+    "weighted_f1": (INK, "solid"),
+    "macro_f1": (SOFT, "dash"),
+    "f1_positive": ("var(--positive)", "solid"),
+    "f1_neutral": ("var(--neutral)", "solid"),
+    "f1_negative": ("var(--negative)", "solid"),
+}
+_POINTS = 400  # a curve of thousands of steps looks the same with fewer
+_LOWEST_THRESHOLD = 1 / 3  # up to here the likeliest class decides anyway
+_SURE = 0.05  # of calibration error, from which on it is worth a warning
+
+
+def loss_figure(run: Run, trial: int) -> Figure | None:
+    """Draw the losses of a trial by epoch, with their spread over folds.
+
+    Args:
+        run: The run.
+        trial: Its number.
+
+    Returns:
+        The figure; None where its epochs were not kept.
+    """
+    table = learning_curve(run, trial)
+    if table.empty or "val_loss" not in table or "train_loss" not in table:
+        return None
+    lines = {"train_loss": ("training", SOFT), "val_loss": ("validation", ACCENT)}
+    plot = _curves(table, lines)
+    styled(plot, "epoch", "loss", height=280)
+    plot.update_xaxes(dtick=max(1, len(table) // 8))
+    lowest = int(table["epoch"].iloc[table["val_loss"].argmin()])
+    last = int(table["epoch"].iloc[-1])
+    reading = f"Validation loss is lowest at epoch {lowest} of {last}"
+    reading += (
+        ": later epochs only learn by heart." if lowest < last else ": it was still falling."
+    )
+    return Figure("loss", f"Losses of trial {trial}", reading, plot, 280)
+
+
+def score_figure(run: Run, trial: int) -> Figure | None:
+    """Draw the scores of a trial by epoch, with their spread over folds.
+
+    Args:
+        run: The run.
+        trial: Its number.
+
+    Returns:
+        The figure; None where its epochs were not kept.
+    """
+    table = learning_curve(run, trial)
+    kept = {f"val_{name}": look for name, look in _CLASS_LINES.items() if f"val_{name}" in table}
+    if table.empty or not kept:
+        return None
+    plot = _curves(table, {name: (heading(name), color) for name, (color, _) in kept.items()})
+    styled(plot, "epoch", "score", height=280)
+    plot.update_xaxes(dtick=max(1, len(table) // 8))
+    name = "val_f1_neutral" if "val_f1_neutral" in table else next(iter(kept))
+    folds = run.search.get("split", {}).get("folds", 1)
+    bands = f" Bands are one standard deviation over {folds} folds." if folds > 1 else ""
+    reading = f"{heading(name)} ends at {table[name].iloc[-1]:.3f}.{bands}"
+    return Figure("scores", f"Scores of trial {trial}", reading, plot, 280)
+
+
+def _curves(table: Any, lines: Mapping[str, tuple[str, str]]) -> go.Figure:
+    plot, epochs = go.Figure(), table["epoch"].tolist()
+    for column, (name, color) in lines.items():
+        spread = table.get(f"{column}_std")
+        if spread is not None and spread.notna().all() and (spread > 0).any():
+            plot.add_trace(band(epochs, table[column].tolist(), spread.tolist(), color, name))
+        plot.add_scatter(
+            x=epochs,
+            y=table[column],
+            name=name,
+            legendgroup=name,
+            mode="lines+markers",
+            line={"color": color, "width": 2},
+            marker={"size": 5},
+            hovertemplate=f"epoch %{{x}}: {name} %{{y:.4f}}<extra></extra>",
+        )
+    return plot
+
+
+def reliability_figure(validated: Validated, temperature: float | None) -> Figure:
+    """Draw how often the model is right, by how sure it is.
+
+    Args:
+        validated: What it said.
+        temperature: What its probabilities are flattened by before use; None for nothing.
+
+    Returns:
+        The figure.
+    """
+    bins = reliability(validated.labels, validated.probabilities, bins=10)
+    plot = go.Figure()
+    plot.add_scatter(
+        x=[1 / 3, 1],
+        y=[1 / 3, 1],
+        mode="lines",
+        name="as sure as right",
+        line={"color": SOFT, "width": 1.5, "dash": "dash"},
+        hoverinfo="skip",
+    )
+    largest = int(bins.counts.max())
+    plot.add_scatter(
+        x=bins.confidence,
+        y=bins.accuracy,
+        customdata=bins.counts,
+        mode="lines+markers",
+        name="this model",
+        line={"color": ACCENT, "width": 2},
+        marker={"size": [6 + 14 * (count / largest) ** 0.5 for count in bins.counts]},
+        hovertemplate="%{customdata} samples: sure %{x:.0%}, right %{y:.0%}<extra></extra>",
+    )
+    styled(plot, "how sure (largest probability)", "how often right", height=320)
+    plot.update_xaxes(tickformat=".0%", range=[0.3, 1.02])
+    plot.update_yaxes(tickformat=".0%", range=[0, 1.02])
+    error = bins.expected_error
+    sure = float(bins.confidence @ bins.counts / bins.counts.sum())
+    right = float(bins.accuracy @ bins.counts / bins.counts.sum())
+    way = "overconfident" if sure > right else "underconfident"
+    reading = f"Expected calibration error {error:.3f}: " + (
+        f"on the whole {way}." if error > _SURE else "probabilities mean what they say."
+    )
+    if temperature is not None and temperature != 1:
+        reading += f" The final model divides logits by {temperature:.2f} to mend it."
+    return Figure("reliability", "Is it as sure as it is right?", reading, plot)
+
+
+def threshold_figure(
+    validated: Validated, metric: str, searched: float | None, shipped: float | None
+) -> Figure:
+    """Draw the scores at every neutral threshold.
+
+    Args:
+        validated: What the model said.
+        metric: The score that the search was about, without `val_`.
+        searched: The threshold that the trial drew; None where it drew none.
+        shipped: The threshold of the final model; None where nothing was decided on it.
+
+    Returns:
+        The figure.
+    """
+    curve = threshold_curve(validated.labels, validated.probabilities)
+    kept = [i for i, t in enumerate(curve.thresholds) if t >= _LOWEST_THRESHOLD] or [0]
+    kept = kept[:: max(1, len(kept) // _POINTS)]
+    plot = go.Figure()
+    for name in dict.fromkeys([metric, "macro_f1", "f1_neutral"]):
+        if name not in curve.scores:
+            continue
+        color, dash = _CLASS_LINES.get(name, (ACCENT, "solid"))
+        plot.add_scatter(
+            x=curve.thresholds[kept].round(4),
+            y=curve.scores[name][kept].round(4),
+            mode="lines",
+            name=heading(name),
+            line={"color": color, "width": 2, "dash": dash, "shape": "vh"},
+            hovertemplate=f"threshold %{{x:.3f}}: {heading(name)} %{{y:.4f}}<extra></extra>",
+        )
+    styled(plot, "neutral threshold", "score")
+    for value, label in ((searched, "searched"), (shipped, "shipped")):
+        if value is not None and value >= _LOWEST_THRESHOLD:
+            _mark(plot, value, label)
+    name = metric if metric in curve.scores else "weighted_f1"
+    best, score = curve.best(name)
+    reading = f"{heading(name)} would be best, {score:.4f}, at {best:.3f}"
+    reading += " on these very samples, which flatters it."
+    if best < _LOWEST_THRESHOLD:
+        reading = "no threshold beats saying what is likeliest."
+    return Figure("threshold", "When to say neutral", reading[0].upper() + reading[1:], plot)
+
+
+def _mark(plot: go.Figure, value: float, label: str) -> None:
+    plot.add_vline(value, line={"color": ACCENT, "width": 1.5, "dash": "dot"})
+    plot.add_annotation(
+        x=value,
+        y=0.02,
+        yref="paper",
+        text=f" {label} {value:.2f}",
+        xanchor="left",
+        showarrow=False,
+        font={"color": ACCENT},
+    )

@@ -1,0 +1,220 @@
+"""What each hyperparameter does: importances, and Optuna's own plots in the style of the page."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import optuna
+import plotly.graph_objects as go
+from optuna import visualization
+
+from analysis.report.figures import ACCENT, GRID, INK, SCALE, SOFT, Figure, styled
+from analysis.spelling import heading, setting, share, words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from analysis.run import Run
+
+_FEW = 10  # trials per hyperparameter under which importances are mostly noise
+_TOP = 4
+_STEPS = [f"var(--step-{number})" for number in range(1, 6)]  # from weak to good
+
+
+def importances_figure(run: Run) -> Figure | None:
+    """Draw how much each hyperparameter explains of the objective.
+
+    Args:
+        run: The run.
+
+    Returns:
+        The figure; None where importances were not computed.
+    """
+    table = run.importances[run.importances["importance"] > 0].head(12).iloc[::-1]
+    if table.empty:
+        return None
+    plot = go.Figure(
+        go.Bar(
+            x=100 * table["importance"],
+            y=[words(name) for name in table["parameter"]],
+            orientation="h",
+            marker={"color": ACCENT},
+            hovertemplate="%{y}: %{x:.0f} %<extra></extra>",
+        )
+    )
+    height = 90 + 26 * len(table)
+    styled(plot, "share explained, %", "", height=height, bargap=0.35)
+    top = table.iloc[-1]
+    reading = f"{words(top['parameter'])} explains {share(top['importance'])}."
+    title = "Which hyperparameters mattered"
+    return Figure("importances", title, reading[0].upper() + reading[1:], plot, height)
+
+
+def too_few(run: Run, searched: int) -> str:
+    """Warn where importances are mostly noise.
+
+    Args:
+        run: The run.
+        searched: How many hyperparameters could vary.
+
+    Returns:
+        The warning; empty where there are trials enough.
+    """
+    scored = int(run.trials["objective"].notna().sum())
+    if scored >= _FEW * max(searched, 1):
+        return ""
+    return (
+        f"Read with care: {scored} trials are few for {searched} hyperparameters; "
+        f"{_FEW * searched} or more would tell."
+    )
+
+
+def top_parameters(run: Run, searched: Sequence[str], limit: int = _TOP) -> list[str]:
+    """Name the hyperparameters that mattered most.
+
+    Args:
+        run: The run.
+        searched: Those that could vary, in the order of the space.
+        limit: How many at most.
+
+    Returns:
+        The most important first; without importances, in the order of the space.
+    """
+    ranked = [name for name in run.importances["parameter"] if name in searched]
+    return [*ranked, *(name for name in searched if name not in ranked)][:limit]
+
+
+def slice_figures(run: Run, study: optuna.Study, top: Sequence[str]) -> list[Figure]:
+    """Draw the objective over each of the top hyperparameters.
+
+    Args:
+        run: The run.
+        study: From `analysis.study.scored_study`.
+        top: Their names.
+
+    Returns:
+        One figure each.
+    """
+    figures, name = [], heading(run.objective)
+    for parameter in top:
+        with _quiet():
+            plot = visualization.plot_slice(study, params=[parameter])
+        plot.update_traces(
+            marker={
+                "colorscale": SCALE,
+                "showscale": False,
+                "size": 8,
+                "line": {"width": 1, "color": INK},
+            },
+            hovertemplate=f"{words(parameter)} %{{x}}: {name} %{{y:.4f}}<extra></extra>",
+            selector={"type": "scatter"},
+        )
+        for trace in plot.data:
+            trace.marker.color = list(plot.data[0].y)
+        styled(plot, "", name, height=240)
+        plot.update_layout(margin_b=28)
+        if plot.layout.xaxis.type == "log":
+            plot.update_xaxes(exponentformat="power", dtick="D2")
+        best = run.best["params"].get(parameter) if run.best else None
+        reading = f"The chosen config has {setting(best)}." if best is not None else ""
+        figures.append(Figure(f"slice-{parameter}", words(parameter), reading, plot, 240))
+    return figures
+
+
+def parallel_figure(run: Run, study: optuna.Study, top: Sequence[str]) -> Figure | None:
+    """Draw every trial as a line through its hyperparameters.
+
+    Args:
+        run: The run.
+        study: From `analysis.study.scored_study`.
+        top: Names of the hyperparameters.
+
+    Returns:
+        The figure; None with fewer than two hyperparameters.
+    """
+    if len(top) < 2 or len(study.trials) < 2:
+        return None
+    with _quiet():
+        plot = visualization.plot_parallel_coordinate(study, params=list(top))
+    traces = [trace for trace in plot.data if trace.mode == "lines"]
+    good = [trace.y[0] if run.larger_is_better else 1 - trace.y[0] for trace in traces]
+    plot.data = []
+    for place, color in enumerate(_STEPS):
+        chosen = [t for t, g in zip(traces, good, strict=True) if _step(g) == place]
+        plot.add_scatter(**_joined(chosen), line={"color": color, "width": 1.2 + 0.3 * place})
+    plot.update_annotations(font={"color": SOFT, "size": 11})
+    plot.update_shapes(line={"color": GRID})
+    plot.update_annotations(bgcolor="var(--card)", opacity=0.8)
+    heads = [heading(run.objective), *map(words, sorted(top))]  # Optuna's order, its names cut
+    styled(plot, "", "", height=380, margin={"l": 40, "r": 40, "t": 12, "b": 40})
+    plot.update_xaxes(ticktext=heads, showline=False, ticks="")
+    reading = "Each line is a trial; the better its score, the stronger the line."
+    return Figure("parallel", "Every trial through its settings", reading, plot, 380, wide=True)
+
+
+def contour_figure(run: Run, study: optuna.Study, top: Sequence[str]) -> Figure | None:
+    """Draw the objective over the two hyperparameters that mattered most.
+
+    Args:
+        run: The run.
+        study: From `analysis.study.scored_study`.
+        top: Names of hyperparameters, the most important first.
+
+    Returns:
+        The figure; None where there are not two that took several values.
+    """
+    pair = [name for name in top if len({t.params.get(name) for t in study.trials}) > 1][:2]
+    if len(pair) < 2:
+        return None
+    with _quiet():
+        plot = visualization.plot_contour(study, params=pair)
+    plot.update_traces(
+        colorscale=SCALE,
+        reversescale=not run.larger_is_better,
+        line={"width": 0.5, "color": GRID},
+        colorbar={"title": {"text": heading(run.objective)}, "thickness": 12, "outlinewidth": 0},
+        selector={"type": "contour"},
+    )
+    plot.update_traces(
+        marker={"color": INK, "size": 5, "line": {"width": 1, "color": "var(--card)"}},
+        selector={"type": "scatter"},
+    )
+    styled(plot, words(plot.layout.xaxis.title.text), words(plot.layout.yaxis.title.text))
+    plot.update_layout(height=360, showlegend=False)
+    reading = "Colour between the points is interpolated: a guess, the better the denser they lie."
+    return Figure("contour", "The two that mattered most, together", reading, plot, 360)
+
+
+def _step(good: float) -> int:
+    return min(int(good * len(_STEPS)), len(_STEPS) - 1)
+
+
+def _joined(traces: Sequence[Any]) -> dict[str, Any]:
+    """Lay the lines of many trials in one trace, with gaps between them: it draws faster."""
+    x: list[Any] = []
+    y: list[Any] = []
+    data: list[Any] = []
+    for trace in traces:
+        x += [*trace.x, None]
+        y += [*trace.y, None]
+        data += [*(list(pair) for pair in trace.customdata), ["", ""]]
+    template = "%{customdata[0]}: %{customdata[1]}<extra></extra>"
+    shared = {"mode": "lines", "showlegend": False, "hovertemplate": template}
+    return {"x": x, "y": y, "customdata": data, **shared}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Optuna's remarks, on too few or equal values, off the console."""
+    logger: Any = logging.getLogger("optuna")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

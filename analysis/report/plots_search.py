@@ -1,0 +1,218 @@
+"""How a search went: its best over time, what ASHA stopped, and where the time went."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import plotly.graph_objects as go
+
+from analysis.report.figures import (
+    FATE_COLORS,
+    FATE_SYMBOLS,
+    INK,
+    SOFT,
+    Figure,
+    styled,
+)
+from analysis.spelling import duration, heading, share, whole
+from analysis.tables import budget, progress, rungs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.run import Run
+
+_LOW_QUANTILE = 0.02  # a trial that never learnt would flatten all others
+
+
+def history_figure(run: Run) -> Figure | None:
+    """Draw every trial's objective and the best so far.
+
+    Args:
+        run: The run.
+
+    Returns:
+        The figure; None without a scored trial.
+    """
+    table, name = progress(run), heading(run.objective)
+    if table.empty:
+        return None
+    plot = go.Figure()
+    for fate, group in table.groupby("fate", observed=True):
+        plot.add_scatter(
+            x=group["trial"],
+            y=group["objective"],
+            mode="markers",
+            name=str(fate),
+            marker={
+                "color": FATE_COLORS[str(fate)],
+                "symbol": FATE_SYMBOLS.get(str(fate), "circle"),
+                "size": 8 if len(table) < 200 else 5,
+                "line": {"width": 1.5},
+            },
+            hovertemplate=f"trial %{{x}}: {name} %{{y:.4f}}<extra>{fate}</extra>",
+        )
+    plot.add_scatter(
+        x=table["trial"],
+        y=table["best"],
+        mode="lines",
+        name="best so far",
+        line={"shape": "hv", "color": INK, "width": 2},
+        hoverinfo="skip",
+    )
+    styled(plot, "trial", name, yaxis_range=_view(run, table["objective"]))
+    gains = table.loc[table["best"] != table["best"].shift(), "trial"]
+    last, ended = int(gains.iloc[-1]), int(table["trial"].iloc[-1])
+    reading = f"The last gain came with trial {last} of {ended + 1}"
+    reading += "." if last < 0.8 * ended else ": more trials may still find better."
+    return Figure("history", "Best so far, trial by trial", reading, plot)
+
+
+def _view(run: Run, scores: pd.Series[float]) -> list[float]:
+    low, high = float(scores.min()), float(scores.max())
+    if len(scores) >= 20:
+        low, high = (
+            (float(scores.quantile(_LOW_QUANTILE)), high)
+            if run.larger_is_better
+            else (low, float(scores.quantile(1 - _LOW_QUANTILE)))
+        )
+    room = 0.06 * (high - low) or 0.01
+    return [low - room, high + room]
+
+
+def stopping_figure(run: Run) -> Figure | None:
+    """Draw the objective of every trial by epoch, and the rungs at which ASHA stops trials.
+
+    Args:
+        run: The run.
+
+    Returns:
+        The figure; None without epochs.
+    """
+    if run.history.empty or run.objective not in run.history:
+        return None
+    fates = run.trials.set_index("trial")["fate"].astype(str)
+    history = run.history[run.history["trial"].isin(fates.index)].sort_values(["trial", "epoch"])
+    if history.empty:
+        return None
+    plot, name = go.Figure(), heading(run.objective)
+    for fate, group in history.groupby(history["trial"].map(fates)):
+        plot.add_scatter(
+            **_lines(group, run.objective),
+            mode="lines+markers" if len(fates) <= 60 else "lines",
+            name=str(fate),
+            line={"color": FATE_COLORS[str(fate)], "width": 1},
+            marker={"size": 4},
+            opacity=1 if len(fates) <= 60 else 0.5,
+            hovertemplate=f"trial %{{customdata}}, epoch %{{x}}: {name} %{{y:.4f}}<extra></extra>",
+        )
+    table = rungs(run)
+    for epoch in table["epoch"]:
+        plot.add_vline(epoch, line={"color": SOFT, "width": 1, "dash": "dot"})
+    styled(plot, "epoch", name, yaxis_range=_view(run, history[run.objective]))
+    plot.update_xaxes(dtick=max(1, int(history["epoch"].max()) // 10))
+    return Figure("stopping", "Which trials were allowed to go on", _saved(run, table), plot)
+
+
+def _lines(group: pd.DataFrame, column: str) -> dict[str, list[object]]:
+    """Lay the lines of many trials in one, with gaps between them: one trace draws fast."""
+    x: list[object] = []
+    y: list[object] = []
+    names: list[object] = []
+    for trial, rows in group.groupby("trial"):
+        x += [*rows["epoch"], None]
+        y += [*np.round(rows[column], 4), None]
+        names += [trial] * (len(rows) + 1)
+    return {"x": x, "y": y, "customdata": names}
+
+
+def _saved(run: Run, table: pd.DataFrame) -> str:
+    epochs = run.search.get("settings", {}).get("tuning", {}).get("epochs")
+    if table.empty or not epochs:
+        return "Nothing stopped trials early."
+    trained, full = int(run.trials["epochs"].sum()), int(epochs) * len(run.trials)
+    stopped = int(table["stopped"].sum())
+    return (
+        f"{stopped} of {len(run.trials)} trials were stopped at a rung (dotted); {whole(trained)}"
+        f" of {whole(full)} epochs were trained, {share(1 - trained / full)} saved."
+    )
+
+
+def budget_figure(run: Run) -> Figure | None:
+    """Draw where the time of the trials went.
+
+    Args:
+        run: The run.
+
+    Returns:
+        The figure; None without an ended trial.
+    """
+    table = budget(run)
+    if table.empty or not table["seconds"].sum():
+        return None
+    plot = go.Figure()
+    rows = table.to_dict("records")
+    for row in rows:
+        fate, count = row["fate"], row["trials"]
+        plot.add_bar(
+            y=["time", "trials"],
+            x=[100 * row["share"], 100 * count / table["trials"].sum()],
+            orientation="h",
+            name=fate,
+            marker={"color": FATE_COLORS[fate], "line": {"width": 0}},
+            customdata=[[duration(row["seconds"]), fate], [f"{count} trials", fate]],
+            hovertemplate="%{customdata[1]}: %{customdata[0]}, %{x:.0f} %<extra></extra>",
+        )
+    styled(plot, "share, %", "", height=190, barmode="stack", bargap=0.35)
+    plot.update_xaxes(range=[0, 100])
+    parts = [
+        f"{share(row['share'])} on {row['trials']} that {_ENDED[row['fate']]}" for row in rows
+    ]
+    return Figure("budget", "Where the time went", f"Of the time, {', '.join(parts)}.", plot, 190)
+
+
+_ENDED = {
+    "finished": "finished",
+    "stopped": "were stopped",
+    "diverged": "diverged",
+    "failed": "failed",
+    "interrupted": "were cut off",
+}
+
+
+def timeline_figure(run: Run, times: pd.DataFrame, facts: dict[str, float]) -> Figure | None:
+    """Draw when each trial ran.
+
+    Args:
+        run: The run.
+        times: From `analysis.study.trial_times`.
+        facts: From `analysis.tables.speed`.
+
+    Returns:
+        The figure; None where times were not kept.
+    """
+    if times.empty or "utilisation" not in facts:
+        return None
+    begin = times["start"].min()
+    fates = run.trials.set_index("trial")["fate"].astype(str)
+    plot = go.Figure()
+    for fate, group in times.groupby(times["trial"].map(fates)):
+        start = (group["start"] - begin).dt.total_seconds() / 60
+        length = (group["end"] - group["start"]).dt.total_seconds() / 60
+        plot.add_bar(
+            y=group["trial"],
+            x=length,
+            base=start,
+            orientation="h",
+            name=str(fate),
+            marker={"color": FATE_COLORS[str(fate)], "line": {"width": 0}},
+            hovertemplate=f"trial %{{y}}: %{{x:.1f}} min<extra>{fate}</extra>",
+        )
+    styled(plot, "minutes since the first trial began", "trial", bargap=0.25, barmode="overlay")
+    plot.update_yaxes(autorange="reversed")
+    reading = (
+        f"{facts['trials_per_hour']:.0f} trials an hour; a trial ran in "
+        f"{share(facts['utilisation'])} of the slots' time."
+    )
+    return Figure("timeline", "When each trial ran", reading, plot)

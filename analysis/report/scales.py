@@ -1,0 +1,113 @@
+"""Marks on a common scale, such as scores with their intervals: places in percent of its width."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_ROOM = 0.06
+_TICKS = 5
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One row.
+
+    Attributes:
+        name: What it is.
+        note: A few words on it.
+        kind: How it looks: a class of the style sheet.
+        value: Where its dot is.
+        low: Lower end of its interval; None for none.
+        high: Upper end.
+        text: The value as spelt.
+    """
+
+    name: str
+    note: str
+    kind: str
+    value: float
+    low: float | None
+    high: float | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A scale that all marks fit on.
+
+    Attributes:
+        low: Its lower end.
+        high: Its upper end.
+    """
+
+    low: float
+    high: float
+
+    @classmethod
+    def around(cls, marks: Sequence[Mark]) -> Scale:
+        """Make a scale with some room at both ends.
+
+        Args:
+            marks: At least one.
+
+        Returns:
+            The scale.
+        """
+        ends = [end for m in marks for end in (m.value, m.low, m.high) if end is not None]
+        room = _ROOM * (max(ends) - min(ends)) or 0.01
+        return cls(min(ends) - room, max(ends) + room)
+
+    def place(self, value: float) -> float:
+        """Say where a value is.
+
+        Args:
+            value: On the scale.
+
+        Returns:
+            Percent from its left end.
+        """
+        return round(100 * (value - self.low) / (self.high - self.low), 2)
+
+    def ticks(self) -> list[dict[str, str | float]]:
+        """Choose round values to write under the scale.
+
+        Returns:
+            `place` and `text` of each.
+        """
+        rough = (self.high - self.low) / _TICKS
+        power = 10.0 ** math.floor(math.log10(rough))
+        step = power * min((m for m in (1, 2, 5, 10) if m * power >= rough), default=10)
+        first, last = math.ceil(self.low / step), math.floor(self.high / step)
+        digits = max(0, -math.floor(math.log10(step)))
+        return [
+            {"place": self.place(count * step), "text": f"{count * step:.{digits}f}"}
+            for count in range(first, last + 1)
+        ]
+
+    def drawing(self, marks: Sequence[Mark]) -> dict[str, Any]:
+        """Place marks for the page.
+
+        Args:
+            marks: What to place, at least one; the others are seen against the first.
+
+        Returns:
+            `marks`: each with its words, the `place` of its dot, and `left` and `width` of its
+            interval; `ticks`; `band`: the interval of the first, or None.
+        """
+        rows = []
+        for mark in marks:
+            words = {"name": mark.name, "note": mark.note, "kind": mark.kind, "score": mark.text}
+            rows.append({**words, "place": self.place(mark.value), **self._interval(mark)})
+        band = rows[0] if rows[0]["width"] is not None else None
+        return {"marks": rows, "ticks": self.ticks(), "band": band}
+
+    def _interval(self, mark: Mark) -> dict[str, float | None]:
+        if mark.low is None or mark.high is None:
+            return {"left": None, "width": None}
+        left = self.place(mark.low)
+        return {"left": left, "width": round(self.place(mark.high) - left, 2)}

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+import analysis
+from analysis.report.answer import answer, majority_score
+from analysis.results import RunFolder
+from tests.analysis.synthetic import METRIC, write_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FLOOR = {
+    "majority": {METRIC: 0.4},
+    "logistic_regression": {METRIC: 0.6},
+    "interval": [0.58, 0.62],
+    "verdict": "It beats the floor by 0.02, two standard errors.",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return write_run(tmp_path / "run")
+
+
+def with_best(folder: RunFolder, **pieces: Any) -> RunFolder:
+    folder.write_best(folder.read_best() | pieces)
+    return folder
+
+
+def test_a_searched_score_is_bounded_and_called_optimistic(folder: RunFolder) -> None:
+    found = answer(analysis.load(folder.path))
+    assert found is not None
+    assert found.title == "early_fusion on made up"
+    assert (found.basis, found.warning) == ("searched", "")
+    chosen = found.chosen
+    assert (chosen.kind, chosen.note) == ("chosen", "the best of 6 trials")
+    assert chosen.low is not None
+    assert chosen.high is not None
+    assert chosen.low < chosen.score < chosen.high
+    assert any("so it is optimistic" in verdict for verdict in found.verdicts)
+    assert any("no real floor" in verdict for verdict in found.verdicts)
+
+
+def test_the_hand_tuned_config_and_the_lab_stand_beside_the_chosen_one(folder: RunFolder) -> None:
+    found = answer(analysis.load(folder.path))
+    assert found is not None
+    kinds = {rival.name: rival.kind for rival in found.rivals}
+    assert kinds["hand-tuned config"] == "own"
+    assert kinds["the lab's early fusion"] == "published"
+    assert {rival.score for rival in found.rivals if rival.kind == "published"} == {0.6955}
+
+
+def test_demo_data_are_not_held_against_the_lab_and_are_warned_of(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", random_backbones=["text"])
+    search = folder.read_search()
+    folder.write_search(search | {"data": search["data"] | {"is_demo": True}})
+    found = answer(analysis.load(folder.path))
+    assert found is not None
+    assert "published" not in {rival.kind for rival in found.rivals}
+    assert found.warning == (
+        "demo data, random weights (text): scores say nothing about real tweets"
+    )
+
+
+def test_a_confirmed_score_is_the_answer(folder: RunFolder) -> None:
+    confirmed = {"score": 0.51, "interval": [0.5, 0.53], "scores": {METRIC: 0.51}}
+    found = answer(analysis.load(with_best(folder, confirmed=confirmed).path))
+    assert found is not None
+    chosen = found.chosen
+    assert (found.basis, chosen.score, chosen.low, chosen.high) == ("confirmed", 0.51, 0.5, 0.53)
+    assert found.rivals[1].note == "the best of many, so optimistic"
+    assert not any("it is optimistic" in verdict for verdict in found.verdicts)
+
+
+def test_a_floor_that_was_measured_is_shown_with_its_verdict_first(folder: RunFolder) -> None:
+    found = answer(analysis.load(with_best(folder, floor=FLOOR).path))
+    assert found is not None
+    floors = {rival.name: rival for rival in found.rivals if rival.kind == "floor"}
+    assert floors["logistic regression"].score == 0.6
+    assert (floors["logistic regression"].low, floors["logistic regression"].high) == (0.58, 0.62)
+    assert floors["majority class"].score == 0.4
+    assert found.verdicts[0] == FLOOR["verdict"]
+
+
+def test_a_chosen_hand_tuned_config_is_said_not_to_be_beaten(folder: RunFolder) -> None:
+    best = folder.read_best()
+    with_best(folder, hand_tuned={**best["hand_tuned"], "trial": best["trial"]})
+    found = answer(analysis.load(folder.path))
+    assert found is not None
+    assert "The hand-tuned config, tried first, was not beaten." in found.verdicts
+
+
+def test_the_majority_class_scores_as_scikit_learn_says(folder: RunFolder) -> None:
+    run = analysis.load(folder.path)
+    said = run.validated(0)
+    assert said is not None
+    always = np.zeros_like(said.labels)
+    expected = f1_score(said.labels, always, average="weighted", zero_division=0)
+    assert majority_score(said, "weighted_f1") == pytest.approx(expected)
+
+
+def test_a_run_without_a_score_has_no_answer(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_search({"objective": METRIC, "mode": "max"})
+    assert answer(analysis.load(tmp_path)) is None
