@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
     from search.space import Space, Value
+    from trainables.config import Modality
     from trainables.variants.variant import Variant
 
 _BOOLEANS = {"true": True, "false": False}
@@ -59,7 +60,11 @@ def split_pair(text: str, flag: str, form: str) -> tuple[str, str]:
 
 
 def narrow(
-    variant: Variant[Any], space: Space, fix: Iterable[str], ranges: Iterable[str]
+    variant: Variant[Any],
+    space: Space,
+    fix: Iterable[str],
+    ranges: Iterable[str],
+    modality: Modality = "both",
 ) -> tuple[NarrowedSpace, list[str]]:
     """Read `--fix` and `--range`.
 
@@ -68,6 +73,7 @@ def narrow(
         space: Its space.
         fix: `NAME=VALUE` words; any hyperparameter of the variant, searched or not.
         ranges: `NAME=LOW:HIGH` words; hyperparameters of the space.
+        modality: What is read of a pair; what has no say then is not drawn.
 
     Returns:
         The narrowed space, and one sentence per fault: with any, the space is of no use.
@@ -79,8 +85,13 @@ def narrow(
         f"{name} must have one of --fix and --range, got both"
         for name in sorted(found.fixed.keys() & found.ranges.keys())
     ]
+    unread = variant.unread(modality)
+    found.faults += [
+        f"{name} has no say with --modality {modality}; leave it out"
+        for name in sorted((found.fixed.keys() | found.ranges.keys()) & unread)
+    ]
     found.faults += _config_faults(variant, found.fixed)
-    return NarrowedSpace(space, found.fixed, found.ranges), found.faults
+    return NarrowedSpace(space, found.fixed, found.ranges, unread), found.faults
 
 
 def _read_fixed(found: Narrowing, variant: Variant[Any], words: Iterable[str]) -> None:

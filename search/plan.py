@@ -5,18 +5,18 @@ from __future__ import annotations
 import importlib.util
 import math
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.results import RunFolder
-from search.narrowing import narrow, split_pair
+from search.narrowing import narrow
 from search.settings import default_cache
+from search.sources import choose_backbones, choose_inputs
 from spaces import SPACES
 from trainables.config import nearest
 from trainables.data.corpus import find_corpus
-from trainables.modules.weights import TINY, check_source
 from trainables.objective import METRICS
 from trainables.variants import VARIANTS
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from trainables.variants.variant import Variant
 
 DEMO = "demo"
-# Random weights see no detail, and a demonstration should be quick.
-_TINY_IMAGE_SIZE = 64
 _TIME = re.compile(r"(?:(?P<h>[\d.]+)h)?(?:(?P<m>[\d.]+)m)?(?:(?P<s>[\d.]+)s?)?")
 _UNITS = {"h": 3600, "m": 60, "s": 1}
 _PACKAGES = {"cmaes": "cmaes", "gp": "scipy"}  # samplers by the package each needs
@@ -49,6 +47,7 @@ class Plan:
         variant: What to tune.
         space: Its space, narrowed.
         hand_tuned: The parameters to try first, inside the space.
+        folds: Folds trained side by side.
         inputs: How text and images are prepared.
         source: The data; None is the demo data.
         backbones: Where the weights of each role come from.
@@ -63,6 +62,7 @@ class Plan:
     variant: Variant[Any]
     space: NarrowedSpace
     hand_tuned: Mapping[str, Any]
+    folds: int
     inputs: InputSettings
     source: Path | None
     backbones: Mapping[str, str]
@@ -96,10 +96,14 @@ def make_plan(settings: SearchSettings) -> Plan:
         faults.insert(0, f"--model must be a model, got {settings.model!r}; {hint}")
         raise SettingsError("\n".join(faults))
     source = _find_source(settings.data.path)
-    backbones, backbone_faults = _backbones(variant, settings.data.backbone, demo=source is None)
+    backbones, backbone_faults = choose_backbones(
+        variant, settings.modality, settings.data.backbone, demo=source is None
+    )
     tuning = settings.tuning
-    space, space_faults = narrow(variant, SPACES[variant.name], tuning.fix, tuning.range)
-    inputs = _inputs(variant, settings, backbones)
+    space, space_faults = narrow(
+        variant, SPACES[variant.name], tuning.fix, tuning.range, settings.modality
+    )
+    inputs = choose_inputs(variant, settings.data, backbones)
     faults += [*backbone_faults, *space_faults, *inputs.faults()]
     if faults:
         raise SettingsError("\n".join(faults))
@@ -109,6 +113,7 @@ def make_plan(settings: SearchSettings) -> Plan:
         variant=variant,
         space=space,
         hand_tuned=space.inside(asdict(variant.hand_tuned)),
+        folds=settings.data.folds or variant.folds,
         inputs=inputs,
         source=source,
         backbones=backbones,
@@ -191,39 +196,6 @@ def _find_source(path: Path | None) -> Path | None:
     if path is None:
         return find_corpus(Path.cwd())
     return None if path == Path(DEMO) else path
-
-
-def _backbones(
-    variant: Variant[Any], words: tuple[str, ...], *, demo: bool
-) -> tuple[dict[str, str], list[str]]:
-    sources = {role: TINY if demo else source for role, source in variant.backbones.items()}
-    faults = []
-    for word in words:
-        try:
-            role, source = split_pair(word, "--backbone", "ROLE=SOURCE")
-        except ValueError as error:
-            faults.append(str(error))
-            continue
-        if role not in sources:
-            hint = nearest(role, sources)
-            faults.append(f"--backbone: {variant.name} has no role {role!r}; {hint}")
-            continue
-        local = Path(source).expanduser()
-        sources[role] = str(local.absolute()) if local.exists() else source
-    for role, source in sources.items():
-        faults += check_source(role, source)
-    return sources, faults
-
-
-def _inputs(
-    variant: Variant[Any], settings: SearchSettings, backbones: Mapping[str, str]
-) -> InputSettings:
-    defaults = asdict(variant.inputs)
-    if set(backbones.values()) == {TINY}:
-        defaults["image_size"] = _TINY_IMAGE_SIZE
-    asked = {name: getattr(settings.data, name) for name in defaults}
-    asked = {name: value for name, value in asked.items() if value is not None}
-    return replace(variant.inputs, **{**defaults, **asked})
 
 
 def _cache(settings: SearchSettings) -> Path:

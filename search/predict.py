@@ -5,19 +5,27 @@ from __future__ import annotations
 import csv
 import sys
 from dataclasses import dataclass
-from pathlib import Path  # noqa: TC003 - the command line is made from the annotations
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from search.settings import unset
+from trainables.config import ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import TextIO
 
+    from trainables.config import Modality
     from trainables.data.sample import Sample
     from trainables.inference.predictor import Prediction
+
+_ASKED = {
+    "both": "one pair by --text TEXT and --image FILE",
+    "text": "one text by --text TEXT",
+    "image": "one image by --image FILE",
+}
 
 
 @dataclass(frozen=True)
@@ -48,8 +56,8 @@ class PredictSettings:
         """
         if not self.run.is_dir():
             yield f"RUN must be a run folder or its model folder: there is no folder {self.run}"
-        if self.data is None and (self.text is None or self.image is None):
-            yield "give one pair by --text TEXT and --image FILE, or many by --data DIR"
+        if self.data is None and self.text is None and self.image is None:
+            yield f"give {_ASKED['both']}, or many by --data DIR"
         if self.data is not None and (self.text is not None or self.image is not None):
             yield "give --data or --text with --image, not both"
         if self.data is None and self.out is not None:
@@ -57,6 +65,21 @@ class PredictSettings:
         for flag, path in (("--image", self.image), ("--data", self.data)):
             if path is not None and not path.exists():
                 yield f"{flag} must exist, got {path}"
+
+    def modality_faults(self, modality: Modality) -> Iterator[str]:
+        """Say what the model needs or cannot read of one pair.
+
+        Args:
+            modality: What the model reads.
+
+        Yields:
+            One sentence if anything is missing or too much.
+        """
+        given = {"text": self.text, "image": self.image}
+        roles = [role for role, value in given.items() if value is not None]
+        if self.data is None and roles != list(ROLES[modality]):
+            what = "both" if modality == "both" else f"{modality} only"
+            yield f"this model reads {what}: give {_ASKED[modality]}, or many by --data DIR"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,11 +95,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     faults = list(settings.faults())
     if faults:
         return _refuse(faults)
-    # Torch is imported only now: --help and bad input answer at once.
-    from trainables.inference.predictor import Predictor, read_about  # noqa: PLC0415
+    from trainables.inference.about import read_about  # noqa: PLC0415 - after the cheap checks
 
     try:
-        read_about(settings.model)
+        faults = list(settings.modality_faults(read_about(settings.model)["modality"]))
+        if faults:
+            return _refuse(faults)
+        # Torch is imported only now: --help and bad input answer at once.
+        from trainables.inference.predictor import Predictor  # noqa: PLC0415
+
         samples = _samples(settings)
         predictor = Predictor(settings.model)
         predictions = predictor.predict(samples)
@@ -103,10 +130,11 @@ def _samples(settings: PredictSettings) -> Sequence[Sample]:
     if settings.data is not None:
         corpus = load_corpus(settings.data, require_labels=False)
         return corpus.unlabelled or corpus.labelled
-    assert settings.image is not None
-    assert settings.text is not None
-    open_image(settings.image)
-    return [Sample(guid="pair", text=settings.text, image=settings.image, image_digest="")]
+    if settings.image is not None:
+        open_image(settings.image)
+    # What the model does not read is never looked at.
+    image = settings.image or Path()
+    return [Sample(guid="pair", text=settings.text or "", image=image, image_digest="")]
 
 
 def _show(prediction: Prediction) -> None:

@@ -48,6 +48,7 @@ def search_record(
     tuning = plan.settings.tuning
     return {
         "model": plan.variant.name,
+        "modality": plan.settings.modality,
         "objective": tuning.metric,
         "mode": mode_of(tuning.metric),
         "settings": _plain(asdict(plan.settings)),
@@ -58,7 +59,7 @@ def search_record(
         "data": _data_record(corpus),
         "split": {
             "kind": plan.settings.data.split,
-            "folds": plan.settings.data.folds,
+            "folds": plan.folds,
             "repeats": plan.settings.data.repeats,
             "train": [len(fold.train) for fold in folds],
             "val": [len(fold.val) for fold in folds],

@@ -61,7 +61,7 @@ class DataSettings:
     """Weights of a role: a folder, a file, a hub id, or tiny (small and random)."""
     split: Literal["grouped", "stratified", "lab"] = "grouped"
     """How samples part: grouped keeps duplicates together."""
-    folds: Annotated[int, arg(metavar="K")] = 1
+    folds: Annotated[int | None, unset("K", "the model's, mostly 1")] = None
     """Folds trained side by side; 1 is one split."""
     repeats: Annotated[int, arg(metavar="R")] = 1
     """Times the folds are drawn anew; a trial trains all."""
@@ -139,6 +139,8 @@ class SearchSettings:
 
     model: Annotated[str, arg(metavar="{" + ",".join(SPACES) + "}")]
     """What to tune."""
+    modality: Literal["both", "text", "image"] = "both"
+    """What to read of a pair; of the other nothing is loaded, run or kept."""
     trials: Annotated[int, arg(metavar="N")] = 20
     """Trials in all, the hand-tuned config first."""
     time_budget: Annotated[str | None, unset("TIME", "none")] = None

@@ -37,11 +37,13 @@ class NarrowedSpace:
         space: The variant's space.
         fixed: Values by name; every trial has them, also where the space draws no such name.
         ranges: Lowest and highest value by name, both inclusive.
+        unread: Names that have no say, as those of a tower that is not there: never drawn.
     """
 
     space: Space
     fixed: Mapping[str, Value] = field(default_factory=dict)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    unread: frozenset[str] = frozenset()
 
     def __call__(self, trial: optuna.Trial) -> None:
         """Suggest one trial.
@@ -80,6 +82,8 @@ class _NarrowedTrial:
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
+        if name in self._narrowed.unread:
+            return low
         if name in self._narrowed.fixed:
             return cast("float", self._held(name))
         low, high = self._clip(name, low, high, step)
@@ -88,12 +92,16 @@ class _NarrowedTrial:
     def suggest_int(
         self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
     ) -> int:
+        if name in self._narrowed.unread:
+            return low
         if name in self._narrowed.fixed:
             return cast("int", self._held(name))
         first, last = self._clip(name, low, high, step)
         return self._trial.suggest_int(name, int(first), int(last), step=step, log=log)
 
     def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
+        if name in self._narrowed.unread:
+            return choices[0]
         if name in self._narrowed.fixed:
             return self._held(name)
         if name in self._narrowed.ranges:

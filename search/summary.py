@@ -10,6 +10,7 @@ from rich.text import Text
 
 from search.fusions import fusion_rows
 from search.view import clock
+from trainables.config import ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,6 +101,7 @@ def _places(outcome: Outcome, folder: RunFolder) -> dict[str, str]:
         places["model"] = str(folder.model)
         if folder.predictions.exists():
             places["predictions"] = str(folder.predictions)
-        command = f'python -m search.predict {folder.path} --text "what a day" --image cat.jpg'
-        places["predict"] = command
+        pair = {"text": '--text "what a day"', "image": "--image cat.jpg"}
+        words = [pair[role] for role in ROLES[folder.read_search()["modality"]]]
+        places["predict"] = " ".join(["python -m search.predict", str(folder.path), *words])
     return places

@@ -79,7 +79,7 @@ def prepare(plan: Plan) -> Experiment:
         folds=make_folds(
             corpus,
             split=settings.data.split,
-            folds=settings.data.folds,
+            folds=plan.folds,
             seed=settings.seed,
             repeats=settings.data.repeats,
         ),
@@ -88,6 +88,7 @@ def prepare(plan: Plan) -> Experiment:
         metric=settings.tuning.metric,
         max_epochs=settings.tuning.epochs,
         seed=settings.seed,
+        modality=settings.modality,
         cache=plan.cache,
         cache_dtype=settings.resources.cache_dtype,
         resident=settings.resources.resident,
@@ -107,7 +108,9 @@ def title(plan: Plan, corpus: Corpus) -> str:
     weights = ", ".join(f"{role} {_short(source)}" for role, source in plan.backbones.items())
     data = "the embedded demo data" if corpus.is_demo else corpus.name
     counts = f"{len(corpus.labelled):,} labelled, {len(corpus.unlabelled):,} to predict"
-    return f"{plan.variant.name} on {data} ({counts}) with {weights}"
+    modality = plan.settings.modality
+    name = plan.variant.name + (f", {modality} only," if modality != "both" else "")
+    return f"{name} on {data} ({counts}) with {weights}"
 
 
 def warning(plan: Plan, corpus: Corpus) -> str:

@@ -8,6 +8,8 @@ import pytest
 
 from search.plan import SettingsError, make_plan
 from search.settings import parse
+from search.space import distributions
+from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,6 +113,18 @@ def faults(words: str) -> list[str]:
             "--fix head_dropout=0.2 --range head_dropout=0.2:0.3",
             "head_dropout must have one of --fix and --range, got both",
         ),
+        (
+            "--modality text --backbone image=tiny",
+            "--backbone image is not read with --modality text; leave it out",
+        ),
+        (
+            "--modality text --fix image_unfrozen_layers=1",
+            "image_unfrozen_layers has no say with --modality text; leave it out",
+        ),
+        (
+            "--modality image --range text_unfrozen_layers=0:1",
+            "text_unfrozen_layers has no say with --modality image; leave it out",
+        ),
         ("--cache c --no-cache", "--cache and --no-cache must not be given together"),
         ("--image-size 8", "image_size must be >= 32, got 8"),
         ("--text-length 2", "text_length must be >= 4, got 2"),
@@ -201,3 +215,14 @@ def test_what_is_tried_first_lies_inside_the_narrowed_space() -> None:
     assert plan.hand_tuned["patience"] == 9
     assert plan.hand_tuned["head_dropout"] == 0.4
     assert "max_grad_norm" not in plan.hand_tuned
+
+
+@pytest.mark.parametrize("model", VARIANTS)
+def test_one_modality_needs_its_own_weights_and_hyperparameters_only(model: str) -> None:
+    plan = make_plan(parse(f"--model {model} --data demo --modality text".split()))
+    drawn = distributions(plan.space)
+    assert "text_unfrozen_layers" in drawn
+    assert not drawn.keys() & plan.variant.unread("text")
+    assert plan.hand_tuned.keys() <= drawn.keys()
+    assert "image" not in plan.backbones
+    assert plan.backbones

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
     from trainables.experiment import Experiment
 
+PARAMS = {"batch_size": 8, "projection_width": 16, "hidden_width": 16}
+
 
 @pytest.fixture
 def run_folder(make_experiment: Callable[..., Experiment], tmp_path: Path) -> Path:
-    params = {"batch_size": 8, "projection_width": 16, "hidden_width": 16}
-    train_final(make_experiment(), params, 1, tmp_path / "run" / "model")
+    train_final(make_experiment(), PARAMS, 1, tmp_path / "run" / "model")
     return tmp_path / "run"
 
 
@@ -78,7 +79,7 @@ def test_a_table_can_go_to_a_file(run_folder: Path, pairs: Path, tmp_path: Path)
     ("words", "messages"),
     [
         (["nowhere", "--out", "x"], ["there is no folder nowhere", "--text TEXT", "--out goes"]),
-        ([".", "--text", "a"], ["give one pair by --text TEXT and --image FILE"]),
+        (["."], ["give one pair by --text TEXT and --image FILE, or many by --data DIR"]),
         ([".", "--text", "a", "--image", "no.jpg"], ["--image must exist, got no.jpg"]),
         ([".", "--text", "a", "--data", "."], ["not both"]),
         ([".", "--data", "."], ["must hold config.json and classifier.safetensors"]),
@@ -104,3 +105,28 @@ def test_a_damaged_image_is_refused(
     image.write_bytes(b"\xff\xd8\xff")
     assert main([str(run_folder), "--text", "a", "--image", str(image)]) == 2
     assert "cat.jpg" in capsys.readouterr().err
+
+
+def test_a_model_of_one_modality_asks_for_that_alone(
+    make_experiment: Callable[..., Experiment],
+    run_folder: Path,
+    pairs: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for modality in ("text", "image"):
+        train_final(make_experiment(modality=modality), PARAMS, 1, tmp_path / modality / "model")
+    text, image = ["--text", "a lovely day"], ["--image", str(next(pairs.glob("*.png")))]
+    assert main([str(tmp_path / "text"), *text]) == 0
+    assert main([str(tmp_path / "image"), *image]) == 0
+    assert main([str(tmp_path / "image"), "--data", str(pairs)]) == 0
+    capsys.readouterr()
+    refusals = {
+        (run_folder, *text): "both: give one pair by --text TEXT and --image FILE",
+        (tmp_path / "text", *text, *image): "text only: give one text by --text TEXT",
+        (tmp_path / "image", *text): "image only: give one image by --image FILE",
+    }
+    for words, message in refusals.items():
+        assert main(list(map(str, words))) == 2
+        expected = f"error: this model reads {message}, or many by --data DIR\n"
+        assert capsys.readouterr().err == expected

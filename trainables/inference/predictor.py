@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from trainables.activations.raw import LivePrefix, raw_inputs
 from trainables.config import ROLES, ConfigError, InputSettings
 from trainables.data.sample import TAGS, Sample, Sentiment
+from trainables.inference.about import CLASSIFIER, CONFIG, FORMAT, ModelError, read_about
 from trainables.training.decision import decide
 from trainables.variants import VARIANTS
 
@@ -33,13 +34,7 @@ if TYPE_CHECKING:
     from trainables.modules.tower import Tower
     from trainables.variants.variant import Variant
 
-CONFIG, CLASSIFIER, FORMAT = "config.json", "classifier.safetensors", 1
-_PARTS = {"config": dict, "inputs": dict, "random_backbones": list}
 _ROWS = 32
-
-
-class ModelError(ValueError):
-    """A folder holds no model that can be loaded; the message says why."""
 
 
 class Prediction(NamedTuple):
@@ -188,41 +183,3 @@ def as_predictions(
         Prediction(sample.guid, tuple(map(float, row)), Sentiment(label).tag)
         for sample, row, label in zip(samples, probabilities, decided, strict=True)
     ]
-
-
-def read_about(folder: Path) -> dict[str, Any]:
-    """Read what a model folder says of itself.
-
-    Args:
-        folder: A model folder.
-
-    Returns:
-        The content of its config.
-
-    Raises:
-        ModelError: If it holds no model of a known format and variant.
-    """
-    path = folder / CONFIG
-    if missing := [name for name in (CONFIG, CLASSIFIER) if not (folder / name).is_file()]:
-        msg = f"model folder {folder} must hold {CONFIG} and {CLASSIFIER}; it lacks {missing}"
-        raise ModelError(msg)
-    try:
-        read = json.loads(path.read_text())
-    except ValueError as error:
-        msg = f"{path} must be JSON: {error}"
-        raise ModelError(msg) from error
-    about: dict[str, Any] = read if isinstance(read, dict) else {}
-    if about.get("format") != FORMAT or about.get("variant") not in VARIANTS:
-        msg = (
-            f"{path} must be of format {FORMAT} and of a variant among {', '.join(VARIANTS)}, "
-            f"got format {about.get('format')} and variant {about.get('variant')!r}"
-        )
-        raise ModelError(msg)
-    about.setdefault("modality", "both")  # what models were before they could read less
-    if damaged := [name for name, kind in _PARTS.items() if not isinstance(about.get(name), kind)]:
-        msg = f"{path} is damaged: it lacks {', '.join(damaged)}"
-        raise ModelError(msg)
-    if about["modality"] not in ROLES:
-        msg = f"{path} must have a modality among {', '.join(ROLES)}, got {about['modality']!r}"
-        raise ModelError(msg)
-    return about

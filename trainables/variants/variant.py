@@ -38,6 +38,7 @@ class Variant(Generic[ConfigT]):
         fusing: Hyperparameters that only matter where both modalities are read.
         counts_unused: Whether its total counts what a backbone holds but never runs, such as the
             classifier of a ResNet, as the lab's late fusion does.
+        folds: How many it is trained in by default; 1 is one split.
         inputs: Preprocessing it was designed for.
     """
 
@@ -49,6 +50,7 @@ class Variant(Generic[ConfigT]):
     head: Callable[[ConfigT, Mapping[str, int]], Head]
     fusing: frozenset[str] = frozenset()
     counts_unused: bool = False
+    folds: int = 1
     inputs: InputSettings = field(default_factory=InputSettings)
 
     def cuts(self, config: ConfigT, modality: Modality = "both") -> dict[Role, Cut]:

@@ -18,7 +18,8 @@ from trainables.config import InputSettings
 from trainables.data.sample import Sample
 from trainables.experiment import Experiment
 from trainables.final import train_final
-from trainables.inference.predictor import ModelError, Predictor, as_predictions, read_about
+from trainables.inference.about import ModelError, read_about
+from trainables.inference.predictor import Predictor, as_predictions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

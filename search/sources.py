@@ -1,0 +1,80 @@
+"""What a model is fed with: the weights of its backbones, and how text and images are prepared."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search.narrowing import split_pair
+from trainables.config import nearest
+from trainables.modules.weights import TINY, check_source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from search.settings import DataSettings
+    from trainables.config import InputSettings, Modality
+    from trainables.variants.variant import Variant
+
+# Random weights see no detail, and a demonstration should be quick.
+_TINY_IMAGE_SIZE = 64
+
+
+def choose_backbones(
+    variant: Variant[Any], modality: Modality, words: Sequence[str], *, demo: bool
+) -> tuple[dict[str, str], list[str]]:
+    """Say where the weights of each backbone come from.
+
+    Args:
+        variant: What is tuned.
+        modality: What is read of a pair; a backbone that is not read needs no weights.
+        words: `NAME=SOURCE` of the command line.
+        demo: Whether the data are the demo data, whose default is tiny random weights.
+
+    Returns:
+        The sources by name, and one sentence per fault.
+    """
+    defaults = variant.backbones_for(modality)
+    sources = {role: TINY if demo else source for role, source in defaults.items()}
+    faults = []
+    for word in words:
+        try:
+            role, source = split_pair(word, "--backbone", "ROLE=SOURCE")
+        except ValueError as error:
+            faults.append(str(error))
+            continue
+        if role in variant.backbones and role not in sources:
+            unread = f"--backbone {role} is not read with --modality {modality}"
+            faults.append(f"{unread}; leave it out")
+            continue
+        if role not in sources:
+            hint = nearest(role, sources)
+            faults.append(f"--backbone: {variant.name} has no role {role!r}; {hint}")
+            continue
+        local = Path(source).expanduser()
+        sources[role] = str(local.absolute()) if local.exists() else source
+    for role, source in sources.items():
+        faults += check_source(role, source)
+    return sources, faults
+
+
+def choose_inputs(
+    variant: Variant[Any], asked: DataSettings, backbones: Mapping[str, str]
+) -> InputSettings:
+    """Say how text and images are prepared.
+
+    Args:
+        variant: What is tuned, which has defaults.
+        asked: What the command line asks for; None for a default.
+        backbones: Where the weights come from: random ones have defaults of their own.
+
+    Returns:
+        The settings; their values are not checked yet.
+    """
+    defaults = asdict(variant.inputs)
+    if set(backbones.values()) == {TINY}:
+        defaults["image_size"] = _TINY_IMAGE_SIZE
+    values = {name: getattr(asked, name) for name in defaults}
+    given = {name: value for name, value in values.items() if value is not None}
+    return replace(variant.inputs, **{**defaults, **given})

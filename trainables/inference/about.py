@@ -1,0 +1,57 @@
+"""What a model folder says of itself, read and checked without torch."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from trainables.config import ROLES
+from trainables.variants import VARIANTS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONFIG, CLASSIFIER, FORMAT = "config.json", "classifier.safetensors", 1
+_PARTS = {"config": dict, "inputs": dict, "random_backbones": list}
+
+
+class ModelError(ValueError):
+    """A folder holds no model that can be loaded; the message says why."""
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """Read what a model folder says of itself.
+
+    Args:
+        folder: A model folder.
+
+    Returns:
+        The content of its config.
+
+    Raises:
+        ModelError: If it holds no model of a known format and variant.
+    """
+    path = folder / CONFIG
+    if missing := [name for name in (CONFIG, CLASSIFIER) if not (folder / name).is_file()]:
+        msg = f"model folder {folder} must hold {CONFIG} and {CLASSIFIER}; it lacks {missing}"
+        raise ModelError(msg)
+    try:
+        read = json.loads(path.read_text())
+    except ValueError as error:
+        msg = f"{path} must be JSON: {error}"
+        raise ModelError(msg) from error
+    about: dict[str, Any] = read if isinstance(read, dict) else {}
+    if about.get("format") != FORMAT or about.get("variant") not in VARIANTS:
+        msg = (
+            f"{path} must be of format {FORMAT} and of a variant among {', '.join(VARIANTS)}, "
+            f"got format {about.get('format')} and variant {about.get('variant')!r}"
+        )
+        raise ModelError(msg)
+    about.setdefault("modality", "both")  # what models were before they could read less
+    if damaged := [name for name, kind in _PARTS.items() if not isinstance(about.get(name), kind)]:
+        msg = f"{path} is damaged: it lacks {', '.join(damaged)}"
+        raise ModelError(msg)
+    if about["modality"] not in ROLES:
+        msg = f"{path} must have a modality among {', '.join(ROLES)}, got {about['modality']!r}"
+        raise ModelError(msg)
+    return about
