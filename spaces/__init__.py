@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spaces.blip import blip_space
+from spaces.blip_enhanced import blip_enhanced_space
 from spaces.clip import clip_space
 from spaces.early_fusion import early_fusion_space
 from spaces.late_fusion import late_fusion_space
@@ -23,4 +24,5 @@ SPACES: Mapping[str, Callable[[optuna.Trial], None]] = {
     "late_fusion": late_fusion_space,
     "clip": clip_space,
     "blip": blip_space,
+    "blip_enhanced": blip_enhanced_space,
 }

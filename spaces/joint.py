@@ -18,5 +18,6 @@ def suggest_joint(trial: optuna.Trial) -> None:
     trial.suggest_categorical("normalize", [False, True])
     trial.suggest_categorical("hidden_width", [64, 128, 256, 512])
     trial.suggest_float("head_dropout", 0.1, 0.6)
+    trial.suggest_float("block_dropout", 0.0, 0.5)
     trial.suggest_int("text_unfrozen_layers", 0, 2)
     trial.suggest_int("image_unfrozen_layers", 0, 2)

@@ -39,6 +39,10 @@ class OpenBlock(nn.Module, ABC):
         block: The library's block; its parameters are shared.
         head_size: Width of an attention head.
         attention_dropout: Drop probability of attention weights in training.
+
+    Attributes:
+        after: What hidden states go through on leaving the block: a dropout that training may
+            ask for, and pretraining had not.
     """
 
     def __init__(self, block: Any, head_size: int, attention_dropout: float) -> None:
@@ -46,6 +50,7 @@ class OpenBlock(nn.Module, ABC):
         self.block = block
         self.head_size = head_size
         self.attention_dropout = attention_dropout
+        self.after = nn.Dropout(0.0)
 
     @abstractmethod
     def project(self, readers: Tensor, tokens: Tensor) -> Projections:
@@ -70,6 +75,19 @@ class OpenBlock(nn.Module, ABC):
         Returns:
             The readers' next hidden states, shape (..., R, D).
         """
+
+    def leave(self, context: Tensor, readers: Tensor) -> Tensor:
+        """Finish, and go through what comes after the block.
+
+        Args:
+            context: What the readers attended to, shape (..., R, D).
+            readers: As given to `project`.
+
+        Returns:
+            The readers' next hidden states, shape (..., R, D).
+        """
+        left: Tensor = self.after(self.finish(context, readers))
+        return left
 
     def attend(
         self, projections: Projections, mask: Tensor | None = None, *, causal: bool = False

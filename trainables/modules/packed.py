@@ -148,11 +148,11 @@ class PackedTextPiece(Piece):
         seen = packing.mask[:, None, None]  # (B, 1, 1, L)
         if readers is not tokens:  # one reader per text: a rectangle already
             parts = Projections(query.unsqueeze(1), packing.pad(key), packing.pad(value))
-            return block.finish(block.attend(parts, seen).squeeze(1), readers)
+            return block.leave(block.attend(parts, seen).squeeze(1), readers)
         parts = Projections(packing.pad(query), packing.pad(key), packing.pad(value))
         # Padding follows the text, so a causal reader never comes to see any.
         context = block.attend(parts, None if self.causal else seen, causal=self.causal)
-        return block.finish(context.flatten(0, 1)[packing.places], readers)
+        return block.leave(context.flatten(0, 1)[packing.places], readers)
 
 
 def can_pack(block: Any) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from trainables.modules.blocks import OpenBlock
 from trainables.modules.piece import PassPooled, Projected
 
 if TYPE_CHECKING:
@@ -170,11 +171,13 @@ class Tower(ABC):
         # A projection reads the one token that it was trained on.
         return "cls" if self.joint else cut.pooling
 
-    def suffix(self, cut: Cut) -> nn.Module:
+    def suffix(self, cut: Cut, block_dropout: float = 0.0) -> nn.Module:
         """Make the part that trains: a fresh copy of the pretrained layers after the cut.
 
         Args:
             cut: Where it begins.
+            block_dropout: Drop probability after each block, in [0, 1); towers whose blocks we do
+                not open, such as those of convolutions, have none.
 
         Returns:
             A module from the activations at the cut to embeddings (B, D). Its blocks and its
@@ -187,6 +190,9 @@ class Tower(ABC):
             suffix = copy.deepcopy(self._piece(start, self.depth, self._pooling(cut)))
             for block in self._trainable(suffix):
                 block.requires_grad_(requires_grad=True)
+            for module in suffix.modules():
+                if isinstance(module, OpenBlock):
+                    module.after.p = block_dropout
         if self.projection is None:
             return suffix
         projection = copy.deepcopy(self.projection).requires_grad_(requires_grad=True)

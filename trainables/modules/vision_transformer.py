@@ -117,7 +117,7 @@ class TokenStack(nn.Module):
             alone = self.pooling == "cls" and i == len(self.blocks)
             readers = tokens[:, :1] if alone else tokens
             context = block.attend(block.project(readers, tokens))
-            tokens = block.finish(context, readers)
+            tokens = block.leave(context, readers)
         if self.pooling == "cls":
             tokens = tokens[:, 0]  # each token is normed alone
         for _ in range(self.norms):

@@ -42,7 +42,11 @@ class JointConfig(TowersConfig):
 
 
 def joint_variant(
-    name: str, source: tuple[str, str], hand_tuned: JointConfig, inputs: InputSettings
+    name: str,
+    source: tuple[str, str],
+    hand_tuned: JointConfig,
+    inputs: InputSettings,
+    folds: int = 1,
 ) -> Variant[JointConfig]:
     """Make a variant on one checkpoint.
 
@@ -51,6 +55,7 @@ def joint_variant(
         source: The name of its backbone, and where its weights come from by default.
         hand_tuned: The config a search tries first.
         inputs: Preprocessing it was designed for.
+        folds: How many it is trained in by default.
 
     Returns:
         The variant.
@@ -63,6 +68,7 @@ def joint_variant(
         load=load_joint,
         head=joint_head,
         fusing=frozenset({"fusion"}),
+        folds=folds,
         inputs=inputs,
     )
 

@@ -26,12 +26,14 @@ class TowersConfig(TrainConfig):
         image_unfrozen_layers: How many of the image tower's last blocks train, >= 0.
         hidden_width: Size of the classifier's hidden layer, >= 1.
         head_dropout: Drop probability in the classifier, in [0, 1).
+        block_dropout: Drop probability after each unfrozen transformer block, in [0, 1).
     """
 
     text_unfrozen_layers: int = 2
     image_unfrozen_layers: int = 2
     hidden_width: int = 256
     head_dropout: float = 0.5
+    block_dropout: float = 0.0
 
     def faults(self) -> Iterator[str]:
         """Say what is wrong with the values.
@@ -45,8 +47,9 @@ class TowersConfig(TrainConfig):
                 yield f"{name} must be >= 0, got {getattr(self, name)}"
         if self.hidden_width < 1:
             yield f"hidden_width must be >= 1, got {self.hidden_width}"
-        if not 0 <= self.head_dropout < 1:
-            yield f"head_dropout must be in [0, 1), got {self.head_dropout}"
+        for name in ("head_dropout", "block_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                yield f"{name} must be in [0, 1), got {getattr(self, name)}"
 
     def cuts(self) -> dict[Role, Cut]:
         """Say where the towers are cut.

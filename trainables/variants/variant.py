@@ -14,6 +14,8 @@ from trainables.variants.towers import TowersConfig
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from torch import nn
+
     from trainables.config import Modality, Role
     from trainables.modules.classifier import Classifier
     from trainables.modules.cut import Cut
@@ -79,7 +81,11 @@ class Variant(Generic[ConfigT]):
 
         cuts = {role: cut for role, cut in config.cuts().items() if role in towers}
         head = self.head(config, {role: towers[role].width for role in cuts})
-        return Classifier({role: towers[role].suffix(cut) for role, cut in cuts.items()}, head)
+        dropout = config.block_dropout
+        suffixes: dict[str, nn.Module] = {
+            role: towers[role].suffix(cut, dropout) for role, cut in cuts.items()
+        }
+        return Classifier(suffixes, head)
 
     def backbones_for(self, modality: Modality) -> dict[str, str]:
         """Say which backbones are needed.

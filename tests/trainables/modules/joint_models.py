@@ -44,18 +44,18 @@ def blip_model() -> Any:
     return _made(BlipModel, _blip_config())
 
 
-def captioning_model() -> Any:
-    return _made(BlipForConditionalGeneration, _blip_config())
+def captioning_model(vision_width: int = 32) -> Any:
+    return _made(BlipForConditionalGeneration, _blip_config(vision_width))
 
 
 def retrieval_model() -> Any:
     return _made(BlipForImageTextRetrieval, _blip_config())
 
 
-def _blip_config() -> BlipConfig:
+def _blip_config(vision_width: int = 32) -> BlipConfig:
     return BlipConfig(
         text_config=_SIZE | _TEXT | _SPREAD,
-        vision_config=_SIZE | _IMAGE | _SPREAD,
+        vision_config=_SIZE | _IMAGE | _SPREAD | {"hidden_size": vision_width},
         projection_dim=24,
         **_SPREAD,
     )

@@ -72,6 +72,19 @@ def test_what_a_captioning_checkpoint_lacks_is_said_by_the_tower_it_concerns(
         assert not tower.is_random
 
 
+def test_a_checkpoint_whose_image_tower_is_wider_loads_as_the_large_one_does(
+    tmp_path: Path,
+) -> None:
+    model = captioning_model(vision_width=64)
+    towers = load_blip_towers(save(model, tmp_path))
+    assert (towers["text"].hidden_size, towers["image"].hidden_size) == (32, 64)
+    assert {tower.width for tower in towers.values()} == {24}
+    crossed = {k: v for k, v in towers["text"].model.state_dict().items() if ".crossatt" in k}
+    expected = model.text_decoder.bert.state_dict()
+    assert {tuple(v.shape) for k, v in crossed.items() if "self.key.weight" in k} == {(32, 64)}
+    assert all(torch.equal(value, expected[name]) for name, value in crossed.items())
+
+
 def test_what_starts_random_is_the_same_each_time(captions: str) -> None:
     torch.manual_seed(1)
     first = load_blip_towers(captions)

@@ -17,6 +17,7 @@ from tests.trainables.modules.joint_models import (
     save,
 )
 from trainables.modules.blip import load_blip_towers
+from trainables.modules.blocks import OpenBlock
 from trainables.modules.clip import load_clip_towers
 from trainables.modules.cut import Cut
 from trainables.modules.tower import Activations, total_parameters
@@ -195,6 +196,27 @@ def test_segments_chain_to_the_deeper_prefix(
         chained = tower.segment(Cut(1), Cut(0))(middle)
         at_once = tower.prefix(Cut(0))(inputs)
     torch.testing.assert_close(chained.values, at_once.values, atol=1e-5, rtol=1e-5)
+
+
+@each_tower
+def test_dropout_follows_each_unfrozen_block_in_training_only(
+    towers: Mapping[str, Mapping[str, Tower]], name: str, role: str
+) -> None:
+    tower, inputs = towers[name][role], batch_of(role)
+    hidden = tower.prefix(Cut(2))(inputs)
+    suffix = tower.suffix(Cut(2), block_dropout=0.4)
+    left: list[Tensor] = []
+    opened = [module for module in suffix.modules() if isinstance(module, OpenBlock)]
+    for block in opened:
+        block.after.register_forward_hook(lambda _, __, out: left.append(out))
+    expected = tower.suffix(Cut(2)).eval()(hidden).values
+    assert torch.equal(suffix.eval()(hidden).values, expected)
+    assert len(left) == len(opened) == 2
+    suffix.train()(hidden)
+    for values in left[2:]:
+        share = float((values == 0).float().mean())
+        assert share == pytest.approx(0.4, abs=0.12)
+    assert [block.after.p for block in opened] == [0.4, 0.4]
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -35,8 +35,11 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"hidden_width": 0}, "hidden_width must be >= 1, got 0"),
     ({"head_dropout": 1.0}, "head_dropout must be in [0, 1), got 1.0"),
     ({"head_dropout": math.nan}, "head_dropout must be in [0, 1), got nan"),
+    ({"block_dropout": 1.0}, "block_dropout must be in [0, 1), got 1.0"),
 ]
-NAMES = ("clip", "blip")
+NAMES = ("clip", "blip", "blip_enhanced")
+# What each loads: one checkpoint for both towers.
+CHECKPOINTS = {"clip": "clip", "blip": "blip", "blip_enhanced": "blip"}
 each = pytest.mark.parametrize("name", NAMES)
 
 
@@ -60,7 +63,7 @@ def test_a_config_says_where_the_towers_are_cut() -> None:
 @each
 @pytest.mark.parametrize(("fusion", "fused"), [("add", 32), ("concat", 64)])
 def test_a_config_shapes_the_head(name: str, fusion: Any, fused: int) -> None:
-    towers = VARIANTS[name].load({name: "tiny"}, ROLES["both"])
+    towers = VARIANTS[name].load({CHECKPOINTS[name]: "tiny"}, ROLES["both"])
     config = JointConfig(fusion=fusion, hidden_width=7, head_dropout=0.25, normalize=True)
     head: Any = VARIANTS[name].build(config, towers).head
     assert head.hidden.weight.shape == (7, fused)
@@ -70,8 +73,10 @@ def test_a_config_shapes_the_head(name: str, fusion: Any, fused: int) -> None:
 
 @each
 def test_a_backbone_that_cannot_be_had_is_an_error_of_weights(name: str) -> None:
-    with pytest.raises(WeightsError, match=rf"backbone {name} .* no folder \./no/such"):
-        VARIANTS[name].load({name: "./no/such"}, ROLES["both"])
+    with pytest.raises(
+        WeightsError, match=rf"backbone {CHECKPOINTS[name]} .* no folder \./no/such"
+    ):
+        VARIANTS[name].load({CHECKPOINTS[name]: "./no/such"}, ROLES["both"])
 
 
 def real_towers(name: str) -> Mapping[str, Tower]:
@@ -88,15 +93,39 @@ def real_towers(name: str) -> Mapping[str, Tower]:
         ("clip", 151_409_412, 21_267_971),
         # The lab left the image projection at its random start.
         ("blip", 224_792_068, 33_538_563 + 393_216),
+        ("blip_enhanced", 224_858_116, 33_604_611 + 393_216),
     ],
 )
 def test_the_hand_tuned_classifiers_have_the_sizes_of_the_lab(
     make_experiment: Callable[..., Experiment], name: str, total: int, trainable: int
 ) -> None:
-    bench = Workbench(make_experiment(variant=name, backbones={name: "tiny"}))
+    bench = Workbench(make_experiment(variant=name, backbones={CHECKPOINTS[name]: "tiny"}))
     bench.__dict__["towers"] = real_towers(name)
     counted = bench.count(bench.variant.build(bench.variant.hand_tuned, bench.towers))
     assert counted == {"total": total, "trainable": trainable}
+
+
+def test_the_large_checkpoint_is_of_the_published_sizes(
+    make_experiment: Callable[..., Experiment],
+) -> None:
+    # blip-image-captioning-large: ViT-L/16 beside a text tower of the base size that reads it.
+    vision = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16}
+    config = BlipConfig(vision_config=vision | {"intermediate_size": 4096})
+    with torch.device("meta"):
+        model = BlipTowers(config)
+    joint = JointModel("blip", model, HashTokenizer(99), OPENAI_COLOURS, "large", is_random=True)
+    bench = Workbench(make_experiment(variant="blip", backbones={"blip": "tiny"}))
+    bench.__dict__["towers"] = joint.towers()
+    counted = bench.count(bench.variant.build(bench.variant.hand_tuned, bench.towers))
+    block = 12 * 1024 * 1024 + 13 * 1024
+    image = 24 * block + (3 * 16 * 16 + 1) * 1024 + (577 + 1) * 1024 + 2 * 1024 + 1024 * 512
+    # The base text tower, whose cross-attention reads 1024 values instead of 768 by two maps.
+    text = bench.towers["text"].parameter_count
+    wider = 12 * 2 * (1024 - 768) * 768
+    assert text == real_towers("blip")["text"].parameter_count + wider
+    assert counted["total"] == image + text + (512 + 1) * 128 + 129 * 3
+    trained = 2 * block + 2 * (9_451_776 + 2 * (1024 - 768) * 768) + 1024 * 512 + 768 * 512
+    assert counted["trainable"] == trained + (512 + 1) * 128 + 129 * 3
 
 
 def test_text_alone_never_trains_cross_attention() -> None:
@@ -110,7 +139,7 @@ def test_text_alone_never_trains_cross_attention() -> None:
 def test_a_description_names_a_backbone_once(
     make_experiment: Callable[..., Experiment], name: str
 ) -> None:
-    described = describe(make_experiment(variant=name, backbones={name: "tiny"}))
-    assert described["random_backbones"] == [name]
+    described = describe(make_experiment(variant=name, backbones={CHECKPOINTS[name]: "tiny"}))
+    assert described["random_backbones"] == [CHECKPOINTS[name]]
     assert described["digests"].keys() == {"text", "image"}
     assert described["notes"] == []
