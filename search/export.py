@@ -78,9 +78,10 @@ def write_importances(
     ended = [r for r in ranked(records, mode) if r.fate != "interrupted"]
     scores = [best[1] for r in ended if (best := r.best(mode)) is not None]
     if len(ended) < _MIN_IMPORTANCE_TRIALS:
-        return f"importances need {_MIN_IMPORTANCE_TRIALS} trials with a score, got {len(ended)}"
+        needed = f"it needs {_MIN_IMPORTANCE_TRIALS} trials with a score, got {len(ended)}"
+        return f"no table of importances: {needed}"
     if len(set(scores)) == 1:
-        return "importances need scores that differ, got the same of every trial"
+        return "no table of importances: it needs scores that differ, got the same of all"
     study = optuna.create_study(direction="maximize" if mode == "max" else "minimize")
     for record, score in zip(ended, scores, strict=True):
         drawn = {name: distributions[name] for name in record.params}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from search.command import command_line
 from trainables.data.sample import TAGS
 from trainables.data.splits import duplicate_groups
 from trainables.objective import mode_of
@@ -51,6 +52,7 @@ def search_record(
         "modality": plan.settings.modality,
         "objective": tuning.metric,
         "mode": mode_of(tuning.metric),
+        "command": command_line(plan.settings),
         "settings": _plain(asdict(plan.settings)),
         "space": {"fixed": dict(plan.space.fixed), "ranges": dict(plan.space.ranges)},
         "hand_tuned": dict(plan.hand_tuned),

@@ -61,7 +61,7 @@ def print_summary(console: Console, outcome: Outcome, folder: RunFolder, warning
     )
     console.print(_score_table(rows))
     for note in outcome.notes:
-        console.print(f"no table: {note}", style="dim", highlight=False)
+        console.print(note, style="dim", highlight=False)
     for name, value in _places(outcome, folder).items():
         console.print(Text(f"{name:<12} {value}"), soft_wrap=not console.is_terminal)
     if warning:
@@ -97,6 +97,8 @@ def _score_table(rows: Mapping[str, Mapping[str, float]]) -> Table:
 
 def _places(outcome: Outcome, folder: RunFolder) -> dict[str, str]:
     places = {"results": str(folder.path)}
+    if folder.report.exists():
+        places["report"] = str(folder.report)
     if outcome.retrained is not None:
         places["model"] = str(folder.model)
         if folder.predictions.exists():

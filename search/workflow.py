@@ -16,6 +16,7 @@ from search.preparation import build_everywhere, describe
 from search.progress import LiveView, show_building
 from search.provenance import hardware_record, samples_table, search_record
 from search.recorder import Recorder
+from search.reporting import write_report
 from search.retrain import retrain
 from search.space import distributions, draws
 from search.trials import ranked
@@ -130,6 +131,22 @@ def warning(plan: Plan, corpus: Corpus) -> str:
 
 
 def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
+    """Search, retrain the best config, and write the report.
+
+    Args:
+        plan: The search.
+        experiment: What it holds fixed.
+        console: Where to show how it goes.
+
+    Returns:
+        What it came to.
+    """
+    outcome = _run_stages(plan, experiment, console)
+    note = write_report(plan.folder)
+    return replace(outcome, notes=(*outcome.notes, *[note] * bool(note)))
+
+
+def _run_stages(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
     """Search, write the tables, and retrain the best config.
 
     Args:

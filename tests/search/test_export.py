@@ -140,7 +140,7 @@ def test_stopped_trials_count_for_importances_and_failed_ones_do_not(folder: Run
     few = [record(0, "finished", 0.1), record(1, "stopped", 0.2), record(2, "stopped", 0.3)]
     odd = [record(3, "failed", 0.4), record(4, "diverged", 0.5), record(5, "interrupted", 0.6)]
     reason = write_importances(folder, keyed(*few, *odd), "max", dict(DISTRIBUTIONS))
-    assert reason == "importances need 4 trials with a score, got 3"
+    assert reason == "no table of importances: it needs 4 trials with a score, got 3"
     assert not folder.importances.exists()
     more = keyed(*few, *odd, record(6, "stopped", 0.7))
     assert write_importances(folder, more, "max", dict(DISTRIBUTIONS)) == ""
@@ -149,4 +149,4 @@ def test_stopped_trials_count_for_importances_and_failed_ones_do_not(folder: Run
 def test_equal_scores_tell_no_importances(folder: RunFolder) -> None:
     records = keyed(*(record(n, "finished", 0.5) for n in range(5)))
     reason = write_importances(folder, records, "max", dict(DISTRIBUTIONS))
-    assert reason == "importances need scores that differ, got the same of every trial"
+    assert reason == "no table of importances: it needs scores that differ, got the same of all"
