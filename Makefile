@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 .PHONY: demo test lint clean
 
 demo: $(READY)
-	$(BIN)/python -m search.run --model early_fusion --trials 8 --epochs 20 --grace-epochs 5 --data demo
+	$(BIN)/python -m search.run --model blip_enhanced --trials 8 --data demo
 
 test: $(READY)
 	$(BIN)/python -m pytest

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.results import RunFolder
 from search.narrowing import narrow
-from search.settings import default_cache
+from search.settings import ALL, default_cache
 from search.sources import choose_backbones, choose_inputs
 from spaces import SPACES
 from trainables.config import nearest
@@ -92,7 +92,7 @@ def make_plan(settings: SearchSettings) -> Plan:
     faults += time_faults + list(_folder_faults(folder))
     variant = VARIANTS.get(settings.model)
     if variant is None or settings.model not in SPACES:
-        hint = nearest(settings.model, SPACES)
+        hint = nearest(settings.model, {*SPACES, ALL})
         faults.insert(0, f"--model must be a model, got {settings.model!r}; {hint}")
         raise SettingsError("\n".join(faults))
     source = _find_source(settings.data.path)

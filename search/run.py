@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from search.settings import parse
+from search.settings import ALL, parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,9 +30,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     settings = parse(arguments)
     try:
-        return _run(settings)
+        return _run_all(settings) if settings.model == ALL else _run(settings)
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
+
+
+def _run_all(settings: SearchSettings) -> int:
+    from rich.console import Console  # noqa: PLC0415  # as below
+
+    from search.all_models import print_comparison, search_all, settings_by_model  # noqa: PLC0415
+    from search.plan import SettingsError, make_plan  # noqa: PLC0415
+
+    try:
+        searches = settings_by_model(settings)
+    except SettingsError as error:
+        return _fail(str(error), BAD_INPUT)
+    is_demo = make_plan(next(iter(searches.values()))).source is None
+    codes = search_all(searches, _run, {INTERRUPTED})
+    done = [searches[name] for name, code in codes.items() if code == DONE]
+    if not settings.show_space:
+        print_comparison(Console(), done, reference=not is_demo)
+    return max(codes.values())
 
 
 def _run(settings: SearchSettings) -> int:
@@ -58,6 +76,7 @@ def _show_space(plan: Plan) -> int:
 
     from search.view import space_table  # noqa: PLC0415
 
+    Console().print(f"[bold]{plan.variant.name}[/]")
     Console().print(space_table(plan.space, plan.hand_tuned))
     return DONE
 

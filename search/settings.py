@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+ALL = "all"
+"""The name of all models."""
+
+
 def default_cache() -> Path:
     """Say where frozen activations are kept when nothing else is asked for.
 
@@ -137,8 +141,8 @@ class ResourceSettings:
 class SearchSettings:
     """One search."""
 
-    model: Annotated[str, arg(metavar="{" + ",".join(SPACES) + "}")]
-    """What to tune."""
+    model: Annotated[str, arg(metavar="{" + ",".join((*SPACES, ALL)) + "}")]
+    """What to tune; all searches each in turn, in OUT/MODEL, and compares them."""
     modality: Literal["both", "text", "image"] = "both"
     """What to read of a pair; of the other nothing is loaded, run or kept."""
     trials: Annotated[int, arg(metavar="N")] = 20

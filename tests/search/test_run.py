@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from analysis.results import RunFolder
+from spaces import SPACES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,6 +127,21 @@ def test_a_search_on_the_demo_data_writes_its_folder(run: _Run, tmp_path: Path) 
     again = run(f"{QUICK} --out out")
     assert again.returncode == 2
     assert "--out must be a folder without a search" in again.stderr
+
+
+@pytest.mark.slow
+def test_all_models_are_searched_and_end_in_one_table(run: _Run, tmp_path: Path) -> None:
+    words = "--model all --data demo --trials 1 --epochs 1 --folds 1 --image-size 32 --no-retrain"
+    out = run(f"{words} --out out")
+    assert out.returncode == 0, out.stderr
+    lines = out.stdout.splitlines()
+    head = next(i for i, line in enumerate(lines) if line.lstrip().startswith("run "))
+    for column in ("epochs", "F1 neu", "accuracy", "macro F1", "weighted F1"):
+        assert column in lines[head]
+    named = {line.split()[0] for line in lines[head + 1 : head + 1 + len(SPACES)]}
+    assert named == set(SPACES)
+    for name in SPACES:
+        assert RunFolder(tmp_path / "out" / name).read_search()["model"] == name
 
 
 @pytest.mark.slow
