@@ -105,3 +105,32 @@ class RunPaths:
             column per class, then one per branch and class where the model has several branches.
         """
         return self.path / "probabilities" / f"{trial}.parquet"
+
+    @property
+    def floor(self) -> Path:
+        """The logistic regression's probabilities out of fold (Parquet): see `confirmation`."""
+        return self.path / "floor.parquet"
+
+    def confirmation(self, trial: int) -> Path:
+        """Where the out-of-fold probabilities of a config are that was trained again.
+
+        Args:
+            trial: The trial's number, from 0.
+
+        Returns:
+            A Parquet file: `repeat`, `fold` (from 0, counted through all repeats), `epoch` (the
+            one that the other folds chose), `row` (index of a labelled sample) and one column
+            per class.
+        """
+        return self.path / "confirmations" / f"{trial}.parquet"
+
+    def test_probabilities(self, trial: int) -> Path:
+        """Where the probabilities of the unlabelled samples by a confirmed config are.
+
+        Args:
+            trial: The trial's number, from 0.
+
+        Returns:
+            A Parquet file: `guid` and one column per class, the mean over its folds.
+        """
+        return self.path / "test_probabilities" / f"{trial}.parquet"

@@ -20,16 +20,13 @@ from analysis.files import (
     write_json,
     write_parquet,
 )
-from analysis.paths import RunPaths
+from analysis.probabilities import CLASSES, KeptProbabilities
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
-
-CLASSES = ("positive", "neutral", "negative")
-"""The probability columns, in the order of every probability array."""
 
 FATES = ("finished", "stopped", "diverged", "failed", "interrupted")
 """How a trial ends: ran its course, stopped by ASHA, not finite, crashed, cut off by the user."""
@@ -40,7 +37,7 @@ CONFIG = "config/"
 __all__ = ["CLASSES", "CONFIG", "FATES", "ResultsError", "RunFolder"]
 
 
-class RunFolder(RunPaths):
+class RunFolder(KeptProbabilities):
     """One search on disk: reads and writes what `RunPaths` names.
 
     Every reader raises `ResultsError` for a file that is missing or damaged, and says which.
@@ -148,41 +145,6 @@ class RunFolder(RunPaths):
         after = history[::-1].groupby("trial")["epoch"].cummin()[::-1]
         later = after.groupby(history["trial"]).shift(-1)
         return history[later.isna() | (history["epoch"] < later)].reset_index(drop=True)
-
-    def write_trial_probabilities(
-        self,
-        trial: int,
-        rows: NDArray[np.int64],
-        probabilities: NDArray[np.float32],
-        branches: Mapping[str, NDArray[np.float32]] | None = None,
-    ) -> None:
-        """Write the out-of-fold probabilities of a trial's best epoch so far.
-
-        Args:
-            trial: The trial's number, from 0.
-            rows: Indices of labelled samples, shape (V,), int64.
-            probabilities: Class probabilities, shape (V, 3), float32.
-            branches: The same of each branch, where the model has several.
-        """
-        path = self.trial_probabilities(trial)
-        frame = pd.DataFrame(probabilities, columns=list(CLASSES))
-        frame.insert(0, "row", rows)
-        for branch, values in (branches or {}).items():
-            frame[[f"{branch}_{name}" for name in CLASSES]] = values
-        write_parquet(path, frame)
-
-    def read_trial_probabilities(self, trial: int) -> pd.DataFrame:
-        """Read the out-of-fold probabilities of a trial's best epoch.
-
-        Args:
-            trial: The trial's number, from 0.
-
-        Returns:
-            Columns `row`, `positive`, `neutral`, `negative`; of a model with several branches
-            also `BRANCH_positive` and so on of each.
-        """
-        path = self.trial_probabilities(trial)
-        return read_parquet(path, f"trial {trial} has reported no epoch")
 
     def write_importances(self, importances: pd.DataFrame) -> None:
         """Write the hyperparameter importances.

@@ -12,6 +12,8 @@ from analysis.results import CONFIG
 from search.trials import EPOCH, ranked
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from optuna.distributions import BaseDistribution
 
     from analysis.results import RunFolder
@@ -96,33 +98,45 @@ def write_importances(
     return ""
 
 
-def write_best(folder: RunFolder, records: Records, metric: str, mode: Mode) -> dict[str, Any]:
-    """Choose a config, and write it with its scores.
+def write_best(
+    folder: RunFolder,
+    records: Records,
+    metric: str,
+    mode: Mode,
+    *,
+    chosen: tuple[TrialRecord, str] | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Write the chosen config with its scores.
 
     Args:
         folder: Where it goes; its history is read.
         records: The trials, all ended; at least one has a score.
         metric: The objective.
         mode: Whether more or less of it is better.
+        chosen: The trial, and why it; by default the best of the search.
+        extra: What later stages have found out, by name.
 
     Returns:
         What was written: `trial`, `params`, `best_epoch`, `score`, `scores` of every metric at
-        the best epoch, `why`, and `hand_tuned` with the same of that config, or null.
+        the best epoch, `why`, `hand_tuned` with the same of that config, or null, and the rest.
     """
     order = ranked(records, mode)
     history = folder.read_history()
     among = sum(record.fate == order[0].fate for record in order)
+    best, why = chosen or (order[0], _WHY[str(order[0].fate)].format(n=among))
     tried_first = next((record for record in order if record.hand_tuned), None)
-    best = {
+    written = {
         "objective": metric,
         "mode": mode,
-        **_scores(order[0], history, mode),
-        "params": dict(order[0].params),
-        "why": _WHY[str(order[0].fate)].format(n=among),
+        **_scores(best, history, mode),
+        "params": dict(best.params),
+        "why": why,
         "hand_tuned": tried_first and _scores(tried_first, history, mode),
+        **(extra or {}),
     }
-    folder.write_best(best)
-    return best
+    folder.write_best(written)
+    return written
 
 
 def _scores(record: TrialRecord, history: pd.DataFrame, mode: Mode) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.results import RunFolder
 from search.narrowing import narrow
+from search.selection_settings import held, selection_faults
 from search.settings import ALL, default_cache
 from search.sources import choose_backbones, choose_inputs
 from spaces import SPACES
@@ -100,8 +101,10 @@ def make_plan(settings: SearchSettings) -> Plan:
         variant, settings.modality, settings.data.backbone, demo=source is None
     )
     tuning = settings.tuning
+    folds = settings.data.folds or variant.folds
+    faults += selection_faults(settings, folds)
     space, space_faults = narrow(
-        variant, SPACES[variant.name], tuning.fix, tuning.range, settings.modality
+        variant, SPACES[variant.name], held(settings), tuning.range, settings.modality
     )
     inputs = choose_inputs(variant, settings.data, backbones)
     faults += [*backbone_faults, *space_faults, *inputs.faults()]
@@ -113,7 +116,7 @@ def make_plan(settings: SearchSettings) -> Plan:
         variant=variant,
         space=space,
         hand_tuned=space.inside(asdict(variant.hand_tuned)),
-        folds=settings.data.folds or variant.folds,
+        folds=folds,
         inputs=inputs,
         source=source,
         backbones=backbones,

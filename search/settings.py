@@ -114,6 +114,25 @@ class TuningSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SelectionSettings:
+    """How the config is chosen in the end, and what ships."""
+
+    confirm: Annotated[int | None, unset("N", "5, at most a quarter of the trials")] = None
+    """Best configs trained again on fresh seeds and folds, to choose among; 0 is none."""
+    decision: Literal["searched", "tuned", "argmax"] = "searched"
+    """The neutral threshold: each trial's own, tuned on other folds afterwards, or none."""
+    final: Annotated[
+        Literal["refit", "average", "ensemble"] | None,
+        unset("{refit,average,ensemble}", "what nested validation prefers"),
+    ] = None
+    """What ships: one model on all data, or the folds' models averaged or side by side."""
+    final_seeds: Annotated[int, arg(metavar="S")] = 1
+    """Seeds that the model that ships is averaged over."""
+    retrain: bool = True
+    """Confirm, train the model that ships on all labelled data, and predict."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ResourceSettings:
     """Where and how fast it runs."""
 
@@ -148,17 +167,16 @@ class SearchSettings:
     trials: Annotated[int, arg(metavar="N")] = 20
     """Trials in all, the hand-tuned config first."""
     time_budget: Annotated[str | None, unset("TIME", "none")] = None
-    """When the search stops, such as 90s, 20m or 1h30m; retraining comes after."""
+    """When all is to be done, such as 90s, 20m or 1h30m."""
     out: Annotated[Path | None, unset("DIR", "runs/MODEL-TIME")] = None
     """Folder of the results; new or without a search."""
     seed: Annotated[int, arg(metavar="N")] = 0
     """Same seed, same trials (one at a time)."""
-    retrain: bool = True
-    """Train the best config on all labelled data, and predict."""
     show_space: FlagCreatePairsOff[bool] = False
     """Print the search space and exit."""
     data: DataSettings = field(default_factory=DataSettings)
     tuning: TuningSettings = field(default_factory=TuningSettings)
+    selection: SelectionSettings = field(default_factory=SelectionSettings)
     resources: ResourceSettings = field(default_factory=ResourceSettings)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
@@ -13,7 +13,7 @@ from search.view import clock
 from trainables.config import ROLES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from rich.console import Console
 
@@ -49,17 +49,17 @@ def print_summary(console: Console, outcome: Outcome, folder: RunFolder, warning
         console.print(f"cut off: {outcome.cut_off}", style="yellow")
     hand_tuned = best["hand_tuned"]
     is_hand_tuned = bool(hand_tuned) and hand_tuned["trial"] == best["trial"]
-    rows = {"best": best["scores"]}
-    if hand_tuned and not is_hand_tuned:
-        rows["hand-tuned"] = hand_tuned["scores"]
-    rows |= fusion_rows(folder, best["objective"])
     console.print(
         f"best [bold green]{best['objective']} {best['score']:.4f}[/] by trial {best['trial']}"
         f"{' (the hand-tuned config)' * is_hand_tuned} at epoch {best['best_epoch']}:"
         f" {best['why']}",
         highlight=False,
+        soft_wrap=not console.is_terminal,
     )
+    rows = _rows(best, is_hand_tuned=is_hand_tuned) | fusion_rows(folder, best["objective"])
     console.print(_score_table(rows))
+    for line in _told(best):
+        console.print(line, highlight=False, soft_wrap=not console.is_terminal)
     for note in outcome.notes:
         console.print(note, style="dim", highlight=False)
     for name, value in _places(outcome, folder).items():
@@ -84,6 +84,32 @@ def why_all_failed(records: Records) -> str:
     return f"no trial has a score; {count} of {len(records)} failed with: {reason}"
 
 
+def _rows(best: Mapping[str, Any], *, is_hand_tuned: bool) -> dict[str, Mapping[str, float]]:
+    """Give the scores to show: what is honest first, where there is any."""
+    confirmed, floor = best.get("confirmed"), best.get("floor")
+    hand_tuned = (floor or {}).get("hand_tuned")
+    rows = {"confirmed": confirmed["scores"]} if confirmed else {}
+    rows["searched"] = best["scores"]
+    if hand_tuned and not is_hand_tuned:
+        rows["hand-tuned, confirmed"] = hand_tuned
+    elif best["hand_tuned"] and not is_hand_tuned:
+        rows["hand-tuned"] = best["hand_tuned"]["scores"]
+    if floor:
+        rows["logistic regression"] = floor["logistic_regression"]
+        rows["majority class"] = floor["majority"]
+    return rows
+
+
+def _told(best: Mapping[str, Any]) -> Iterator[str]:
+    if confirmed := best.get("confirmed"):
+        low, high = confirmed["interval"]
+        yield f"confirmed {confirmed['score']:.4f}, 95 % interval {low:.4f} to {high:.4f}"
+    if best.get("verdict"):
+        yield best["verdict"]
+    if final := best.get("final"):
+        yield f"ships: {final['kind']}, {final['epochs']} epochs: {final['why']}"
+
+
 def _score_table(rows: Mapping[str, Mapping[str, float]]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("")
@@ -99,7 +125,7 @@ def _places(outcome: Outcome, folder: RunFolder) -> dict[str, str]:
     places = {"results": str(folder.path)}
     if folder.report.exists():
         places["report"] = str(folder.report)
-    if outcome.retrained is not None:
+    if outcome.best is not None and outcome.best.get("final"):
         places["model"] = str(folder.model)
         if folder.predictions.exists():
             places["predictions"] = str(folder.predictions)

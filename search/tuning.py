@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import threading
 import time
@@ -14,6 +15,7 @@ from ray import tune
 from ray.tune.stopper import Stopper
 
 from search.journal import StudyJournal
+from search.reserve import seconds_to_keep
 from search.scheduler import FiniteASHA
 from search.searcher import StudySearcher
 from search.study import begin, open_study
@@ -37,11 +39,13 @@ class CutOff(Stopper):  # type: ignore[misc]  # Ray has no types
 
     Args:
         deadline: On the clock of `time.monotonic`; infinity for no limit.
+        keep: Says how many seconds before it to end, for what comes after; asked now and then.
     """
 
-    def __init__(self, deadline: float) -> None:
+    def __init__(self, deadline: float, keep: Callable[[], float] = lambda: 0.0) -> None:
         self.reason: Literal["", "time budget", "interrupted"] = ""
         self._deadline = deadline
+        self._keep = keep
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002  # Ray's
         """Let every trial go on: its own end is the scheduler's business.
@@ -61,7 +65,9 @@ class CutOff(Stopper):  # type: ignore[misc]  # Ray has no types
         Returns:
             True once there is a reason.
         """
-        if not self.reason and time.monotonic() >= self._deadline:
+        if self.reason or math.isinf(self._deadline):
+            return bool(self.reason)
+        if time.monotonic() >= self._deadline - self._keep():
             self.reason = "time budget"
         return bool(self.reason)
 
@@ -158,12 +164,13 @@ def _trial_folder(trial: Trial) -> str:
     return f"trial-{trial.trial_id}"  # Ray's own name spells every hyperparameter
 
 
-def open_search(plan: Plan, deadline: float) -> Search:
+def open_search(plan: Plan, deadline: float, slots: int = 1) -> Search:
     """Begin the study of a search.
 
     Args:
         plan: What to search.
-        deadline: When it ends, on the clock of `time.monotonic`; infinity for no limit.
+        deadline: When all is to be done, on the clock of `time.monotonic`; infinity for no limit.
+        slots: How many workers the stages after the trials will have.
 
     Returns:
         The search, before its first trial.
@@ -179,4 +186,5 @@ def open_search(plan: Plan, deadline: float) -> Search:
     )
     begin(study, plan.hand_tuned)
     searcher = StudySearcher(study, journal, plan.space, settings.tuning.metric)
-    return Search(plan, study, searcher, CutOff(deadline))
+    cut_off = CutOff(deadline, lambda: seconds_to_keep(plan, searcher.records, slots))
+    return Search(plan, study, searcher, cut_off)

@@ -1,4 +1,4 @@
-"""The steps of a search: data, cluster, frozen activations, trials, tables, retraining."""
+"""The steps of a search: data, cluster, frozen activations, trials, tables, selection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from search.progress import LiveView, show_building
 from search.provenance import hardware_record, samples_table, search_record
 from search.recorder import Recorder
 from search.reporting import write_report
-from search.retrain import retrain
+from search.selection import select
 from search.space import distributions, draws
 from search.trials import ranked
 from search.tuning import open_search
@@ -33,7 +33,7 @@ from trainables.trainable import SentimentTrainable
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from search.cluster import Node, TrialResources
+    from search.cluster import TrialResources
     from search.plan import Plan
     from search.trials import Records
     from search.tuning import Search
@@ -52,7 +52,6 @@ class Outcome:
         cut_off: Why it ended early; empty when it ran its course.
         notes: Plain sentences for the summary.
         seconds: Wall-clock time of the trials.
-        retrained: What retraining said; None without it.
     """
 
     records: Records
@@ -60,7 +59,6 @@ class Outcome:
     cut_off: str
     notes: tuple[str, ...]
     seconds: float
-    retrained: dict[str, Any] | None = None
 
 
 def prepare(plan: Plan) -> Experiment:
@@ -131,7 +129,7 @@ def warning(plan: Plan, corpus: Corpus) -> str:
 
 
 def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
-    """Search, retrain the best config, and write the report.
+    """Search, choose, ship, and write the report.
 
     Args:
         plan: The search.
@@ -147,7 +145,7 @@ def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
 
 
 def _run_stages(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
-    """Search, write the tables, and retrain the best config.
+    """Search, write the tables, choose on fresh data, and train the model that ships.
 
     Args:
         plan: The search.
@@ -170,11 +168,16 @@ def _run_stages(plan: Plan, experiment: Experiment, console: Console) -> Outcome
             search_record(plan, experiment.corpus, experiment.folds, hardware, backbones)
         )
         plan.folder.write_samples(samples_table(experiment.corpus))
-        search = open_search(plan, started + plan.time_budget)
+        deadline = started + plan.time_budget
+        search = open_search(plan, deadline, resources.slots)
         outcome = _run_trials(search, experiment, resources)
-        if outcome.best is None or outcome.cut_off == "interrupted" or not plan.settings.retrain:
+        if outcome.best is None or outcome.cut_off == "interrupted":
             return outcome
-        return _retrain(plan, experiment, nodes, outcome, console)
+        if not plan.settings.selection.retrain:
+            return outcome
+        found = select(plan, experiment, outcome.records, resources, (deadline, console))
+        write_fusions(plan.folder, found[0], experiment.corpus.labels)
+        return replace(outcome, best=found[0], notes=(*outcome.notes, *found[1]))
 
 
 def _run_trials(search: Search, experiment: Experiment, resources: TrialResources) -> Outcome:
@@ -199,18 +202,6 @@ def _run_trials(search: Search, experiment: Experiment, resources: TrialResource
     best = write_best(plan.folder, records, metric, mode)
     write_fusions(plan.folder, best, experiment.corpus.labels)
     return Outcome(records, best, search.cut_off.reason, (note,) * bool(note), seconds)
-
-
-def _retrain(
-    plan: Plan, experiment: Experiment, nodes: list[Node], outcome: Outcome, console: Console
-) -> Outcome:
-    assert outcome.best is not None
-    best = outcome.best
-    whole = max(nodes, key=lambda node: (node.gpus, node.cpus))
-    request = {"cpu": whole.cpus, "gpu": min(1.0, whole.gpus)}
-    with console.status(f"retraining for {best['best_epoch']} epochs on all labelled samples"):
-        retrained = retrain(experiment, best["params"], best["best_epoch"], plan.folder, request)
-    return replace(outcome, retrained=retrained)
 
 
 def _short(source: str) -> str:

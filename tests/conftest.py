@@ -186,3 +186,18 @@ def make_experiment(corpus: Corpus, tmp_path: Path) -> Callable[..., Experiment]
 def parameters_of(trainers: Iterable[FoldTrainer]) -> list[torch.Tensor]:
     """Every parameter and buffer of the trainers' models, to be compared bit for bit."""
     return [value for trainer in trainers for value in trainer.classifier.state_dict().values()]
+
+
+def train_final(
+    experiment: Experiment, params: Mapping[str, Any], epochs: int, folder: Path
+) -> dict[str, Any]:
+    """Train and write the model that ships when it is one model on all labelled samples."""
+    from trainables.final import assemble, train_member
+    from trainables.training.decision import DecisionRule
+    from trainables.workbench import Workbench
+
+    bench = Workbench(experiment)
+    rows = np.arange(len(experiment.corpus.labelled))
+    weights = train_member(bench, params, rows, epochs, experiment.seed)
+    rule = DecisionRule(params.get("neutral_threshold", 0.0))
+    return assemble(bench, [(params, [weights], 1.0)], rule, folder)

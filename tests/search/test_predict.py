@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from search.predict import main
-from trainables.final import train_final
+from tests.conftest import train_final
 from trainables.inference.predictor import Predictor
 
 if TYPE_CHECKING:

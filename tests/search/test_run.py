@@ -119,7 +119,17 @@ def test_a_search_on_the_demo_data_writes_its_folder(run: _Run, tmp_path: Path) 
     assert len(trials) == 4
     assert trials["hand_tuned"].tolist() == [True, False, False, False]
     best = folder.read_best()
-    assert best["score"] == trials[trials["fate"] == "finished"]["objective"].max()
+    finished = trials[trials["fate"] == "finished"]
+    confirmed = {one["trial"] for one in best["candidates"]}
+    assert confirmed == {0, finished["trial"][finished["objective"].idxmax()]}
+    assert best["trial"] == best["candidates"][0]["trial"]
+    assert best["confirmed"]["interval"][0] < best["confirmed"]["score"]
+    assert best["floor"]["majority"]["val_accuracy"] == pytest.approx(0.6, abs=0.02)
+    assert best["verdict"].startswith("the confirmed val_weighted_f1 of ")
+    assert best["final"]["kind"] == "refit"
+    assert (folder.model / "README.md").read_text().startswith("# early_fusion")
+    for trial in confirmed:
+        assert len(folder.read_test_probabilities(trial)) == 40
     predictions = folder.read_predictions()
     assert len(predictions) == 40
     assert not predictions["guid"].duplicated().any()

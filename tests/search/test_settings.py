@@ -33,7 +33,7 @@ def test_flags_reach_their_settings() -> None:
     )
     settings = parse(words.split())
     assert (settings.model, settings.trials, settings.time_budget) == ("early_fusion", 7, "1h")
-    assert (settings.out, settings.retrain) == (Path("o"), False)
+    assert (settings.out, settings.selection.retrain) == (Path("o"), False)
     assert settings.data.path == Path("d")
     assert settings.data.backbone == ("text=a", "image=b")
     assert (settings.data.split, settings.data.image_size) == ("lab", 64)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 
+from tests.conftest import folds_of, train_final
 from trainables.data.sample import Fold
-from trainables.final import train_final
+from trainables.final import assemble, mean_of, train_member, validate_joining
 from trainables.inference.predictor import Predictor
-from trainables.training.decision import decide
+from trainables.training.decision import DecisionRule, decide
 from trainables.training.fold import FoldTrainer
 from trainables.workbench import Workbench
 
@@ -44,13 +45,10 @@ def test_the_final_model_trained_on_every_labelled_sample(
     config = bench.config(params)
     (trainer,) = bench.start(config, [Fold(rows, rows[:0])]).trainers
     for _ in range(2):
-        loss = trainer.train_epoch()
-        trainer.end_epoch(loss)
+        trainer.end_epoch(trainer.train_epoch())
     saved = load_file(tmp_path / "model" / "classifier.safetensors")
     for name, value in trainer.classifier.state_dict().items():
         assert torch.equal(saved[name], value)
-    assert result["train_loss"] == loss
-    assert result["epochs"] == 2
     assert result["model_parameters"] == bench.count(trainer.classifier)["total"]
 
 
@@ -58,10 +56,11 @@ def test_the_schedule_watches_the_training_loss_as_nothing_is_left_to_validate_o
     make_experiment: Callable[..., Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[float] = []
+    losses = iter([0.7, 0.5])
+    monkeypatch.setattr(FoldTrainer, "train_epoch", lambda _: next(losses))
     monkeypatch.setattr(FoldTrainer, "end_epoch", lambda _, loss: seen.append(loss))
-    result = train_final(make_experiment(), PARAMS, 2, tmp_path / "model")
-    assert len(seen) == 2
-    assert seen[1] == result["train_loss"] != seen[0]
+    train_final(make_experiment(), PARAMS, 2, tmp_path / "model")
+    assert seen == [0.7, 0.5]
 
 
 def test_the_unlabelled_are_predicted_in_their_order(
@@ -105,3 +104,66 @@ def test_a_model_that_is_there_is_replaced_whole(
     train_final(make_experiment(), PARAMS, 1, tmp_path / "model")
     assert not (tmp_path / "model" / "stale").exists()
     assert not (tmp_path / "model.partial").exists()
+
+
+def test_several_members_are_averaged_by_their_shares_and_predict_alike_from_disk(
+    make_experiment: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    experiment = make_experiment()
+    bench, rule = Workbench(experiment), DecisionRule(0.37, 1.5)
+    rows = np.arange(30)
+    other = PARAMS | {
+        "image_unfrozen_layers": 0,
+        "hidden_width": 8,
+    }  # cut elsewhere, of other size
+    one = (PARAMS, [train_member(bench, PARAMS, rows, 1, seed=1)], 1.0)
+    two = (other, [train_member(bench, other, rows[:20], 2, seed=2)], 3.0)
+    result = assemble(bench, [one, two], rule, tmp_path / "model")
+    predictor = Predictor(tmp_path / "model")
+    unlabelled = experiment.corpus.unlabelled
+    alone = []
+    for name, member in {"one": one, "two": two}.items():
+        assemble(bench, [member], rule, tmp_path / name)
+        alone.append(Predictor(tmp_path / name).probabilities(unlabelled))
+    mean = 0.25 * alone[0] + 0.75 * alone[1]
+    assert predictor.probabilities(unlabelled) == pytest.approx(mean, abs=1e-5)
+    assert result["probabilities"] == pytest.approx(rule.calibrate(mean), abs=1e-5)
+    assert result["classes"].tolist() == rule.decide(mean).tolist()
+    assert predictor.rule == rule
+
+
+def test_averaged_weights_are_one_member_and_their_mean(
+    make_experiment: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    bench, rows = Workbench(make_experiment()), np.arange(30)
+    weights = [train_member(bench, PARAMS, rows[k:], 1, seed=1) for k in range(3)]
+    assemble(bench, [(PARAMS, weights, 1.0)], DecisionRule(0.0), tmp_path / "model")
+    assert len(list((tmp_path / "model").glob("classifier*"))) == 1
+    saved = load_file(tmp_path / "model" / "classifier.safetensors")
+    states = [load(one) for one in weights]
+    for name, value in saved.items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, sum(state[name] for state in states) / 3)
+
+
+def test_counts_are_not_averaged() -> None:
+    states = [{"count": torch.tensor(3), "weight": torch.tensor(w)} for w in (1.0, 2.0)]
+    assert mean_of(states) == {"count": torch.tensor(3), "weight": torch.tensor(1.5)}
+
+
+def test_joining_is_validated_on_samples_that_no_member_saw(
+    make_experiment: Callable[..., Experiment],
+) -> None:
+    bench = Workbench(make_experiment())
+    folds = folds_of(3)
+    inner = [np.setdiff1d(folds[0].train, fold.val) for fold in folds[1:]]
+    found = validate_joining(bench, PARAMS, folds[0], inner, 2, seed=5)
+    assert found["members"].shape == (2, 6, 3)
+    assert found["average"].shape == (6, 3)
+    assert found["average"].sum(axis=1) == pytest.approx(np.ones(6), abs=1e-5)
+    for rows, said in zip(inner, found["members"], strict=True):
+        (trainer,) = bench.start(bench.config(PARAMS), [Fold(rows, rows[:0])], 5).trainers
+        for _ in range(2):
+            trainer.end_epoch(trainer.train_epoch())
+        expected = trainer.predict(torch.tensor(folds[0].val)).exp().numpy()
+        assert (said == expected).all()

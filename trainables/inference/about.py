@@ -11,12 +11,24 @@ from trainables.variants import VARIANTS
 if TYPE_CHECKING:
     from pathlib import Path
 
-CONFIG, CLASSIFIER, FORMAT = "config.json", "classifier.safetensors", 1
-_PARTS = {"config": dict, "inputs": dict, "random_backbones": list}
+CONFIG, CLASSIFIER, FORMAT = "config.json", "classifier.safetensors", 2
+_PARTS = {"members": list, "inputs": dict, "decision": dict, "random_backbones": list}
 
 
 class ModelError(ValueError):
     """A folder holds no model that can be loaded; the message says why."""
+
+
+def classifier_file(number: int) -> str:
+    """Name the file of a member.
+
+    Args:
+        number: Of the member, from 1.
+
+    Returns:
+        The file's name in the model folder.
+    """
+    return CLASSIFIER if number == 1 else f"classifier-{number}.safetensors"
 
 
 def read_about(folder: Path) -> dict[str, Any]:
@@ -48,8 +60,9 @@ def read_about(folder: Path) -> dict[str, Any]:
         )
         raise ModelError(msg)
     about.setdefault("modality", "both")  # what models were before they could read less
-    if damaged := [name for name, kind in _PARTS.items() if not isinstance(about.get(name), kind)]:
-        msg = f"{path} is damaged: it lacks {', '.join(damaged)}"
+    damaged = [name for name, kind in _PARTS.items() if not isinstance(about.get(name), kind)]
+    if damaged or not about["members"]:
+        msg = f"{path} is damaged: it lacks {', '.join(damaged or ['members'])}"
         raise ModelError(msg)
     if about["modality"] not in ROLES:
         msg = f"{path} must have a modality among {', '.join(ROLES)}, got {about['modality']!r}"

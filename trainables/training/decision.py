@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from trainables.data.sample import Sentiment
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_SMALLEST = 1e-12
 _POLAR = [Sentiment.POSITIVE, Sentiment.NEGATIVE]
 
 
@@ -31,3 +33,47 @@ def decide(
     unsure = (probabilities[:, _POLAR] < neutral_threshold).all(axis=1)
     classes[unsure] = Sentiment.NEUTRAL
     return classes
+
+
+@dataclass(frozen=True)
+class DecisionRule:
+    """How a model that ships decides, and how sure it says that it is.
+
+    Attributes:
+        neutral_threshold: As in `decide`; it is compared with the probabilities before they are
+            calibrated, as it was when it was chosen.
+        temperature: Divides the logits of the probabilities that are shown, > 0; 1 leaves them.
+    """
+
+    neutral_threshold: float
+    temperature: float = 1.0
+
+    def decide(self, probabilities: NDArray[np.floating]) -> NDArray[np.int64]:
+        """Decide on a class.
+
+        Args:
+            probabilities: As the model gives them, shape (N, C).
+
+        Returns:
+            Classes, shape (N,), int64.
+        """
+        return decide(probabilities, self.neutral_threshold)
+
+    def calibrate(self, probabilities: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Make probabilities mean what they say.
+
+        Args:
+            probabilities: As the model gives them, shape (N, C).
+
+        Returns:
+            Of the same order, shape (N, C); the very same at temperature 1.
+
+        Source:
+            Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICML
+            2017, section 4.2.
+        """
+        if self.temperature == 1:
+            return probabilities
+        logits = np.log(np.maximum(probabilities, _SMALLEST)) / self.temperature
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.conftest import parameters_of
+from tests.conftest import parameters_of, train_final
 from tests.trainables.modules.joint_models import captioning_model, clip_model, save
-from trainables.final import train_final
 from trainables.inference.predictor import Predictor
 from trainables.workbench import Workbench, describe
 

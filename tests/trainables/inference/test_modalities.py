@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from safetensors.torch import load_file
 
-from trainables.final import train_final
+from tests.conftest import train_final
 from trainables.inference.about import ModelError, read_about
 from trainables.inference.predictor import Predictor
 from trainables.variants import VARIANTS
@@ -77,7 +77,8 @@ def test_of_a_checkpoint_for_both_only_the_tower_that_is_read_is_saved(
 
 
 def test_a_model_that_does_not_say_reads_both(tmp_path: Path) -> None:
-    about: dict[str, Any] = {"format": 1, "variant": "clip", "config": {}, "inputs": {}}
+    about: dict[str, Any] = {"format": 2, "variant": "clip", "inputs": {}, "decision": {}}
+    about["members"] = [{"config": {}, "weight": 1.0}]
     about |= {"random_backbones": []}
     (tmp_path / "classifier.safetensors").touch()
     (tmp_path / "config.json").write_text(json.dumps(about))

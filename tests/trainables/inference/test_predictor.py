@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import folds_of
+from tests.conftest import folds_of, train_final
 from trainables.config import InputSettings
 from trainables.data.sample import Sample
 from trainables.experiment import Experiment
-from trainables.final import train_final
 from trainables.inference.about import ModelError, read_about
 from trainables.inference.predictor import Predictor, as_predictions
+from trainables.training.decision import DecisionRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -160,9 +160,18 @@ def test_no_samples_make_no_predictions(saved_tiny: Path) -> None:
 def test_predictions_are_decided_with_the_threshold() -> None:
     samples = [Sample(guid, "", Path(), "") for guid in ("a", "b")]
     probabilities = np.array([[0.4, 0.3, 0.3], [0.1, 0.2, 0.7]], dtype=np.float32)
-    made = as_predictions(samples, probabilities, 0.5)
+    made = as_predictions(samples, probabilities, DecisionRule(0.5))
     assert [(p.guid, p.tag) for p in made] == [("a", "neutral"), ("b", "negative")]
     assert made[0].probabilities == pytest.approx((0.4, 0.3, 0.3))
+
+
+def test_what_is_shown_is_calibrated_and_what_decides_is_not() -> None:
+    # The square roots of 0.49, 0.09 and 0.42 flatten the larger poles to 0.43 and 0.39.
+    probabilities = np.array([[0.49, 0.09, 0.42]], dtype=np.float32)
+    (made,) = as_predictions([Sample("a", "", Path(), "")], probabilities, DecisionRule(0.45, 2.0))
+    assert made.tag == "positive"
+    roots = np.sqrt(probabilities[0])
+    assert made.probabilities == pytest.approx(tuple(roots / roots.sum()), abs=1e-6)
 
 
 @pytest.fixture
@@ -174,6 +183,10 @@ def broken(saved_tiny: Path, tmp_path: Path) -> Path:
 def change_config(folder: Path, **changes: Any) -> None:
     about = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(about | changes))
+
+
+def members(**config: int) -> dict[str, Any]:
+    return {"members": [{"config": config, "weight": 1}]}
 
 
 def fault_of(folder: Path) -> str:
@@ -194,11 +207,11 @@ def test_a_config_that_is_no_json_is_named(broken: Path) -> None:
     assert fault_of(broken).startswith(f"{broken / 'config.json'} must be JSON: ")
 
 
-@pytest.mark.parametrize("change", [{"format": 2}, {"format": None}, {"variant": "late"}])
+@pytest.mark.parametrize("change", [{"format": 1}, {"format": None}, {"variant": "late"}])
 def test_another_format_or_variant_is_refused(broken: Path, change: dict[str, Any]) -> None:
     change_config(broken, **change)
     message = fault_of(broken)
-    assert "must be of format 1 and of a variant among early_fusion" in message
+    assert "must be of format 2 and of a variant among early_fusion" in message
     assert repr(change.get("variant", "early_fusion")) in message
     with pytest.raises(ModelError):
         read_about(broken)
@@ -207,15 +220,22 @@ def test_another_format_or_variant_is_refused(broken: Path, change: dict[str, An
 @pytest.mark.parametrize(
     ("change", "cause"),
     [
-        ({"config": {"batch_size": 0}}, "batch_size must be >= 1, got 0"),
-        ({"config": {"bach_size": 4}}, "did you mean 'batch_size'?"),
-        ({"config": {"hidden_width": 9}}, "size mismatch for head.hidden.weight"),
-        ({"config": {"text_unfrozen_layers": 9}}, "must be in [0, 3]"),
+        (
+            members(batch_size=0),
+            "batch_size must be >= 1, got 0",
+        ),
+        (members(bach_size=4), "did you mean 'batch_size'?"),
+        (
+            members(hidden_width=9),
+            "size mismatch for head.hidden.weight",
+        ),
+        (members(text_unfrozen_layers=9), "must be in [0, 3]"),
         ({"inputs": {"image_sise": 64}}, "image_sise"),
         ({"inputs": {"image_size": 1}}, "image_size must be >= 32, got 1"),
         ({"inputs": {"image_size": "64"}}, "'<' not supported"),
-        ({"config": None}, "config.json is damaged: it lacks config"),
-        ({"inputs": [], "config": 1}, "config.json is damaged: it lacks config, inputs"),
+        ({"members": []}, "config.json is damaged: it lacks members"),
+        ({"inputs": [], "members": 1}, "config.json is damaged: it lacks members, inputs"),
+        ({"decision": {"threshold": 1}}, "threshold"),
         ({"random_backbones": None}, "config.json is damaged: it lacks random_backbones"),
     ],
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainables.training.decision import decide
+from analysis.calibration import with_temperature
+from trainables.training.decision import DecisionRule, decide
 
 # Positive, neutral, negative.
 PROBABILITIES = np.array([[0.5, 0.3, 0.2], [0.45, 0.1, 0.45], [0.1, 0.2, 0.7], [0.3, 0.4, 0.3]])
@@ -43,3 +44,19 @@ def test_probabilities_are_left_as_they_were() -> None:
 
 def test_no_samples_make_no_decisions() -> None:
     assert decide(np.empty((0, 3))).shape == (0,)
+
+
+def test_a_rule_decides_before_it_calibrates() -> None:
+    rule = DecisionRule(0.45, 2.0)
+    probabilities = np.array([[0.64, 0.0, 0.36], [0.4, 0.3, 0.3]])
+    assert rule.decide(probabilities).tolist() == [0, 1]
+    # At temperature 2 probabilities go as their square roots: 0.8 to 0.6.
+    np.testing.assert_allclose(rule.calibrate(probabilities)[0], [8 / 14, 0, 6 / 14], atol=1e-5)
+    assert DecisionRule(0.3).calibrate(probabilities) is probabilities
+
+
+def test_calibration_is_that_of_the_analysis_which_fits_it() -> None:
+    probabilities = np.random.default_rng(0).dirichlet([1, 1, 1], size=50)
+    for temperature in (0.5, 1.7):
+        shown = DecisionRule(0.0, temperature).calibrate(probabilities)
+        np.testing.assert_allclose(shown, with_temperature(probabilities, temperature))

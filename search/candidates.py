@@ -1,0 +1,127 @@
+"""Which configs are looked at again after the search, and on what: fresh seeds, fresh folds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from search.trials import TrialRecord, ranked
+from trainables.data.splits import make_folds
+from trainables.objective import mode_of
+
+if TYPE_CHECKING:
+    from search.plan import Plan
+    from search.trials import Records
+    from trainables.data.sample import Corpus, Fold
+
+_DEFAULT_COUNT = 5
+# Far from the seeds of the search, which are its own seed and a few above.
+_FRESH = 1000
+# A search on one split is confirmed on two others of a fifth each.
+_FIFTHS, _USED_FIFTHS = 5, 2
+
+
+def count_confirmed(plan: Plan) -> int:
+    """Say how many configs are confirmed.
+
+    Args:
+        plan: The search.
+
+    Returns:
+        What was asked for; by default five, but at most a quarter of the trials, at least one.
+    """
+    asked = plan.settings.selection.confirm
+    return max(1, min(_DEFAULT_COUNT, plan.settings.trials // 4)) if asked is None else asked
+
+
+def pick(plan: Plan, records: Records) -> list[TrialRecord]:
+    """Pick the trials whose configs are confirmed.
+
+    Args:
+        plan: The search.
+        records: Its trials.
+
+    Returns:
+        The best distinct ones, and the hand-tuned config, so that it is judged alike; none where
+        none is to be confirmed.
+    """
+    order = ranked(records, mode_of(plan.settings.tuning.metric))
+    count = count_confirmed(plan)
+    picked: list[TrialRecord] = []
+    for record in order if count else ():
+        is_new = all(dict(record.params) != dict(other.params) for other in picked)
+        if is_new and (len(picked) < count or record.hand_tuned):
+            picked.append(record)
+    return picked
+
+
+def epochs_of(plan: Plan, record: TrialRecord) -> int:
+    """Say how long a config is trained again.
+
+    Args:
+        plan: The search.
+        record: Its trial.
+
+    Returns:
+        As long as its trial took to run its course; in full where that was stopped.
+    """
+    return record.epochs if record.fate == "finished" else plan.settings.tuning.epochs
+
+
+def fresh_seed(plan: Plan) -> int:
+    """Give the seed of what is trained after the search.
+
+    Args:
+        plan: The search.
+
+    Returns:
+        A seed that the search did not use.
+    """
+    return (plan.settings.seed + _FRESH) % 2**32
+
+
+def fresh_folds(plan: Plan, corpus: Corpus) -> tuple[Fold, ...]:
+    """Part the labelled samples in another way than the search did.
+
+    Args:
+        plan: The search.
+        corpus: The data.
+
+    Returns:
+        As many folds as the search had, of other seeds; two fifths where it had one split. The
+        lab's split, of which there is only one, gives way to grouped ones.
+    """
+    data = plan.settings.data
+    folds = make_folds(
+        corpus,
+        split="grouped" if data.split == "lab" else data.split,
+        folds=plan.folds if plan.folds > 1 else _FIFTHS,
+        seed=fresh_seed(plan),
+        repeats=data.repeats,
+    )
+    if plan.folds > 1:
+        return folds
+    return tuple(fold for k, fold in enumerate(folds) if k % _FIFTHS < _USED_FIFTHS)
+
+
+def per_repeat(plan: Plan) -> int:
+    """Say how many fresh folds make one repeat.
+
+    Args:
+        plan: The search.
+
+    Returns:
+        How many of `fresh_folds` are of the first repeat.
+    """
+    return plan.folds if plan.folds > 1 else _USED_FIFTHS
+
+
+def held_out_share(plan: Plan) -> float:
+    """Say which share of the labelled samples a fold validates on.
+
+    Args:
+        plan: The search.
+
+    Returns:
+        In (0, 1).
+    """
+    return 1 / (plan.folds if plan.folds > 1 else _FIFTHS)

@@ -1,0 +1,176 @@
+"""Warm workers for the stages after the trials: one per slot, each with its workbench."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from search.cluster import WorkError, fetch
+from trainables.trainable import use_assigned_cpus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+
+    from search.cluster import TrialResources
+    from trainables.experiment import Experiment
+    from trainables.workbench import Workbench
+
+_RETRIES = 2  # as of a trial: a crash may be bad luck twice
+
+
+class Job(NamedTuple):
+    """One piece of work.
+
+    Attributes:
+        method: A method of `Worker`.
+        arguments: Its arguments, by name.
+    """
+
+    method: str
+    arguments: dict[str, Any]
+
+
+class Crew:
+    """Runs jobs on as many workers as trials ran at a time.
+
+    Args:
+        experiment: What the search held fixed.
+        resources: What one worker gets, and how many there are.
+    """
+
+    def __init__(self, experiment: Experiment, resources: TrialResources) -> None:
+        self._held = ray.put(experiment)
+        self._resources = resources
+        self._workers: list[Any] = []
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Any]]:
+        """Run jobs side by side.
+
+        Args:
+            jobs: What is to be done.
+
+        Yields:
+            The index of a job and its result, as they end; the result of one that crashed for
+            good is a `WorkError`. Input found wrong, as bad weights, raises a `ClusterError`.
+        """
+        waiting = deque(enumerate(jobs))
+        idle = [self._worker(k) for k in range(min(self._resources.slots, len(jobs)))]
+        busy: dict[Any, tuple[int, Any]] = {}
+        while waiting or busy:
+            while waiting and idle:
+                index, job = waiting.popleft()
+                worker = idle.pop(0)
+                busy[self._begin(worker, job)] = index, worker
+            (ended,), _ = ray.wait(list(busy), num_returns=1)
+            index, worker = busy.pop(ended)
+            idle.append(worker)
+            yield index, _result(ended)
+
+    def here(self, job: Job) -> Any:
+        """Run one job on the worker that is on this machine, if one fits there.
+
+        Args:
+            job: What is to be done.
+
+        Returns:
+            Its result; what went wrong raises.
+        """
+        return fetch(self._begin(self._worker(0), job))
+
+    def _begin(self, worker: Any, job: Job) -> Any:
+        return worker.do.remote(self._held, job.method, job.arguments)
+
+    def _worker(self, number: int) -> Any:
+        if number == len(self._workers):
+            place = None
+            if number == 0:  # what is written goes where the run folder is
+                here = ray.get_runtime_context().get_node_id()
+                place = NodeAffinitySchedulingStrategy(here, soft=True)
+            worker = _Remote.options(
+                num_cpus=self._resources.cpus,
+                num_gpus=self._resources.gpus,
+                scheduling_strategy=place,
+            ).remote()
+            self._workers.append(worker)
+        return self._workers[number]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for worker in self._workers:
+            ray.kill(worker)
+
+
+def _result(reference: Any) -> Any:
+    try:
+        return fetch(reference)
+    except WorkError as error:
+        return error
+
+
+class Worker:
+    """Does the work of the stages; torch is imported here and nowhere in the driver."""
+
+    _bench: Workbench
+
+    def do(self, experiment: Experiment, method: str, arguments: dict[str, Any]) -> Any:
+        """Do one job.
+
+        Args:
+            experiment: What the search held fixed; the same for every job, and looked at once. It
+                comes with the job, since a worker that crashed is made anew without arguments.
+            method: A method of this class.
+            arguments: Its arguments, by name.
+
+        Returns:
+            Its result.
+        """
+        from trainables.workbench import Workbench  # noqa: PLC0415 - see above
+
+        if not hasattr(self, "_bench"):
+            use_assigned_cpus()
+            self._bench = Workbench(experiment)
+        return getattr(self, method)(**arguments)
+
+    def train_fold(self, **arguments: Any) -> dict[str, Any]:
+        """Train a config on a fold: see `trainables.confirmation`."""
+        from trainables.confirmation import train_fold  # noqa: PLC0415 - as above
+
+        return train_fold(self._bench, **arguments)
+
+    def regress_fold(self, **arguments: Any) -> Any:
+        """Fit the floor on a fold: see `trainables.floor`."""
+        from trainables.floor import regress_fold  # noqa: PLC0415 - as above
+
+        return regress_fold(self._bench, **arguments)
+
+    def validate_joining(self, **arguments: Any) -> dict[str, Any]:
+        """Validate ways to join fold models: see `trainables.final`."""
+        from trainables.final import validate_joining  # noqa: PLC0415 - as above
+
+        return validate_joining(self._bench, **arguments)
+
+    def train_member(self, **arguments: Any) -> bytes:
+        """Train a part of the model that ships: see `trainables.final`."""
+        from trainables.final import train_member  # noqa: PLC0415 - as above
+
+        return train_member(self._bench, **arguments)
+
+    def assemble(self, **arguments: Any) -> dict[str, Any]:
+        """Write the model that ships: see `trainables.final`."""
+        from trainables.final import assemble  # noqa: PLC0415 - as above
+
+        return assemble(self._bench, **arguments)
+
+
+_Remote: Any = ray.remote(max_restarts=_RETRIES, max_task_retries=_RETRIES)(Worker)

@@ -1,0 +1,68 @@
+"""Workers of a real Ray: every slot works, crashes are survived or told."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import ray
+
+from search import crew as crew_module
+from search.cluster import ClusterError, TrialResources, WorkError, connected
+from search.crew import Crew, Job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trainables.experiment import Experiment
+
+pytestmark = pytest.mark.slow
+
+
+def scripted() -> Any:
+    """A worker whose work is scripted by its arguments; made here, so that it needs no import."""
+
+    class Scripted:
+        def do(self, experiment: Any, method: str, arguments: Any) -> Any:
+            assert experiment.seed == 7
+            assert method == "work"
+            time.sleep(arguments.get("seconds", 0.0))
+            if "mark" in arguments and not Path(arguments["mark"]).exists():
+                Path(arguments["mark"]).touch()
+                os._exit(1)
+            if "error" in arguments:
+                raise arguments["error"]
+            return os.getpid()
+
+    return ray.remote(max_restarts=2, max_task_retries=2)(Scripted)
+
+
+def test_jobs_use_every_slot_survive_a_crash_and_tell_what_failed(
+    make_experiment: Callable[..., Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with connected(None):
+        with monkeypatch.context() as patch:
+            patch.setattr(crew_module, "_Remote", scripted())
+            with Crew(make_experiment(), TrialResources(1.0, 0.0, 2)) as crew:
+                jobs = [Job("work", {"seconds": 0.2}) for _ in range(6)]
+                results = dict(crew.run(jobs))
+                assert sorted(results) == list(range(6))
+                assert len(set(results.values())) == 2
+                crash = Job("work", {"mark": str(tmp_path / "mark")})
+                wrong = Job("work", {"error": RuntimeError("out of\nmemory")})
+                found = dict(crew.run([crash, wrong]))
+                assert isinstance(found[0], int)
+                assert isinstance(found[1], WorkError)
+                assert "out of memory" in str(found[1])
+                with pytest.raises(ClusterError, match="bad weights"):
+                    list(crew.run([Job("work", {"error": ValueError("bad weights")})]))
+        with Crew(make_experiment(), TrialResources(1.0, 0.0, 1)) as crew:
+            rows = np.arange(30)
+            params = {"batch_size": 8, "projection_width": 8, "hidden_width": 8}
+            arguments = {"params": params, "rows": rows, "epochs": 1, "seed": 1}
+            weights = [crew.here(Job("train_member", arguments)) for _ in range(2)]
+            assert weights[0] == weights[1]  # nothing is kept from job to job

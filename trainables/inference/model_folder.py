@@ -1,0 +1,80 @@
+"""A trained model on disk: what its folder holds, and how it is written.
+
+A model folder holds everything: each tower in its library's own format, the trained classifiers,
+and a config. No path in it points out of it, so it predicts the same wherever it is copied.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from safetensors.torch import save_file
+
+from trainables.config import ROLES
+from trainables.data.sample import TAGS
+from trainables.inference.about import CONFIG, FORMAT, classifier_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from trainables.config import InputSettings, TrainConfig
+    from trainables.modules.classifier import Classifier
+    from trainables.modules.tower import Tower
+    from trainables.training.decision import DecisionRule
+    from trainables.variants.variant import Variant
+
+
+class Member(NamedTuple):
+    """One trained classifier of a model; the probabilities of all members are averaged.
+
+    Attributes:
+        config: Its hyperparameters.
+        classifier: It.
+        weight: Its share in the average, > 0, relative to the others.
+    """
+
+    config: TrainConfig
+    classifier: Classifier
+    weight: float = 1.0
+
+
+def save_model(
+    folder: Path,
+    variant: Variant[Any],
+    inputs: InputSettings,
+    towers: Mapping[str, Tower],
+    members: Sequence[Member],
+    rule: DecisionRule,
+) -> None:
+    """Write a trained model.
+
+    Args:
+        folder: Where to; made when missing.
+        variant: What kind of model it is.
+        inputs: How its inputs are prepared.
+        towers: The towers whose prefixes feed its members.
+        members: At least one.
+        rule: How it decides.
+    """
+    backbones = {tower.backbone: tower for tower in towers.values()}  # one may hold both towers
+    for name, tower in backbones.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        tower.save(folder / name)
+    for number, member in enumerate(members, 1):
+        state = member.classifier.state_dict()
+        state = {name: value.cpu().contiguous() for name, value in state.items()}
+        save_file(state, folder / classifier_file(number))
+    about = {
+        "format": FORMAT,
+        "variant": variant.name,
+        "modality": next(name for name, roles in ROLES.items() if {*roles} == towers.keys()),
+        "classes": TAGS,
+        "members": [{"config": asdict(m.config), "weight": m.weight} for m in members],
+        "inputs": asdict(inputs),
+        "decision": asdict(rule),
+        "random_backbones": [name for name, tower in backbones.items() if tower.is_random],
+    }
+    (folder / CONFIG).write_text(json.dumps(about, indent=2) + "\n")
