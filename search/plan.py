@@ -15,6 +15,7 @@ from search.narrowing import narrow
 from search.selection_settings import held, selection_faults
 from search.settings import ALL, default_cache
 from search.sources import choose_backbones, choose_inputs
+from search.warm_start import warm_starts
 from spaces import SPACES
 from trainables.config import nearest
 from trainables.data.corpus import find_corpus
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from search.settings import ResourceSettings, SearchSettings
     from search.space import NarrowedSpace
+    from search.warm_start import WarmStart
     from trainables.config import InputSettings
     from trainables.variants.variant import Variant
 
@@ -48,6 +50,7 @@ class Plan:
         variant: What to tune.
         space: Its space, narrowed.
         hand_tuned: The parameters to try first, inside the space.
+        warm_start: Configs of earlier runs, to try next.
         folds: Folds trained side by side.
         inputs: How text and images are prepared.
         source: The data; None is the demo data.
@@ -63,6 +66,7 @@ class Plan:
     variant: Variant[Any]
     space: NarrowedSpace
     hand_tuned: Mapping[str, Any]
+    warm_start: tuple[WarmStart, ...]
     folds: int
     inputs: InputSettings
     source: Path | None
@@ -108,6 +112,8 @@ def make_plan(settings: SearchSettings) -> Plan:
     )
     inputs = choose_inputs(variant, settings.data, backbones)
     faults += [*backbone_faults, *space_faults, *inputs.faults()]
+    warm, warm_faults = ((), []) if space_faults else warm_starts(settings, space)
+    faults += warm_faults
     if faults:
         raise SettingsError("\n".join(faults))
     grace = tuning.epochs if tuning.scheduler == "none" else tuning.grace_epochs
@@ -116,6 +122,7 @@ def make_plan(settings: SearchSettings) -> Plan:
         variant=variant,
         space=space,
         hand_tuned=space.inside(asdict(variant.hand_tuned)),
+        warm_start=warm,
         folds=folds,
         inputs=inputs,
         source=source,

@@ -101,6 +101,11 @@ class TuningSettings:
     """One trial in so many goes on at each rung of ASHA."""
     sampler: Literal["tpe", "random", "cmaes", "gp"] = "tpe"
     """Who draws the trials: an Optuna sampler."""
+    warm_start: Annotated[
+        UseAppendAction[tuple[Path, ...]],
+        arg(metavar="RUN", help_behavior_hint="(repeatable)"),
+    ] = ()
+    """Begin with the best configs of an earlier run of the model."""
     fix: Annotated[
         UseAppendAction[tuple[str, ...]],
         arg(metavar="NAME=VALUE", help_behavior_hint="(repeatable)"),

@@ -13,11 +13,12 @@ from search.trials import HAND_TUNED
 from trainables.objective import mode_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from optuna.samplers import BaseSampler
 
     from search.journal import StudyJournal
+    from search.warm_start import WarmStart
 
 SamplerName = Literal["tpe", "random", "cmaes", "gp"]
 
@@ -75,15 +76,22 @@ def make_sampler(name: SamplerName, seed: int) -> BaseSampler:
                 return optuna.samplers.GPSampler(seed=seed)
 
 
-def begin(study: optuna.Study, hand_tuned: Mapping[str, Any]) -> None:
-    """Make the hand-tuned config the first trial of a new study.
+def begin(
+    study: optuna.Study, hand_tuned: Mapping[str, Any], warm_start: Sequence[WarmStart] = ()
+) -> None:
+    """Make the hand-tuned config the first trial of a new study, and those of earlier runs next.
 
     Args:
         study: The study; one that has trials stays as it is.
         hand_tuned: Parameter values by name, inside the space.
+        warm_start: Configs of earlier runs, inside the space.
     """
-    if not study.get_trials(deepcopy=False):
-        study.enqueue_trial(dict(hand_tuned), user_attrs={HAND_TUNED: True})
+    if study.get_trials(deepcopy=False):
+        return
+    study.enqueue_trial(dict(hand_tuned), user_attrs={HAND_TUNED: True})
+    for one in warm_start:
+        if dict(one.params) != dict(hand_tuned):
+            study.enqueue_trial(dict(one.params), user_attrs={"warm_start": one.origin})
 
 
 def revive(study: optuna.Study) -> int:

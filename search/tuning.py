@@ -184,7 +184,7 @@ def open_search(plan: Plan, deadline: float, slots: int = 1) -> Search:
         settings.tuning.sampler,
         settings.seed,
     )
-    begin(study, plan.hand_tuned)
+    begin(study, plan.hand_tuned, plan.warm_start)
     searcher = StudySearcher(study, journal, plan.space, settings.tuning.metric)
     cut_off = CutOff(deadline, lambda: seconds_to_keep(plan, searcher.records, slots))
     return Search(plan, study, searcher, cut_off)

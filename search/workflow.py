@@ -168,6 +168,8 @@ def _run_stages(plan: Plan, experiment: Experiment, console: Console) -> Outcome
             search_record(plan, experiment.corpus, experiment.folds, hardware, backbones)
         )
         plan.folder.write_samples(samples_table(experiment.corpus))
+        for one in plan.warm_start:
+            console.print(f"begins with {one.origin}", highlight=False, soft_wrap=True)
         deadline = started + plan.time_budget
         search = open_search(plan, deadline, resources.slots)
         outcome = _run_trials(search, experiment, resources)

@@ -1,0 +1,94 @@
+"""Join the confirmed configs of runs: `python -m search.ensemble RUN... --out DIR`.
+
+Nothing is trained: every confirmed config kept what it said out of fold and of the pairs to
+predict. An ensemble is written only where nested validation prefers it to the best config alone.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 - the command line is made from the annotations
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from search.settings import unset
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+@dataclass(frozen=True)
+class EnsembleSettings:
+    """Join the confirmed configs of one run, or of runs of several models."""
+
+    runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN...")]
+    """Run folders: of the same data, objective, split, folds, repeats and seed."""
+    out: Annotated[Path | None, unset("DIR", "print only")] = None
+    """Folder of predictions.csv, probabilities.csv and ensemble.json."""
+
+    def faults(self) -> Iterator[str]:
+        """Say what is wrong with the request.
+
+        Yields:
+            One sentence per fault.
+        """
+        if not self.runs:
+            yield "give one RUN folder or more"
+        for run in self.runs:
+            if not run.is_dir():
+                yield f"RUN must be a run folder: there is no folder {run}"
+        if self.out is not None and self.out.exists() and not self.out.is_dir():
+            yield f"--out must be a folder, got the file {self.out}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: The command line; that of the process by default.
+
+    Returns:
+        The exit code: 0, or 2 for bad input.
+    """
+    settings = tyro.cli(EnsembleSettings, args=arguments, prog="python -m search.ensemble")
+    if faults := list(settings.faults()):
+        return _refuse(faults)
+    # Pandas is imported only now: --help and bad input answer at once.
+    from analysis.files import ResultsError  # noqa: PLC0415
+    from search.joined_runs import JoiningError, join_runs  # noqa: PLC0415
+
+    try:
+        joined = join_runs(settings.runs)
+    except (JoiningError, ResultsError) as error:
+        return _refuse(str(error).splitlines())
+    _show(joined.record)
+    if settings.out is not None and joined.record["preferred"]:
+        joined.write(settings.out)
+        sys.stdout.write(f"predictions  {settings.out / 'predictions.csv'}\n")
+    return 0
+
+
+def _show(record: dict[str, Any]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - likewise
+    from rich.table import Table  # noqa: PLC0415 - likewise
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("config", record["objective"], "share"):
+        table.add_column(name, justify="left" if name == "config" else "right")
+    for one in record["members"]:
+        share = f"{one['weight']:.0%}" if one["weight"] else ""
+        table.add_row(one["name"], f"{one['score']:.4f}", share)
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(record["verdict"], soft_wrap=not console.is_terminal)
+
+
+def _refuse(faults: Sequence[str]) -> int:
+    sys.stderr.write("".join(f"error: {fault}\n" for fault in faults))
+    return 2
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,89 @@
+"""Runs joined from what they kept."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.results import CLASSES, RunFolder
+from search.ensemble import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LABELS = np.arange(300) % 3
+GUIDS = ["007", "8"]
+
+
+def confirmed(seed: int, right: float) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    sure = np.where(random.random(300) < right, LABELS, random.integers(3, size=300))
+    said = 0.4 * np.eye(3)[sure] + 0.6 * random.dirichlet([2, 2, 2], size=300)
+    frame = pd.DataFrame(said, columns=list(CLASSES))
+    frame.insert(0, "row", np.arange(300))
+    frame.insert(0, "fold", np.arange(300) // 3 % 5)
+    return frame
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Any:
+    def make(name: str, rights: dict[int, float], seed: int = 0, **about: Any) -> Path:
+        folder = RunFolder(tmp_path / name)
+        split = {"kind": "grouped", "folds": 5, "repeats": 1}
+        record = {"objective": "val_accuracy", "data": {"digest": "d"}, "split": split}
+        folder.write_search(record | {"settings": {"seed": 0}} | about)
+        folder.write_samples(pd.DataFrame({"tag": [CLASSES[label] for label in LABELS]}))
+        folder.write_trials(pd.DataFrame({"trial": list(rights), "fate": "", "error": ""}))
+        candidates = [{"trial": trial} for trial in rights]
+        folder.write_best({"objective": "val_accuracy", "mode": "max", "candidates": candidates})
+        for trial, right in rights.items():
+            folder.write_confirmation(trial, confirmed(seed + trial, right))
+            said = np.array([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7]], np.float32)
+            folder.write_test_probabilities(trial, GUIDS, said)
+        return folder.path
+
+    return make
+
+
+def test_runs_that_mend_each_other_are_joined_and_predict(
+    run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = run("one", {0: 0.4, 3: 0.4}), run("other", {1: 0.4, 2: 0.4}, seed=10)
+    assert main([str(one), str(other), "--out", str(tmp_path / "joined")]) == 0
+    out = capsys.readouterr().out
+    assert "nested validation prefers the ensemble" in out
+    joined = RunFolder(tmp_path / "joined")
+    assert joined.read_predictions()["guid"].tolist() == GUIDS
+    assert joined.read_predictions()["tag"].tolist() == ["positive", "negative"]
+    assert joined.read_probabilities()["positive"].tolist() == pytest.approx([0.7, 0.1])
+    record = json.loads((tmp_path / "joined" / "ensemble.json").read_text())
+    assert sum(one["weight"] for one in record["members"]) == pytest.approx(1)
+    assert record["members"][0]["name"] == "trial 0 of one"
+    assert record["ensemble"] > record["single"]
+
+
+def test_nothing_is_written_where_one_config_is_better_alone(
+    run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = run("one", {0: 1.0, 1: 0.0})
+    assert main([str(path), "--out", str(tmp_path / "joined")]) == 0
+    assert "nested validation does not prefer the ensemble" in capsys.readouterr().out
+    assert not (tmp_path / "joined").exists()
+
+
+def test_runs_of_other_data_or_folds_are_refused_by_name(
+    run: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    one = run("one", {0: 0.5})
+    other = run("other", {0: 0.5}, data={"digest": "e"}, settings={"seed": 3})
+    bare = run("bare", {})
+    assert main([str(one), str(other), str(bare)]) == 2
+    error = capsys.readouterr().err
+    assert f"{other} must be of the same data digest, seed as {one}" in error
+    assert f"{bare} must have confirmed configs, got none" in error
+    assert main([str(tmp_path / "nowhere")]) == 2
+    assert "there is no folder" in capsys.readouterr().err
