@@ -56,7 +56,11 @@ class RunPaths:
 
     @property
     def best(self) -> Path:
-        """The chosen config, its scores and why it was chosen (JSON)."""
+        """The chosen config, its scores and why it was chosen (JSON).
+
+        Stages after the trials add `confirmed`, `candidates`, `comparison`, `floor`, `verdict`,
+        `decision` and `final`; each is null or absent where its stage was left out.
+        """
         return self.path / "best.json"
 
     @property

@@ -1,0 +1,125 @@
+"""How much a split that parts duplicates flatters: grouped beside stratified and the lab's.
+
+    python -m tests.benchmarks.leak --model early_fusion --data DATA --folds 5 --repeats 2 \
+        --backbone text=DIR --backbone image=DIR --fix text_unfrozen_layers=0
+
+Takes the words of `search.run`. The hand-tuned config and the logistic regression are trained on
+the folds of each split, with the same seeds. Under the splits that leak, the samples that have a
+duplicate among the training samples are scored apart too.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.resampling import Validated, fold_standard_error
+from analysis.scores import decide
+from search.confirm import epoch_scores, epochs_by_others
+from search.plan import make_plan
+from search.settings import parse
+from search.workflow import prepare
+from tests.benchmarks.reporting import machine, show
+from trainables.confirmation import train_fold
+from trainables.data.splits import duplicate_groups, make_folds
+from trainables.floor import regress_fold
+from trainables.workbench import Workbench
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from search.plan import Plan
+    from trainables.data.sample import Fold
+
+_METRIC = "val_weighted_f1"
+
+
+def train_all(bench: Workbench, plan: Plan, folds: Sequence[Fold]) -> dict[str, Validated]:
+    """Train both models on every fold.
+
+    Args:
+        bench: Towers and activations.
+        plan: Whose hand-tuned config is trained.
+        folds: The folds.
+
+    Returns:
+        What each said of what it did not train on, by name.
+    """
+    params, epochs = dict(plan.hand_tuned), plan.settings.tuning.epochs
+    labels = bench.experiment.corpus.labels
+    threshold = float(params["neutral_threshold"])
+    courses = [train_fold(bench, params, f, epochs, seed=k) for k, f in enumerate(folds)]
+    chosen = [epochs - 1]
+    if len(folds) > 1:
+        scores = epoch_scores(_METRIC, labels, folds, courses, threshold)
+        chosen = epochs_by_others(scores, _METRIC)
+    tuned = [course["validated"][e] for course, e in zip(courses, chosen, strict=True)]
+    floor = [regress_fold(bench, fold) for fold in folds]
+    rows = np.concatenate([fold.val for fold in folds])
+    parts = np.repeat(np.arange(len(folds)), [len(fold.val) for fold in folds])
+    found = {}
+    for name, said, at in (("hand-tuned", tuned, threshold), ("logistic regression", floor, 0.0)):
+        both = np.concatenate(said)
+        found[name] = Validated(rows, parts, labels[rows], both, decide(both, at))
+    return found
+
+
+def tied(groups: NDArray[np.int64], folds: Sequence[Fold]) -> NDArray[np.bool_]:
+    """Say which validated samples have a duplicate among the training samples of their fold.
+
+    Args:
+        groups: Of each labelled sample, shape (N,).
+        folds: The folds.
+
+    Returns:
+        For each validation, shape (V,).
+    """
+    return np.concatenate([np.isin(groups[f.val], groups[f.train]) for f in folds])
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the benchmark.
+
+    Args:
+        arguments: The words after `python -m search.run`.
+    """
+    plan = make_plan(parse(arguments))
+    bench = Workbench(prepare(plan))
+    corpus = bench.experiment.corpus
+    groups = duplicate_groups(corpus.labelled)
+    rows, figures = [], []
+    for split in ("grouped", "stratified", "lab"):
+        count, repeats = (1, 1) if split == "lab" else (plan.folds, plan.settings.data.repeats)
+        folds = make_folds(corpus, split=split, folds=count, seed=0, repeats=repeats)  # type: ignore[arg-type]
+        among = tied(groups, folds)
+        for name, said in train_all(bench, plan, folds).items():
+            scores = said.part_scores("weighted_f1")
+            error = fold_standard_error(scores, 1 / max(count, 5 if count == 1 else 2))
+            right = said.decided == said.labels
+            shares = [
+                float(right[mask].mean()) if mask.any() else math.nan for mask in (among, ~among)
+            ]
+            rows.append(_row(split, name, (float(scores.mean()), error), (among.sum(), *shares)))
+            figures.append({"split": split, "model": name, "score": float(scores.mean())})
+    show(
+        f"weighted F1 by split, {plan.folds} folds x {plan.settings.data.repeats}, lab 1 fold",
+        ("split", "model", "weighted F1", "s.e.", "duplicates", "right there", "right elsewhere"),
+        rows,
+        {"machine": machine(), "figures": figures},
+        "duplicates: validated samples whose text, words or image a training sample has too",
+    )
+
+
+def _row(split: str, name: str, score: tuple[float, float], dup: tuple[Any, ...]) -> list[str]:
+    said = [f"{value:.4f}" if math.isfinite(value) else "" for value in score]
+    shares = [f"{value:.3f}" if math.isfinite(value) else "" for value in dup[1:]]
+    return [split, name, *said, str(int(dup[0])), *shares]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,87 @@
+"""A search on shuffled labels: what it finds is luck, and the confirmed score must say so.
+
+    python -m tests.benchmarks.shuffled --model early_fusion --data DATA --trials 12 \
+        --backbone text=DIR --backbone image=DIR --fix text_unfrozen_layers=0
+
+Takes the words of `search.run`. The labels are dealt out anew among the labelled pairs before the
+search, so that nothing can be learnt: any score above that of the majority class is a leak, or the
+luck of the best of many.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.console import Console
+
+from search.plan import make_plan
+from search.settings import parse
+from search.workflow import prepare, run_search
+from tests.benchmarks.reporting import machine, show
+from trainables.data.sample import Corpus, Sentiment
+from trainables.data.splits import make_folds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_DEALT = 12_345
+
+
+def with_shuffled_labels(corpus: Corpus) -> Corpus:
+    """Deal the labels out anew.
+
+    Args:
+        corpus: The data.
+
+    Returns:
+        The same pairs, as many of each class.
+    """
+    dealt = np.random.default_rng(_DEALT).permutation(corpus.labels)
+    pairs = zip(corpus.labelled, dealt, strict=True)
+    labelled = tuple(replace(sample, label=Sentiment(label)) for sample, label in pairs)
+    return Corpus(f"{corpus.name}, labels shuffled", labelled, corpus.unlabelled, corpus.is_demo)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the benchmark.
+
+    Args:
+        arguments: The words after `python -m search.run`.
+    """
+    plan = make_plan(parse(arguments))
+    experiment = prepare(plan)
+    corpus = with_shuffled_labels(experiment.corpus)
+    data = plan.settings.data
+    folds = make_folds(
+        corpus, split=data.split, folds=plan.folds, seed=plan.settings.seed, repeats=data.repeats
+    )
+    shuffled = replace(experiment, corpus=corpus, folds=folds)
+    outcome = run_search(plan, shuffled, Console(stderr=True))
+    best = outcome.best
+    assert best is not None
+    metric = best["objective"]
+    scores = plan.folder.read_trials()["objective"]
+    found = {
+        "best of the search": float(scores.max()),
+        "median trial": float(scores.median()),
+        "chosen, confirmed": best["confirmed"]["score"],
+        "logistic regression": best["floor"]["logistic_regression"][metric],
+        "majority class": best["floor"]["majority"][metric],
+    }
+    rows = [(name, f"{score:.4f}") for name, score in found.items()]
+    low, high = best["confirmed"]["interval"]
+    record = {"machine": machine(), "scores": found, "interval": [low, high]}
+    show(
+        f"{len(scores)} trials on shuffled labels",
+        ("", metric),
+        rows,
+        record,
+        f"95 % interval of the confirmed score: {low:.4f} to {high:.4f}",
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
