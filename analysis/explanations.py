@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.files import read_json
+from analysis.files import read_json, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from analysis.results import RunFolder
 
@@ -46,6 +46,17 @@ def read_explanations(folder: RunFolder) -> dict[int, Explanation]:
         return {}
     record = read_json(folder.explanations_index, "no sample of this run was explained")
     return {found["row"]: _explanation(folder.explanations, found) for found in record["samples"]}
+
+
+def write_explanations(folder: RunFolder, samples: Sequence[Mapping[str, Any]]) -> None:
+    """Write what was explained, once its pictures are there.
+
+    Args:
+        folder: The run folder.
+        samples: JSON-ready, each with `row`, `decided`, `probability`, `overlay` (the name of a
+            picture beside the index, or null) and `words` (pairs of word and weight).
+    """
+    write_json(folder.explanations_index, {"samples": list(samples)})
 
 
 def _explanation(folder: Path, found: Mapping[str, Any]) -> Explanation:

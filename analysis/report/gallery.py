@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from analysis.results import CLASSES
+from analysis.surest import by_class
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,25 +100,18 @@ def gallery(run: Run, validated: Validated, explained: Mapping[int, Explanation]
     Returns:
         For each class its mistakes, then its hits; a group may be empty.
     """
-    sure = validated.probabilities[np.arange(len(validated.rows)), validated.decided]
-    right = validated.labels == validated.decided
-    _, first = np.unique(validated.rows, return_index=True)  # with repeats, the first of each
-    once = np.zeros(len(right), bool)
-    once[first] = True
     groups = []
-    for label, truth in enumerate(CLASSES):
-        for wanted in (False, True):
-            found = np.flatnonzero((validated.labels == label) & (right == wanted) & once)
-            # What was explained comes first: there is more to see.
-            known = np.isin(validated.rows[found], list(explained))
-            order = found[np.lexsort((-sure[found], ~known))][:_PER_GROUP]
-            cards = tuple(_card(run, validated, place, explained) for place in order)
-            groups.append(Group(truth, wanted, cards, len(found)))
+    for group in by_class(validated):
+        # What was explained comes first: there is more to see.
+        known = np.isin(validated.rows[group.places], list(explained))
+        order = group.places[np.argsort(~known, kind="stable")][:_PER_GROUP]
+        cards = tuple(_card(run, validated, place, explained) for place in order)
+        groups.append(Group(CLASSES[group.label], group.right, cards, len(group.places)))
     return groups
 
 
 def _card(
-    run: Run, validated: Validated, place: np.intp, explained: Mapping[int, Explanation]
+    run: Run, validated: Validated, place: np.int64, explained: Mapping[int, Explanation]
 ) -> Card:
     row = int(validated.rows[place])
     sample, explanation = run.samples.iloc[row], explained.get(row)

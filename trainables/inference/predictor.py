@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from trainables.config import Modality
     from trainables.data.sample import Sample
+    from trainables.inference.grad_cam import Explainer
     from trainables.modules.cut import Cut
 
 _ROWS = 32
@@ -126,6 +127,18 @@ class Predictor:
                 batch = {role: source.gather(rows) for role, source in mine.items()}
                 parts.append(F.softmax(member.classifier(batch).float(), dim=-1).cpu())
         return torch.cat(parts).numpy()
+
+    def explainer(self) -> Explainer:
+        """Make what explains this model's decisions; needs the extra `explain`.
+
+        Returns:
+            The explainer, of the member that weighs most where there are several.
+        """
+        from trainables.inference.grad_cam import Explainer  # noqa: PLC0415 - an extra
+
+        member = max(self._members, key=lambda member: member.weight)
+        cuts = self._variant.cuts(member.config, self.modality)
+        return Explainer(self._towers, cuts, member.classifier, self._inputs, self._device)
 
     def predict(self, samples: Sequence[Sample]) -> list[Prediction]:
         """Classify pairs.

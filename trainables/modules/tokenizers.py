@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -27,6 +28,18 @@ class Tokenizer(Protocol):
 
         Returns:
             Ids of each text, not padded.
+        """
+
+    def spans(self, text: str, length: int) -> list[tuple[int, int]]:
+        """Say where the tokens of a text are in it.
+
+        Args:
+            text: A cleaned text.
+            length: Most ids, special tokens included.
+
+        Returns:
+            First character and the one after the last of each id that `encode` gives; the same
+            number twice for special tokens.
         """
 
     def save(self, folder: Path) -> None:
@@ -73,6 +86,23 @@ class PretrainedTokenizer:
             return rows
         return [row[: row.index(self._end) + 1] if self._end in row else row for row in rows]
 
+    def spans(self, text: str, length: int) -> list[tuple[int, int]]:
+        """Say where the tokens of a text are in it.
+
+        Args:
+            text: A cleaned text.
+            length: Most ids, special tokens included.
+
+        Returns:
+            First character and the one after the last of each id that `encode` gives; the same
+            number twice for special tokens.
+        """
+        encoded = self._tokenizer(
+            text, truncation=True, max_length=length, return_offsets_mapping=True
+        )
+        kept = len(self.encode([text], length)[0])
+        return [(start, stop) for start, stop in encoded["offset_mapping"][:kept]]
+
     def save(self, folder: Path) -> None:
         """Write the tokenizer's files.
 
@@ -109,6 +139,20 @@ class HashTokenizer:
             [1, *(3 + zlib.crc32(w.encode()) % buckets for w in text.split()[: length - 2]), 2]
             for text in texts
         ]
+
+    def spans(self, text: str, length: int) -> list[tuple[int, int]]:
+        """Say where the tokens of a text are in it.
+
+        Args:
+            text: A cleaned text.
+            length: Most ids, special tokens included.
+
+        Returns:
+            First character and the one after the last of each id that `encode` gives; the same
+            number twice for special tokens.
+        """
+        words = list(re.finditer(r"\S+", text))[: length - 2]
+        return [(0, 0), *(word.span() for word in words), (0, 0)]
 
     def save(self, folder: Path) -> None:
         """Write a file that says words are hashed.

@@ -99,6 +99,7 @@ class TokenStack(nn.Module):
         super().__init__()
         self.patches = patches or nn.Identity()
         self.blocks: Any = nn.ModuleList(map(PreNormBlock, blocks))
+        self.before_last = nn.Identity()  # a place to look at all tokens for the last time
         self.norm: Any = norm if norms else None
         self.norms = norms
         self.pooling = pooling
@@ -114,6 +115,8 @@ class TokenStack(nn.Module):
         """
         tokens: Tensor = self.patches(values)
         for i, block in enumerate(self.blocks, start=1):
+            if i == len(self.blocks):
+                tokens = self.before_last(tokens)
             alone = self.pooling == "cls" and i == len(self.blocks)
             readers = tokens[:, :1] if alone else tokens
             context = block.attend(block.project(readers, tokens))

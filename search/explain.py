@@ -1,0 +1,198 @@
+"""Show what a run's model looked at: `python -m search.explain RUN --split val --count 24`.
+
+The model is torch's and the pictures are made here; `analysis` shows them in the report.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 - the command line is made from the annotations
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+import tyro
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from analysis.run import Run
+    from trainables.inference.grad_cam import Attribution
+    from trainables.inference.predictor import Predictor
+
+_PACKAGE = "captum"
+
+
+@dataclass(frozen=True)
+class ExplainSettings:
+    """Show where a run's final model looks, by Grad-CAM, and which words speak for it."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """The folder of a search that has trained its final model."""
+    split: Literal["val", "test"] = "val"
+    """val: the samples that validated the chosen trial; test: those to be predicted."""
+    count: Annotated[int, tyro.conf.arg(metavar="N")] = 24
+    """How many samples: of val, as many right and wrong of each class, the surest first."""
+
+    def faults(self) -> Iterator[str]:
+        """Say what is wrong with the request.
+
+        Yields:
+            One sentence per fault.
+        """
+        if not self.run.is_dir():
+            yield f"RUN must be a run folder: there is no folder {self.run}"
+        elif not (self.run / "model").is_dir():
+            yield f"RUN must hold model/, got {self.run} without; was it run with --no-retrain?"
+        if self.count < 1:
+            yield f"--count must be >= 1, got {self.count}"
+        if importlib.util.find_spec(_PACKAGE) is None:
+            yield f"explanations need the package {_PACKAGE}; pip install {_PACKAGE}"
+
+
+class Chosen(NamedTuple):
+    """A sample to explain.
+
+    Attributes:
+        row: Its index.
+        truth: Its class; None where it is not known.
+        decided: The class to speak for; None leaves it to the final model.
+    """
+
+    row: int
+    truth: int | None
+    decided: int | None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: The command line; that of the process by default.
+
+    Returns:
+        The exit code: 0, or 2 for bad input.
+    """
+    settings = tyro.cli(ExplainSettings, args=arguments, prog="python -m analysis.explain")
+    faults = list(settings.faults())
+    if faults:
+        return _refuse(faults)
+    # Torch is imported only now: --help and bad input answer at once.
+    from analysis.files import ResultsError  # noqa: PLC0415
+    from analysis.run import load  # noqa: PLC0415
+    from trainables.inference.predictor import Predictor  # noqa: PLC0415
+
+    try:
+        run = load(settings.run)
+        chosen = choose(run, settings.split, settings.count)
+        predictor = Predictor(run.folder.model)
+        explain(run, predictor, chosen)
+    except (ResultsError, ValueError) as error:  # of the model or an image: all say what is wrong
+        return _refuse([str(error)])
+    sys.stdout.write(f"{len(chosen)} samples explained in {run.folder.explanations}\n")
+    return 0
+
+
+def choose(run: Run, split: Literal["val", "test"], count: int) -> list[Chosen]:
+    """Choose what to explain.
+
+    Args:
+        run: The run.
+        split: `val`: as many mistakes and hits of each class, the surest first, by what the
+            chosen trial said of samples that it did not train on; `test`: the first unlabelled.
+        count: How many at most.
+
+    Returns:
+        The samples.
+
+    Raises:
+        ValueError: If the run has none of that split.
+    """
+    from analysis.surest import surest  # noqa: PLC0415 - pandas comes after the cheap checks
+
+    samples = run.samples
+    if split == "test":
+        rows = [row for row, tag in enumerate(samples["tag"]) if tag != tag][:count]
+        found = [Chosen(row, None, None) for row in rows]
+    else:
+        said = None if run.best is None else run.validated(run.best["trial"])
+        places = [] if said is None else surest(said, count)
+        assert said is not None or not places
+        found = [
+            Chosen(int(said.rows[p]), int(said.labels[p]), int(said.decided[p]))  # type: ignore[union-attr]  # see above
+            for p in places
+        ]
+    if not found:
+        msg = f"--split {split} must name samples that the run kept, got none in {run.folder.path}"
+        raise ValueError(msg)
+    return found
+
+
+def explain(run: Run, predictor: Predictor, chosen: Sequence[Chosen]) -> None:
+    """Explain samples, and write pictures and words into the run folder.
+
+    Args:
+        run: The run.
+        predictor: Its final model.
+        chosen: What to explain.
+    """
+    from rich.console import Console  # noqa: PLC0415 - after the cheap checks
+    from rich.progress import track  # noqa: PLC0415
+
+    from analysis.explanations import write_explanations  # noqa: PLC0415
+
+    explainer = predictor.explainer()
+    folder = run.folder.explanations
+    folder.mkdir(parents=True, exist_ok=True)
+    records = []
+    console = Console(stderr=True)
+    for one in track(chosen, "explaining", console=console, disable=not console.is_terminal):
+        sample = _sample(run, one.row)
+        target = one.decided
+        if target is None:
+            target = int(predictor.rule.decide(predictor.probabilities([sample]))[0])
+        found = explainer.explain(sample, target)
+        records.append(_record(folder, one, target, found))
+    write_explanations(run.folder, records)
+
+
+def _record(folder: Path, one: Chosen, target: int, found: Attribution) -> dict[str, Any]:
+    from search.heat_map import overlay, side_by_side  # noqa: PLC0415 - after the cheap checks
+    from trainables.data.sample import TAGS  # noqa: PLC0415
+
+    name = None
+    if found.pixels is not None and found.heat is not None:
+        name = f"{one.row}.jpg"
+        truth = "" if one.truth is None else f"is {TAGS[one.truth]}, "
+        caption = f"{truth}seen as {TAGS[target]} ({found.probability:.0%} by the final model)"
+        overlay(found.pixels, found.heat).save(folder / name, quality=88)
+        pair = side_by_side(found.pixels, found.heat, caption)
+        pair.save(folder / f"{one.row}-pair.jpg", quality=90)
+    most = max((abs(score) for _, score in found.words), default=0) or 1
+    return {
+        "row": one.row,
+        "truth": None if one.truth is None else TAGS[one.truth],
+        "decided": TAGS[target],
+        "probability": found.probability,
+        "overlay": name,
+        "words": [[word, round(score / most, 4)] for word, score in found.words],
+    }
+
+
+def _sample(run: Run, row: int) -> Any:
+    from pathlib import Path  # noqa: PLC0415 - at run time, too
+
+    from trainables.data.sample import Sample  # noqa: PLC0415 - after the cheap checks
+
+    kept = run.samples.iloc[row]
+    return Sample(str(kept["guid"]), str(kept["text"]), Path(kept["image"]), image_digest="")
+
+
+def _refuse(faults: Sequence[str]) -> int:
+    for line in (line for fault in faults for line in fault.splitlines()):
+        sys.stderr.write(f"error: {line}\n")
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

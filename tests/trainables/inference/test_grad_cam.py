@@ -1,0 +1,136 @@
+"""What the attributions are attached to; that captum computes them right is captum's own test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("captum", reason="the extra `explain` is not installed")
+
+from trainables.config import ROLES, InputSettings
+from trainables.inference.grad_cam import Explainer, by_word
+from trainables.modules.cut import Cut
+from trainables.modules.tower import Activations
+from trainables.variants import VARIANTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trainables.data.sample import Corpus
+
+INPUTS = InputSettings(image_size=64, text_length=12)
+IMAGES = ["resnet", "mobilenet", "vit"]
+
+
+def make(
+    variant: str, sources: Mapping[str, str], unfrozen: int, modality: Any = "both"
+) -> tuple[Explainer, Any, Any, Any]:
+    spec = VARIANTS[variant]
+    towers = spec.load(sources, ROLES[modality])
+    layers = {f"{role}_unfrozen_layers": unfrozen for role in ROLES[modality]}
+    config = spec.config.from_params(layers)
+    torch.manual_seed(0)
+    classifier = spec.build(config, towers).eval()
+    cuts = spec.cuts(config, modality)
+    device = torch.device("cpu")
+    return Explainer(towers, cuts, classifier, INPUTS, device), towers, cuts, classifier
+
+
+@pytest.mark.parametrize("unfrozen", [0, 1])
+@pytest.mark.parametrize("image", IMAGES)
+def test_every_family_is_explained_wherever_it_is_cut(
+    weights: Mapping[str, str], corpus: Corpus, image: str, unfrozen: int
+) -> None:
+    sources = {"text": weights["bert"], "image": weights[image]}
+    explainer, *_ = make("early_fusion", sources, unfrozen)
+    sample = corpus.labelled[5]  # five words
+    found = explainer.explain(sample, 1)
+    assert found.pixels is not None
+    assert found.heat is not None
+    assert (found.pixels.shape, found.pixels.dtype) == ((3, 64, 64), np.uint8)
+    assert (found.heat.shape, found.heat.dtype) == ((64, 64), np.float32)
+    assert found.heat.min() >= 0
+    assert found.heat.max() in (pytest.approx(1), 0)
+    assert [word for word, _ in found.words] == sample.text.split()
+    assert any(score != 0 for _, score in found.words)
+    assert 0 < found.probability < 1
+
+
+@pytest.mark.parametrize("variant", ["clip", "blip"])
+def test_towers_of_one_checkpoint_are_explained(corpus: Corpus, variant: str) -> None:
+    explainer, *_ = make(variant, {variant: "tiny"}, 1)
+    found = explainer.explain(corpus.labelled[5], 0)
+    assert found.heat is not None
+    assert found.heat.shape == (64, 64)
+    assert len(found.words) == 5
+    assert any(score != 0 for _, score in found.words)
+
+
+@pytest.mark.parametrize("text", ["bert", "roberta", "distilbert"])
+def test_words_add_up_to_what_the_text_adds_to_the_logit(
+    weights: Mapping[str, str], corpus: Corpus, text: str
+) -> None:
+    """The completeness of integrated gradients, over words; the ends of a text add nothing."""
+    sources = {"text": weights[text], "image": weights["resnet"]}
+    explainer, towers, cuts, classifier = make("early_fusion", sources, 1)
+    sample, target = corpus.labelled[5], 2
+    found = explainer.explain(sample, target)
+    with torch.no_grad():
+        raw = {role: explainer._raw(role, sample) for role in cuts}
+        ends = {role: towers[role].prefix(cut)(raw[role]) for role, cut in cuts.items()}
+        blank = raw["text"].values.clone()
+        blank[0, 1:-1] = towers["text"].tokenizer.pad_id
+        mask = torch.ones_like(blank, dtype=torch.bool)
+        without = {**ends, "text": towers["text"].prefix(cuts["text"])(Activations(blank, mask))}
+        gain = (classifier(ends) - classifier(without))[0, target]
+    assert sum(score for _, score in found.words) == pytest.approx(float(gain), rel=0.1, abs=0.02)
+
+
+def test_the_heat_of_a_vision_transformer_is_where_its_patches_are(
+    weights: Mapping[str, str], corpus: Corpus
+) -> None:
+    """Against Grad-CAM by hand, on the tokens at the cut before the last block."""
+    sources = {"image": weights["vit"]}
+    explainer, towers, _, classifier = make("early_fusion", sources, 1, "image")
+    sample, target = corpus.labelled[4], 1
+    tokens = towers["image"].prefix(Cut(1))(explainer._raw("image", sample)).values
+    tokens = tokens.detach().requires_grad_()
+    classifier({"image": Activations(tokens)})[0, target].backward()
+    assert tokens.grad is not None
+    weight = tokens.grad[0, 1:].mean(dim=0)
+    by_hand = (tokens.detach()[0, 1:] * weight).sum(dim=1).relu().reshape(1, 1, 4, 4)
+    wide = torch.nn.functional.interpolate(by_hand, size=(64, 64), mode="bilinear")[0, 0]
+    found = explainer.explain(sample, target).heat
+    assert found is not None
+    assert wide.max() > 0
+    np.testing.assert_allclose(found, (wide / wide.max()).numpy(), atol=1e-5)
+
+
+def test_a_model_of_text_alone_has_words_and_no_picture(
+    weights: Mapping[str, str], corpus: Corpus
+) -> None:
+    explainer, *_ = make("early_fusion", {"text": weights["bert"]}, 1, "text")
+    found = explainer.explain(corpus.labelled[5], 0)
+    assert (found.heat, found.pixels) == (None, None)
+    assert len(found.words) == 5
+
+
+def test_looking_leaves_no_trace_in_the_model(weights: Mapping[str, str], corpus: Corpus) -> None:
+    sources = {"text": weights["bert"], "image": weights["vit"]}
+    explainer, *_ = make("early_fusion", sources, 1)
+    first = explainer.explain(corpus.labelled[5], 0)
+    again = explainer.explain(corpus.labelled[5], 0)
+    assert first.probability == again.probability
+    np.testing.assert_array_equal(first.heat, again.heat)  # type: ignore[arg-type]
+    assert first.words == again.words
+
+
+def test_tokens_add_up_to_their_words() -> None:
+    text = "not so lovely"
+    spans = [(0, 0), (0, 3), (3, 6), (7, 9), (9, 13), (0, 0)]  # the third begins with its space
+    assert by_word(text, spans, [9, 1, 2, 4, 8, 9]) == (("not", 1), ("so", 2), ("lovely", 12))
+    assert by_word(text, spans[:2], [9, 1]) == (("not", 1), ("so", 0), ("lovely", 0))
+    assert by_word("", [(0, 0), (0, 0)], [1, 1]) == ()
