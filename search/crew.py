@@ -12,7 +12,7 @@ from search.cluster import WorkError, fetch
 from trainables.trainable import use_assigned_cpus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
     from search.cluster import TrialResources
@@ -116,6 +116,22 @@ def _result(reference: Any) -> Any:
         return fetch(reference)
     except WorkError as error:
         return error
+
+
+def in_order(results: Iterable[tuple[int, Any]]) -> list[Any]:
+    """Collect results that are all needed.
+
+    Args:
+        results: As `Crew.run` gives them.
+
+    Returns:
+        The results, in the order of their jobs; a `WorkError` among them raises.
+    """
+    found = dict(results)
+    for result in found.values():
+        if isinstance(result, WorkError):
+            raise result
+    return [found[index] for index in sorted(found)]
 
 
 class Worker:

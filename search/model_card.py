@@ -67,7 +67,7 @@ def _model(search: Mapping[str, Any], best: Mapping[str, Any]) -> str:
     backbones = ", ".join(f"{role} `{_name(w)}`" for role, w in search["backbones"].items())
     seeds = f", averaged over {final['seeds']} seeds" * (final["seeds"] > 1)
     about = (
-        f"A {final['kind']}: {_KINDS[final['kind']]}{seeds}; {final['epochs']} epochs,"
+        f"Kind: {final['kind']}, {_KINDS[final['kind']]}{seeds}; {final['epochs']} epochs,"
         f" {final['parameters']:,} parameters. Why: {final['why']}. Backbones: {backbones}."
         f" Config of trial {best['trial']}: {best['why']}."
     )
@@ -115,7 +115,7 @@ def _decision(best: Mapping[str, Any]) -> str:
         f"Rule `{decision['rule']}`: neutral when both polar probabilities are under"
         f" {decision['neutral_threshold']:.3f}, else the most probable class. After that the"
         f" probabilities that are shown are calibrated with temperature"
-        f" {decision['temperature']:.3f}, which was fitted out of fold."
+        f" {best['final']['temperature']:.3f}, which was fitted out of fold."
     )
 
 

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from search.candidates import epochs_of, per_repeat, pick
+from search.nested import LEAST_FOLDS, OUTER_FOLDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 _START_SECONDS = 15.0  # workers start, import torch and open their activations; the floor
 _CAUTION = 1.15
-_OUTER_FOLDS = 2
 
 
 def seconds_to_keep(plan: Plan, records: Records, slots: int) -> float:
@@ -54,7 +54,7 @@ def seconds_needed(plan: Plan, picked: Sequence[TrialRecord], slots: int) -> flo
     shipped = max(_fold_seconds(plan, record) for record in picked)
     folds = plan.folds
     rounds = math.ceil(folds * plan.settings.selection.final_seeds / slots)
-    joining = (folds - 1) * math.ceil(_OUTER_FOLDS / slots) if folds > _OUTER_FOLDS else 0
+    joining = (folds - 1) * math.ceil(OUTER_FOLDS / slots) if folds >= LEAST_FOLDS else 0
     return _START_SECONDS + _CAUTION * (confirming + shipped * (joining + 1.25 * rounds))
 
 

@@ -12,8 +12,9 @@ from rich.console import Console
 
 from analysis.results import CLASSES
 from search.cluster import WorkError
+from search.nested import preferred
 from search.plan import SettingsError
-from search.shipping import preferred, ship
+from search.shipping import ship
 from tests.search.test_candidates import plan_of
 from tests.search.test_confirm import EYE, FOLDS, ScriptedCrew, with_unlabelled
 
@@ -125,6 +126,8 @@ def test_an_ensemble_that_is_the_best_has_the_models_of_all_folds(tmp_path: Path
     sizes = [len(fold.train) for fold in FOLDS]
     expected = [(BEST["params"], [f"1000:{size}".encode()], 1.0) for size in sizes]
     assert members_of(crew) == expected
+    # One in ten wrong at probability 1 is far too sure: what is shown is flattened.
+    assert crew.jobs[-1].arguments["rule"].temperature == final["temperature"] > 2
 
 
 def test_members_are_validated_on_a_fold_that_none_of_them_saw(tmp_path: Path) -> None:
@@ -174,7 +177,7 @@ def test_a_training_that_crashes_is_no_model(tmp_path: Path) -> None:
 
 def test_an_average_below_its_members_is_never_preferred() -> None:
     scores = {"refit": 0.5, "ensemble": 0.6, "average": 0.65, "members": 0.66}
-    kind, _, why = preferred("val_accuracy", scores, None)
+    kind, why = preferred("val_accuracy", scores, None)
     assert kind == "ensemble"
     assert "averaged weights do worse (0.6500) than the models that they average (0.6600)" in why
     assert preferred("val_accuracy", scores | {"members": 0.6}, None)[0] == "average"
@@ -211,7 +214,7 @@ def test_the_card_tells_all_and_names_no_folder_of_this_machine(tmp_path: Path) 
         "| `neutral_threshold` | 0.4 |",
         "95 % bootstrap interval 0.6000 to 0.8000",
         "calibrated with temperature 1.300",
-        "A refit: one model of the config, trained on all labelled pairs; 4 epochs",
+        "Kind: refit, one model of the config, trained on all labelled pairs; 4 epochs",
         "60 labelled pairs (20 positive)",
     ):
         assert words in card
