@@ -15,6 +15,7 @@ from search.narrowing import narrow
 from search.selection_settings import held, selection_faults
 from search.settings import ALL, default_cache
 from search.sources import choose_backbones, choose_inputs
+from search.tracking import tracking_faults
 from search.warm_start import warm_starts
 from spaces import SPACES
 from trainables.config import nearest
@@ -91,7 +92,7 @@ def make_plan(settings: SearchSettings) -> Plan:
         SettingsError: If any value is wrong; the message has one line per fault.
     """
     faults = [*_number_faults(settings), *_choice_faults(settings)]
-    faults += _resource_faults(settings.resources)
+    faults += [*_resource_faults(settings.resources), *tracking_faults(settings.tracking)]
     seconds, time_faults = _time_budget(settings.time_budget)
     folder = RunFolder((settings.out or _new_folder(settings.model)).absolute())
     faults += time_faults + list(_folder_faults(folder))

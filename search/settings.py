@@ -162,6 +162,18 @@ class ResourceSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrackingSettings:
+    """Other people's trackers, beside the run folder."""
+
+    tensorboard: FlagCreatePairsOff[bool] = False
+    """Write event files: tensorboard --logdir RUN/ray."""
+    mlflow: FlagCreatePairsOff[bool] = False
+    """Log to RUN/mlruns, when mlflow is installed."""
+    wandb: FlagCreatePairsOff[bool] = False
+    """Log to Weights & Biases, when wandb is installed."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SearchSettings:
     """One search."""
 
@@ -183,6 +195,7 @@ class SearchSettings:
     tuning: TuningSettings = field(default_factory=TuningSettings)
     selection: SelectionSettings = field(default_factory=SelectionSettings)
     resources: ResourceSettings = field(default_factory=ResourceSettings)
+    tracking: TrackingSettings = field(default_factory=TrackingSettings)
 
 
 def parse(arguments: Sequence[str] | None = None) -> SearchSettings:

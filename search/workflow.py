@@ -19,6 +19,7 @@ from search.recorder import Recorder
 from search.reporting import write_report
 from search.selection import select
 from search.space import distributions, draws
+from search.tracking import trackers
 from search.trials import ranked
 from search.tuning import open_search
 from search.view import ViewInfo
@@ -191,7 +192,7 @@ def _run_trials(search: Search, experiment: Experiment, resources: TrialResource
     started = time.monotonic()
     trainable = tune.with_parameters(SentimentTrainable, experiment=experiment)
     try:
-        search.run(trainable, resources, [recorder, view])
+        search.run(trainable, resources, [recorder, view, *trackers(plan)])
     finally:
         view.close()
         recorder.finish()

@@ -1,0 +1,84 @@
+"""Watch a search in a browser while it runs: `python -m analysis.dashboard RUN`.
+
+optuna-dashboard reads the study's own file, so that it shows what the search knows, live.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 - the command line is made from the annotations
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from tyro.conf import Positional, arg
+
+from analysis.results import RunFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_PACKAGE = "optuna_dashboard"
+_MOST_PORTS = 65_535
+
+
+@dataclass(frozen=True)
+class DashboardSettings:
+    """Watch a search in a browser, while it runs or after; needs the extra `dashboard`."""
+
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    """The folder of a search."""
+    port: Annotated[int, arg(metavar="N")] = 8080
+    """Where the page is, on this machine."""
+    host: Annotated[str, arg(metavar="NAME")] = "127.0.0.1"
+    """Who may see it: this machine alone, or 0.0.0.0 for all of the network."""
+
+    def faults(self) -> Iterator[str]:
+        """Say what is wrong with the request.
+
+        Yields:
+            One sentence per fault.
+        """
+        folder = RunFolder(self.run)
+        if not folder.study.is_file():
+            yield f"RUN must hold a study, got {self.run}: there is no file {folder.study.name}"
+        if not 0 < self.port <= _MOST_PORTS:
+            yield f"--port must be in [1, {_MOST_PORTS}], got {self.port}"
+        if importlib.util.find_spec(_PACKAGE) is None:
+            yield "the dashboard needs the package optuna-dashboard; pip install optuna-dashboard"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command until it is interrupted.
+
+    Args:
+        arguments: The command line; that of the process by default.
+
+    Returns:
+        The exit code: 0, or 2 for bad input.
+    """
+    settings = tyro.cli(DashboardSettings, args=arguments, prog="python -m analysis.dashboard")
+    if faults := list(settings.faults()):
+        for fault in faults:
+            sys.stderr.write(f"error: {fault}\n")
+        return 2
+    from optuna.storages import JournalStorage  # noqa: PLC0415 - after the cheap checks
+    from optuna.storages.journal import JournalFileBackend  # noqa: PLC0415
+    from optuna_dashboard import run_server  # noqa: PLC0415 - an extra
+
+    storage = JournalStorage(JournalFileBackend(str(RunFolder(settings.run).study)))
+    sys.stdout.write(f"http://{settings.host}:{settings.port} until Ctrl-C\n")
+    sys.stdout.flush()
+    try:
+        run_server(storage, host=settings.host, port=settings.port)
+    except KeyboardInterrupt:
+        return 0
+    except OSError as error:
+        sys.stderr.write(f"error: --port {settings.port} cannot be had: {error.strerror}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
