@@ -92,8 +92,8 @@ def faults(words: str) -> list[str]:
             "--range head_dropout must have LOW <= HIGH, both finite, got 0.4:0.2",
         ),
         (
-            "--range head_dropout=0.7:0.9",
-            "--range head_dropout=0.7:0.9 leaves nothing: the space draws it in [0.1, 0.6]",
+            "--range head_dropout=0.8:0.9",
+            "--range head_dropout=0.8:0.9 leaves nothing: the space draws it in [0.3, 0.7]",
         ),
         (
             "--range hidden_width=130:250",
@@ -209,11 +209,11 @@ def test_grace_fits_the_epochs(words: str, grace: int) -> None:
 
 
 def test_what_is_tried_first_lies_inside_the_narrowed_space() -> None:
-    words = "--fix normalize=true --fix patience=9 --range head_dropout=0.4:0.6"
+    words = "--fix normalize=true --fix patience=9 --range head_dropout=0.6:0.7"
     plan = make_plan(parse(f"--model early_fusion --data demo {words}".split()))
     assert plan.hand_tuned["normalize"] is True
     assert plan.hand_tuned["patience"] == 9
-    assert plan.hand_tuned["head_dropout"] == 0.4
+    assert plan.hand_tuned["head_dropout"] == 0.6
     assert "max_grad_norm" not in plan.hand_tuned
 
 

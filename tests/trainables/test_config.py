@@ -17,11 +17,13 @@ BAD_INPUTS: list[tuple[dict[str, Any], str]] = [
     ({"blur_radius": math.inf}, "blur_radius must be >= 0, got inf"),
     (
         {"text_cleaning": "basics"},
-        "text_cleaning must be one of basic, improved, got 'basics'; did you mean 'basic'?",
+        "text_cleaning must be one of basic, improved, minimal, got 'basics'; "
+        "did you mean 'basic'?",
     ),
     (
         {"image_preparation": "crop"},
-        "image_preparation must be one of basic, improved, got 'crop'; known are basic, improved",
+        "image_preparation must be one of basic, improved, imagenet, got 'crop'; "
+        "known are basic, imagenet, improved",
     ),
 ]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trainables.data.sample import Sentiment
-from trainables.variants.towers import PairConfig, load_pair
+from trainables.variants.towers import PAIR_INPUTS, PairConfig, load_pair
 from trainables.variants.variant import Variant
 
 if TYPE_CHECKING:
@@ -24,9 +24,12 @@ class EarlyFusionConfig(PairConfig):
         normalize: Whether projected embeddings are scaled to unit L2 norm.
     """
 
+    head_learning_rate: float = 5e-4
+    backbone_learning_rate: float = 5e-5
+    class_weight_smoothing: float = 0.1
+    image_unfrozen_layers: int = 0
     projection_width: int = 256
     hidden_width: int = 512
-    head_dropout: float = 0.3
     normalize: bool = False
 
     def faults(self) -> Iterator[str]:
@@ -69,4 +72,5 @@ EARLY_FUSION = Variant(
     hand_tuned=EarlyFusionConfig(),
     load=load_pair,
     head=early_fusion_head,
+    inputs=PAIR_INPUTS,
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, get_args
 
 from trainables.config import BranchFusion
 from trainables.data.sample import Sentiment
-from trainables.variants.towers import PairConfig, load_pair
+from trainables.variants.towers import PAIR_INPUTS, PairConfig, load_pair
 from trainables.variants.variant import Variant
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ LATE_FUSION = Variant(
     hand_tuned=LateFusionConfig(),
     load=load_pair,
     head=late_fusion_head,
+    inputs=PAIR_INPUTS,
     fusing=frozenset({"fusion", "fusion_weight"}),
     counts_unused=True,
 )

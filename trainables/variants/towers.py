@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trainables.config import TrainConfig
+from trainables.config import InputSettings, TrainConfig
 from trainables.modules.cut import Cut, Pooling
 
 if TYPE_CHECKING:
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
     from trainables.config import Role
     from trainables.modules.tower import Tower
+
+# What sentence encoders and ImageNet classifiers were pretrained on: punctuation and whole tweets
+# for one, the centre at a classifier's scale for the other.
+PAIR_INPUTS = InputSettings(text_cleaning="minimal", text_length=64, image_preparation="imagenet")
 
 
 @dataclass(frozen=True, kw_only=True)
