@@ -53,6 +53,7 @@ class Answer:
         rivals: The chosen config first.
         verdicts: Plain sentences, the most important first.
         warning: Why scores say nothing about real data; empty where they do.
+        standing: Against the floor: `above`, `below` or `level`; empty where it was not measured.
     """
 
     metric: str
@@ -61,6 +62,7 @@ class Answer:
     rivals: tuple[Rival, ...]
     verdicts: tuple[str, ...]
     warning: str
+    standing: str
 
     @property
     def chosen(self) -> Rival:
@@ -92,7 +94,15 @@ def answer(run: Run) -> Answer | None:
         rivals=tuple(rivals),
         verdicts=tuple(_verdicts(run, run.best, rivals, metric)),
         warning=f"{note}: scores say nothing about real tweets" if note else "",
+        standing=_standing(run.best.get("floor")),
     )
+
+
+def _standing(floor: Mapping[str, Any] | None) -> str:
+    errors = (floor or {}).get("standard_errors")
+    if errors is None:
+        return ""
+    return "above" if errors > 1 else "below" if errors < -1 else "level"
 
 
 def _chosen(run: Run, best: Mapping[str, Any], metric: str, validated: Validated | None) -> Rival:
@@ -166,9 +176,9 @@ def _published(run: Run, metric: str) -> Iterator[Rival]:
 def _verdicts(
     run: Run, best: Mapping[str, Any], rivals: list[Rival], metric: str
 ) -> Iterator[str]:
-    floor = best.get("floor") or {}
-    if verdict := floor.get("verdict"):
-        yield str(verdict)
+    if verdict := str(best.get("verdict") or ""):
+        said = verdict.replace(run.objective, heading(metric)).rstrip(".")
+        yield f"{said[0].upper()}{said[1:]}."
     else:
         yield from _against_majority(rivals, metric)
         yield "No logistic regression was fitted on the frozen features: there is no real floor."

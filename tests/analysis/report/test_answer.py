@@ -18,8 +18,9 @@ FLOOR = {
     "majority": {METRIC: 0.4},
     "logistic_regression": {METRIC: 0.6},
     "interval": [0.58, 0.62],
-    "verdict": "It beats the floor by 0.02, two standard errors.",
+    "standard_errors": 2.0,
 }
+VERDICT = "the confirmed val_weighted_f1 of 0.64 beats the floor by 0.02"
 
 
 @pytest.fixture
@@ -78,13 +79,27 @@ def test_a_confirmed_score_is_the_answer(folder: RunFolder) -> None:
 
 
 def test_a_floor_that_was_measured_is_shown_with_its_verdict_first(folder: RunFolder) -> None:
-    found = answer(analysis.load(with_best(folder, floor=FLOOR).path))
+    found = answer(analysis.load(with_best(folder, floor=FLOOR, verdict=VERDICT).path))
     assert found is not None
     floors = {rival.name: rival for rival in found.rivals if rival.kind == "floor"}
     assert floors["logistic regression"].score == 0.6
     assert (floors["logistic regression"].low, floors["logistic regression"].high) == (0.58, 0.62)
     assert floors["majority class"].score == 0.4
-    assert found.verdicts[0] == FLOOR["verdict"]
+    assert found.verdicts[0] == "The confirmed weighted F1 of 0.64 beats the floor by 0.02."
+    assert not any("no real floor" in verdict for verdict in found.verdicts)
+
+
+@pytest.mark.parametrize(
+    ("errors", "standing"),
+    [(2.0, "above"), (0.9, "level"), (-0.9, "level"), (-2.0, "below"), (None, "")],
+)
+def test_a_standard_error_is_what_it_takes_to_stand_above_the_floor(
+    folder: RunFolder, errors: float | None, standing: str
+) -> None:
+    floor = FLOOR | {"standard_errors": errors}
+    found = answer(analysis.load(with_best(folder, floor=floor).path))
+    assert found is not None
+    assert found.standing == standing
 
 
 def test_a_chosen_hand_tuned_config_is_said_not_to_be_beaten(folder: RunFolder) -> None:

@@ -1,0 +1,1 @@
+"""What documents the project besides its README."""
