@@ -17,7 +17,6 @@ def early_fusion_space(trial: optuna.Trial) -> None:
         trial: The Optuna trial that draws the values.
     """
     suggest_training(trial, head=(2e-4, 2e-3), backbone=(1e-5, 2e-4))
-    trial.suggest_categorical("text_pooling", ["cls", "mean"])
     trial.suggest_categorical("normalize", [False, True])
     trial.suggest_categorical("projection_width", [128, 256, 512])
     trial.suggest_int("hidden_width", 128, 1024, step=128)

@@ -28,6 +28,6 @@ def suggest_training(
     trial.suggest_categorical("batch_size", [16, 32, 64])
     trial.suggest_float("label_smoothing", 0.0, 0.15)
     # Steps rather than a log range: 0, which weighs all samples alike, must be one of them.
-    trial.suggest_categorical("class_weight_smoothing", [0.0, 0.1, 1.0, 10.0])
-    # Up to a third, neutral is the most probable class anyway.
-    trial.suggest_float("neutral_threshold", 0.3, 0.6)
+    trial.suggest_categorical("class_weight_smoothing", [0.0, 0.03, 0.1, 1.0])
+    # Up to a third, neutral is the most probable class anyway; from a half, it takes what is not.
+    trial.suggest_float("neutral_threshold", 0.3, 0.45)

@@ -105,9 +105,9 @@ def faults(words: str) -> list[str]:
             "--range batch_size=20:30 leaves nothing: the space draws it one of [16, 32, 64]",
         ),
         (
-            "--range text_pooling=0:1",
-            "--range text_pooling must be numeric, got choices ('cls', 'mean');"
-            " use --fix text_pooling=VALUE",
+            "--range schedule=0:1",
+            "--range schedule must be numeric, got choices ('cosine', 'plateau');"
+            " use --fix schedule=VALUE",
         ),
         (
             "--fix head_dropout=0.2 --range head_dropout=0.2:0.3",
