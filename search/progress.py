@@ -90,12 +90,15 @@ class LiveView(Callback):  # type: ignore[misc]  # Ray has no types
         return self.__dict__ | {"_live": None, "_console": None}
 
 
-def show_building(console: Console, steps: Iterable[BuildStep]) -> None:
+def show_building(console: Console, steps: Iterable[BuildStep]) -> list[BuildStep]:
     """Show how the frozen activations come along: a bar per node and backbone, or lines.
 
     Args:
         console: Where to show it.
         steps: The progress; consumed.
+
+    Returns:
+        The last step of every node and backbone.
     """
     bars = Progress(
         TextColumn("{task.description}"),
@@ -120,6 +123,7 @@ def show_building(console: Console, steps: Iterable[BuildStep]) -> None:
             last[place] = step
     for line in _built_lines(last.values()):
         console.print(line, highlight=False)
+    return list(last.values())
 
 
 def _building(step: BuildStep) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from search.cluster import TrialResources
     from search.plan import Plan
+    from search.preparation import BuildStep
     from search.trials import Records
     from search.tuning import Search
     from trainables.data.sample import Corpus
@@ -161,12 +162,14 @@ def _run_stages(plan: Plan, experiment: Experiment, console: Console) -> Outcome
         resources = share_out(nodes, plan.settings.resources)
         hardware = hardware_record(nodes, resources)
         backbones = describe(experiment)
+        built: list[BuildStep] = []
         if experiment.cache is not None:
             trials = [dict(plan.hand_tuned), *draws(plan.space, _DRAWS, plan.settings.seed)]
-            show_building(console, build_everywhere(nodes, experiment, trials))
+            built = show_building(console, build_everywhere(nodes, experiment, trials))
         # The folder is a search's from here on: what is wrong with the input has shown by now.
         plan.folder.write_search(
             search_record(plan, experiment.corpus, experiment.folds, hardware, backbones)
+            | {"activations": [asdict(step) for step in built]}
         )
         plan.folder.write_samples(samples_table(experiment.corpus))
         for one in plan.warm_start:
