@@ -80,13 +80,13 @@ def notes(comparison: Comparison) -> list[str]:
     rows, metric = comparison.rows, heading(comparison.metric)
     said = [f"The interval is of {metric}."] if rows["low"].notna().any() else []
     for word, meaning in (
-        ("searched", "of its best trial, chosen for it, so optimistic"),
+        ("searched", "of the best trial, chosen for them, so optimistic"),
         ("confirmed", "of the chosen config, trained again on fresh seeds and folds"),
     ):
         named = rows.loc[rows["scored"] == word, "run"]
         said += [f"{', '.join(named)}: {word} scores, {meaning}."] * bool(len(named))
-    for name, note in rows.loc[rows["note"] != "", ["run", "note"]].itertuples(index=False):
-        said.append(f"{name}: {note}; its scores say nothing about real tweets.")
+    for note, names in rows[rows["note"] != ""].groupby("note", sort=False)["run"]:
+        said.append(f"{', '.join(names)}: {note}; such scores say nothing about real tweets.")
     said += [_pair_note(pair, metric) for pair in comparison.pairs.itertuples(index=False)]
     return said + [f"† {_PUBLISHED}."] * bool((rows["kind"] == "published").any())
 

@@ -77,7 +77,8 @@ def test_a_run_without_a_score_has_a_row_without_scores(runs: list[Run], tmp_pat
     assert comparison.rows["run"].tolist() == ["weak", "empty"]
     assert comparison.rows.iloc[1][["accuracy", "epochs", "low"]].isna().all()
     assert any(
-        "random weights (text); its scores say nothing" in note for note in notes(comparison)
+        "empty: random weights (text); such scores say nothing" in note
+        for note in notes(comparison)
     )
 
 
