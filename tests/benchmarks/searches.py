@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,15 +54,17 @@ def run_module(module: str, arguments: Sequence[str]) -> Ran:
     """
     began, peak = time.perf_counter(), 0.0
     command = [sys.executable, "-m", module, *arguments]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        assert process.stdout is not None
-        # Few lines come, so that the pipe does not fill up meanwhile.
-        while process.poll() is None:
-            peak = max(peak, _peak_mb(process.pid))
-            time.sleep(_POLL_SECONDS)
-        seconds, said = time.perf_counter() - began, process.stdout.read()
+    with tempfile.TemporaryFile("w+") as output:  # a pipe that nobody reads fills up
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            while process.poll() is None:
+                peak = max(peak, _peak_mb(process.pid))
+                time.sleep(_POLL_SECONDS)
+        finally:
+            process.terminate()
+        seconds = time.perf_counter() - began
+        output.seek(0)
+        said = output.read()
     if process.returncode:
         msg = f"{' '.join(command)} failed with {process.returncode}:\n{said[-3000:]}"
         raise RuntimeError(msg)
