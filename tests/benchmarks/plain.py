@@ -8,6 +8,7 @@ optimiser, schedule, loss, early stop, decision and metrics are ours, so that th
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,23 +17,25 @@ from ray import tune
 from torch.utils.data import DataLoader, Dataset
 
 from tests.benchmarks.library import LibraryPiece
+from trainables.config import ROLES
 from trainables.data.images import open_image, prepare_image
 from trainables.data.sample import Sentiment
 from trainables.data.text import clean_text
 from trainables.modules.classifier import Classifier
 from trainables.modules.image_towers import Standardize
 from trainables.modules.tower import Activations
+from trainables.training.fold import Validation
 from trainables.training.lockstep import LockstepRun
-from trainables.training.losses import class_weights, classification_loss
+from trainables.training.losses import make_loss
 from trainables.training.optimization import Schedule, make_optimizer
 from trainables.training.randomness import RandomStream
+from trainables.training.sampling import draw_epoch, drawn_counts
 from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from trainables.config import TrainConfig
-    from trainables.data.sample import Fold
     from trainables.experiment import Experiment
     from trainables.modules.cut import Pooling
     from trainables.modules.tower import Tower
@@ -76,7 +79,8 @@ class PlainTrainer:
 
     def __init__(self, experiment: Experiment, config: TrainConfig, workers: int) -> None:
         self._config, fold = config, experiment.folds[0]
-        towers = VARIANTS[experiment.variant].load(experiment.backbones)
+        roles = ROLES[experiment.modality]
+        towers = VARIANTS[experiment.variant].load(experiment.backbones, roles)
         text: Any = towers["text"]
         tokenizer = text.tokenizer
         self._collate = partial(_collate, pad_id=tokenizer.pad_id)
@@ -85,9 +89,11 @@ class PlainTrainer:
         with self._random.active():
             self.classifier = _uncut(experiment, config, towers)
         self._train, self.val = torch.tensor(fold.train), torch.tensor(fold.val)
-        self._weights = _weights(experiment, fold, config)
+        self._labels = torch.tensor(experiment.corpus.labels[fold.train])
+        counts = drawn_counts(self._labels, config.sampling, len(Sentiment))
+        self._loss = make_loss(counts, config, _CPU)
         self.optimizer = make_optimizer(self.classifier, config)
-        steps = -(-len(fold.train) // config.batch_size)
+        steps = math.ceil(round(counts.sum().item()) / config.batch_size)
         self._schedule = Schedule(self.optimizer, config, steps)
 
     @property
@@ -103,12 +109,10 @@ class PlainTrainer:
         """
         total = 0.0
         with self._random.active():
-            rows = self._train[torch.randperm(len(self._train))]
+            rows = self._train[draw_epoch(self._labels, self._config.sampling)]
             self.classifier.train()
             for inputs, labels in self._loader(rows, self._config.batch_size):
-                logits = self.classifier(inputs)
-                smoothing = self._config.label_smoothing
-                loss = classification_loss(logits, labels, self._weights, smoothing)
+                loss = self._loss(self.classifier(inputs), labels)
                 self.optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(
@@ -120,11 +124,11 @@ class PlainTrainer:
         return total / len(rows)
 
     @torch.no_grad()
-    def validate(self) -> tuple[torch.Tensor, float]:
+    def validate(self) -> Validation:
         """Classify the validation samples.
 
         Returns:
-            Probabilities (V, C), and the mean cross-entropy.
+            What the model says of them.
         """
         self.classifier.eval()
         outputs, truth = [], []
@@ -134,7 +138,7 @@ class PlainTrainer:
         logs = torch.cat(outputs).log_softmax(dim=-1)
         loss = torch.nn.functional.nll_loss(logs, torch.cat(truth)).item()
         self._schedule.after_epoch(loss)
-        return logs.exp(), loss
+        return Validation(logs.exp().numpy(), loss, {})
 
     def _loader(self, rows: torch.Tensor, batch_size: int) -> DataLoader[Any]:
         return DataLoader(
@@ -172,12 +176,6 @@ def _uncut(experiment: Experiment, config: TrainConfig, towers: Mapping[str, Tow
     colours = Standardize(tower.mean, tower.std)
     images = LibraryPiece(image, settings.image_unfrozen_layers, pooling, standardize=colours)
     return Classifier({"text": texts, "image": images}, head)
-
-
-def _weights(experiment: Experiment, fold: Fold, config: TrainConfig) -> torch.Tensor:
-    labels = torch.tensor(experiment.corpus.labels[fold.train])
-    counts = torch.bincount(labels, minlength=len(Sentiment)).clamp(min=1)
-    return class_weights(counts, config.class_weight_smoothing)
 
 
 def train_plain(params: dict[str, Any], experiment: Experiment, workers: int) -> None:

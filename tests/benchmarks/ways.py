@@ -20,7 +20,7 @@ from tests.benchmarks.library import Entered, EnteredPiece
 from trainables.config import ROLES
 from trainables.data.sample import Sentiment
 from trainables.modules.classifier import Classifier
-from trainables.training.losses import classification_loss
+from trainables.training.losses import make_loss
 from trainables.training.optimization import make_optimizer
 from trainables.variants import VARIANTS
 
@@ -55,7 +55,7 @@ class Way:
         self.classifier = classifier
         self._inputs, self._labels, self._config = inputs, labels, config
         self._optimizer = make_optimizer(classifier, config)
-        self._weights = torch.ones(len(Sentiment), device=labels.device)
+        self._loss = make_loss(torch.ones(len(Sentiment)), config, labels.device)
         on_gpu = labels.device.type == "cuda"
         self._autocast = (
             (lambda: torch.autocast("cuda", torch.bfloat16)) if on_gpu else nullcontext
@@ -72,8 +72,7 @@ class Way:
         """Compute the loss and its gradients."""
         with self._autocast():
             logits = self.classifier(self._inputs)
-            smoothing = self._config.label_smoothing
-            loss = classification_loss(logits.float(), self._labels, self._weights, smoothing)
+            loss = self._loss(logits.float(), self._labels)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
 

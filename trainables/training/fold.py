@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from trainables.data.sample import Sentiment
-from trainables.training.losses import ClassificationLoss, class_weights, prior_offsets
+from trainables.training.losses import make_loss
 from trainables.training.optimization import Schedule, make_optimizer, mixed_precision
 from trainables.training.randomness import RandomStream
 from trainables.training.sampling import draw_epoch, drawn_counts
@@ -92,7 +92,7 @@ class FoldTrainer:
         self.val = torch.tensor(fold.val)
         self._labels = data.labels[self._train].cpu()
         counts = drawn_counts(self._labels, config.sampling, len(Sentiment))
-        self._loss = _loss(counts, config, data.device)
+        self._loss = make_loss(counts, config, data.device)
         self.optimizer = make_optimizer(self.classifier, config)
         steps = math.ceil(round(counts.sum().item()) / config.batch_size)
         self._schedule = Schedule(self.optimizer, config, steps)
@@ -225,16 +225,6 @@ class FoldTrainer:
         self._schedule.load_state_dict(state["schedule"])
         self._scaler.load_state_dict(state["scaler"])
         self._random.state = list(state["random"])
-
-
-def _loss(counts: Tensor, config: TrainConfig, device: torch.device) -> ClassificationLoss:
-    counts = counts.clamp(min=1)  # of a class that does not occur nothing is asked
-    return ClassificationLoss(
-        class_weights(counts, config.class_weight_smoothing).to(device),
-        prior_offsets(counts, config.logit_adjustment).to(device),
-        config.label_smoothing,
-        config.focal_gamma,
-    )
 
 
 def _log_probabilities(logits: list[Tensor]) -> Tensor:

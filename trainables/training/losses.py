@@ -11,6 +11,8 @@ import torch.nn.functional as F
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from trainables.config import TrainConfig
+
 _LEAST_DOUBT = 1e-6
 
 
@@ -103,3 +105,23 @@ def prior_offsets(counts: Tensor, tau: float) -> Tensor:
     """
     counts = counts.double()
     return (tau * (counts / counts.sum()).log()).float()
+
+
+def make_loss(counts: Tensor, config: TrainConfig, device: torch.device) -> ClassificationLoss:
+    """Make the loss of a config.
+
+    Args:
+        counts: Samples of each class that an epoch sees, shape (C,), each >= 0.
+        config: The hyperparameters.
+        device: Where the model is trained.
+
+    Returns:
+        The loss.
+    """
+    counts = counts.clamp(min=1)  # of a class that does not occur nothing is asked
+    return ClassificationLoss(
+        class_weights(counts, config.class_weight_smoothing).to(device),
+        prior_offsets(counts, config.logit_adjustment).to(device),
+        config.label_smoothing,
+        config.focal_gamma,
+    )
