@@ -25,6 +25,11 @@ class RunPaths:
         return self.path / "search.json"
 
     @property
+    def lock(self) -> Path:
+        """Locked by the search that is at work here."""
+        return self.path / ".lock"
+
+    @property
     def trials(self) -> Path:
         """One row per ended trial: `trial`, `fate`, `objective` at `best_epoch`, `config/*`."""
         return self.path / "trials.csv"
@@ -62,6 +67,11 @@ class RunPaths:
         `decision` and `final`; each is null or absent where its stage was left out.
         """
         return self.path / "best.json"
+
+    @property
+    def stages(self) -> Path:
+        """The stages after the trials that are done: `depends_on` and `result` by name (JSON)."""
+        return self.path / "stages.json"
 
     @property
     def model(self) -> Path:

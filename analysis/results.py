@@ -100,6 +100,22 @@ class RunFolder(KeptProbabilities):
         """
         return read_json(self.best, "no trial of this search has a score")
 
+    def write_stages(self, record: Mapping[str, Any]) -> None:
+        """Write which stages after the trials are done.
+
+        Args:
+            record: JSON-ready; `depends_on` and `result` by stage.
+        """
+        write_json(self.stages, record)
+
+    def read_stages(self) -> dict[str, Any]:
+        """Read which stages after the trials are done.
+
+        Returns:
+            What `write_stages` wrote; empty when none is.
+        """
+        return read_json(self.stages, "") if self.stages.exists() else {}
+
     def write_trials(self, trials: pd.DataFrame) -> None:
         """Write the table of ended trials.
 

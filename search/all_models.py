@@ -11,7 +11,8 @@ from analysis.comparison import compare
 from analysis.formats import to_terminal
 from analysis.run import load
 from analysis.scores import DECISION_SCORES
-from search.plan import SettingsError, make_plan
+from search.plan import make_plan
+from search.stored import SettingsError
 from spaces import SPACES
 from trainables.config import nearest
 from trainables.variants import VARIANTS

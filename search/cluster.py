@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import os
+import signal
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +101,9 @@ def connected(address: str | None) -> Iterator[list[Node]]:
         msg = f"Ray {'on this machine' if address is None else f'at {address}'}: {error}"
         raise ClusterError(msg) from error
     logging.getLogger("ray").setLevel(logging.CRITICAL)
+    if threading.current_thread() is threading.main_thread():
+        # Ray would end the process in its own way; batch systems ask so for a good end.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield [
             Node(node["NodeID"], resources.get("CPU", 0.0), resources.get("GPU", 0.0))

@@ -9,7 +9,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.cluster import WorkError, fetch
-from trainables.trainable import use_assigned_cpus
+from trainables.trainable import use_assigned_share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -154,7 +154,7 @@ class Worker:
         from trainables.workbench import Workbench  # noqa: PLC0415 - see above
 
         if not hasattr(self, "_bench"):
-            use_assigned_cpus()
+            use_assigned_share()
             self._bench = Workbench(experiment)
         return getattr(self, method)(**arguments)
 

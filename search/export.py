@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.results import CONFIG
 from search.trials import EPOCH, ranked
+from trainables.objective import mode_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,8 +51,10 @@ def trials_table(records: Records, mode: Mode) -> pd.DataFrame:
             "best_epoch": best_epoch,
             "epochs": record.epochs,
             "seconds": round(record.seconds, 3),
+            "peak_memory_mb": round(record.peak_memory_mb, 1),
+            "retries": record.retries,
             "hand_tuned": record.hand_tuned,
-            "error": record.error,
+            "error": record.error or record.note,
         }
         rows.append(row | {CONFIG + name: value for name, value in record.params.items()})
     frame = pd.DataFrame(rows, columns=None if rows else ["trial", "fate", "objective", "error"])
@@ -129,19 +132,21 @@ def write_best(
     written = {
         "objective": metric,
         "mode": mode,
-        **_scores(best, history, mode),
+        **_scores(best, history, metric),
         "params": dict(best.params),
         "why": why,
-        "hand_tuned": tried_first and _scores(tried_first, history, mode),
+        "hand_tuned": tried_first and _scores(tried_first, history, metric),
         **(extra or {}),
     }
     folder.write_best(written)
     return written
 
 
-def _scores(record: TrialRecord, history: pd.DataFrame, mode: Mode) -> dict[str, Any]:
-    epoch, score = record.best(mode) or (0, math.nan)
-    row = history[(history["trial"] == record.number) & (history[EPOCH] == epoch)].iloc[-1]
+def _scores(record: TrialRecord, history: pd.DataFrame, metric: str) -> dict[str, Any]:
+    epoch, score = record.best(mode_of(metric)) or (0, math.nan)
+    rows = history[(history["trial"] == record.number) & (history[EPOCH] == epoch)]
+    # A kill or a full disk may have cost the table a row; the study still has the objective.
+    row = {metric: score} if rows.empty else rows.iloc[-1].to_dict()
     metrics = {str(k): float(v) for k, v in row.items() if str(k).startswith(("val_", "train_"))}
     return {
         "trial": record.number,

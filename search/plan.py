@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.results import RunFolder
+from search.durations import seconds_of
 from search.narrowing import narrow
 from search.selection_settings import held, selection_faults
 from search.settings import ALL, default_cache
 from search.sources import choose_backbones, choose_inputs
+from search.stored import SettingsError
 from search.tracking import tracking_faults
 from search.warm_start import warm_starts
 from spaces import SPACES
@@ -33,13 +34,7 @@ if TYPE_CHECKING:
     from trainables.variants.variant import Variant
 
 DEMO = "demo"
-_TIME = re.compile(r"(?:(?P<h>[\d.]+)h)?(?:(?P<m>[\d.]+)m)?(?:(?P<s>[\d.]+)s?)?")
-_UNITS = {"h": 3600, "m": 60, "s": 1}
 _PACKAGES = {"cmaes": "cmaes", "gp": "scipy"}  # samplers by the package each needs
-
-
-class SettingsError(ValueError):
-    """Settings do not make a search; the message lists every fault."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +42,8 @@ class Plan:
     """A search that can start: settings whose every default is worked out.
 
     Attributes:
-        settings: What was asked.
+        settings: What was asked, every default of what is searched worked out: with them a search
+            can go on from anywhere.
         variant: What to tune.
         space: Its space, narrowed.
         hand_tuned: The parameters to try first, inside the space.
@@ -58,9 +54,11 @@ class Plan:
         backbones: Where the weights of each role come from.
         grace_epochs: Epochs before a trial can be stopped; all of them without ASHA.
         time_budget: Seconds until the search stops; infinity without a limit.
+        trial_timeout: Seconds a trial may take for one epoch; infinity without a limit.
         cache: Folder of frozen activations; None for none.
         demo: Folder of the demo data.
         folder: Where the results go.
+        resumed: Whether it goes on with the search that the folder holds.
     """
 
     settings: SearchSettings
@@ -74,9 +72,11 @@ class Plan:
     backbones: Mapping[str, str]
     grace_epochs: int
     time_budget: float
+    trial_timeout: float
     cache: Path | None
     demo: Path
     folder: RunFolder
+    resumed: bool = False
 
 
 def make_plan(settings: SearchSettings) -> Plan:
@@ -93,9 +93,11 @@ def make_plan(settings: SearchSettings) -> Plan:
     """
     faults = [*_number_faults(settings), *_choice_faults(settings)]
     faults += [*_resource_faults(settings.resources), *tracking_faults(settings.tracking)]
-    seconds, time_faults = _time_budget(settings.time_budget)
-    folder = RunFolder((settings.out or _new_folder(settings.model)).absolute())
-    faults += time_faults + list(_folder_faults(folder))
+    seconds = seconds_of("--time-budget", settings.time_budget, faults)
+    patience = seconds_of("--trial-timeout", settings.resources.trial_timeout, faults)
+    folder = RunFolder((settings.resume or settings.out or _new_folder(settings.model)).absolute())
+    if settings.resume is None:
+        faults += _folder_faults(folder)
     variant = VARIANTS.get(settings.model)
     if variant is None or settings.model not in SPACES:
         hint = nearest(settings.model, {*SPACES, ALL})
@@ -113,13 +115,16 @@ def make_plan(settings: SearchSettings) -> Plan:
     )
     inputs = choose_inputs(variant, settings.data, backbones)
     faults += [*backbone_faults, *space_faults, *inputs.faults()]
-    warm, warm_faults = ((), []) if space_faults else warm_starts(settings, space)
+    skip = space_faults or settings.resume is not None  # an old study has begun with them
+    warm, warm_faults = ((), []) if skip else warm_starts(settings, space)
     faults += warm_faults
     if faults:
         raise SettingsError("\n".join(faults))
     grace = tuning.epochs if tuning.scheduler == "none" else tuning.grace_epochs
+    folds = settings.data.folds or variant.folds
+    settings = replace(settings, out=folder.path)
     return Plan(
-        settings=settings,
+        settings=_worked_out(settings, source, backbones, inputs, folds),
         variant=variant,
         space=space,
         hand_tuned=space.inside(asdict(variant.hand_tuned)),
@@ -130,9 +135,11 @@ def make_plan(settings: SearchSettings) -> Plan:
         backbones=backbones,
         grace_epochs=grace or min(2, tuning.epochs),
         time_budget=seconds,
+        trial_timeout=patience,
         cache=None if settings.resources.no_cache else _cache(settings),
         demo=_cache(settings) / DEMO,
         folder=folder,
+        resumed=settings.resume is not None,
     )
 
 
@@ -179,19 +186,6 @@ def _choice_faults(settings: SearchSettings) -> Iterator[str]:
         yield f"--sampler {sampler} needs the package {package}; pip install {package}"
 
 
-def _time_budget(text: str | None) -> tuple[float, list[str]]:
-    if text is None:
-        return math.inf, []
-    match = _TIME.fullmatch(text.strip().lower())
-    fault = [f"--time-budget must be a time such as 90s, 20m or 1h30m, got {text!r}"]
-    try:
-        parts = match.groupdict(default="0") if match else {}
-        seconds = sum(float(parts[unit]) * size for unit, size in _UNITS.items() if parts)
-    except ValueError:
-        return math.inf, fault
-    return seconds, [] if seconds > 0 else fault
-
-
 def _new_folder(model: str) -> Path:
     return Path("runs") / f"{model}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
 
@@ -200,13 +194,31 @@ def _folder_faults(folder: RunFolder) -> Iterator[str]:
     if folder.path.exists() and not folder.path.is_dir():
         yield f"--out must be a folder, got the file {folder.path}"
     elif folder.holds_search():
-        yield f"--out must be a folder without a search, got {folder.path}, which holds one"
+        where = f"got {folder.path}, which holds one; --resume {folder.path} goes on with it"
+        yield f"--out must be a folder without a search, {where}"
 
 
 def _find_source(path: Path | None) -> Path | None:
     if path is None:
         return find_corpus(Path.cwd())
     return None if path == Path(DEMO) else path
+
+
+def _worked_out(
+    settings: SearchSettings,
+    source: Path | None,
+    backbones: Mapping[str, str],
+    inputs: InputSettings,
+    folds: int,
+) -> SearchSettings:
+    data = replace(
+        settings.data,
+        path=Path(DEMO) if source is None else source.absolute(),
+        backbone=tuple(f"{role}={weights}" for role, weights in backbones.items()),
+        folds=folds,
+        **asdict(inputs),
+    )
+    return replace(settings, data=data, resume=None)
 
 
 def _cache(settings: SearchSettings) -> Path:

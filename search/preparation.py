@@ -13,7 +13,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.cluster import fetch
-from trainables.trainable import use_assigned_cpus
+from trainables.trainable import use_assigned_share
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -77,7 +77,7 @@ def build_everywhere(
 def _build(held: tuple[Experiment, list[dict[str, Any]]]) -> Iterator[tuple[Any, ...]]:
     from trainables.workbench import build_activations  # noqa: PLC0415  # torch stays in workers
 
-    use_assigned_cpus()
+    use_assigned_share()
     for step in build_activations(*held):
         yield tuple(step)  # its own type would bring torch into the driver
 

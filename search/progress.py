@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from search.trials import OUTCOMES
 from search.view import ended_line, render
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class LiveView(Callback):  # type: ignore[misc]  # Ray has no types
         self._console: Console | None = None
         self._start = 0.0
         self._drawn = 0.0
-        self._said: set[int] = set()
+        self._said = {r.number for r in records.values() if r.fate in OUTCOMES}
 
     def setup(self, *_: Any, **__: Any) -> None:
         """Begin to show."""
@@ -72,13 +73,14 @@ class LiveView(Callback):  # type: ignore[misc]  # Ray has no types
             self._live.update(self._render(), refresh=True)
             self._live.stop()
             self._live = None
-        self._say()
+        self._say(closing=True)
 
-    def _say(self) -> None:
+    def _say(self, *, closing: bool = False) -> None:
         if self._console is None or self._console.is_terminal:
             return
         for record in self._records.values():
-            if record.fate is not None and record.number not in self._said:
+            ended = record.fate in OUTCOMES or (closing and record.fate is not None)
+            if ended and record.number not in self._said:
                 self._said.add(record.number)
                 line = ended_line(self._info, self._records, record, len(self._said))
                 self._console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 from dataclasses import asdict
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from search.cluster import Node, TrialResources
     from search.plan import Plan
+    from search.settings import DataSettings
     from trainables.data.sample import Corpus, Fold
 
 _PACKAGES = ("torch", "torchvision", "transformers", "ray", "optuna", "pandas", "scikit-learn")
@@ -58,14 +60,8 @@ def search_record(
         "hand_tuned": dict(plan.hand_tuned),
         "grace_epochs": plan.grace_epochs,
         "inputs": asdict(plan.inputs),
-        "data": _data_record(corpus),
-        "split": {
-            "kind": plan.settings.data.split,
-            "folds": plan.folds,
-            "repeats": plan.settings.data.repeats,
-            "train": [len(fold.train) for fold in folds],
-            "val": [len(fold.val) for fold in folds],
-        },
+        "data": data_record(corpus),
+        "split": split_record(plan.settings.data, folds),
         "backbones": dict(plan.backbones),
         "random_backbones": list(backbones.get("random_backbones", [])),
         "backbone_digests": dict(backbones.get("digests", {})),
@@ -74,6 +70,7 @@ def search_record(
         "hardware": dict(hardware),
         "versions": {"python": platform.python_version(), **_versions()},
         "code": _git_state(Path(__file__).parent),
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
     }
 
 
@@ -119,7 +116,34 @@ def hardware_record(nodes: Sequence[Node], resources: TrialResources) -> dict[st
     }
 
 
-def _data_record(corpus: Corpus) -> dict[str, Any]:
+def split_record(data: DataSettings, folds: Sequence[Fold]) -> dict[str, Any]:
+    """Say how it is parted.
+
+    Args:
+        data: What was asked.
+        folds: What came of it.
+
+    Returns:
+        The kind of split, and how many samples train and validate in each fold.
+    """
+    return {
+        "kind": data.split,
+        "folds": data.folds,
+        "repeats": data.repeats,
+        "train": [len(fold.train) for fold in folds],
+        "val": [len(fold.val) for fold in folds],
+    }
+
+
+def data_record(corpus: Corpus) -> dict[str, Any]:
+    """Say what is learnt from.
+
+    Args:
+        corpus: The data.
+
+    Returns:
+        Its name, digest and counts.
+    """
     counts = np.bincount(corpus.labels, minlength=len(TAGS))
     return {
         "name": corpus.name,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ray.tune.experiment import Trial
 
     from analysis.results import RunFolder
+    from search.cut_off import CutOff
     from search.trials import Records, TrialRecord
     from trainables.objective import Mode
 
@@ -35,14 +36,18 @@ class Recorder(Callback):  # type: ignore[misc]  # Ray has no types
         folder: Where the tables go.
         records: The searcher's records.
         mode: Whether more or less of the objective is better.
+        cut_off: Ends the search when a table cannot be written.
     """
 
-    def __init__(self, folder: RunFolder, records: Records, mode: Mode) -> None:
+    def __init__(self, folder: RunFolder, records: Records, mode: Mode, cut_off: CutOff) -> None:
         self._folder = folder
+        self._cut_off = cut_off
         self._records = records
         self._mode: Mode = mode
         self._started: dict[str, float] = {}
         self._written = -math.inf
+        if folder.history.exists():  # a line that a kill tore must not swallow the next
+            folder.write_history(folder.read_history())
 
     def on_trial_start(self, *, trial: Trial, **_: Any) -> None:
         """Start a trial's clock, once.
@@ -50,7 +55,8 @@ class Recorder(Callback):  # type: ignore[misc]  # Ray has no types
         Args:
             trial: Ray's trial.
         """
-        self._started.setdefault(trial.trial_id, time.monotonic())
+        before = self._records[trial.trial_id].seconds  # of an attempt that was interrupted
+        self._started.setdefault(trial.trial_id, time.monotonic() - before)
 
     def on_trial_result(self, *, trial: Trial, result: dict[str, Any], **_: Any) -> None:
         """Write an epoch.
@@ -62,11 +68,22 @@ class Recorder(Callback):  # type: ignore[misc]  # Ray has no types
         record = self._timed(trial)
         probabilities, rows = result.pop("val_probabilities", None), result.pop("val_rows", None)
         branches = result.pop("val_branches", None)
-        if probabilities is not None:
-            self._folder.write_trial_probabilities(record.number, rows, probabilities, branches)
         row: dict[str, object] = {"trial": record.number, EPOCH: result[EPOCH]}
         row |= {k: v for k, v in result.items() if isinstance(v, Real) and k not in _RAYS_OWN}
-        self._folder.append_history(row)
+        with self._cut_off.guarding():
+            if probabilities is not None:
+                self._folder.write_trial_probabilities(
+                    record.number, rows, probabilities, branches
+                )
+            self._folder.append_history(row)
+
+    def on_trial_recover(self, *, trial: Trial, **_: Any) -> None:
+        """Count a crash that a trial gets over.
+
+        Args:
+            trial: Ray's trial.
+        """
+        self._records[trial.trial_id].retries += 1
 
     def on_trial_complete(self, *, trial: Trial, **_: Any) -> None:
         """Write the table of trials.
@@ -93,14 +110,16 @@ class Recorder(Callback):  # type: ignore[misc]  # Ray has no types
             now: Whether to write it in any case.
         """
         if now or time.monotonic() - self._written > _SECONDS_BETWEEN_TABLES:
-            self._folder.write_trials(trials_table(self._records, self._mode))
+            with self._cut_off.guarding():
+                self._folder.write_trials(trials_table(self._records, self._mode))
             self._written = time.monotonic()
 
     def finish(self) -> None:
         """Write the tables for good, once every trial has an end."""
         self.write_trials(now=True)
-        if self._folder.history.exists():
-            self._folder.write_history(self._folder.read_history())
+        with self._cut_off.guarding():
+            if self._folder.history.exists():
+                self._folder.write_history(self._folder.read_history())
 
     def _timed(self, trial: Trial) -> TrialRecord:
         record = self._records[trial.trial_id]

@@ -5,16 +5,19 @@ Exit codes: 0 done, 1 nothing came of it, 2 the input is wrong, 130 interrupted.
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import TYPE_CHECKING
 
 from search.settings import ALL, parse
+from search.stored import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from search.plan import Plan
     from search.settings import SearchSettings
+    from search.workflow import Outcome
 
 DONE, NOTHING, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -28,9 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    settings = parse(arguments)
     try:
+        settings = parse(arguments)
         return _run_all(settings) if settings.model == ALL else _run(settings)
+    except SettingsError as error:
+        return _fail(str(error), BAD_INPUT)
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
 
@@ -39,12 +44,9 @@ def _run_all(settings: SearchSettings) -> int:
     from rich.console import Console  # noqa: PLC0415  # as below
 
     from search.all_models import print_comparison, search_all, settings_by_model  # noqa: PLC0415
-    from search.plan import SettingsError, make_plan  # noqa: PLC0415
+    from search.plan import make_plan  # noqa: PLC0415
 
-    try:
-        searches = settings_by_model(settings)
-    except SettingsError as error:
-        return _fail(str(error), BAD_INPUT)
+    searches = settings_by_model(settings)
     is_demo = make_plan(next(iter(searches.values()))).source is None
     codes = search_all(searches, _run, {INTERRUPTED})
     done = [searches[name] for name, code in codes.items() if code == DONE]
@@ -55,14 +57,11 @@ def _run_all(settings: SearchSettings) -> int:
 
 def _run(settings: SearchSettings) -> int:
     # Here, so that --help does not wait for Ray and pandas.
-    from search.plan import SettingsError, make_plan  # noqa: PLC0415
+    from search.plan import make_plan  # noqa: PLC0415
     from trainables.data.corpus import CorpusError  # noqa: PLC0415
     from trainables.data.splits import SplitError  # noqa: PLC0415
 
-    try:
-        plan = make_plan(settings)
-    except SettingsError as error:
-        return _fail(str(error), BAD_INPUT)
+    plan = make_plan(settings)
     if settings.show_space:
         return _show_space(plan)
     try:
@@ -87,7 +86,7 @@ def _search(plan: Plan) -> int:
 
     from search import workflow  # noqa: PLC0415
     from search.cluster import ClusterError, WorkError  # noqa: PLC0415
-    from search.summary import print_summary, why_all_failed  # noqa: PLC0415
+    from search.summary import print_summary  # noqa: PLC0415
 
     console = Console()
     experiment = workflow.prepare(plan)
@@ -101,15 +100,40 @@ def _search(plan: Plan) -> int:
         outcome = workflow.run_search(plan, experiment, console)
     except ClusterError as error:
         return _fail(str(error), BAD_INPUT)
-    except (WorkError, OSError) as error:
+    except KeyboardInterrupt:
+        return _fail(f"interrupted{_goes_on(plan)}", INTERRUPTED)
+    except OSError as error:
+        return _fail(f"{_spelt(error)}{_goes_on(plan)}", NOTHING)
+    except WorkError as error:
         return _fail(str(error), NOTHING)
     if outcome.best is not None:
         print_summary(console, outcome, plan.folder, warning)
-    if outcome.cut_off == "interrupted":
-        return _fail(f"interrupted; what ended is in {plan.folder.path}", INTERRUPTED)
+    return _verdict(plan, outcome)
+
+
+def _verdict(plan: Plan, outcome: Outcome) -> int:
+    from search.cut_off import INTERRUPTED as BY_THE_USER  # noqa: PLC0415  # as above
+    from search.summary import why_all_failed  # noqa: PLC0415  # as above
+
+    if outcome.cut_off == BY_THE_USER:
+        return _fail(
+            f"interrupted; what ended is in {plan.folder.path}{_goes_on(plan)}", INTERRUPTED
+        )
+    if outcome.hopeless:
+        return _fail(f"stopped: {outcome.cut_off}{_goes_on(plan)}", NOTHING)
     if outcome.best is None:
         return _fail(why_all_failed(outcome.records), NOTHING)
     return DONE
+
+
+def _goes_on(plan: Plan) -> str:
+    return f"; --resume {plan.folder.path} goes on with it" if plan.folder.holds_search() else ""
+
+
+def _spelt(error: OSError) -> str:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return f"the disk is full, free some space: {error.filename or error}"
+    return str(error)
 
 
 def _fail(message: str, code: int) -> int:

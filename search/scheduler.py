@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import pickle
 from numbers import Real
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +95,10 @@ class FiniteASHA(ASHAScheduler):  # type: ignore[misc]  # Ray has no types
             trial: Ray's trial.
         """
         super().on_trial_error(tune_controller, trial)
-        self._records[trial.trial_id].error = one_line(trial.get_pickled_error())
+        record = self._records[trial.trial_id]
+        error = _error_of(trial)
+        record.error = record.error or one_line(error)
+        record.blameless = is_disk_full(_cause(error))
 
     def rebuild(self, trials: Sequence[FrozenTrial]) -> None:
         """Fill the rungs with what the trials of a study reported.
@@ -104,8 +110,10 @@ class FiniteASHA(ASHAScheduler):  # type: ignore[misc]  # Ray has no types
         for trial in trials:
             if trial.state in {TrialState.COMPLETE, TrialState.PRUNED}:
                 name = SimpleNamespace(trial_id=f"study-{trial.number}")
+                last = trial.user_attrs.get("epochs", math.inf)  # later ones are void
                 for epoch, value in sorted(trial.intermediate_values.items()):
-                    self._brackets[0].on_result(name, epoch, sign * value)
+                    if epoch <= last:
+                        self._brackets[0].on_result(name, epoch, sign * value)
 
 
 def one_line(error: BaseException | None) -> str:
@@ -117,11 +125,36 @@ def one_line(error: BaseException | None) -> str:
     Returns:
         The type and the message of the cause, in one line.
     """
-    cause = getattr(error, "cause", None) or error
+    cause = _cause(error)
     if cause is None:
         return "unknown: Ray kept no error"
     words = " ".join(str(cause).split()) or "no message"
     return f"{type(cause).__name__}: {words}"[:500]
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Say whether an error comes from a full disk.
+
+    Args:
+        error: The error.
+
+    Returns:
+        Whether it is the system's error for no space or no quota left.
+    """
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
+def _error_of(trial: Trial) -> BaseException | None:
+    """Read what Ray kept of an error: from where it wrote it, before it is synchronised."""
+    path = getattr(trial, "pickled_error_file", None)
+    if path is not None and Path(path).exists():
+        error: BaseException = pickle.loads(Path(path).read_bytes())  # this process wrote it
+        return error
+    return trial.get_pickled_error()  # type: ignore[no-any-return]  # Ray has no types
+
+
+def _cause(error: BaseException | None) -> BaseException | None:
+    return getattr(error, "cause", None) or error
 
 
 def _is_finite(value: object) -> bool:

@@ -7,20 +7,24 @@ goes on from the study's own journal with a new `Tuner`.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
+from search.revival import name_of, records_of, wait
 from search.trials import EPOCH, HAND_TUNED, Records, TrialRecord
 from trainables.objective import Mode, mode_of
+from trainables.trainable import RESUME_FROM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import optuna
 
+    from search.cut_off import CutOff
     from search.journal import StudyJournal
     from search.space import Space
     from search.trials import Fate
@@ -32,19 +36,30 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
     """Asks the study for trials and tells it how each ended.
 
     A trial that ran its course is told COMPLETE with the objective at its best epoch, one that
-    ASHA stopped PRUNED, and one that crashed, diverged or was cut off FAIL.
+    ASHA stopped PRUNED, and one that crashed or diverged FAIL. One that was cut off waits.
 
     Args:
         study: The study; its direction fits the metric.
         journal: Where it is written.
         space: Draws the hyperparameters of a trial.
         metric: The objective, a key of a trial's reports.
+        cut_off: Ends the search when the study cannot be written.
+        checkpoints: States that unfinished trials go on from, by their numbers.
     """
 
     def __init__(
-        self, study: optuna.Study, journal: StudyJournal, space: Space, metric: str
+        self,
+        study: optuna.Study,
+        journal: StudyJournal,
+        space: Space,
+        metric: str,
+        *,
+        cut_off: CutOff,
+        checkpoints: Mapping[int, Path] | None = None,
     ) -> None:
-        self.records: Records = {}
+        self.records: Records = records_of(study)
+        self._cut_off = cut_off
+        self._checkpoints = dict(checkpoints or {})
         self._mode: Mode = mode_of(metric)
         super().__init__(metric=metric, mode=self._mode)
         self._study = study
@@ -52,22 +67,30 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         self._space = space
         self._asked: dict[str, optuna.Trial] = {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any]:
-        """Draw the next trial.
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        """Draw the next trial, or take up one that was interrupted.
 
         Args:
             trial_id: Ray's name of it.
 
         Returns:
-            Its hyperparameters, flat.
+            Its hyperparameters, flat, and under `RESUME_FROM` the state that it goes on from;
+            None when the search is at its end.
         """
-        with self._journal.one_write():
+        trial = None
+        with self._cut_off.guarding(), self._journal.one_write():
             trial = self._study.ask()
             self._space(trial)
+        if trial is None or self._cut_off.fault is not None:
+            return None
         self._asked[trial_id] = trial
-        hand_tuned = bool(trial.user_attrs.get(HAND_TUNED, False))
-        self.records[trial_id] = TrialRecord(trial.number, trial.params, hand_tuned)
-        return dict(trial.params)
+        begun = self.records.pop(name_of(trial.number), None)
+        if begun is None:
+            hand_tuned = bool(trial.user_attrs.get(HAND_TUNED, False))
+            begun = TrialRecord(trial.number, trial.params, hand_tuned)
+        self.records[trial_id] = replace(begun, fate=None)
+        state = self._checkpoints.pop(trial.number, None)
+        return dict(trial.params) | ({} if state is None else {RESUME_FROM: str(state)})
 
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """Report an epoch to the study, once.
@@ -79,10 +102,13 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         score, epoch = float(result.get(self.metric, math.nan)), int(result[EPOCH])
         record = self.records[trial_id]
         # A retry reports its first epochs again: the study keeps the first report of a step.
-        if epoch > record.reported and math.isfinite(score):
-            self._asked[trial_id].report(score, epoch)
+        news = epoch > record.reported and math.isfinite(score)
+        if news and self._cut_off.fault is None:
+            with self._cut_off.guarding():
+                self._asked[trial_id].report(score, epoch)
             record.reported = epoch
         record.see(epoch, score)
+        record.note_costs(result)
 
     def on_trial_complete(
         self,
@@ -99,9 +125,11 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
             error: Whether it crashed.
         """
         record = self.records[trial_id]
-        with self._journal.one_write():
+        if trial_id not in self._asked:
+            return  # told already: Ray takes an error of ours at a trial's end for the trial's
+        with self._cut_off.guarding(), self._journal.one_write():
             if error:
-                self._tell(trial_id, "failed")
+                self._tell(trial_id, "interrupted" if record.blameless else "failed")
             elif not result:
                 self._tell(trial_id, "interrupted")
             else:
@@ -113,8 +141,8 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
                 self._tell(trial_id, "diverged" if record.error else fate)
 
     def close(self) -> None:
-        """Tell the study that the trials still running were cut off, and let it go."""
-        with self._journal.one_write():
+        """Tell the study that the trials still running were cut off: they wait to go on."""
+        with self._cut_off.guarding(), self._journal.one_write():
             for trial_id in list(self._asked):
                 self._tell(trial_id, "interrupted")
 
@@ -127,14 +155,16 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
     def _tell(self, trial_id: str, fate: Fate) -> None:
         trial, record = self._asked.pop(trial_id), self.records[trial_id]
         record.fate = fate
-        best = record.best(self._mode)
-        story = {"fate": fate, "error": record.error, HAND_TUNED: record.hand_tuned}
-        if best is not None:
-            story |= {"best_epoch": best[0], "objective": best[1]}
-        state = _STATES.get(fate, TrialState.FAIL)
-        value = best[1] if best is not None and state is TrialState.COMPLETE else None
+        story = record.story(self._mode)
+        if self._cut_off.fault is not None:
+            return  # after a torn line, nothing may be appended: the next attempt cuts it off
         for name, fact in story.items():
             trial.set_user_attr(name, fact)
+        if fate == "interrupted":
+            wait(self._study, trial._trial_id)
+            return
+        state = _STATES.get(fate, TrialState.FAIL)
+        value = story["objective"] if state is TrialState.COMPLETE else None
         self._study.tell(trial, value, state=state, skip_if_finished=True)
 
     def save(self, checkpoint_path: str) -> None:
@@ -158,5 +188,5 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         raise NotImplementedError(msg)
 
     def __getstate__(self) -> dict[str, Any]:
-        truth = {"_study", "_journal", "_space", "_asked"}
+        truth = {"_study", "_journal", "_space", "_asked", "_cut_off", "_checkpoints"}
         return {name: value for name, value in self.__dict__.items() if name not in truth}

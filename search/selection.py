@@ -12,6 +12,7 @@ from search.floor import lay_floor
 from search.judgement import judge
 from search.reserve import affordable
 from search.shipping import ship
+from search.stages import once
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,4 +56,12 @@ def select(
         notes += confirm(crew, plan, corpus, folds, picked, console)
         notes += lay_floor(crew, plan, folds, console)
         best = judge(plan, records, corpus.labels, picked)
-        return ship(crew, plan, corpus, folds, best, console), notes
+        shipped = once(
+            plan.folder,
+            "ship",
+            best,
+            lambda: ship(crew, plan, corpus, folds, best, console),
+            leaves=(plan.folder.model, plan.folder.predictions),
+        )
+    plan.folder.write_best(shipped)
+    return shipped, notes

@@ -6,6 +6,7 @@ Nothing here imports a framework, so that `--help` answers at once.
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 import tyro
 from tyro.conf import FlagCreatePairsOff, UseAppendAction, arg
 
+from search.stored import refuse_changes, resumed_run, stored_settings
 from spaces import SPACES
 from trainables.config import ImagePreparation, TextCleaning
 
@@ -149,6 +151,8 @@ class ResourceSettings:
     """Most trials at a time."""
     reuse_actors: bool = True
     """Keep worker processes from trial to trial."""
+    trial_timeout: Annotated[str | None, unset("TIME", "none")] = None
+    """Longest wait for a trial's next epoch, such as 20m; then it is failed as hung."""
     address: Annotated[str | None, unset("HOST:PORT", "start Ray on this machine")] = None
     """Ray cluster to join."""
     cache: Annotated[Path | None, unset("DIR", "in the user's cache folder")] = None
@@ -187,6 +191,8 @@ class SearchSettings:
     """When all is to be done, such as 90s, 20m or 1h30m."""
     out: Annotated[Path | None, unset("DIR", "runs/MODEL-TIME")] = None
     """Folder of the results; new or without a search."""
+    resume: Annotated[Path | None, unset("RUN", "a new search")] = None
+    """Go on with the search of a run folder: its settings hold, --trials is the wanted total."""
     seed: Annotated[int, arg(metavar="N")] = 0
     """Same seed, same trials (one at a time)."""
     show_space: FlagCreatePairsOff[bool] = False
@@ -205,13 +211,20 @@ def parse(arguments: Sequence[str] | None = None) -> SearchSettings:
         arguments: The words after the program's name; None takes this process's own.
 
     Returns:
-        The settings; their values are not checked yet.
+        The settings; their values are not checked yet, but for those of a search that goes on.
     """
-    return tyro.cli(
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    run = resumed_run(words)
+    old = None if run is None else stored_settings(SearchSettings, run)
+    settings: SearchSettings = tyro.cli(
         SearchSettings,
         prog="python -m search.run",
         description="Search the hyperparameters of an image+text sentiment classifier,"
         " retrain the best and predict.",
-        args=arguments,
+        args=words,
+        default=tyro.MISSING_NONPROP if old is None else old,
         config=(tyro.conf.OmitArgPrefixes,),
     )
+    if old is not None:
+        refuse_changes(old, settings)
+    return settings

@@ -1,4 +1,4 @@
-"""The Optuna study of a search: opened, begun, or put right after a kill."""
+"""The Optuna study of a search, opened or begun."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import optuna
 from optuna.storages import JournalStorage
-from optuna.trial import TrialState
 
 from search.trials import HAND_TUNED
 from trainables.objective import mode_of
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 SamplerName = Literal["tpe", "random", "cmaes", "gp"]
 
 _DIRECTIONS: Mapping[str, Literal["maximize", "minimize"]] = {"max": "maximize", "min": "minimize"}
-_RETRY_OF = "retry_of"
 
 
 def open_study(
@@ -92,23 +90,3 @@ def begin(
     for one in warm_start:
         if dict(one.params) != dict(hand_tuned):
             study.enqueue_trial(dict(one.params), user_attrs={"warm_start": one.origin})
-
-
-def revive(study: optuna.Study) -> int:
-    """Put a study right whose driver was killed: its running trials failed, and get one retry.
-
-    Args:
-        study: The study; no driver is at work on it.
-
-    Returns:
-        How many trials were enqueued again.
-    """
-    retried = 0
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        study.tell(trial.number, state=TrialState.FAIL)
-        if _RETRY_OF in trial.user_attrs or not trial.params:
-            continue
-        attrs = {_RETRY_OF: trial.number, HAND_TUNED: bool(trial.user_attrs.get(HAND_TUNED))}
-        study.enqueue_trial(trial.params, user_attrs=attrs)
-        retried += 1
-    return retried

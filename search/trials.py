@@ -33,7 +33,12 @@ class TrialRecord:
         seconds: Wall-clock time since the trial first started.
         stopped: Whether ASHA has stopped it.
         error: Why it failed or diverged, in one line.
+        note: What else is to be known of it, in one line.
         fate: How it ended; None while it runs.
+        retries: How often it was begun again after a crash, by this or an earlier attempt.
+        peak_memory_mb: Most memory it took on its GPU, or its process where there is none.
+        blameless: Whether it failed for a cause outside of it, such as a full disk, so that it is
+            to be begun again when the search goes on.
     """
 
     number: int
@@ -44,7 +49,11 @@ class TrialRecord:
     seconds: float = 0.0
     stopped: bool = False
     error: str = ""
+    note: str = ""
     fate: Fate | None = None
+    retries: int = 0
+    peak_memory_mb: float = 0.0
+    blameless: bool = False
 
     @property
     def epochs(self) -> int:
@@ -60,6 +69,15 @@ class TrialRecord:
         """
         self.scores = {e: s for e, s in self.scores.items() if e < epoch} | {epoch: score}
 
+    def note_costs(self, report: Mapping[str, Any]) -> None:
+        """Note what an epoch took.
+
+        Args:
+            report: The trial's report, flat.
+        """
+        self.peak_memory_mb = max(self.peak_memory_mb, float(report.get("peak_memory_mb", 0.0)))
+        self.note = str(report.get("note", "")) or self.note
+
     def best(self, mode: Mode) -> tuple[int, float] | None:
         """Find the best epoch, the first of equals.
 
@@ -74,6 +92,44 @@ class TrialRecord:
             return None
         sign = 1 if mode == "max" else -1
         return max(finite, key=lambda pair: sign * pair[1])
+
+    def story(self, mode: Mode) -> dict[str, Any]:
+        """Say how it ended, for the study: all that its parameters and reports do not say.
+
+        Args:
+            mode: Whether more or less is better.
+
+        Returns:
+            Facts by name, JSON-ready.
+        """
+        facts: dict[str, Any] = {
+            "fate": self.fate,
+            "error": self.error,
+            "note": self.note,
+            HAND_TUNED: self.hand_tuned,
+            "epochs": self.epochs,
+            "seconds": round(self.seconds, 3),
+            "retries": self.retries,
+            "peak_memory_mb": round(self.peak_memory_mb, 1),
+        }
+        best = self.best(mode)
+        return facts if best is None else facts | {"best_epoch": best[0], "objective": best[1]}
+
+
+OUTCOMES: frozenset[str] = frozenset({"finished", "stopped", "diverged", "failed"})
+"""The fates of trials that count as done: the others go on when the search does."""
+
+
+def outcomes(records: Records) -> int:
+    """Count the trials that are done.
+
+    Args:
+        records: The trials.
+
+    Returns:
+        How many.
+    """
+    return sum(record.fate in OUTCOMES for record in records.values())
 
 
 Records = dict[str, TrialRecord]

@@ -1,28 +1,25 @@
-"""Ray Tune at work on the study: the tuner, its failure policy, and how it is cut off."""
+"""Ray Tune at work on the study: the tuner and its failure policy."""
 
 from __future__ import annotations
 
 import logging
-import math
-import signal
-import threading
-import time
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ray import tune
-from ray.tune.stopper import Stopper
 
+from search.cut_off import CutOff
 from search.journal import StudyJournal
 from search.reserve import seconds_to_keep
+from search.revival import checkpoints_of, next_attempt, revive
 from search.scheduler import FiniteASHA
 from search.searcher import StudySearcher
 from search.study import begin, open_study
+from search.trials import outcomes
+from search.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from types import FrameType
+    from collections.abc import Callable, Sequence
 
     import optuna
     from ray.tune.experiment import Trial
@@ -32,62 +29,6 @@ if TYPE_CHECKING:
     from search.trials import Records
 
 _MAX_RETRIES = 2  # a crash may be bad luck twice; then it is the trial's own fault
-
-
-class CutOff(Stopper):  # type: ignore[misc]  # Ray has no types
-    """Ends the search when its time is up or the user asks.
-
-    Args:
-        deadline: On the clock of `time.monotonic`; infinity for no limit.
-        keep: Says how many seconds before it to end, for what comes after; asked now and then.
-    """
-
-    def __init__(self, deadline: float, keep: Callable[[], float] = lambda: 0.0) -> None:
-        self.reason: Literal["", "time budget", "interrupted"] = ""
-        self._deadline = deadline
-        self._keep = keep
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002  # Ray's
-        """Let every trial go on: its own end is the scheduler's business.
-
-        Args:
-            trial_id: Ray's name of the trial.
-            result: Its report.
-
-        Returns:
-            False.
-        """
-        return False
-
-    def stop_all(self) -> bool:
-        """Say whether the search is to end.
-
-        Returns:
-            True once there is a reason.
-        """
-        if self.reason or math.isinf(self._deadline):
-            return bool(self.reason)
-        if time.monotonic() >= self._deadline - self._keep():
-            self.reason = "time budget"
-        return bool(self.reason)
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Take the first Ctrl-C as the wish to end well; the second ends at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = signal.getsignal(signal.SIGINT)
-
-        def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # Python's
-            self.reason = "interrupted"
-            signal.signal(signal.SIGINT, before)
-
-        signal.signal(signal.SIGINT, interrupt)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
 
 
 @dataclass(frozen=True)
@@ -117,40 +58,21 @@ class Search:
         resources: TrialResources,
         callbacks: Sequence[tune.Callback],
     ) -> None:
-        """Run the trials; those still running when it is cut off are told as interrupted.
+        """Run the trials that are missing; those still running when it is cut off wait.
 
         Args:
             trainable: Ray's trainable: one step is one epoch.
             resources: What one trial gets.
             callbacks: Hear of every report; the first is to take the arrays out of it.
         """
-        settings, folder = self.plan.settings, self.plan.folder
+        missing = self.plan.settings.trials - outcomes(self.records)
+        if missing <= 0:
+            return
+        watch = Watch(self.records, self.cut_off, self.plan.trial_timeout)
         tuner = tune.Tuner(
             tune.with_resources(trainable, resources.request),
-            tune_config=tune.TuneConfig(
-                num_samples=settings.trials,
-                search_alg=self.searcher,
-                scheduler=FiniteASHA(
-                    self.records,
-                    settings.tuning.metric,
-                    max_epochs=settings.tuning.epochs,
-                    grace_epochs=self.plan.grace_epochs,
-                    reduction_factor=settings.tuning.reduction_factor,
-                ),
-                # Left to Ray, actors that are reused run one trial at a time.
-                max_concurrent_trials=resources.slots,
-                trial_dirname_creator=_trial_folder,
-                reuse_actors=settings.resources.reuse_actors,
-            ),
-            run_config=tune.RunConfig(
-                name="attempt-1",
-                storage_path=str(folder.ray),
-                stop=self.cut_off,
-                callbacks=list(callbacks),
-                failure_config=tune.FailureConfig(max_failures=_MAX_RETRIES),
-                checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_at_end=False),
-                verbose=0,
-            ),
+            tune_config=self._tune_config(missing, resources.slots),
+            run_config=self._run_config([*callbacks, watch]),
         )
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # our own view names the errors
         try:
@@ -159,13 +81,57 @@ class Search:
         finally:
             self.searcher.close()
 
+    def _tune_config(self, missing: int, slots: int) -> tune.TuneConfig:
+        settings = self.plan.settings
+        scheduler = FiniteASHA(
+            self.records,
+            settings.tuning.metric,
+            max_epochs=settings.tuning.epochs,
+            grace_epochs=self.plan.grace_epochs,
+            reduction_factor=settings.tuning.reduction_factor,
+        )
+        scheduler.rebuild(self.study.get_trials(deepcopy=False))
+        return tune.TuneConfig(
+            num_samples=missing,
+            search_alg=self.searcher,
+            scheduler=scheduler,
+            # Left to Ray, actors that are reused run one trial at a time.
+            max_concurrent_trials=slots,
+            trial_dirname_creator=_TrialFolders(self.records),
+            reuse_actors=settings.resources.reuse_actors,
+        )
 
-def _trial_folder(trial: Trial) -> str:
-    return f"trial-{trial.trial_id}"  # Ray's own name spells every hyperparameter
+    def _run_config(self, callbacks: list[tune.Callback]) -> tune.RunConfig:
+        storage = self.plan.folder.ray
+        return tune.RunConfig(
+            name=next_attempt(storage),
+            storage_path=str(storage),
+            stop=self.cut_off,
+            callbacks=callbacks,
+            failure_config=tune.FailureConfig(max_failures=_MAX_RETRIES),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_at_end=False),
+            verbose=0,
+        )
+
+
+class _TrialFolders:
+    """Names Ray's folder of a trial by the trial's number, so that a later attempt finds it."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def __call__(self, trial: Trial) -> str:
+        return f"trial-{self._records[trial.trial_id].number}"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _TrialFolders:
+        return self  # Ray copies what a trial is made from; the records are shared
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_records": {}}  # Ray writes it with every trial
 
 
 def open_search(plan: Plan, deadline: float, slots: int = 1) -> Search:
-    """Begin the study of a search.
+    """Begin the study of a search, or go on with it.
 
     Args:
         plan: What to search.
@@ -173,7 +139,7 @@ def open_search(plan: Plan, deadline: float, slots: int = 1) -> Search:
         slots: How many workers the stages after the trials will have.
 
     Returns:
-        The search, before its first trial.
+        The search, before its first trial of this attempt.
     """
     settings = plan.settings
     journal = StudyJournal(plan.folder.study)
@@ -185,6 +151,14 @@ def open_search(plan: Plan, deadline: float, slots: int = 1) -> Search:
         settings.seed,
     )
     begin(study, plan.hand_tuned, plan.warm_start)
-    searcher = StudySearcher(study, journal, plan.space, settings.tuning.metric)
+    revive(study)
     cut_off = CutOff(deadline, lambda: seconds_to_keep(plan, searcher.records, slots))
+    searcher = StudySearcher(
+        study,
+        journal,
+        plan.space,
+        settings.tuning.metric,
+        cut_off=cut_off,
+        checkpoints=checkpoints_of(plan.folder.ray),
+    )
     return Search(plan, study, searcher, cut_off)

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.space import distributions
-from search.trials import ranked
+from search.trials import outcomes, ranked
 from trainables.objective import mode_of
 
 if TYPE_CHECKING:
@@ -48,11 +48,13 @@ class ViewInfo:
         metric: The objective.
         trials: How many are asked.
         epochs: Epochs of a full trial.
+        before: How many were done before this attempt began.
     """
 
     metric: str
     trials: int
     epochs: int
+    before: int = 0
 
 
 def ended_line(info: ViewInfo, records: Records, record: TrialRecord, ended: int) -> str:
@@ -99,11 +101,12 @@ def render(info: ViewInfo, records: Records, seconds: float) -> RenderableType:
 
 
 def _bar(info: ViewInfo, records: Records, seconds: float) -> RenderableType:
-    ended = sum(record.fate is not None for record in records.values())
+    ended = outcomes(records)
     # A running trial counts by its epochs, but never as done: ASHA may end it at any.
     begun = sum(0.9 * r.epochs / info.epochs for r in records.values() if r.fate is None)
     work = ended + begun
-    left = f"{clock(seconds / work * (info.trials - work))} left" if work and ended else "…"
+    new = work - info.before
+    left = f"{clock(seconds / new * (info.trials - work))} left" if new and ended else "…"
     grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column()
     grid.add_column(ratio=1)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import shutil
 import time
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
 from search.cluster import connected, share_out
+from search.continuation import refuse_other_data, refuse_other_weights, with_attempts
+from search.cut_off import TIME_BUDGET
 from search.export import write_best, write_importances
 from search.fusions import write_fusions
+from search.lock import locked
 from search.preparation import build_everywhere, describe
 from search.progress import LiveView, show_building
 from search.provenance import hardware_record, samples_table, search_record
@@ -20,7 +24,7 @@ from search.reporting import write_report
 from search.selection import select
 from search.space import distributions, draws
 from search.tracking import trackers
-from search.trials import ranked
+from search.trials import OUTCOMES, outcomes, ranked
 from search.tuning import open_search
 from search.view import ViewInfo
 from trainables.data.corpus import load_corpus
@@ -34,6 +38,7 @@ from trainables.trainable import SentimentTrainable
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from analysis.results import RunFolder
     from search.cluster import TrialResources
     from search.plan import Plan
     from search.preparation import BuildStep
@@ -62,6 +67,11 @@ class Outcome:
     notes: tuple[str, ...]
     seconds: float
 
+    @property
+    def hopeless(self) -> bool:
+        """Whether what comes after the trials is not worth its time now."""
+        return self.cut_off not in {"", TIME_BUDGET}
+
 
 def prepare(plan: Plan) -> Experiment:
     """Load the data and part it.
@@ -74,16 +84,19 @@ def prepare(plan: Plan) -> Experiment:
     """
     settings = plan.settings
     corpus = demo_corpus(plan.demo) if plan.source is None else load_corpus(plan.source)
+    folds = make_folds(
+        corpus,
+        split=settings.data.split,
+        folds=plan.folds,
+        seed=settings.seed,
+        repeats=settings.data.repeats,
+    )
+    if plan.resumed:
+        refuse_other_data(plan.folder.read_search(), settings.data, corpus, folds)
     return Experiment(
         variant=plan.variant.name,
         corpus=corpus,
-        folds=make_folds(
-            corpus,
-            split=settings.data.split,
-            folds=plan.folds,
-            seed=settings.seed,
-            repeats=settings.data.repeats,
-        ),
+        folds=folds,
         inputs=plan.inputs,
         backbones=plan.backbones,
         metric=settings.tuning.metric,
@@ -158,26 +171,33 @@ def _run_stages(plan: Plan, experiment: Experiment, console: Console) -> Outcome
         What it came to.
     """
     started = time.monotonic()
-    with connected(plan.settings.resources.address) as nodes:
+    with ExitStack() as held:
+        if plan.resumed:
+            held.enter_context(locked(plan.folder, new=False))
+        nodes = held.enter_context(connected(plan.settings.resources.address))
         resources = share_out(nodes, plan.settings.resources)
         hardware = hardware_record(nodes, resources)
         backbones = describe(experiment)
+        before = plan.folder.read_search() if plan.resumed else None
+        if before is not None:
+            refuse_other_weights(before, backbones["digests"])
         built: list[BuildStep] = []
         if experiment.cache is not None:
             trials = [dict(plan.hand_tuned), *draws(plan.space, _DRAWS, plan.settings.seed)]
             built = show_building(console, build_everywhere(nodes, experiment, trials))
         # The folder is a search's from here on: what is wrong with the input has shown by now.
-        plan.folder.write_search(
-            search_record(plan, experiment.corpus, experiment.folds, hardware, backbones)
-            | {"activations": [asdict(step) for step in built]}
-        )
+        if not plan.resumed:
+            held.enter_context(locked(plan.folder, new=True))
+        record = search_record(plan, experiment.corpus, experiment.folds, hardware, backbones)
+        record |= {"activations": [asdict(step) for step in built]}
+        plan.folder.write_search(with_attempts(record, before))
         plan.folder.write_samples(samples_table(experiment.corpus))
-        for one in plan.warm_start:
+        for one in () if plan.resumed else plan.warm_start:
             console.print(f"begins with {one.origin}", highlight=False, soft_wrap=True)
         deadline = started + plan.time_budget
         search = open_search(plan, deadline, resources.slots)
         outcome = _run_trials(search, experiment, resources)
-        if outcome.best is None or outcome.cut_off == "interrupted":
+        if outcome.best is None or outcome.hopeless:
             return outcome
         if not plan.settings.selection.retrain:
             return outcome
@@ -190,8 +210,9 @@ def _run_trials(search: Search, experiment: Experiment, resources: TrialResource
     plan, records = search.plan, search.records
     metric = plan.settings.tuning.metric
     mode = mode_of(metric)
-    recorder = Recorder(plan.folder, records, mode)
-    view = LiveView(ViewInfo(metric, plan.settings.trials, experiment.max_epochs), records)
+    recorder = Recorder(plan.folder, records, mode, search.cut_off)
+    info = ViewInfo(metric, plan.settings.trials, experiment.max_epochs, outcomes(records))
+    view = LiveView(info, records)
     started = time.monotonic()
     trainable = tune.with_parameters(SentimentTrainable, experiment=experiment)
     try:
@@ -199,8 +220,9 @@ def _run_trials(search: Search, experiment: Experiment, resources: TrialResource
     finally:
         view.close()
         recorder.finish()
-        for folder in plan.folder.ray.glob("*/*/checkpoint_*"):
-            shutil.rmtree(folder, ignore_errors=True)  # of use to a trial that runs, only
+        _remove_checkpoints(plan.folder, records)
+    if search.cut_off.fault is not None:
+        raise search.cut_off.fault
     seconds = time.monotonic() - started
     if not ranked(records, mode):
         return Outcome(records, None, search.cut_off.reason, (), seconds)
@@ -208,6 +230,14 @@ def _run_trials(search: Search, experiment: Experiment, resources: TrialResource
     best = write_best(plan.folder, records, metric, mode)
     write_fusions(plan.folder, best, experiment.corpus.labels)
     return Outcome(records, best, search.cut_off.reason, (note,) * bool(note), seconds)
+
+
+def _remove_checkpoints(folder: RunFolder, records: Records) -> None:
+    """Keep the states of trials that go on when the search does; the others are of no use."""
+    done = {record.number for record in records.values() if record.fate in OUTCOMES}
+    for number in done:
+        for path in folder.ray.glob(f"attempt-*/trial-{number}/checkpoint_*"):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _short(source: str) -> str:

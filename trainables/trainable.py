@@ -5,6 +5,7 @@ The driver imports this module too, so torch waits for the worker: it is importe
 
 from __future__ import annotations
 
+import pickle
 import resource
 import time
 from pathlib import Path
@@ -18,10 +19,13 @@ from trainables.objective import METRICS, worst
 
 if TYPE_CHECKING:
     from trainables.experiment import Experiment
-    from trainables.training.lockstep import LockstepRun
+    from trainables.training.lockstep import EpochScores, LockstepRun
     from trainables.workbench import Workbench
 
 STATE = "state.pt"
+RESUME_FROM = "resume_from"
+"""The key of a trial's config that names the checkpoint of an earlier attempt to go on from."""
+
 CHECKPOINT_SECONDS = 60.0
 
 
@@ -42,7 +46,7 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
         """
         from trainables.workbench import Workbench  # noqa: PLC0415 - keeps torch out of the driver
 
-        use_assigned_cpus()
+        use_assigned_share()
         self._bench: Workbench = Workbench(experiment)
         self._start(config)
 
@@ -62,9 +66,11 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
     def _start(self, config: dict[str, Any]) -> None:
         """Only take note: an exception here would not be retried, one in `step` is."""
         self._params = dict(config)
+        self._checkpoint: str | None = self._params.pop(RESUME_FROM, None)
         self._run: LockstepRun | None = None
         self._pending: dict[str, Any] | None = None
         self._parameters: dict[str, int] = {}
+        self._parts = 1
         self._saved_at = time.monotonic()
 
     def _ensure(self) -> LockstepRun:
@@ -75,8 +81,10 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
                 torch.cuda.empty_cache()
                 torch.cuda.reset_peak_memory_stats()
             config = self._bench.config(self._params)
-            self._run = self._bench.start(config)
+            self._run = self._bench.start(config, parts=self._parts)
             self._parameters = self._bench.count(self._run.trainers[0].classifier)
+            if self._pending is None and self._checkpoint is not None:
+                self._pending = read_state(self._checkpoint)
             if self._pending is not None:
                 self._run.load_state_dict(self._pending)
                 self._pending = None
@@ -89,6 +97,7 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
             The report that the searcher, the scheduler and the recorder read.
         """
         from trainables.training.fold import DivergedError  # noqa: PLC0415 - imports torch
+        from trainables.training.memory import fitting, said_of  # noqa: PLC0415 - imports torch
 
         run = self._ensure()
         metric = self._bench.experiment.metric
@@ -98,14 +107,19 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
             "total_parameters": self._parameters["total"],
             "trainable_parameters": self._parameters["trainable"],
         }
+        epoch = run.epoch + 1
+        del run  # so that a second try finds its memory free
         try:
-            scores = run.next_epoch()
+            scores, self._parts = fitting(lambda parts: self._epoch(epoch, parts), self._parts)
         except DivergedError as error:
             lost = {name: worst(name) for name in METRICS} | {"train_loss": worst("train_loss")}
             lost |= {f"{name}_std": 0.0 for name in METRICS}
             return {**report, **lost, metric: worst(metric), "diverged": str(error), "done": True}
+        run = self._ensure()
         report |= scores.metrics
         report["peak_memory_mb"] = _peak_memory_mb()
+        if note := said_of(self._parts, self._bench.config(self._params).batch_size):
+            report["note"] = note
         report["done"] = run.finished
         if scores.is_best:
             report["val_rows"] = scores.rows
@@ -115,6 +129,15 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
         if not run.finished and time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
             report[SHOULD_CHECKPOINT] = True
         return report
+
+    def _epoch(self, epoch: int, parts: int) -> EpochScores:
+        """Train to the end of an epoch: from the one before, or all of them when parts change."""
+        if parts != self._parts:
+            self._parts, self._run = parts, None
+        run = self._ensure()
+        while run.epoch < epoch - 1:
+            run.next_epoch()
+        return run.next_epoch()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the state of the trial.
@@ -133,26 +156,47 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
         Args:
             checkpoint_dir: Where it was written.
         """
-        import torch  # noqa: PLC0415 - keeps torch out of the driver
-
-        path = Path(checkpoint_dir, STATE)
-        # CUDA takes random states from the CPU, so everything is loaded there.
-        self._run, self._pending = None, torch.load(path, map_location="cpu", weights_only=True)
+        self._run, self._pending = None, read_state(checkpoint_dir)
 
     def cleanup(self) -> None:
         """Free what the process holds."""
         self._run = None
 
 
-def use_assigned_cpus() -> None:
-    """Let torch use the CPUs that Ray gave to this work, at least one.
+def read_state(checkpoint_dir: str) -> dict[str, Any] | None:
+    """Read the state of a trial; nothing in it is executed.
 
-    Ray sets OMP_NUM_THREADS too, but a process that served other work first keeps that one's.
+    Args:
+        checkpoint_dir: Where `save_checkpoint` wrote it.
+
+    Returns:
+        The state; None where a kill left it missing or torn, or another machine has it.
+    """
+    import torch  # noqa: PLC0415 - keeps torch out of the driver
+
+    try:
+        # CUDA takes random states from the CPU, so everything is loaded there.
+        state: dict[str, Any] = torch.load(
+            Path(checkpoint_dir, STATE), map_location="cpu", weights_only=True
+        )
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError):
+        return None
+    return state
+
+
+def use_assigned_share() -> None:
+    """Keep torch to the CPUs that Ray gave to this work, at least one, and to its share of a GPU.
+
+    Ray sets OMP_NUM_THREADS too, but a process that served other work first keeps that one's. Of
+    a GPU's memory Ray watches nothing: without a cap, one trial could take its neighbours'.
     """
     import torch  # noqa: PLC0415 - keeps torch out of the driver
 
     assigned = ray.get_runtime_context().get_assigned_resources()
     torch.set_num_threads(max(1, int(assigned.get("CPU", 1))))
+    share = assigned.get("GPU", 0.0)
+    if torch.cuda.is_available() and 0 < share < 1:
+        torch.cuda.set_per_process_memory_fraction(share)
 
 
 def _peak_memory_mb() -> float:

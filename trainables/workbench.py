@@ -71,7 +71,11 @@ class Workbench:
         return config
 
     def start(
-        self, config: TrainConfig, folds: Sequence[Fold] | None = None, seed: int | None = None
+        self,
+        config: TrainConfig,
+        folds: Sequence[Fold] | None = None,
+        seed: int | None = None,
+        parts: int = 1,
     ) -> LockstepRun:
         """Set up a trial.
 
@@ -79,6 +83,7 @@ class Workbench:
             config: Its hyperparameters.
             folds: Its splits; the experiment's by default.
             seed: Of its initial weights, dropout and shuffling; the experiment's by default.
+            parts: In how many parts a batch is computed, for want of memory.
 
         Returns:
             The run, before its first epoch.
@@ -94,7 +99,12 @@ class Workbench:
         )
         trainers = [
             FoldTrainer(
-                lambda: self.variant.build(config, self.towers), data, fold, config, seed + k
+                lambda: self.variant.build(config, self.towers),
+                data,
+                fold,
+                config,
+                seed + k,
+                parts,
             )
             for k, fold in enumerate(folds)
         ]

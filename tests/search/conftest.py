@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from search.cut_off import CutOff
 from search.journal import StudyJournal
+from search.revival import revive
 from search.scheduler import FiniteASHA
 from search.searcher import StudySearcher
 from search.study import begin, open_study
@@ -31,12 +34,21 @@ def toy_space(trial: optuna.Trial) -> None:
 class FakeRay:
     """Calls the searcher and the scheduler in the order of Ray's controller."""
 
-    def __init__(self, path: Path, metric: str = METRIC, seed: int = 0) -> None:
+    def __init__(self, path: Path, metric: str = METRIC, seed: int = 0, **more: Any) -> None:
         self.metric = metric
         journal = StudyJournal(path)
         self.study = open_study(journal, "toy", metric, "tpe", seed)
         begin(self.study, HAND_TUNED)
-        self.searcher = StudySearcher(self.study, journal, toy_space, metric)
+        revive(self.study)
+        self.cut_off = CutOff(math.inf)
+        self.searcher = StudySearcher(
+            self.study,
+            journal,
+            toy_space,
+            metric,
+            cut_off=self.cut_off,
+            **more,
+        )
         self.asha = FiniteASHA(
             self.searcher.records, metric, max_epochs=9, grace_epochs=1, reduction_factor=3
         )

@@ -55,6 +55,8 @@ def test_the_table_has_one_row_per_ended_trial_in_order() -> None:
         "best_epoch": 2,
         "epochs": 3,
         "seconds": 0.0,
+        "peak_memory_mb": 0.0,
+        "retries": 0,
         "hand_tuned": True,
         "error": "",
         "config/rate": 0.0,

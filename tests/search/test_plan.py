@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from search.plan import SettingsError, make_plan
+from search.plan import make_plan
 from search.settings import parse
 from search.space import distributions
+from search.stored import SettingsError
 from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:
@@ -157,7 +158,8 @@ def test_a_folder_with_a_search_is_refused(tmp_path: Path) -> None:
     (tmp_path / "old" / "search.json").write_text("{}")
     (message,) = faults("--data demo --out old")
     assert message == (
-        f"--out must be a folder without a search, got {tmp_path / 'old'}, which holds one"
+        f"--out must be a folder without a search, got {tmp_path / 'old'}, which holds one;"
+        f" --resume {tmp_path / 'old'} goes on with it"
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from search.cut_off import CutOff
 from search.reserve import affordable, seconds_needed, seconds_to_keep
-from search.tuning import CutOff
 from tests.search.test_candidates import keyed, plan_of, record
 
 WORDS = "--folds 4 --epochs 5 --trials 40 --confirm 2"
@@ -47,7 +47,7 @@ def test_no_more_than_half_a_budget_is_kept() -> None:
 
 def test_the_search_ends_early_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("search.tuning.time.monotonic", lambda: now)
+    monkeypatch.setattr("search.cut_off.time.monotonic", lambda: now)
     keep = 30.0
     cut_off = CutOff(160.0, lambda: keep)
     assert not cut_off.stop_all()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import math
 import pickle
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,6 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
-
-from search.study import revive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,11 +107,11 @@ def test_a_retry_voids_what_the_crashed_attempt_scored(fake_ray: Any) -> None:
     assert fake_ray.searcher.records["ray-0"].scores == {1: 0.51, 2: 0.61}
 
 
-def test_what_still_runs_at_the_end_is_told_as_interrupted(fake_ray: Any) -> None:
+def test_what_still_runs_at_the_end_waits_to_go_on(fake_ray: Any) -> None:
     fake_ray.report(fake_ray.start(), 1, 0.5)
     fake_ray.start()
     fake_ray.searcher.close()
-    assert [trial.state for trial in fake_ray.study.trials] == [TrialState.FAIL] * 2
+    assert [trial.state for trial in fake_ray.study.trials] == [TrialState.WAITING] * 2
     assert [r.fate for r in fake_ray.searcher.records.values()] == ["interrupted"] * 2
     assert only(fake_ray.study).user_attrs["objective"] == 0.5
 
@@ -150,8 +149,18 @@ def test_the_study_file_alone_tells_the_story(fake_ray: Any, tmp_path: Path) -> 
     storage = JournalStorage(JournalFileBackend(str(tmp_path / "study.journal")))
     trial = optuna.load_study(study_name="toy", storage=storage).trials[0]
     assert trial.params == {"rate": 0.5, "width": 2}
-    attrs = {"fate": "finished", "error": "", "hand_tuned": True, "best_epoch": 2}
-    assert trial.user_attrs == attrs | {"objective": 0.7}
+    assert trial.user_attrs == {
+        "fate": "finished",
+        "error": "",
+        "note": "",
+        "hand_tuned": True,
+        "epochs": 2,
+        "seconds": 0.0,
+        "retries": 0,
+        "peak_memory_mb": 0.0,
+        "best_epoch": 2,
+        "objective": 0.7,
+    }
 
 
 def test_ray_may_pickle_the_searcher_at_any_time(fake_ray: Any, tmp_path: Path) -> None:
@@ -167,20 +176,34 @@ def test_a_search_is_not_restored_from_rays_files(fake_ray: Any) -> None:
         fake_ray.searcher.restore("x.pkl")
 
 
-def test_trials_of_a_killed_driver_fail_and_get_one_retry(
+def test_a_study_that_cannot_be_written_ends_the_search_and_stays_sound(
+    make_fake_ray: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = make_fake_ray()
+    ray.run([0.5])
+    lost = ray.start()
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(JournalFileBackend, "append_logs", full)
+    ray.report(lost, 1, 0.4, done=True)
+    assert ray.cut_off.stop_all()
+    assert ray.cut_off.fault.errno == errno.ENOSPC
+    assert ray.searcher.suggest("late") is None
+    ray.searcher.close()
+
+    monkeypatch.undo()
+    again = make_fake_ray()
+    assert [t.state for t in again.study.trials] == [TrialState.COMPLETE, TrialState.WAITING]
+    assert again.start().config == lost.config
+
+
+def test_a_trial_that_the_disk_failed_waits_to_be_begun_again(
     make_fake_ray: Callable[..., Any],
 ) -> None:
-    killed = make_fake_ray()
-    killed.run([0.5])
-    lost = killed.start()
-
-    second = make_fake_ray()
-    assert revive(second.study) == 1
-    retried = second.start()
-    assert retried.config == lost.config
-    states = [trial.state for trial in second.study.trials]
-    assert states == [TrialState.COMPLETE, TrialState.FAIL, TrialState.RUNNING]
-
-    third = make_fake_ray()
-    assert revive(third.study) == 0, "a trial that was lost twice is not tried a third time"
-    assert third.start().config != lost.config
+    ray = make_fake_ray()
+    trial = ray.start()
+    ray.fail(trial, OSError(errno.ENOSPC, "No space left on device"))
+    assert only(ray.study).state is TrialState.WAITING
+    assert ray.searcher.records["ray-0"].fate == "interrupted"

@@ -13,8 +13,8 @@ from rich.console import Console
 from analysis.results import CLASSES
 from search.cluster import WorkError
 from search.nested import preferred
-from search.plan import SettingsError
 from search.shipping import ship
+from search.stored import SettingsError
 from tests.search.test_candidates import plan_of
 from tests.search.test_confirm import EYE, FOLDS, ScriptedCrew, with_unlabelled
 

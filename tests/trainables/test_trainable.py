@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,12 +14,18 @@ from ray import tune
 from ray.tune.result import SHOULD_CHECKPOINT
 
 from trainables.config import ConfigError
+from trainables.modules.classifier import Classifier
 from trainables.objective import METRICS, SCORES, worst
-from trainables.trainable import STATE, SentimentTrainable
+from trainables.trainable import (
+    RESUME_FROM,
+    STATE,
+    SentimentTrainable,
+    read_state,
+    use_assigned_share,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from trainables.experiment import Experiment
 
@@ -42,7 +50,7 @@ def start(
     make_experiment: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., SentimentTrainable]:
     """Start trials outside Ray's workers, where the only thing missing is the share of CPUs."""
-    monkeypatch.setattr("trainables.trainable.use_assigned_cpus", lambda: None)
+    monkeypatch.setattr("trainables.trainable.use_assigned_share", lambda: None)
 
     def make(params: Mapping[str, Any], **changes: Any) -> SentimentTrainable:
         experiment = make_experiment(**changes)
@@ -200,6 +208,126 @@ def test_bad_hyperparameters_raise_in_the_first_step_where_ray_retries(
     assert trial.reset_config({"batch_size": 0}) is True
     with pytest.raises(ConfigError, match="batch_size must be >= 1, got 0"):
         trial.step()
+
+
+class SmallMemory:
+    """A GPU that holds so many samples of a training step."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+        self.most, self.seen = most, list[int]()
+        forward = Classifier.branches
+
+        def branches(classifier: Classifier, batch: Any) -> Any:
+            logits = forward(classifier, batch)
+            (rows,) = {len(value) for value in logits.values()}
+            if classifier.training:
+                self.seen.append(rows)
+                if rows > self.most:
+                    msg = "CUDA out of memory"
+                    raise torch.OutOfMemoryError(msg)
+            return logits
+
+        monkeypatch.setattr(Classifier, "branches", branches)
+
+
+def test_a_step_that_does_not_fit_the_memory_is_computed_in_two_parts(
+    start: Callable[..., SentimentTrainable], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = PARAMS | {"head_dropout": 0.0}  # dropout draws other noise for other parts
+    expected = start(exact).step()
+    memory = SmallMemory(monkeypatch, most=4)
+    trial = start(exact)
+    report = trial.step()
+    assert memory.seen[0] == 8
+    assert set(memory.seen[1:]) == {4}
+    for name in METRICS:
+        assert report[name] == pytest.approx(expected[name], abs=1e-4)
+    assert report["train_loss"] == pytest.approx(expected["train_loss"], abs=1e-4)
+    assert report["note"] == (
+        "out of GPU memory with 8 samples at a time: each step was computed in 2 parts"
+    )
+    memory.seen.clear()
+    assert trial.step()["epoch"] == 2
+    assert set(memory.seen) == {4}, "it does not try again what failed"
+    trial.reset_config(dict(exact))
+    memory.most = 8
+    assert "note" not in trial.step(), "the next trial begins with whole batches"
+
+
+def test_memory_that_ends_in_a_later_epoch_costs_no_epoch(
+    start: Callable[..., SentimentTrainable], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = PARAMS | {"head_dropout": 0.0}
+    reference = start(exact)
+    expected = [reference.step() for _ in range(3)][-1]
+    memory = SmallMemory(monkeypatch, most=8)
+    trial = start(exact)
+    assert [trial.step()["epoch"] for _ in range(2)] == [1, 2]
+    memory.most = 4
+    report = trial.step()
+    assert report["epoch"] == 3
+    assert report["train_loss"] == pytest.approx(expected["train_loss"], abs=5e-3)
+    assert trial._ensure().epoch == 3
+
+
+def test_halves_that_do_not_fit_either_are_an_error(
+    start: Callable[..., SentimentTrainable], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = SmallMemory(monkeypatch, most=3)
+    with pytest.raises(torch.OutOfMemoryError):
+        start(PARAMS).step()
+    assert memory.seen == [8, 4]
+
+
+def test_a_share_of_a_gpu_caps_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    capped: list[float] = []
+    for share, expected in ((0.25, [0.25]), (1.0, []), (0.0, [])):
+        context = SimpleNamespace(
+            get_assigned_resources=lambda share=share: {"CPU": 0.5, "GPU": share}
+        )
+        monkeypatch.setattr(ray, "get_runtime_context", lambda context=context: context)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", capped.append)
+        capped.clear()
+        use_assigned_share()
+        assert capped == expected
+
+
+def test_a_trial_goes_on_from_the_checkpoint_of_an_earlier_attempt(
+    start: Callable[..., SentimentTrainable], tmp_path: Path
+) -> None:
+    expected = steps(start(PARAMS), 3)
+    killed = start(PARAMS)
+    steps(killed, 2)
+    killed.save_checkpoint(str(tmp_path))
+    resumed = start(PARAMS | {RESUME_FROM: str(tmp_path)})
+    assert steps(resumed, 1) == expected[2:]
+
+
+@pytest.mark.parametrize("damage", ["missing", "torn", "empty"])
+def test_a_checkpoint_that_a_kill_tore_costs_epochs_but_no_trial(
+    start: Callable[..., SentimentTrainable], tmp_path: Path, damage: str
+) -> None:
+    killed = start(PARAMS)
+    steps(killed, 1)
+    killed.save_checkpoint(str(tmp_path))
+    state = tmp_path / STATE
+    if damage == "missing":
+        state.unlink()
+    else:
+        state.write_bytes(state.read_bytes()[: 1000 if damage == "torn" else 0])
+    resumed = start(PARAMS | {RESUME_FROM: str(tmp_path)})
+    assert steps(resumed, 1) == steps(start(PARAMS), 1)
+
+
+def test_a_checkpoint_with_code_in_it_is_not_executed(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (tmp_path / "touched",))
+
+    torch.save({"epoch": 1, "code": Evil()}, tmp_path / STATE)
+    assert read_state(str(tmp_path)) is None
+    assert not (tmp_path / "touched").exists()
 
 
 @pytest.mark.slow

@@ -1,0 +1,125 @@
+"""The settings of a run, read back, and what may change when it goes on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from search.plan import make_plan
+from search.provenance import _plain
+from search.settings import SearchSettings, parse
+from search.stored import SettingsError, refuse_changes, stored_settings
+
+WORDS = (
+    "--model early_fusion --data demo --epochs 3 --fix normalize=true --range head_dropout=0:0.4"
+)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run folder as a search leaves it, and another folder to stand in."""
+    from dataclasses import asdict
+
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    plan = make_plan(parse([*WORDS.split(), "--out", "run"]))
+    record = {"settings": _plain(asdict(plan.settings))}
+    (folder / "search.json").write_text(json.dumps(record))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    return folder
+
+
+def refused(*words: str) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        parse(list(words))
+    return str(caught.value).splitlines()
+
+
+def test_a_run_gives_all_settings_wherever_one_stands(run: Path) -> None:
+    settings = parse(["--resume", str(run)])
+    assert settings.model == "early_fusion"
+    assert settings.tuning.fix == ("normalize=true",)
+    assert settings.tuning.range == ("head_dropout=0:0.4",)
+    assert settings.data.path == Path("demo")
+    assert settings.data.backbone == ("text=tiny", "image=tiny")
+    assert settings.data.image_size == 64
+    plan = make_plan(settings)
+    assert plan.resumed
+    assert plan.folder.path == run
+
+
+def test_relative_paths_are_kept_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "train.txt").touch()
+    monkeypatch.chdir(tmp_path)
+    plan = make_plan(parse(["--model", "early_fusion", "--backbone", "text=tiny", "--data", "."]))
+    assert plan.settings.data.path == tmp_path
+
+
+def test_trials_time_and_place_may_change(run: Path) -> None:
+    words = "--trials 80 --time-budget 5m --max-concurrent 1 --address h:1 --trial-timeout 1h"
+    settings = parse(["--resume", str(run), *words.split()])
+    assert (settings.trials, settings.time_budget) == (80, "5m")
+    assert settings.resources.max_concurrent == 1
+
+
+def test_every_other_change_is_refused_by_name(run: Path) -> None:
+    words = "--epochs 4 --seed 1 --metric val_loss --cache-dtype float32 --fix schedule=cosine"
+    assert refused("--resume", str(run), *words.split()) == [
+        "--seed must stay as the search was begun with, 0, got 1",
+        "--metric must stay as the search was begun with, val_weighted_f1, got val_loss",
+        "--epochs must stay as the search was begun with, 3, got 4",
+        "--fix must stay as the search was begun with, normalize=true, got normalize=true"
+        " schedule=cosine",
+        "--cache-dtype must stay as the search was begun with, float16, got float32",
+    ]
+    assert refused("--resume", str(run), "--data", "other")[0].startswith("--data must stay")
+    assert refused("--resume", str(run), "--model", "clip")[0].startswith("--model must stay")
+
+
+def test_what_is_said_again_is_no_change(run: Path) -> None:
+    words = "--model early_fusion --data demo --epochs 3 --fix normalize=true --out"
+    again = parse(["--resume", str(run), *words.split(), str(run)])
+    assert again.tuning.epochs == 3
+
+
+def test_a_folder_without_a_search_is_refused(run: Path) -> None:
+    assert refused("--resume", str(run.parent)) == [
+        f"--resume must be the folder of a search, got {run.parent}, which has no search.json"
+    ]
+
+
+def test_settings_that_this_version_lacks_are_refused(run: Path) -> None:
+    path = run / "search.json"
+    record = json.loads(path.read_text())
+    record["settings"]["tuning"]["epoch"] = 3
+    path.write_text(json.dumps(record))
+    (message,) = refused("--resume", str(run))
+    assert message.endswith("no setting is called 'epoch'; did you mean 'epochs'?")
+
+
+def test_a_damaged_record_is_refused(run: Path) -> None:
+    (run / "search.json").write_text("{")
+    with pytest.raises(SettingsError, match="must be those of this version"):
+        stored_settings(SearchSettings, run)
+
+
+def test_a_run_that_was_moved_goes_on_where_it_is(run: Path, tmp_path: Path) -> None:
+    run.rename(tmp_path / "moved")
+    plan = make_plan(parse(["--resume", "../moved"]))
+    assert plan.folder.path.resolve() == tmp_path / "moved"
+
+
+def test_settings_alike_are_no_change() -> None:
+    settings = parse(WORDS.split())
+    refuse_changes(settings, settings)
+    other = replace(settings, selection=replace(settings.selection, retrain=False))
+    message = "--retrain must stay as the search was begun with, True, got False"
+    with pytest.raises(SettingsError, match=message):
+        refuse_changes(settings, other)

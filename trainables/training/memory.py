@@ -1,0 +1,59 @@
+"""Training that does not fit the GPU: the same steps with half the batch at a time."""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ResultT = TypeVar("ResultT")
+
+PARTS = 2
+"""In how many parts a batch is computed once it has not fit whole."""
+
+
+def fitting(work: Callable[[int], ResultT], parts: int = 1) -> tuple[ResultT, int]:
+    """Do work on whole batches; if the GPU's memory does not do, once more on their halves.
+
+    Args:
+        work: Does it from its beginning, with the batches in so many parts; whatever it left on
+            the GPU must be free to go when it is called again.
+        parts: How many to begin with.
+
+    Returns:
+        What the work gave, and in how many parts.
+
+    Raises:
+        torch.OutOfMemoryError: If the halves do not fit either.
+    """
+    try:
+        return work(parts), parts
+    except torch.OutOfMemoryError:
+        if parts >= PARTS:
+            raise
+    # Only here are the frames gone that hold the first try's tensors.
+    gc.collect()
+    torch.cuda.empty_cache()
+    return work(PARTS), PARTS
+
+
+def said_of(parts: int, batch_size: int) -> str:
+    """Say what a trial did to fit.
+
+    Args:
+        parts: In how many parts its batches were computed.
+        batch_size: Samples per optimiser step.
+
+    Returns:
+        One sentence; empty when whole batches fit.
+    """
+    if parts == 1:
+        return ""
+    return (
+        f"out of GPU memory with {batch_size} samples at a time: each step was computed in"
+        f" {parts} parts"
+    )
