@@ -4,14 +4,13 @@
     python -m tests.benchmarks.overhead --data DATA --backbone text=DIR image=DIR --trials 8
 
 The bare loop trains, in one process and with a trial's number of threads, exactly the epochs that
-the search's trials trained. It runs before and after the search; its mean is told, so that a
-machine that gets busier or idler shows as a spread and not as a cost.
+the search's trials trained, after the search; the machine must be idle for both. The activations
+are built before either.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -20,6 +19,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from analysis.results import RunFolder
+from search.plan import make_plan
+from search.settings import parse
+from search.space import draws
 from tests.benchmarks.reporting import machine, show
 from tests.benchmarks.searches import (
     add_search_options,
@@ -29,12 +31,15 @@ from tests.benchmarks.searches import (
     search_arguments,
     trial_times,
 )
-from trainables.workbench import Workbench
+from trainables.workbench import Workbench, build_activations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from trainables.experiment import Experiment
+
+
+_DRAWS = 64  # random trials: they meet every cut of a space
 
 
 def train_bare(
@@ -64,7 +69,7 @@ def train_bare(
 
 
 def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Run the search between two bare loops.
+    """Run the search, then the bare loop.
 
     Args:
         options: The command line.
@@ -73,33 +78,26 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     Returns:
         JSON-ready seconds and ratios.
     """
-    cache = folder / "cache"
-
-    def words(name: str) -> list[str]:
-        arguments = search_arguments(options, folder / name, cache)
-        return [*arguments, "--max-concurrent", "1"]
-
-    run_module("search.run", words("warm"))
-    configs, trials = read_configs(folder / "warm"), RunFolder(folder / "warm").read_trials()
+    words = search_arguments(options, folder / "run", folder / "cache")
+    words += ["--max-concurrent", "1"]
+    experiment, space = make_experiment(words), make_plan(parse(words)).space
+    for _ in build_activations(experiment, draws(space, _DRAWS, options.seed)):
+        pass
+    search = run_module("search.run", words)
+    configs, trials = read_configs(folder / "run"), RunFolder(folder / "run").read_trials()
     epochs = trials.sort_values("trial")["epochs"].tolist()
-    experiment = make_experiment(words("unused"))
-    bare = [train_bare(experiment, configs, epochs)]
-    search = run_module("search.run", words("timed"))
-    bare.append(train_bare(experiment, configs, epochs))
-    if read_configs(folder / "timed") != configs:
-        msg = "both searches must draw the same configs from one seed"
-        raise RuntimeError(msg)
-    spans = trial_times(folder / "timed")
+    bare = train_bare(experiment, configs, epochs)
+    spans = trial_times(folder / "run")
     # The first trial also pays for the worker's start: imports, towers, activations.
     steady = max(end for _, end in spans) - spans[0][1]
-    inside = RunFolder(folder / "timed").read_history().groupby("trial")["epoch_seconds"].sum()
-    loop = statistics.mean(b["loop"] for b in bare)
+    inside = RunFolder(folder / "run").read_history().groupby("trial")["epoch_seconds"].sum()
+    loop = bare["loop"]
     return {
         "trials": len(configs),
         "epochs": int(sum(epochs)),
         "search_seconds": search.seconds,
-        "bare_loop_seconds": [b["loop"] for b in bare],
-        "bare_start_seconds": bare[0]["start"],
+        "bare_loop_seconds": loop,
+        "bare_start_seconds": bare["start"],
         "epochs_inside_seconds": float(inside.sum()),
         "total_ratio": search.seconds / loop,
         "start_up_seconds": search.seconds - steady - float(inside[0]),
@@ -119,9 +117,8 @@ def main() -> None:
     torch.set_num_threads(1)  # as a trial with one CPU
     with tempfile.TemporaryDirectory() as name:
         result = compare(options, Path(name))
-    first, last = result["bare_loop_seconds"]
     rows = [
-        ["bare loop, before and after", f"{first:.1f} and {last:.1f}", ""],
+        ["bare loop", f"{result['bare_loop_seconds']:.1f}", ""],
         ["search, whole process", f"{result['search_seconds']:.1f}", _x(result["total_ratio"])],
         ["  start-up and end", f"{result['start_up_seconds']:.1f}", ""],
         [
@@ -133,7 +130,7 @@ def main() -> None:
         ["  per trial besides its epochs", f"{result['steady_overhead_per_trial']:.3f}", ""],
     ]
     title = f"A search of {result['trials']} trials, {result['epochs']} epochs, one at a time"
-    note = "Ratios are to the mean of the bare loops, but for the line that says otherwise."
+    note = "Ratios are to the bare loop, but for the line that says otherwise."
     record = {"machine": machine(), **result}
     show(title, ("", "seconds", "ratio"), rows, record, note)
 
