@@ -7,6 +7,8 @@ images are not ours to publish.
 
 from __future__ import annotations
 
+import re
+import shutil
 import sys
 from io import StringIO
 from pathlib import Path
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent / "pictures"
 _RUNNING = 2
+_FONTS = re.compile(r"@font-face\s*{[^}]*}")
 _COLUMNS = 100
 _SCREENS = {"report": (1280, 860, "light"), "report-dark": (1280, 860, "dark")}
 
@@ -64,7 +67,9 @@ def draw_live_view(run: Run, target: Path) -> None:
     console = Console(width=_COLUMNS, record=True, file=StringIO())
     seconds = sum(record.seconds for record in records.values()) / run.search["hardware"]["slots"]
     console.print(render(info, records, seconds))
-    console.save_svg(str(target), title="python -m search.run --model " + run.search["model"])
+    drawn = console.export_svg(title=f"python -m search.run --model {run.search['model']}")
+    # Fonts would come from another host: the reader's own will do.
+    target.write_text(_FONTS.sub("", drawn), encoding="utf-8")
 
 
 def _record(run: Run, row: Any) -> TrialRecord:
@@ -88,11 +93,13 @@ def photograph(page: Path, target: Path, width: int, height: int, theme: str) ->
     """
     from selenium.webdriver import Chrome  # noqa: PLC0415 - for pictures only
     from selenium.webdriver.chrome.options import Options  # noqa: PLC0415
+    from selenium.webdriver.chrome.service import Service  # noqa: PLC0415
 
     options = Options()
-    for flag in ("--headless=new", "--no-sandbox", "--hide-scrollbars"):
+    options.binary_location = str(shutil.which("chromium") or shutil.which("google-chrome"))
+    for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"):
         options.add_argument(flag)
-    with Chrome(options) as browser:
+    with Chrome(options, Service(shutil.which("chromedriver"))) as browser:
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         features = [{"name": "prefers-color-scheme", "value": theme}]
