@@ -18,6 +18,7 @@ from trainables.data.faults import CorpusError
 from trainables.data.listing import TEST_LIST, TRAIN_LIST
 from trainables.data.sample import Sentiment
 from trainables.data.scenes import draw_scene
+from trainables.data.text import clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,7 +42,7 @@ _UNLABELLED = 40
 _SEED = 20
 _QUALITY = 85
 # Names what this module writes; a new number makes every folder anew.
-_VERSION = "demo 2"
+_VERSION = "demo 3"
 _STAMP = "demo.txt"
 _TEMPLATES = (
     "{cue} {topic}!",
@@ -115,7 +116,7 @@ def _sentiment(cues: int) -> Sentiment:
 
 
 def _texts(cue: int, rng: random.Random) -> Iterator[str]:
-    """Write tweets with one cue word each, no two alike.
+    """Write tweets with one cue word each, no two of the same words.
 
     Args:
         cue: Which of `CUE_WORDS` to use.
@@ -133,8 +134,9 @@ def _texts(cue: int, rng: random.Random) -> Iterator[str]:
             user=rng.choice(_USERS),
             link=f"{rng.getrandbits(32):08x}",
         )
-        if text not in seen:
-            seen.add(text)
+        words = clean_text(text, "basic")  # pairs of the same words count as duplicates
+        if words not in seen:
+            seen.add(words)
             yield text
 
 

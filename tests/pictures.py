@@ -1,4 +1,4 @@
-"""Make the pictures of the README: `python -m docs.pictures RUN`, of a run on the demo data.
+"""Make the pictures of the README: `python -m tests.pictures RUN`, of a run on the demo data.
 
 The live view is the search's own, drawn from the run's tables as it was when its last trials still
 ran; the report is photographed in Chromium. Only demo data are shown: a data set's own texts and
@@ -24,7 +24,7 @@ from search.view import ViewInfo, render
 if TYPE_CHECKING:
     from analysis.run import Run
 
-FOLDER = Path(__file__).parent / "pictures"
+FOLDER = Path(__file__).parents[1] / ".github" / "pictures"
 _RUNNING = 2
 _FONTS = re.compile(r"@font-face\s*{[^}]*}")
 _COLUMNS = 100
@@ -44,7 +44,7 @@ def main(path: Path) -> int:
     if not run.search["data"]["is_demo"]:
         sys.stderr.write("error: RUN must be on the demo data: others are not ours to publish\n")
         return 2
-    FOLDER.mkdir(exist_ok=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
     draw_live_view(run, FOLDER / "live.svg")
     page = write_report(path)
     for name, screen in _SCREENS.items():

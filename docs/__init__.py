@@ -1,1 +1,0 @@
-"""What documents the project besides its README."""
