@@ -91,9 +91,9 @@ def photograph(page: Path, target: Path, width: int, height: int, theme: str) ->
         height: Of the window, in pixels.
         theme: `light` or `dark`.
     """
-    from selenium.webdriver import Chrome  # noqa: PLC0415 - for pictures only
-    from selenium.webdriver.chrome.options import Options  # noqa: PLC0415
-    from selenium.webdriver.chrome.service import Service  # noqa: PLC0415
+    from selenium.webdriver import Chrome
+    from selenium.webdriver.chrome.options import Options
+    from selenium.webdriver.chrome.service import Service
 
     options = Options()
     options.binary_location = str(shutil.which("chromium") or shutil.which("google-chrome"))
