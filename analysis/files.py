@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -13,6 +14,10 @@ import pandas as pd
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
+
+
+# What spreadsheets take for a formula; a plain word or number may begin with a sign.
+_FORMULA = re.compile(r"'*(?:[=@\t\r]|[+-](?![\w.-]*$))")
 
 
 class ResultsError(RuntimeError):
@@ -77,7 +82,25 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
         path: The file.
         frame: The table; its index is not written.
     """
-    write_whole(path, lambda partial: frame.to_csv(partial, index=False, lineterminator="\n"))
+    safe = frame.apply(lambda column: column.map(spreadsheet_safe))
+    write_whole(path, lambda partial: safe.to_csv(partial, index=False, lineterminator="\n"))
+
+
+def spreadsheet_safe(cell: Any) -> Any:
+    """Put an apostrophe before a text that a spreadsheet would run as a formula.
+
+    Args:
+        cell: A cell of a table.
+
+    Returns:
+        The cell; `read_csv` gives back what it was.
+    """
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
+
+
+def _as_written(cell: Any) -> Any:
+    is_safe = isinstance(cell, str) and cell.startswith("'") and _FORMULA.match(cell[1:])
+    return cell[1:] if is_safe else cell
 
 
 def read_csv(path: Path, missing: str, *, text: Iterable[str] = ()) -> pd.DataFrame:
@@ -99,15 +122,18 @@ def read_csv(path: Path, missing: str, *, text: Iterable[str] = ()) -> pd.DataFr
     text = set(text)
     empty = {name: ["", "nan"] for name in _header(path) if name not in text}
     try:
-        return pd.read_csv(
+        frame = pd.read_csv(
             lines,
             dtype=dict.fromkeys(text, "str"),
             keep_default_na=False,  # a guid may be spelt NA
             na_values=empty,
         )
+        for name in text & set(frame.columns):
+            frame[name] = frame[name].map(_as_written)
     except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
         msg = f"{path} must be a CSV table, got {error}"
         raise ResultsError(msg) from error
+    return frame
 
 
 def append_csv(path: Path, row: Mapping[str, object]) -> None:

@@ -150,12 +150,13 @@ def _show(prediction: Prediction) -> None:
 
 
 def _write(predictions: Sequence[Prediction], file: TextIO) -> None:
+    from analysis.files import spreadsheet_safe  # noqa: PLC0415 - likewise
     from trainables.data.sample import TAGS  # noqa: PLC0415 - likewise
 
     table = csv.writer(file, lineterminator="\n")
     table.writerow(["guid", "tag", *TAGS])
     for guid, probabilities, tag in predictions:
-        table.writerow([guid, tag, *(f"{p:.6f}" for p in probabilities)])
+        table.writerow([spreadsheet_safe(guid), tag, *(f"{p:.6f}" for p in probabilities)])
 
 
 def _refuse(faults: Sequence[str]) -> int:

@@ -21,6 +21,8 @@ __all__ = ["CorpusError", "find_corpus", "load_corpus"]
 
 # Reading waits for the disk (often a network's), and decoding leaves Python's lock.
 _READERS = 8
+# Far more than any model reads: a tokenizer would take minutes and gigabytes for ten megabytes.
+MAX_TEXT_BYTES = 100_000
 
 
 def find_corpus(folder: Path) -> Path | None:
@@ -93,15 +95,17 @@ def load_corpus(path: Path, *, require_labels: bool = True) -> Corpus:
 class _Read:
     sample: Sample
     mended: bool  # whether the text had bytes that are no UTF-8
+    cut: bool  # whether the text was longer than is read
     faults: list[tuple[str, str]]  # rule and example
 
 
 def _read(entry: Entry) -> _Read:
     faults: list[tuple[str, str]] = []
-    text, mended, raw = "", False, b""
+    text, mended, cut, raw = "", False, False, b""
     try:
-        written = entry.text if isinstance(entry.text, bytes) else entry.text.read_bytes()
-        text, mended = decode_text(written)
+        written = entry.text if isinstance(entry.text, bytes) else _beginning(entry.text)
+        cut = len(written) > MAX_TEXT_BYTES
+        text, mended = decode_text(_whole_characters(written[:MAX_TEXT_BYTES]) if cut else written)
     except OSError as error:
         faults.append(("every text file must be readable", f"{entry.text!s}: {error.strerror}"))
     try:
@@ -113,7 +117,20 @@ def _read(entry: Entry) -> _Read:
     except ImageError as error:
         faults.append(("every image file must be whole", str(error)))
     digest = hashlib.blake2b(raw, digest_size=16).hexdigest()
-    return _Read(Sample(entry.guid, text, entry.image, digest, entry.label), mended, faults)
+    return _Read(Sample(entry.guid, text, entry.image, digest, entry.label), mended, cut, faults)
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(MAX_TEXT_BYTES + 1)
+
+
+def _whole_characters(raw: bytes) -> bytes:
+    """Leave out the last character of a text in UTF-8 that was cut at some byte."""
+    end = len(raw)
+    while end and raw[end - 1] & 0xC0 == 0x80:
+        end -= 1
+    return raw[: end - 1] if end and raw[end - 1] >= 0xC0 else raw
 
 
 def _require_classes(entries: list[Entry], faults: Faults) -> None:
@@ -126,11 +143,16 @@ def _require_classes(entries: list[Entry], faults: Faults) -> None:
 
 def _notes(reads: list[_Read]) -> tuple[str, ...]:
     mended = sum(read.mended for read in reads)
+    cut = sum(read.cut for read in reads)
     empty = sum(not read.sample.text.strip() for read in reads)
     total = f"of {len(reads):,} texts"
     notes = []
     if mended:
         notes.append(f"{mended:,} {total} are not UTF-8; their undecodable bytes were dropped")
+    if cut:
+        notes.append(
+            f"{cut:,} {total} are longer than {MAX_TEXT_BYTES:,} bytes; the rest is left out"
+        )
     if empty:
         notes.append(f"{empty:,} {total} are empty; their images stand alone")
     return tuple(notes)

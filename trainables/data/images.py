@@ -185,6 +185,8 @@ def _named(path: Path) -> Iterator[None]:
 def _cause(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "the file is missing"
+    if isinstance(error, Image.DecompressionBombError):  # Pillow's own limit, far above ours
+        return f"the image must have at most {MAX_PIXELS:,} pixels; scale it down: {error}"
     if isinstance(error, UnidentifiedImageError):
         return f"the file must be a whole {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]} image"
     return str(error) or type(error).__name__

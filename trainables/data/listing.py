@@ -85,7 +85,20 @@ def list_folder(folder: Path, faults: Faults) -> list[Entry]:
             if (guid := _guid(row, seen, faults)) is not None:
                 image = files / _image_name(guid, present)
                 entries.append(Entry(guid, files / f"{guid}.txt", image, label))
+    _refuse_links_out(files, entries, faults)
     return entries
+
+
+def _refuse_links_out(files: Path, entries: Sequence[Entry], faults: Faults) -> None:
+    """A data set from elsewhere must not have other files read, and shown in reports."""
+    inside = files.resolve()
+    for entry in entries:
+        for path in (entry.text, entry.image):
+            if isinstance(path, bytes) or not path.is_symlink():
+                continue
+            if not (target := path.resolve()).is_relative_to(inside):
+                rule = "every link must stay in the data folder; copy the file, or link the folder"
+                faults.add(rule, f"{path}: got a link to {target}")
 
 
 def _unlisted(files: Path, present: Collection[str], faults: Faults) -> list[Entry]:

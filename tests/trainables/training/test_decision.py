@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from analysis.calibration import with_temperature
 from trainables.training.decision import DecisionRule, decide
@@ -60,3 +62,20 @@ def test_calibration_is_that_of_the_analysis_which_fits_it() -> None:
     for temperature in (0.5, 1.7):
         shown = DecisionRule(0.0, temperature).calibrate(probabilities)
         np.testing.assert_allclose(shown, with_temperature(probabilities, temperature))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    rows=st.lists(st.lists(st.floats(0.01, 1), min_size=3, max_size=3), min_size=1, max_size=8),
+    threshold=st.floats(0, 1),
+)
+def test_a_rule_decides_each_pair_by_itself_and_neutral_grows_with_the_threshold(
+    rows: list[list[float]], threshold: float
+) -> None:
+    probabilities = np.array(rows) / np.sum(rows, axis=1, keepdims=True)
+    decided = decide(probabilities, threshold)
+    assert [int(decide(row[None], threshold)[0]) for row in probabilities] == decided.tolist()
+    higher = decide(probabilities, min(1.0, threshold + 0.1))
+    assert set(np.flatnonzero(decided == 1)) <= set(np.flatnonzero(higher == 1))
+    poles = probabilities[:, [0, 2]].max(axis=1)
+    assert (decided[poles < threshold] == 1).all()

@@ -1,0 +1,182 @@
+"""Data sets made to do harm, or by accident as bad: a clear error, or read as they are."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from tests.trainables.data.conftest import fault_message, jpeg, write_lab
+from trainables.config import InputSettings
+from trainables.data.corpus import MAX_TEXT_BYTES, load_corpus
+from trainables.data.faults import Faults
+from trainables.data.images import open_image, prepare_image
+from trainables.data.listing import list_folder, list_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+BOTH = {"a": "positive", "b": "negative"}
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG of a few bytes that claims to be large: black rows, packed a thousandfold."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        packed = struct.pack(">I", len(body)) + kind + body
+        return packed + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    rows = zlib.compress(bytes((width + 1) * 8), 9)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("size", [(10_000, 10_000), (65_000, 65_000), (1, 2_000_000_000)])
+def test_an_image_that_unpacks_without_bound_is_refused_with_the_limit(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    folder = write_lab(tmp_path / "lab", BOTH)
+    (folder / "data" / "b.jpg").unlink()
+    (folder / "data" / "b.png").write_bytes(png_header(*size))
+    message = fault_message(folder)
+    assert "b.png: " in message
+    assert "at most 64,000,000 pixels" in message
+
+
+def test_a_photo_of_a_hundred_megapixels_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    folder = write_lab(tmp_path / "lab", BOTH)
+    file = BytesIO()
+    Image.new("L", (12_000, 9_000), 128).save(file, "JPEG", quality=10)
+    (folder / "data" / "b.jpg").write_bytes(file.getvalue())
+    assert "got 12,000 x 9,000; scale it down" in fault_message(folder)
+
+
+@pytest.mark.parametrize("preparation", ["basic", "improved", "imagenet"])
+@pytest.mark.parametrize("size", [(1, 5000), (5000, 1), (1, 1)])
+def test_an_image_one_pixel_wide_is_prepared(
+    tmp_path: Path, size: tuple[int, int], preparation: str
+) -> None:
+    path = tmp_path / "thin.png"
+    Image.new("RGB", size, (255, 0, 0)).save(path)
+    prepared = prepare_image(
+        open_image(path),
+        InputSettings(image_preparation=preparation, image_size=32),  # type: ignore[arg-type]
+    )
+    assert prepared.shape == (3, 32, 32)
+    assert (prepared[0] == 255).any()
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jpg"])
+def test_a_link_out_of_the_data_folder_is_refused(tmp_path: Path, name: str) -> None:
+    folder = write_lab(tmp_path / "lab", BOTH)
+    secret = tmp_path / "secret"
+    secret.write_bytes(jpeg(1) if name.endswith("jpg") else b"password")
+    (folder / "data" / name).unlink()
+    (folder / "data" / name).symlink_to(secret)
+    message = fault_message(folder)
+    assert "every link must stay in the data folder; copy the file, or link the folder" in message
+    assert f"{name}: got a link to {secret}" in message
+
+
+def test_links_within_the_folder_and_of_the_folder_are_fine(tmp_path: Path) -> None:
+    folder = write_lab(tmp_path / "lab", BOTH)
+    (folder / "data" / "b.jpg").unlink()
+    (folder / "data" / "b.jpg").symlink_to("a.jpg")
+    (folder / "data").rename(tmp_path / "elsewhere")
+    (folder / "data").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "linked").symlink_to(folder)
+    assert len(load_corpus(tmp_path / "linked").labelled) == 2
+
+
+@pytest.mark.parametrize("guid", ["../a", "..", "/etc/passwd", "a/../../b", "a\\b", "C:a"])
+def test_a_guid_that_points_elsewhere_is_refused(tmp_path: Path, guid: str) -> None:
+    folder = write_lab(tmp_path / "lab", BOTH)
+    (folder / "train.txt").write_text(f"guid,tag\na,positive\n{guid},negative\n")
+    assert "guid must be a plain name without" in fault_message(folder)
+
+
+def test_odd_names_and_line_ends_are_read_as_they_are(tmp_path: Path) -> None:
+    guids = ("007", "0", "Ünïcode", "日本", "=1+1", "-5", "NA", "1e5")
+    folder = write_lab(tmp_path / "lab", {g: ("positive", "negative")[g == "0"] for g in guids})
+    for name in ("train.txt", "test_without_label.txt"):
+        text = (folder / name).read_text().replace("\n", "\r\n")
+        (folder / name).write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert [sample.guid for sample in load_corpus(folder).labelled] == list(guids)
+
+
+def test_ten_megabytes_of_text_are_cut_and_said_so(tmp_path: Path) -> None:
+    folder = write_lab(tmp_path / "lab", BOTH)
+    (folder / "data" / "a.txt").write_bytes(b"x" + "é".encode() * 5_000_000)
+    corpus = load_corpus(folder)
+    text = corpus.labelled[0].text
+    assert text == "x" + "é" * ((MAX_TEXT_BYTES - 1) // 2)
+    assert corpus.notes == ("1 of 2 texts are longer than 100,000 bytes; the rest is left out",)
+
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1)
+GUIDS = NAMES.filter(lambda name: not set(name) & set("/\\:") and name not in {".", ".."})
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(GUIDS, TEXTS, st.sampled_from(["positive", "Neutral", "negative", "null", ""])),
+        min_size=1,
+        max_size=5,
+        unique_by=lambda row: row[0],
+    ),
+    mark=st.booleans(),
+    end=st.sampled_from(["\n", "\r\n"]),
+)
+def test_a_table_is_read_back_as_it_was_written(
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[tuple[str, str, str]],
+    mark: bool,
+    end: str,
+) -> None:
+    import csv
+    from io import StringIO
+
+    written = StringIO()
+    writer = csv.writer(written, quoting=csv.QUOTE_ALL, lineterminator=end)
+    writer.writerow(["guid", "text", "image", "tag"])
+    writer.writerows([guid, text, "1.jpg", tag] for guid, text, tag in rows)
+    path = tmp_path_factory.mktemp("table") / "pairs.csv"
+    path.write_bytes(b"\xef\xbb\xbf" * mark + written.getvalue().encode())
+    faults = Faults()
+    entries = list_table(path, faults)
+    faults.raise_any(path)
+    read = [(e.guid, e.text.decode(), e.label) for e in entries if isinstance(e.text, bytes)]
+    assert [row[:2] for row in read] == [row[:2] for row in rows]
+    labels = [None if label is None else label.tag for _, _, label in read]
+    assert labels == [tag.lower() if tag not in {"", "null"} else None for *_, tag in rows]
+
+
+@settings(max_examples=100, deadline=None)
+@given(raw=st.binary(max_size=300))
+def test_no_bytes_of_a_list_raise_anything_but_told_faults(
+    tmp_path_factory: pytest.TempPathFactory, raw: bytes
+) -> None:
+    folder = tmp_path_factory.mktemp("lists")
+    (folder / "train.txt").write_bytes(raw)
+    (folder / "pairs.csv").write_bytes(raw)
+    list_folder(folder, Faults())
+    list_table(folder / "pairs.csv", Faults())
+
+
+def test_pixels_stay_in_range_for_any_shape() -> None:
+    for width, height in ((3, 700), (700, 3), (64, 64)):
+        noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        prepared = prepare_image(Image.fromarray(noise), InputSettings(image_size=32))
+        assert prepared.dtype == np.uint8
