@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from optuna.samplers import BaseSampler
+    from optuna.trial import FrozenTrial
 
     from search.journal import StudyJournal
     from search.warm_start import WarmStart
@@ -34,7 +35,7 @@ def open_study(
         name: The study's name.
         metric: The objective.
         sampler: Draws its trials.
-        seed: Seeds the sampler; an old study goes on with other draws than it began with.
+        seed: Seeds the draws.
 
     Returns:
         The study.
@@ -46,16 +47,41 @@ def open_study(
         direction=_DIRECTIONS[mode_of(metric)],
         load_if_exists=True,
     )
-    begun = len(study.get_trials(deepcopy=False))
-    study.sampler = make_sampler(sampler, (seed + begun) % 2**32)
+    study.sampler = make_sampler(sampler, seed)
     return study
+
+
+class _Random(optuna.samplers.RandomSampler):
+    """Draws each trial from a stream of its own, so that a search that goes on draws the same."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self._seed = seed
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        self._rng.rng.seed((self._seed + trial.number) % 2**32)
+        super().before_trial(study, trial)
+
+
+class _TPE(optuna.samplers.TPESampler):
+    """As `_Random`: what it draws hangs on the trials before alone, not on when it was started."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed=seed)
+        self._seed = seed
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        for rng in (self._rng, self._random_sampler._rng):
+            rng.rng.seed((self._seed + trial.number) % 2**32)
+        super().before_trial(study, trial)
 
 
 def make_sampler(name: SamplerName, seed: int) -> BaseSampler:
     """Make a sampler.
 
     Args:
-        name: `tpe` with Optuna's defaults, `random`, `cmaes` or `gp`.
+        name: `tpe` with Optuna's defaults, `random`, `cmaes` or `gp`; a search that was cut off
+            and goes on draws with the first two as if nothing had been.
         seed: Seeds it.
 
     Returns:
@@ -65,9 +91,9 @@ def make_sampler(name: SamplerName, seed: int) -> BaseSampler:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         match name:
             case "tpe":
-                return optuna.samplers.TPESampler(seed=seed)
+                return _TPE(seed)
             case "random":
-                return optuna.samplers.RandomSampler(seed=seed)
+                return _Random(seed)
             case "cmaes":
                 return optuna.samplers.CmaEsSampler(seed=seed)
             case "gp":

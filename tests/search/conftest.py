@@ -34,10 +34,17 @@ def toy_space(trial: optuna.Trial) -> None:
 class FakeRay:
     """Calls the searcher and the scheduler in the order of Ray's controller."""
 
-    def __init__(self, path: Path, metric: str = METRIC, seed: int = 0, **more: Any) -> None:
+    def __init__(
+        self,
+        path: Path,
+        metric: str = METRIC,
+        seed: int = 0,
+        sampler: Any = "tpe",
+        **more: Any,
+    ) -> None:
         self.metric = metric
         journal = StudyJournal(path)
-        self.study = open_study(journal, "toy", metric, "tpe", seed)
+        self.study = open_study(journal, "toy", metric, sampler, seed)
         begin(self.study, HAND_TUNED)
         revive(self.study)
         self.cut_off = CutOff(math.inf)

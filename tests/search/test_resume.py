@@ -149,9 +149,9 @@ def test_a_search_ended_in_every_way_goes_on_to_the_wanted_total(command: Comman
         (interrupt_twice, 130),
         (kill_raylet, None),
     )
-    words = f"{QUICK} --trials 7 --out run"
+    words = f"{QUICK} --trials 40 --out run"
     for count, (act, code) in enumerate(ways, 1):
-        returned, errors = command.run_until(words, f"[{count}/7] trial", act)
+        returned, errors = command.run_until(words, f"[{count}/40] trial", act)
         assert returned == code or (code is None and returned != 0), errors
         if code == 130:
             assert "Traceback" not in errors
@@ -159,9 +159,9 @@ def test_a_search_ended_in_every_way_goes_on_to_the_wanted_total(command: Comman
         words = "--resume run"
     code, out, errors = command.run("--resume run")
     assert code == 0, errors
-    assert "[7/7] trial" in out
-    assert "[3/7] trial" not in out, "what was done is not done again"
-    assert_whole(RunFolder(command.folder / "run"), 7)
+    assert "[40/40] trial" in out
+    assert "[3/40] trial" not in out, "what was done is not done again"
+    assert_whole(RunFolder(command.folder / "run"), 40)
     assert len(RunFolder(command.folder / "run").read_search()["attempts"]) == 6
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from optuna.trial import TrialState
 
 from search.revival import MOST_LOSSES, checkpoints_of, next_attempt, records_of, revive
@@ -154,3 +155,22 @@ def test_attempts_are_numbered_on(tmp_path: Path) -> None:
     for name in ("attempt-1", "attempt-9", "attempt-x"):
         (tmp_path / name).mkdir()
     assert next_attempt(tmp_path) == "attempt-10"
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_search_that_is_killed_and_goes_on_draws_as_if_nothing_had_been(
+    make_fake_ray: Callable[..., Any], sampler: str
+) -> None:
+    def draw(name: str, kills: set[int]) -> list[dict[str, Any]]:
+        ray = make_fake_ray(name, seed=3, sampler=sampler)
+        for number in range(16):
+            trial = ray.start()
+            if number in kills:
+                ray = make_fake_ray(name, seed=3, sampler=sampler)
+                trial = ray.start()
+            ray.report(trial, 1, 0.1 * (number % 4), done=True)
+        return [trial.params for trial in ray.study.trials]
+
+    unbroken = draw("unbroken", set())
+    assert draw("killed", {0, 5, 6, 11, 13}) == unbroken
+    assert len({str(params) for params in unbroken}) == 16
