@@ -7,6 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
+
 from analysis.comparison import compare
 from analysis.formats import to_terminal
 from analysis.run import load
@@ -20,10 +22,10 @@ from trainables.variants import VARIANTS
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from rich.console import Console
-
     from search.settings import SearchSettings
     from trainables.config import Modality
+
+_PIPED = 240  # what is piped is not cut to the width of a terminal
 
 
 def settings_by_model(settings: SearchSettings) -> dict[str, SearchSettings]:
@@ -83,7 +85,8 @@ def print_comparison(
         return
     metric = metric if metric in DECISION_SCORES else "weighted_f1"
     console.print()
-    to_terminal(compare(runs, metric=metric, reference=reference), console)
+    wide = console if console.is_terminal else Console(width=_PIPED)
+    to_terminal(compare(runs, metric=metric, reference=reference), wide)
 
 
 def search_all(
