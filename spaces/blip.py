@@ -19,4 +19,4 @@ def blip_space(trial: optuna.Trial) -> None:
     """
     # From the lab's one rate for all, up to the rates of a head that starts random.
     suggest_training(trial, head=(1e-5, 5e-3), backbone=(5e-6, 2e-4))
-    suggest_joint(trial)
+    suggest_joint(trial, crosses=True)

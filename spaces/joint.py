@@ -8,13 +8,14 @@ if TYPE_CHECKING:
     import optuna
 
 
-def suggest_joint(trial: optuna.Trial) -> None:
+def suggest_joint(trial: optuna.Trial, *, crosses: bool = False) -> None:
     """Suggest what is fused, how, and how much of the towers trains.
 
     Args:
         trial: The Optuna trial that draws the values.
+        crosses: Whether text can read its image.
     """
-    trial.suggest_categorical("fusion", ["add", "concat"])
+    trial.suggest_categorical("fusion", ["add", "concat", *["cross"] * crosses])
     trial.suggest_categorical("normalize", [False, True])
     trial.suggest_categorical("hidden_width", [64, 128, 256, 512])
     trial.suggest_float("head_dropout", 0.1, 0.6)

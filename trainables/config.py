@@ -18,7 +18,7 @@ ImagePreparation = Literal["basic", "improved", "imagenet"]
 Schedule = Literal["plateau", "cosine"]
 Sampling = Literal["none", "weighted", "undersample"]
 BranchFusion = Literal["weighted", "vote"]
-Role = Literal["text", "image"]
+Role = Literal["text", "image", "pair"]
 Modality = Literal["both", "text", "image"]
 
 ROLES: Mapping[Modality, tuple[Role, ...]] = {

@@ -16,6 +16,7 @@ from trainables.activations.key import ActivationKey, make_key
 from trainables.activations.raw import LivePrefix, RawInputs, Source, raw_inputs
 from trainables.activations.store import ActivationStore, BuildProgress
 from trainables.config import ROLES
+from trainables.modules.crossed import tower_for
 from trainables.modules.tower import total_parameters
 from trainables.training.fold import FoldTrainer, TrainingData
 from trainables.training.lockstep import LockstepRun
@@ -127,7 +128,8 @@ class Workbench:
 
     def _open(self, role: str, cut: Cut) -> Source:
         if self.experiment.cache is None:
-            return LivePrefix(self.raw(role), self.towers[role].prefix(cut), self.device)
+            prefix = tower_for(role, self.towers).prefix(cut)
+            return LivePrefix(self.raw(role), prefix, self.device)
         for _ in self.build(role, [cut]):
             pass
         stored = self._store.open(self.key(role, cut))
@@ -159,9 +161,10 @@ class Workbench:
         keys = {cut: self.key(role, cut) for cut in {cut.prefix for cut in cuts}}
         if not self._store.missing(keys):  # without so much as tokenising a text
             total = len(self.experiment.corpus.samples)
-            yield BuildProgress(self.towers[role].role, total, total, 0.0, cached=True)
+            yield BuildProgress(role, total, total, 0.0, cached=True)
             return
-        yield from self._store.build(self.towers[role], self.raw(role), keys, self.device)
+        tower = tower_for(role, self.towers)
+        yield from self._store.build(tower, self.raw(role), keys, self.device)
 
     @cached_property
     def _store(self) -> ActivationStore:
@@ -178,17 +181,11 @@ class Workbench:
         Returns:
             The key.
         """
-        tower, experiment = self.towers[role], self.experiment
+        tower, experiment = tower_for(role, self.towers), self.experiment
         if role not in self._digests:
             self._digests[role] = tower.digest()
-        return make_key(
-            tower.role,
-            self._digests[role],
-            cut,
-            experiment.corpus.samples,
-            experiment.inputs,
-            experiment.cache_dtype,
-        )
+        digest, inputs, dtype = self._digests[role], experiment.inputs, experiment.cache_dtype
+        return make_key(tower.role, digest, cut, experiment.corpus.samples, inputs, dtype)
 
     def count(self, classifier: Classifier) -> dict[str, int]:
         """Count the parameters of a model.
@@ -199,9 +196,8 @@ class Workbench:
         Returns:
             `total`: of the whole library models and the head; `trainable`: of what is unfrozen.
         """
-        towers = sum(tower.parameter_count for tower in self.towers.values())
-        if self.variant.counts_unused:
-            towers += sum(tower.unused_parameters for tower in self.towers.values())
+        unused, each = self.variant.counts_unused, self.towers.values()
+        towers = sum(tower.parameter_count + unused * tower.unused_parameters for tower in each)
         return {
             "total": towers + total_parameters(classifier.head),
             "trainable": total_parameters(classifier, trainable=True),
@@ -218,7 +214,7 @@ class Workbench:
         """
         if role not in self._raw:
             samples, inputs = self.experiment.corpus.samples, self.experiment.inputs
-            self._raw[role] = raw_inputs(samples, inputs, self.towers[role])
+            self._raw[role] = raw_inputs(samples, inputs, tower_for(role, self.towers))
         return self._raw[role]
 
 
@@ -236,8 +232,8 @@ def build_activations(
     """
     bench = Workbench(experiment)
     cuts = [bench.variant.cuts(bench.config(p), experiment.modality) for p in params]
-    for role in ROLES[experiment.modality]:
-        yield from bench.build(role, [cut[role] for cut in cuts])
+    for role in dict.fromkeys(role for cut in cuts for role in cut):
+        yield from bench.build(role, [cut[role] for cut in cuts if role in cut])
 
 
 def describe(experiment: Experiment) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models.resnet import ResNet
 
-from trainables.modules.text_tower import mean_of_tokens
-from trainables.modules.tower import Activations, shell
+from trainables.modules.text_tower import mean_of_tokens, shell
+from trainables.modules.tower import Activations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,7 +92,7 @@ class LibraryPiece(nn.Module):
         Returns:
             Embeddings (B, D).
         """
-        values, mask = activations
+        values, mask, _ = activations
         if self.standardize is not None:
             output = self.model(self.standardize(values))
         else:

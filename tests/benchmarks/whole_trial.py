@@ -142,7 +142,7 @@ def _slice(raw: Activations, start: int) -> Activations:
 
 @torch.inference_mode()
 def _repeat(activations: Activations, rows: torch.Tensor) -> StoredActivations:
-    values, mask = activations
+    values, mask, _ = activations
     if mask is None:
         return StoredActivations(values[rows], None)
     texts = [values[row, mask[row]] for row in rows.tolist()]

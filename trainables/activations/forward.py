@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 _AHEAD_BYTES = 256_000_000
 # Rows per batch, by device: on a CPU what fits its caches, on a GPU what fills it in below 1 GB.
 _HOST = torch.device("cpu")
-_ROWS = {"text": {"cpu": 64, "cuda": 256}, "image": {"cpu": 4, "cuda": 64}}
+_ROWS = {
+    "text": {"cpu": 64, "cuda": 256},
+    "image": {"cpu": 4, "cuda": 64},
+    "pair": {"cpu": 4, "cuda": 64},
+}
 
 
 def forward(
@@ -148,4 +152,4 @@ def _run(
     places: dict[Cut | None, Activations] = {None: inputs}
     for cut, start, piece in steps:
         places[cut] = piece(places[start])
-    return {cut: places[cut] for cut in cuts}
+    return {cut: places[cut]._replace(seen=None) for cut in cuts}

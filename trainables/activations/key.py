@@ -23,7 +23,9 @@ _SETTINGS = {
     "text": ("text_cleaning", "text_length"),
     "image": ("image_preparation", "image_size", "blur_radius"),
 }
+_SETTINGS["pair"] = _SETTINGS["text"] + _SETTINGS["image"]
 _LIBRARIES = {"text": ("tokenizers", "transformers"), "image": ("pillow",)}
+_LIBRARIES["pair"] = _LIBRARIES["text"] + _LIBRARIES["image"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class ActivationKey:
     """All that a prefix's output depends on.
 
     Attributes:
-        role: `text` or `image`.
+        role: `text`, `image`, or `pair` for text that reads its image.
         weights: Digest of the backbone's weights.
         place: Where it is cut.
         inputs: The preprocessing settings that this role reads.
@@ -80,8 +82,10 @@ def make_key(
     """
     contents = hashlib.blake2b(digest_size=16)
     for sample in samples:
-        content = sample.text if role == "text" else sample.image_digest
-        contents.update(content.encode() + b"\0")
+        if role != "image":
+            contents.update(sample.text.encode() + b"\0")
+        if role != "text":
+            contents.update(sample.image_digest.encode() + b"\0")
     return ActivationKey(
         role=role,
         weights=weights,

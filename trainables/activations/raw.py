@@ -15,6 +15,7 @@ import torch
 
 from trainables.data.images import open_image, prepare_image
 from trainables.data.text import clean_text
+from trainables.modules.crossed import CrossedTower
 from trainables.modules.text_tower import TextTower
 from trainables.modules.tower import Activations
 
@@ -130,6 +131,34 @@ class RawImages(RawInputs):
         return prepare_image(open_image(self._samples[row].image), self._inputs)
 
 
+class RawPairs(RawInputs):
+    """Token ids, with the pixels that they are read beside.
+
+    Args:
+        texts: The token ids.
+        images: The pixels.
+    """
+
+    def __init__(self, texts: RawTexts, images: RawImages) -> None:
+        self.lengths = texts.lengths
+        self._texts, self._images = texts, images
+
+    def __len__(self) -> int:
+        """Count the samples."""
+        return len(self._texts)
+
+    def gather(self, rows: Tensor) -> Activations:
+        """Fetch token ids and decode images.
+
+        Args:
+            rows: Sample indices, shape (B,), int64.
+
+        Returns:
+            Ids (B, L) int64 with their mask and the pixels (B, 3, S, S), uint8.
+        """
+        return self._texts.gather(rows)._replace(seen=self._images.gather(rows).values)
+
+
 class LivePrefix:
     """The frozen part of a tower, run anew for every batch: what the cache saves.
 
@@ -167,8 +196,10 @@ def raw_inputs(samples: Sequence[Sample], inputs: InputSettings, tower: Tower) -
         tower: The backbone.
 
     Returns:
-        Token ids or pixels.
+        Token ids, pixels, or both.
     """
+    if isinstance(tower, CrossedTower):
+        return RawPairs(RawTexts(samples, inputs, tower), RawImages(samples, inputs))
     if isinstance(tower, TextTower):
         return RawTexts(samples, inputs, tower)
     return RawImages(samples, inputs)

@@ -15,6 +15,7 @@ from trainables.config import ROLES, ConfigError, InputSettings
 from trainables.data.sample import Sentiment
 from trainables.inference.about import ModelError, classifier_file, read_about
 from trainables.inference.model_folder import Member
+from trainables.modules.crossed import PAIR, tower_for
 from trainables.training.decision import DecisionRule
 from trainables.variants import VARIANTS
 
@@ -117,7 +118,7 @@ class Predictor:
         mine = {}
         for role, cut in self._variant.cuts(member.config, self.modality).items():
             if (role, cut.prefix) not in sources:
-                tower = self._towers[role]
+                tower = tower_for(role, self._towers)
                 raw = raw_inputs(samples, self._inputs, tower)
                 sources[role, cut.prefix] = LivePrefix(raw, tower.prefix(cut), self._device)
             mine[role] = sources[role, cut.prefix]
@@ -133,11 +134,17 @@ class Predictor:
 
         Returns:
             The explainer, of the member that weighs most where there are several.
+
+        Raises:
+            ModelError: If its text reads its image, so that neither speaks for itself.
         """
         from trainables.inference.grad_cam import Explainer  # noqa: PLC0415 - an extra
 
         member = max(self._members, key=lambda member: member.weight)
         cuts = self._variant.cuts(member.config, self.modality)
+        if PAIR in cuts:
+            msg = "a model whose text reads its image (fusion=cross) cannot be explained by parts"
+            raise ModelError(msg)
         return Explainer(self._towers, cuts, member.classifier, self._inputs, self._device)
 
     def predict(self, samples: Sequence[Sample]) -> list[Prediction]:

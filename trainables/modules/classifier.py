@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from trainables.modules.crossed import PAIR
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -17,7 +19,8 @@ class Classifier(nn.Module):
     """Classify pairs from the activations at the cuts of their towers.
 
     Args:
-        suffixes: The unfrozen part of each tower, by role.
+        suffixes: The unfrozen part of each tower, by role; the image's before that of the pair,
+            which reads its tokens.
         head: Maps embeddings by role to logits.
 
     Attributes:
@@ -39,9 +42,13 @@ class Classifier(nn.Module):
         Returns:
             Logits of each branch, shape (B, C); `head.fuse` makes the classifier's of them.
         """
-        return self.head.branches(
-            {role: suffix(activations[role]).values for role, suffix in self.suffixes.items()}
-        )
+        embeddings: dict[str, Tensor] = {}
+        for role, suffix in self.suffixes.items():
+            given = activations[role]
+            if role == PAIR:  # the image comes before; without it nothing that trains reads it
+                given = given._replace(seen=embeddings.get("image"))
+            embeddings[role] = suffix(given).values
+        return self.head.branches(embeddings)
 
     def forward(self, activations: Mapping[str, Activations]) -> Tensor:
         """Classify a batch.

@@ -13,7 +13,7 @@ from trainables.modules.head import Head
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Fusion = Literal["add", "concat"]
+Fusion = Literal["add", "concat", "cross"]
 
 
 class EarlyFusionHead(Head):
@@ -71,7 +71,7 @@ class JointHead(Head):
         hidden_width: Size of the hidden layer.
         classes: Number of classes.
         dropout: Drop probability of the hidden layer.
-        fusion: `add` sums the embeddings, `concat` lays them end to end.
+        fusion: `add` sums the embeddings, `concat` lays them end to end; `cross` has but one.
         normalize: Whether embeddings are scaled to unit L2 norm before.
     """
 

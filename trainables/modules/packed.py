@@ -123,7 +123,7 @@ class PackedTextPiece(Piece):
         Returns:
             Hidden states (B, L, D) with the mask, zero where padded, or embeddings (B, D).
         """
-        values, mask = activations
+        values, mask, _ = activations
         hidden = values if self.embeddings is None else self.embeddings(values)
         if mask is None:
             mask = hidden.new_ones(hidden.shape[:2]).bool()

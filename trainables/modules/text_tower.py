@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
 
 from trainables.modules.packed import PackedTextPiece, can_pack
 from trainables.modules.piece import Piece
-from trainables.modules.tower import Activations, Tower, shell
+from trainables.modules.tower import Activations, Tower
 from trainables.modules.weights import WeightsError
 
 if TYPE_CHECKING:
@@ -64,14 +65,25 @@ class TextTower(Tower):
         finish = Pooler(self.model.pooler) if self.joint and pooling else None
         if start is not None and pooling is not None and all(map(can_pack, blocks)):
             return PackedTextPiece(blocks, pooling, finish=finish)
+        return self._whole(blocks, pooling, finish, from_ids=start is None)
+
+    def _whole(
+        self,
+        blocks: Sequence[nn.Module],
+        pooling: Pooling | None,
+        finish: nn.Module | None,
+        *,
+        from_ids: bool,
+    ) -> TextPiece:
+        """Let the library run the blocks."""
         model, stack = shell(self.model), shell(getattr(self.model, self._stack))
         setattr(stack, self._list, nn.ModuleList(blocks))
         setattr(model, self._stack, stack)
-        if start is not None:
+        if not from_ids:
             model.embeddings = PassEmbeddings()
         if getattr(model, "pooler", None) is not None:
             model.pooler = None
-        return TextPiece(model, pooling, from_ids=start is None, finish=finish)
+        return TextPiece(model, pooling, from_ids=from_ids, finish=finish)
 
     def _trainable(self, suffix: Any) -> Sequence[nn.Module]:
         if isinstance(suffix, PackedTextPiece):
@@ -111,15 +123,19 @@ class TextPiece(Piece):
         """Run the blocks.
 
         Args:
-            activations: Token ids (B, L) or hidden states (B, L, D), with their mask.
+            activations: Token ids (B, L) or hidden states (B, L, D), with their mask, and with
+                what they attend to where they read an image.
 
         Returns:
-            Hidden states (B, L, D) with the mask, or embeddings (B, D).
+            Hidden states (B, L, D) with all else as it was, or embeddings (B, D).
         """
-        values, mask = activations
-        hidden: Tensor = self.model(attention_mask=mask, **{self.inputs: values}).last_hidden_state
+        values, mask, seen = activations
+        given = {self.inputs: values, "attention_mask": mask}
+        if seen is not None:
+            given["encoder_hidden_states"] = seen
+        hidden: Tensor = self.model(**given).last_hidden_state
         if self.pooling is None:
-            return Activations(hidden, mask)
+            return Activations(hidden, mask, seen)
         embedding = hidden[:, 0] if self.pooling == "cls" else mean_of_tokens(hidden, mask)
         return Activations(embedding if self.finish is None else self.finish(embedding))
 
@@ -212,3 +228,17 @@ def find_stack(model: nn.Module, stacks: _Stacks = _STACKS) -> tuple[str, str]:
         f"got {type(model).__name__}"
     )
     raise WeightsError(msg)
+
+
+def shell(module: Any) -> Any:
+    """Copy a module without its children's weights, so that children can be replaced.
+
+    Args:
+        module: A library model.
+
+    Returns:
+        A copy with a child table of its own; the children themselves are shared.
+    """
+    clone = copy.copy(module)
+    clone._modules = dict(module._modules)
+    return clone

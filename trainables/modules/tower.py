@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from trainables.modules.blocks import OpenBlock
+from trainables.modules.cut import EVERY_LAYER
 from trainables.modules.piece import PassPooled, Projected
 
 if TYPE_CHECKING:
@@ -36,10 +37,13 @@ class Activations(NamedTuple):
         values: Token ids (B, L) int64, pixels (B, 3, H, W) uint8, hidden states (B, L, D) or
             (B, C, h, w), or embeddings (B, D).
         mask: True where a token is real, shape (B, L), bool; None where nothing is padded.
+        seen: What text attends to where it reads its image: pixels, then the image's tokens,
+            shape (B, T, D); never stored with it.
     """
 
     values: Tensor
     mask: Tensor | None = None
+    seen: Tensor | None = None
 
     def to(self, device: torch.device) -> Activations:
         """Move to a device.
@@ -50,8 +54,8 @@ class Activations(NamedTuple):
         Returns:
             The same values there.
         """
-        mask = None if self.mask is None else self.mask.to(device, non_blocking=True)
-        return Activations(self.values.to(device, non_blocking=True), mask)
+        moved = (part if part is None else part.to(device, non_blocking=True) for part in self[1:])
+        return Activations(self.values.to(device, non_blocking=True), *moved)
 
 
 class Tower(ABC):
@@ -134,9 +138,10 @@ class Tower(ABC):
         Raises:
             ValueError: If more layers are to be unfrozen than there are.
         """
-        if not 0 <= cut.unfrozen_layers <= self.depth:
+        if cut.unfrozen_layers != EVERY_LAYER and not 0 <= cut.unfrozen_layers <= self.depth:
+            role = "image" if self.role == "image" else "text"
             msg = (
-                f"{self.role}_unfrozen_layers must be in [0, {self.depth}] for {self.source}, "
+                f"{role}_unfrozen_layers must be in [0, {self.depth}] for {self.source}, "
                 f"got {cut.unfrozen_layers}"
             )
             raise ValueError(msg)
@@ -150,7 +155,7 @@ class Tower(ABC):
         Returns:
             A module from raw inputs to the activations at the cut; wants `torch.no_grad`.
         """
-        return self.segment(None, cut)
+        return self.segment(None, cut.prefix)
 
     def segment(self, start: Cut | None, stop: Cut) -> Piece:
         """Make the frozen layers between two cuts, so that one pass serves several depths.
@@ -163,13 +168,16 @@ class Tower(ABC):
             A module from the activations at `start` to those at `stop`.
         """
         self.check(stop)
-        first = None if start is None else self.depth - start.unfrozen_layers
+        first = None if start is None else self._frozen(start)
         pooling = None if stop.unfrozen_layers else self._pooling(stop)
-        return self._piece(first, self.depth - stop.unfrozen_layers, pooling).eval()
+        return self._piece(first, self._frozen(stop), pooling).eval()
+
+    def _frozen(self, cut: Cut) -> int:
+        return max(0, self.depth - cut.unfrozen_layers)
 
     def _pooling(self, cut: Cut) -> Pooling:
         # A projection reads the one token that it was trained on.
-        return "cls" if self.joint else cut.pooling
+        return "cls" if self.joint and cut.pooling != "tokens" else cut.pooling
 
     def suffix(self, cut: Cut, block_dropout: float = 0.0) -> nn.Module:
         """Make the part that trains: a fresh copy of the pretrained layers after the cut.
@@ -186,14 +194,13 @@ class Tower(ABC):
         self.check(cut)
         suffix: nn.Module = PassPooled()
         if cut.unfrozen_layers:
-            start = self.depth - cut.unfrozen_layers
-            suffix = copy.deepcopy(self._piece(start, self.depth, self._pooling(cut)))
+            suffix = copy.deepcopy(self._piece(self._frozen(cut), self.depth, self._pooling(cut)))
             for block in self._trainable(suffix):
                 block.requires_grad_(requires_grad=True)
             for module in suffix.modules():
                 if isinstance(module, OpenBlock):
                     module.after.p = block_dropout
-        if self.projection is None:
+        if self.projection is None or cut.pooling == "tokens":
             return suffix
         projection = copy.deepcopy(self.projection).requires_grad_(requires_grad=True)
         return Projected(suffix, projection)
@@ -226,20 +233,6 @@ class Tower(ABC):
     @abstractmethod
     def _save(self, folder: Path) -> None:
         """Write the weights of this tower alone."""
-
-
-def shell(module: Any) -> Any:
-    """Copy a module without its children's weights, so that children can be replaced.
-
-    Args:
-        module: A library model.
-
-    Returns:
-        A copy with a child table of its own; the children themselves are shared.
-    """
-    clone = copy.copy(module)
-    clone._modules = dict(module._modules)
-    return clone
 
 
 def total_parameters(module: nn.Module, *, trainable: bool = False) -> int:

@@ -43,7 +43,8 @@ class VisionTransformerTower(ImageTower):
         patches = None
         if start is None:
             patches = Patches(model.embeddings, getattr(model, "pre_layrnorm", None))
-        norms = 0 if pooling is None else self._norms
+        # Once for tokens, which the library gives as its last hidden states.
+        norms = {None: 0, "tokens": 1}.get(pooling, self._norms)
         stack = TokenStack(self._blocks[start or 0 : stop], pooling, self._norm, norms, patches)
         return self._wrap(stack, start)
 
@@ -82,7 +83,7 @@ class TokenStack(nn.Module):
 
     Args:
         blocks: The library's blocks.
-        pooling: How it ends in an embedding; None returns all tokens.
+        pooling: How it ends in an embedding; `tokens` and None return all tokens.
         norm: What follows the last block.
         norms: How often it does.
         patches: From pixels to tokens; None begins at tokens.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from trainables.config import InputSettings
-from trainables.variants.joint import JointConfig, joint_variant
+from trainables.variants.joint import BlipFusionConfig, joint_variant
 
 BLIP = joint_variant(
     "blip",
     ("blip", "Salesforce/blip-image-captioning-base"),
-    JointConfig(
+    BlipFusionConfig(
         head_learning_rate=1.5e-5,
         backbone_learning_rate=1.5e-5,
         weight_decay=2e-4,

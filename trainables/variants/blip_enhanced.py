@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from trainables.config import InputSettings
-from trainables.variants.joint import JointConfig, joint_variant
+from trainables.variants.joint import BlipFusionConfig, joint_variant
 
 BLIP_ENHANCED = joint_variant(
     "blip_enhanced",
     ("blip", "Salesforce/blip-image-captioning-base"),
-    JointConfig(
+    BlipFusionConfig(
         head_learning_rate=1.2e-5,
         backbone_learning_rate=1.2e-5,
         weight_decay=5e-4,

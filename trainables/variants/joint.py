@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from trainables.data.sample import Sentiment
+from trainables.modules.cut import Cut
 from trainables.variants.towers import TowersConfig
 from trainables.variants.variant import Variant
 
@@ -27,6 +28,8 @@ class JointConfig(TowersConfig):
         normalize: Whether embeddings are scaled to unit L2 norm before.
     """
 
+    fusions: ClassVar[tuple[str, ...]] = ("add", "concat")
+
     fusion: Fusion = "add"
     normalize: bool = False
 
@@ -37,8 +40,36 @@ class JointConfig(TowersConfig):
             One sentence per value out of its range.
         """
         yield from super().faults()
-        if self.fusion not in {"add", "concat"}:
-            yield f"fusion must be add or concat, got {self.fusion!r}"
+        if self.fusion not in self.fusions:
+            *others, last = self.fusions
+            yield f"fusion must be {', '.join(others)} or {last}, got {self.fusion!r}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlipFusionConfig(JointConfig):
+    """Hyperparameters of a classifier on BLIP's towers, whose text can read its image.
+
+    With `fusion` `cross` every block of the text tower attends to the image's tokens, by the
+    cross-attention that it was pretrained with, and the text alone is classified. While no image
+    layer is unfrozen all frozen layers are cached as ever. With unfrozen image layers the text
+    tower's frozen blocks must run in every step, as what they read trains.
+    """
+
+    fusions: ClassVar[tuple[str, ...]] = ("add", "concat", "cross")
+
+    def cuts(self) -> dict[Role, Cut]:
+        """Say where the towers are cut.
+
+        Returns:
+            The cuts, by role.
+        """
+        if self.fusion != "cross":
+            return super().cuts()
+        live = self.image_unfrozen_layers > 0
+        pair: dict[Role, Cut] = {"pair": Cut(self.text_unfrozen_layers, live=live)}
+        if not live and not self.text_unfrozen_layers:
+            return pair  # the image has been read already
+        return {"image": Cut(self.image_unfrozen_layers, "tokens"), **pair}
 
 
 def joint_variant(
@@ -62,7 +93,7 @@ def joint_variant(
     """
     return Variant(
         name=name,
-        config=JointConfig,
+        config=type(hand_tuned),
         backbones=dict([source]),
         hand_tuned=hand_tuned,
         load=load_joint,
@@ -103,6 +134,8 @@ def joint_head(config: JointConfig, widths: Mapping[str, int]) -> Head:
     """
     from trainables.modules.heads import JointHead  # noqa: PLC0415 - keeps torch out
 
+    if config.fusion == "cross":
+        widths = {"pair": widths["pair"]}
     return JointHead(
         widths,
         config.hidden_width,

@@ -65,6 +65,8 @@ class Variant(Generic[ConfigT]):
         Returns:
             The cuts, by role.
         """
+        if modality == "both":
+            return config.cuts()
         return {role: config.cuts()[role] for role in ROLES[modality]}
 
     def build(self, config: ConfigT, towers: Mapping[str, Tower]) -> Classifier:
@@ -78,12 +80,15 @@ class Variant(Generic[ConfigT]):
             The classifier, on the CPU.
         """
         from trainables.modules.classifier import Classifier  # noqa: PLC0415 - keeps torch out
+        from trainables.modules.crossed import tower_for  # noqa: PLC0415 - of the driver
 
-        cuts = {role: cut for role, cut in config.cuts().items() if role in towers}
-        head = self.head(config, {role: towers[role].width for role in cuts})
+        modality = next(name for name, roles in ROLES.items() if {*roles} == {*towers})
+        cuts = self.cuts(config, modality)
+        parts = {role: tower_for(role, towers) for role in cuts}
+        head = self.head(config, {role: part.width for role, part in parts.items()})
         dropout = config.block_dropout
         suffixes: dict[str, nn.Module] = {
-            role: towers[role].suffix(cut, dropout) for role, cut in cuts.items()
+            role: parts[role].suffix(cut, dropout) for role, cut in cuts.items()
         }
         return Classifier(suffixes, head)
 

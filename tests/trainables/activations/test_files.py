@@ -49,7 +49,7 @@ def test_ragged_rows_come_back_with_their_real_lengths(tmp_path: Path) -> None:
     values = values_of()
     key = write_ragged(tmp_path, values)
     stored = StoredActivations.open(tmp_path, key.digest)
-    got, mask = stored.gather(torch.tensor([1, 0]))
+    got, mask, _ = stored.gather(torch.tensor([1, 0]))
     assert mask is not None
     assert mask.tolist() == [[True, False], [True, True]]
     assert torch.equal(got[0, :1], values[1, :1])
@@ -62,7 +62,7 @@ def test_rows_of_one_shape_come_back_in_float32(tmp_path: Path) -> None:
     writer = ActivationWriter(tmp_path, key, None, 4, (2, 5))
     writer.write(torch.arange(4), Activations(values))
     writer.commit()
-    got, mask = StoredActivations.open(tmp_path, key.digest).gather(torch.tensor([3, 1]))
+    got, mask, _ = StoredActivations.open(tmp_path, key.digest).gather(torch.tensor([3, 1]))
     assert mask is None
     assert got.dtype == torch.float32
     assert torch.equal(got, values[[3, 1]].half().float())

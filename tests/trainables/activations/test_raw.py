@@ -47,7 +47,7 @@ def test_token_ids_are_those_of_the_tokenizer_padded_to_the_longest_asked_for(
     texts = [clean_text(sample.text, INPUTS.text_cleaning) for sample in corpus.samples]
     encoded = tower.tokenizer.encode(texts, INPUTS.text_length)
     rows = [3, 0, 7]
-    ids, mask = raw.gather(torch.tensor(rows))
+    ids, mask, _ = raw.gather(torch.tensor(rows))
     assert mask is not None
     assert ids.shape[1] == max(len(encoded[row]) for row in rows)
     for row, got, real in zip(rows, ids, mask, strict=True):
@@ -60,7 +60,7 @@ def test_padding_is_the_id_that_the_tokenizer_pads_with(
 ) -> None:
     tower = load_text_tower(weights["bert"])
     monkeypatch.setattr(tower.tokenizer, "pad_id", 4)
-    ids, mask = RawTexts(corpus.samples, INPUTS, tower).gather(torch.arange(12))
+    ids, mask, _ = RawTexts(corpus.samples, INPUTS, tower).gather(torch.arange(12))
     assert mask is not None
     assert (~mask).any()
     assert set(ids[~mask].tolist()) == {4}
@@ -80,7 +80,7 @@ def test_lengths_are_those_of_all_texts(tiny: Mapping[str, Tower], corpus: Corpu
 
 def test_pixels_are_those_of_the_prepared_images_in_the_order_asked_for(corpus: Corpus) -> None:
     raw = RawImages(corpus.samples, INPUTS, threads=2)
-    pixels, mask = raw.gather(torch.tensor([5, 0]))
+    pixels, mask, _ = raw.gather(torch.tensor([5, 0]))
     expected = [prepare_image(open_image(corpus.samples[row].image), INPUTS) for row in (5, 0)]
     assert mask is None
     assert pixels.dtype == torch.uint8

@@ -34,7 +34,7 @@ def test_the_mean_of_tokens_without_a_mask_takes_all() -> None:
 def test_an_embedding_does_not_depend_on_how_far_its_batch_is_padded(
     towers: Mapping[str, Tower], inputs: Mapping[str, Activations]
 ) -> None:
-    values, mask = inputs["text"]
+    values, mask, _ = inputs["text"]
     assert mask is not None
     for cut in (Cut(0, "cls"), Cut(0, "mean")):
         prefix = towers["bert"].prefix(cut)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +20,7 @@ from trainables.modules.text_tower import TextTower
 from trainables.modules.tokenizers import HashTokenizer
 from trainables.modules.weights import WeightsError
 from trainables.variants import VARIANTS
-from trainables.variants.joint import JointConfig
+from trainables.variants.joint import BlipFusionConfig, JointConfig
 from trainables.workbench import Workbench, describe
 
 if TYPE_CHECKING:
@@ -126,6 +127,41 @@ def test_the_large_checkpoint_is_of_the_published_sizes(
     assert counted["total"] == image + text + (512 + 1) * 128 + 129 * 3
     trained = 2 * block + 2 * (9_451_776 + 2 * (1024 - 768) * 768) + 1024 * 512 + 768 * 512
     assert counted["trainable"] == trained + (512 + 1) * 128 + 129 * 3
+
+
+def test_text_that_reads_its_image_trains_its_blocks_and_one_projection(
+    make_experiment: Callable[..., Experiment],
+) -> None:
+    bench = Workbench(make_experiment(variant="blip", backbones={"blip": "tiny"}))
+    bench.__dict__["towers"] = real_towers("blip")
+    config = replace(bench.variant.hand_tuned, fusion="cross", image_unfrozen_layers=0)
+    counted = bench.count(bench.variant.build(config, bench.towers))
+    assert counted == {"total": 224_792_068, "trainable": 2 * 9_451_776 + 393_216 + 66_051}
+
+
+@pytest.mark.parametrize(
+    ("text", "image", "cuts"),
+    [
+        (0, 0, {"pair": Cut(0)}),
+        (2, 0, {"image": Cut(0, "tokens"), "pair": Cut(2)}),
+        (1, 1, {"image": Cut(1, "tokens"), "pair": Cut(1, live=True)}),
+    ],
+)
+def test_what_is_kept_of_text_that_reads_its_image_hangs_on_the_frozen_image(
+    text: int, image: int, cuts: dict[str, Cut]
+) -> None:
+    layers = {"text_unfrozen_layers": text, "image_unfrozen_layers": image}
+    assert BlipFusionConfig(fusion="cross", **layers).cuts() == cuts
+
+
+def test_only_text_of_blip_reads_images() -> None:
+    assert list(BlipFusionConfig(fusion="cross").faults()) == []
+    assert list(BlipFusionConfig(fusion="sum").faults()) == [  # type: ignore[arg-type] # the fault
+        "fusion must be add, concat or cross, got 'sum'"
+    ]
+    assert list(JointConfig(fusion="cross").faults()) == [
+        "fusion must be add or concat, got 'cross'"
+    ]
 
 
 def test_text_alone_never_trains_cross_attention() -> None:
