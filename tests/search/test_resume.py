@@ -159,7 +159,8 @@ def test_a_search_ended_in_every_way_goes_on_to_the_wanted_total(command: Comman
         words = "--resume run"
     code, out, errors = command.run("--resume run")
     assert code == 0, errors
-    assert "[40/40] trial" in out
+    # Not that it ran the last trial itself: a slow kill of the one before may come after that.
+    assert "40 trials in" in out
     assert "[3/40] trial" not in out, "what was done is not done again"
     assert_whole(RunFolder(command.folder / "run"), 40)
     assert len(RunFolder(command.folder / "run").read_search()["attempts"]) == 6
