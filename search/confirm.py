@@ -17,6 +17,7 @@ from search.candidates import epochs_of, fresh_seed, per_repeat
 from search.cluster import WorkError
 from search.crew import Job
 from search.stage_view import follow
+from search.trials import neutral_threshold
 from trainables.objective import mode_of
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _keep(
     record: TrialRecord,
     courses: Sequence[Mapping[str, Any]],
 ) -> None:
-    threshold = float(record.params.get("neutral_threshold", 0.0))
+    threshold = neutral_threshold(record.params)
     scores = epoch_scores(plan.settings.tuning.metric, corpus.labels, folds, courses, threshold)
     chosen = epochs_by_others(scores, plan.settings.tuning.metric)
     frames = []

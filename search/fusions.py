@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from analysis.fusion import branches_of, fusion_scores
-from trainables.config import TrainConfig
+from search.trials import neutral_threshold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,7 @@ def write_fusions(folder: RunFolder, best: Mapping[str, Any], labels: NDArray[np
     if not branches:
         return
     first, second = branches.values()
-    threshold = best["params"].get("neutral_threshold", TrainConfig.neutral_threshold)
+    threshold = neutral_threshold(best["params"])
     folder.write_fusions(fusion_scores(labels[kept["row"]], first, second, threshold))
 
 

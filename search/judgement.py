@@ -25,6 +25,7 @@ from analysis.threshold import decide_by_others, threshold_curve
 from search.candidates import held_out_share
 from search.export import write_best
 from search.floor_score import all_scores, score_floor
+from search.trials import neutral_threshold
 from trainables.objective import mode_of
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def threshold_of(plan: Plan, record: TrialRecord) -> float:
     """
     if plan.settings.selection.decision == "argmax":
         return 0.0
-    return float(record.params.get("neutral_threshold", 0.0))
+    return neutral_threshold(record.params)
 
 
 def _tuned_on(plan: Plan) -> str:

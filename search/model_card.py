@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from search.trials import neutral_threshold
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -107,7 +109,7 @@ def _scores(best: Mapping[str, Any]) -> str:
 def _decision(best: Mapping[str, Any]) -> str:
     decision = best.get("decision")
     if decision is None:
-        threshold = best["params"].get("neutral_threshold", 0.0)
+        threshold = neutral_threshold(best["params"])
         return (
             f"Neutral when both polar probabilities are under {threshold:.3f}, else the largest."
         )

@@ -14,6 +14,7 @@ from search.crew import Job, in_order
 from search.model_card import model_card
 from search.nested import choose_kind
 from search.stage_view import follow
+from search.trials import neutral_threshold
 from trainables.data.sample import Sentiment
 from trainables.training.decision import DecisionRule
 
@@ -100,6 +101,6 @@ def _publish(
 def _rule(best: Mapping[str, Any], choice: Choice) -> DecisionRule:
     decision = best.get("decision")
     if decision is None:
-        return DecisionRule(float(best["params"].get("neutral_threshold", 0.0)))
+        return DecisionRule(neutral_threshold(best["params"]))
     temperature = choice.temperature or decision["temperature"]
     return DecisionRule(decision["neutral_threshold"], temperature)

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from trainables.config import TrainConfig
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -130,6 +132,18 @@ def outcomes(records: Records) -> int:
         How many.
     """
     return sum(record.fate in OUTCOMES for record in records.values())
+
+
+def neutral_threshold(params: Mapping[str, Any]) -> float:
+    """Give the threshold that a trial decided by.
+
+    Args:
+        params: Its hyperparameters, by name.
+
+    Returns:
+        What it drew; without that, what it was trained with.
+    """
+    return float(params.get("neutral_threshold", TrainConfig.neutral_threshold))
 
 
 Records = dict[str, TrialRecord]

@@ -155,6 +155,8 @@ def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
         What it came to.
     """
     outcome = _run_stages(plan, experiment, console)
+    if outcome.best is not None:
+        write_fusions(plan.folder, outcome.best, experiment.corpus.labels)
     note = write_report(plan.folder)
     return replace(outcome, notes=(*outcome.notes, *[note] * bool(note)))
 
@@ -202,7 +204,6 @@ def _run_stages(plan: Plan, experiment: Experiment, console: Console) -> Outcome
         if not plan.settings.selection.retrain:
             return outcome
         found = select(plan, experiment, outcome.records, resources, (deadline, console))
-        write_fusions(plan.folder, found[0], experiment.corpus.labels)
         return replace(outcome, best=found[0], notes=(*outcome.notes, *found[1]))
 
 
@@ -228,7 +229,6 @@ def _run_trials(search: Search, experiment: Experiment, resources: TrialResource
         return Outcome(records, None, search.cut_off.reason, (), seconds)
     note = write_importances(plan.folder, records, mode, distributions(plan.space))
     best = write_best(plan.folder, records, metric, mode)
-    write_fusions(plan.folder, best, experiment.corpus.labels)
     return Outcome(records, best, search.cut_off.reason, (note,) * bool(note), seconds)
 
 
