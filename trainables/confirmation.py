@@ -10,6 +10,7 @@ import torch
 
 from trainables.data.sample import TAGS
 from trainables.training.fold import DivergedError
+from trainables.training.memory import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,8 +36,15 @@ def train_fold(
         float32; `diverged`, why there are fewer epochs than asked, or empty; and `seconds`.
         Plain values, so that whoever receives them needs no torch.
     """
+    return fitting(lambda parts: _course(bench, params, fold, (epochs, seed, parts)))[0]
+
+
+def _course(
+    bench: Workbench, params: Mapping[str, Any], fold: Fold, how: tuple[int, int, int]
+) -> dict[str, Any]:
     began = time.perf_counter()
-    (trainer,) = bench.start(bench.config(params), [fold], seed).trainers
+    epochs, seed, parts = how
+    (trainer,) = bench.start(bench.config(params), [fold], seed, parts).trainers
     corpus = bench.experiment.corpus
     rest = torch.arange(len(corpus.labelled), len(corpus.samples))
     validated, unlabelled, diverged = [], [], ""

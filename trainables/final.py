@@ -11,6 +11,7 @@ from safetensors.torch import load, save
 
 from trainables.data.sample import TAGS, Fold
 from trainables.inference.model_folder import Member, save_model
+from trainables.training.memory import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -149,10 +150,14 @@ def _train(
     bench: Workbench, params: Mapping[str, Any], rows: NDArray[np.int64], epochs: int, seed: int
 ) -> FoldTrainer:
     fold = Fold(train=rows, val=rows[:0])
-    (trainer,) = bench.start(bench.config(params), [fold], seed).trainers
-    for _ in range(epochs):
-        trainer.end_epoch(trainer.train_epoch())
-    return trainer
+
+    def train(parts: int) -> FoldTrainer:
+        (trainer,) = bench.start(bench.config(params), [fold], seed, parts).trainers
+        for _ in range(epochs):
+            trainer.end_epoch(trainer.train_epoch())
+        return trainer
+
+    return fitting(train)[0]
 
 
 def _state(trainer: FoldTrainer) -> State:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import math
 import os
 import signal
@@ -43,6 +44,11 @@ def make_trainable(seconds: float = 0.0) -> type:
     import numpy as np
     from ray import tune
 
+    errors = {
+        "crashes": RuntimeError("out of\nluck"),
+        "disk": OSError(errno.ENOSPC, "No space left on device"),
+    }
+
     class Toy(tune.Trainable):  # type: ignore[misc]  # local, so that Ray pickles it by value
         def setup(self, config: dict[str, Any]) -> None:
             self.reset_config(config)
@@ -58,9 +64,10 @@ def make_trainable(seconds: float = 0.0) -> type:
             score = 0.0 if kind == "weak" else 0.5 + rate / 10 + self.epoch / 100
             report = {"epoch": self.epoch, "train_loss": 1.0, "diverged": "", METRIC: score}
             report["done"] = self.epoch == EPOCHS
-            if self.epoch == 2 and kind == "crashes":
-                msg = "out of\nluck"
-                raise RuntimeError(msg)
+            if self.epoch == 2 and kind in errors:
+                raise errors[kind]
+            if self.epoch == 2 and kind == "hangs":
+                time.sleep(600)
             if self.epoch == 2 and kind == "diverges":
                 return report | {METRIC: 0.0, "diverged": "loss is nan", "done": True}
             if self.epoch == 2 and kind == "lost":
@@ -90,12 +97,13 @@ def run(
         slots: int = 2,
         seconds: float = 0.0,
         limit: float = math.inf,
+        kind: str | None = None,
     ) -> tuple[Plan, Search]:
         flags = f"--model early_fusion --data demo --epochs {EPOCHS} --grace-epochs 1 {words}"
         plan = replace(
             make_plan(parse([*flags.split(), "--out", str(tmp_path / name)])),
-            space=NarrowedSpace(space),
-            hand_tuned={"rate": 0.5, "kind": "well"},
+            space=NarrowedSpace(space, {"kind": kind} if kind else {}),
+            hand_tuned={"rate": 0.5, "kind": kind or "well"},
         )
         plan.folder.path.mkdir()
         search = open_search(plan, time.monotonic() + limit)
@@ -210,3 +218,43 @@ def test_the_first_interrupt_ends_the_search_well(
     assert len(waiting) == (trials["fate"] == "interrupted").sum()
     assert not [t for t in search.study.trials if t.state is TrialState.RUNNING]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.slow
+def test_a_trial_that_hangs_is_failed_and_the_search_goes_on(
+    run: Callable[..., tuple[Plan, Search]],
+) -> None:
+    began = time.monotonic()
+    plan, search = run("a", "--trials 2 --trial-timeout 4s --scheduler none", kind="hangs")
+    trials = plan.folder.read_trials()
+    assert trials["fate"].tolist() == ["failed"] * 2
+    assert set(trials["error"]) == {"hung: no epoch ended within 4 s (--trial-timeout)"}
+    assert trials["epochs"].tolist() == [1] * 2
+    assert trials["retries"].tolist() == [0] * 2
+    assert [t.state for t in search.study.trials] == [TrialState.FAIL] * 2
+    assert time.monotonic() - began < 290, "no trial was waited for"
+
+
+@pytest.mark.slow
+def test_a_cause_that_fells_every_trial_ends_the_search(
+    run: Callable[..., tuple[Plan, Search]],
+) -> None:
+    plan, search = run("a", "--trials 50 --scheduler none", kind="crashes", slots=1)
+    trials = plan.folder.read_trials()
+    assert search.cut_off.reason == "5 trials in a row failed with: RuntimeError: out of luck"
+    failed = trials[trials["fate"] == "failed"]
+    assert len(failed) == 5
+    assert failed["retries"].tolist() == [2] * 5
+    assert set(trials["fate"]) <= {"failed", "interrupted"}
+
+
+@pytest.mark.slow
+def test_a_full_disk_in_a_worker_ends_the_search_and_costs_no_trial(
+    run: Callable[..., tuple[Plan, Search]],
+) -> None:
+    plan, search = run("a", "--trials 50", kind="disk", slots=1)
+    assert search.cut_off.reason == (
+        "the disk is full: OSError: [Errno 28] No space left on device"
+    )
+    assert set(plan.folder.read_trials()["fate"]) == {"interrupted"}
+    assert {t.state for t in search.study.trials} == {TrialState.WAITING}
