@@ -86,6 +86,7 @@ def _search(plan: Plan) -> int:
 
     from search import workflow  # noqa: PLC0415
     from search.cluster import ClusterError, WorkError  # noqa: PLC0415
+    from search.dry_run import dry_run  # noqa: PLC0415
     from search.summary import print_summary  # noqa: PLC0415
 
     console = Console()
@@ -97,6 +98,9 @@ def _search(plan: Plan) -> int:
     if warning:
         console.print(Text(warning, style="yellow"), soft_wrap=piped)
     try:
+        if plan.settings.dry_run:
+            dry_run(plan, experiment, console)
+            return DONE
         outcome = workflow.run_search(plan, experiment, console)
     except ClusterError as error:
         return _fail(str(error), BAD_INPUT)

@@ -197,6 +197,8 @@ class SearchSettings:
     """Same seed, same trials (one at a time)."""
     show_space: FlagCreatePairsOff[bool] = False
     """Print the search space and exit."""
+    dry_run: FlagCreatePairsOff[bool] = False
+    """Check data, weights, space and resources, time one step, say what it takes, and exit."""
     data: DataSettings = field(default_factory=DataSettings)
     tuning: TuningSettings = field(default_factory=TuningSettings)
     selection: SelectionSettings = field(default_factory=SelectionSettings)

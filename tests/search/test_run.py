@@ -155,6 +155,19 @@ def test_all_models_are_searched_and_end_in_one_table(run: _Run, tmp_path: Path)
 
 
 @pytest.mark.slow
+def test_a_dry_run_says_what_a_search_takes_and_searches_nothing(
+    run: _Run, tmp_path: Path
+) -> None:
+    out = run(f"{QUICK} --dry-run --trials 7 --out out")
+    assert out.returncode == 0, out.stderr
+    first = [line.split()[0] for line in out.stdout.splitlines() if line.strip()]
+    assert {"heaviest", "lightest"} <= set(first)
+    assert "7 trials, 1 at a time: " in out.stdout
+    assert out.stdout.splitlines()[-1] == "dry run: nothing was searched"
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
 def test_a_search_of_which_nothing_comes_says_why(run: _Run, tmp_path: Path) -> None:
     out = run(f"{QUICK} {FROZEN} --trials 2 --out out --fix head_learning_rate=1e30")
     assert out.returncode == 1, out.stdout
