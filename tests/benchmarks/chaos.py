@@ -190,7 +190,8 @@ def _differences(one: RunFolder, other: RunFolder) -> list[str]:
         f"trial {number}: {column}"
         for number in tables[0].index
         for column in kept
-        if tables[0].at[number, column] != tables[1].at[number, column]
+        # As text: a hyperparameter that a trial did not draw is NaN, which equals nothing.
+        if str(tables[0].at[number, column]) != str(tables[1].at[number, column])
     ]
     bests = [folder.read_best() for folder in (one, other)]
     return differing + [k for k in ("trial", "params", "score") if bests[0][k] != bests[1][k]]
