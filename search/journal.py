@@ -37,6 +37,7 @@ class StudyJournal(BaseJournalBackend):
         self._file = JournalFileBackend(str(path), self._lock)  # type: ignore[arg-type]
         self._held: list[dict[str, Any]] | None = None
         self._first_held: int | None = None
+        self._read = 0
         self._lock.acquire()
         try:
             _cut_torn_line(path)
@@ -78,12 +79,20 @@ class StudyJournal(BaseJournalBackend):
             The logs from there on.
         """
         if self._held is None:
-            return self._file.read_logs(log_number_from)
+            return self._written(log_number_from)
         written: list[dict[str, Any]] = []
         if self._first_held is None:  # the file stays as it is while the lock is held
-            written = list(self._file.read_logs(log_number_from))
+            written = self._written(log_number_from)
             self._first_held = log_number_from + len(written)
         return written + self._held[max(0, log_number_from - self._first_held) :]
+
+    def _written(self, log_number_from: int) -> list[dict[str, Any]]:
+        # Optuna's backend seeks only to where it read before, and what was held back it never
+        # read: asked for a log beyond, it would go through the whole file.
+        start = min(self._read, log_number_from)
+        logs = list(self._file.read_logs(start))
+        self._read = max(self._read, start + len(logs))
+        return logs[log_number_from - start :]
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append logs, or hold them back within `one_write`.

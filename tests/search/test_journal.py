@@ -131,6 +131,20 @@ def test_what_others_wrote_before_a_block_is_read_in_it(path: Path) -> None:
     assert study.trials == trials_in(path)
 
 
+def test_what_earlier_blocks_wrote_is_not_gone_through_again(path: Path) -> None:
+    journal, begins = StudyJournal(path), []
+    for number in range(3):
+        begins.append(path.stat().st_size)
+        with journal.one_write():
+            assert list(journal.read_logs(number)) == []
+            journal.append_logs([{"number": number}])
+    with path.open("r+b") as file:
+        file.write(b" " * begins[2])  # one line now: from the start, logs would be miscounted
+    with path.open("a") as file:
+        file.write('{"number": 3}\n')
+    assert list(journal.read_logs(3)) == [{"number": 3}]
+
+
 def test_an_exception_in_a_block_loses_nothing_and_frees_the_file(path: Path) -> None:
     study, journal = open_ours(path)
 
