@@ -7,7 +7,6 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -17,13 +16,15 @@ from analysis.results import CONFIG, RunFolder
 from search.plan import make_plan
 from search.settings import parse
 from search.workflow import prepare
+from tests.benchmarks.processes import ProcessTree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from trainables.experiment import Experiment
 
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,12 @@ class Ran:
 
     Attributes:
         seconds: Wall-clock time from its start to its end.
+        core_seconds: Time of all cores that it and what it started used.
         peak_mb: Most memory that it itself held, its children not counted, in MB.
     """
 
     seconds: float
+    core_seconds: float
     peak_mb: float
 
 
@@ -52,13 +55,14 @@ def run_module(module: str, arguments: Sequence[str]) -> Ran:
     Raises:
         RuntimeError: If it fails; with the end of what it said.
     """
-    began, peak = time.perf_counter(), 0.0
+    began = time.perf_counter()
     command = [sys.executable, "-m", module, *arguments]
     with tempfile.TemporaryFile("w+") as output:  # a pipe that nobody reads fills up
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        tree = ProcessTree(process.pid)
         try:
             while process.poll() is None:
-                peak = max(peak, _peak_mb(process.pid))
+                tree.look()
                 time.sleep(_POLL_SECONDS)
         finally:
             process.terminate()
@@ -68,7 +72,7 @@ def run_module(module: str, arguments: Sequence[str]) -> Ran:
     if process.returncode:
         msg = f"{' '.join(command)} failed with {process.returncode}:\n{said[-3000:]}"
         raise RuntimeError(msg)
-    return Ran(seconds, peak)
+    return Ran(seconds, tree.core_seconds, tree.peak_mb)
 
 
 def search_arguments(options: Any, out: Path, cache: Path) -> list[str]:
@@ -171,14 +175,3 @@ def trial_times(folder: Path) -> list[tuple[float, float]]:
 
 def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
-
-
-def _peak_mb(pid: int) -> float:
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0.0
-    for line in status.splitlines():
-        if line.startswith("VmHWM"):
-            return float(line.split()[1]) / 1e3
-    return 0.0

@@ -40,13 +40,15 @@ def run_ours(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         folder: An empty folder.
 
     Returns:
-        `seconds`, `trials`, `per_hour`, `configs`, `best` objective and `epochs` per config.
+        `seconds`, `core_seconds`, `trials`, `per_hour`, `configs`, `best` objective and `epochs`
+        per config.
     """
     out = folder / "run"
     ran = run_module("search.run", search_arguments(options, out, folder / "cache"))
     trials = RunFolder(out).read_trials().sort_values("trial")
     return {
         "seconds": ran.seconds,
+        "core_seconds": ran.core_seconds,
         "trials": options.trials,
         "per_hour": 3600 * options.trials / ran.seconds,
         "configs": read_configs(out),
@@ -66,8 +68,8 @@ def run_plain(
         configs: Those of our trials.
 
     Returns:
-        `seconds` measured, `scaled_seconds` to as many trials as ours, `trials` run, `per_hour`,
-        and the `best` objective per config.
+        `seconds` and `core_seconds` measured, both also `scaled_` to as many trials as ours,
+        `trials` run, `per_hour`, and the `best` objective per config.
     """
     folder.mkdir()
     chosen = list(configs[: options.plain_trials])
@@ -85,6 +87,8 @@ def run_plain(
         "seconds": ran.seconds,
         "trials": len(chosen),
         "scaled_seconds": ran.seconds + rest,
+        "core_seconds": ran.core_seconds,
+        "scaled_core_seconds": ran.core_seconds * (1 + rest / ran.seconds),
         "per_hour": 3600 * len(configs) / (ran.seconds + rest),
         "best": result["best"],
     }
@@ -104,6 +108,9 @@ def _rows(ours: dict[str, Any], plain: dict[str, Any], ratio: float) -> list[lis
             f"{ratio:.1f}x",
         ],
     ]
+    cores_ours, cores_plain = ours["core_seconds"], plain["scaled_core_seconds"]
+    core_ratio = f"{cores_plain / cores_ours:.1f}x"
+    rows.append(["core-seconds for them", f"{cores_ours:.0f}", f"{cores_plain:.0f}", core_ratio])
     for i, (score, other) in enumerate(zip(ours["best"], plain["best"], strict=False)):
         gap = f"{score - other:+.4f}"
         rows.append([f"best val_weighted_f1, trial {i}", f"{score:.4f}", f"{other:.4f}", gap])

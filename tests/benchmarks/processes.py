@@ -1,0 +1,68 @@
+"""What a process and all that it started take, read from Linux's `/proc` while they run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+class ProcessTree:
+    """A process and its descendants, as far as they have been seen.
+
+    Args:
+        pid: The process.
+
+    Attributes:
+        peak_mb: Most memory that the process itself held, its descendants not counted, in MB.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._ticks: dict[int, int] = {}
+        self.peak_mb = 0.0
+
+    def look(self) -> None:
+        """Read what they have used; often, for what an ended process used since is not seen."""
+        self.peak_mb = max(self.peak_mb, _peak_mb(self._pid))
+        used, parents = {}, {}
+        for path in Path("/proc").iterdir():
+            if path.name.isdigit() and (stat := _stat(path)) is not None:
+                parents[int(path.name)], used[int(path.name)] = stat
+        for pid in parents:
+            if self._descends(pid, parents):
+                self._ticks[pid] = max(used[pid], self._ticks.get(pid, 0))
+
+    @property
+    def core_seconds(self) -> float:
+        """Time of all cores that they have used, in seconds: others on the machine hardly add."""
+        return sum(self._ticks.values()) / _TICK
+
+    def _descends(self, pid: int, parents: dict[int, int]) -> bool:
+        # One that was seen before belongs here even when its parent has ended.
+        while pid in parents:
+            if pid == self._pid or pid in self._ticks:
+                return True
+            pid = parents[pid]
+        return False
+
+
+def _stat(path: Path) -> tuple[int, int] | None:
+    """Parent and used ticks of a process; None when it has gone."""
+    try:
+        fields = (path / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return int(fields[1]), int(fields[11]) + int(fields[12])
+
+
+def _peak_mb(pid: int) -> float:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    for line in status.splitlines():
+        if line.startswith("VmHWM"):
+            return float(line.split()[1]) / 1e3
+    return 0.0
