@@ -139,7 +139,11 @@ class ImagePiece(Piece):
             Hidden states, or embeddings (B, D).
         """
         values = activations.values
-        return Activations(self.layers(self.standardize(values) if self.standardize else values))
+        if self.standardize:
+            values = self.standardize(values)
+        if values.ndim == 4:  # convolutions are faster with channels last
+            values = values.contiguous(memory_format=torch.channels_last)
+        return Activations(self.layers(values))
 
 
 class Standardize(nn.Module):

@@ -41,7 +41,9 @@ def embed_text(tower: Tower, inputs: Activations, pooling: Pooling) -> Tensor:
 
 def standardized(tower: Any, inputs: Activations) -> Tensor:
     mean, std = torch.tensor(tower.mean), torch.tensor(tower.std)
-    return (inputs.values / 255 - mean.view(3, 1, 1)) / std.view(3, 1, 1)
+    pixels = (inputs.values / 255 - mean.view(3, 1, 1)) / std.view(3, 1, 1)
+    # As ours: another memory format adds up in another order, which random weights amplify.
+    return pixels.contiguous(memory_format=torch.channels_last)
 
 
 def embed_resnet(tower: Tower, inputs: Activations, _: Pooling) -> Tensor:
