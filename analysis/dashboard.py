@@ -1,6 +1,6 @@
 """Watch a search in a browser while it runs: `python -m analysis.dashboard RUN`.
 
-optuna-dashboard reads the study's own file, so that it shows what the search knows, live.
+optuna-dashboard reads the study itself, so that it shows what the search knows, live.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from tyro.conf import Positional, arg
 
-from analysis.results import RunFolder
+from analysis.results import ResultsError, RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,7 +41,7 @@ class DashboardSettings:
             One sentence per fault.
         """
         folder = RunFolder(self.run)
-        if not folder.study.is_file():
+        if not folder.holds_search():
             yield f"RUN must hold a study, got {self.run}: there is no file {folder.study.name}"
         if not 0 < self.port <= _MOST_PORTS:
             yield f"--port must be in [1, {_MOST_PORTS}], got {self.port}"
@@ -63,11 +63,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for fault in faults:
             sys.stderr.write(f"error: {fault}\n")
         return 2
-    from optuna.storages import JournalStorage  # noqa: PLC0415 - after the cheap checks
-    from optuna.storages.journal import JournalFileBackend  # noqa: PLC0415
     from optuna_dashboard import run_server  # noqa: PLC0415 - an extra
 
-    storage = JournalStorage(JournalFileBackend(str(RunFolder(settings.run).study)))
+    from analysis.study_storage import open_storage  # noqa: PLC0415 - after the cheap checks
+
+    try:
+        storage, _ = open_storage(RunFolder(settings.run))
+    except ResultsError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
     sys.stdout.write(f"http://{settings.host}:{settings.port} until Ctrl-C\n")
     sys.stdout.flush()
     try:

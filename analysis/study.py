@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import optuna
 import pandas as pd
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 
+from analysis.files import ResultsError
+from analysis.study_storage import open_storage
 from analysis.tables import progress
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ def study_trials(run: Run) -> list[FrozenTrial]:
         run: The run.
 
     Returns:
-        The trials as Optuna has them, in the order of their numbers; none where the study is not
-        a file in the run folder.
+        The trials as Optuna has them, in the order of their numbers; none where the study cannot
+        be had.
     """
-    if not run.folder.study.exists():
+    try:
+        storage, name = open_storage(run.folder)
+    except ResultsError:
         return []
-    storage = JournalStorage(JournalFileBackend(str(run.folder.study)))
-    studies = storage.get_all_studies()
-    return storage.get_all_trials(studies[0]._study_id, deepcopy=False) if studies else []
+    return storage.get_all_trials(storage.get_study_id_from_name(name), deepcopy=False)
 
 
 def trial_times(trials: list[FrozenTrial]) -> pd.DataFrame:

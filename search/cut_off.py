@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from optuna.exceptions import StorageInternalError
 from ray.tune.stopper import Stopper
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class CutOff(Stopper):  # type: ignore[misc]  # Ray has no types
 
     @contextmanager
     def guarding(self) -> Iterator[None]:
-        """Make a file that cannot be written the end of the search, not an error within Ray.
+        """End the search when a file or the study cannot be written, outside of Ray's sight.
 
         Ray would take the error for the trial's that has just ended, and go on.
 
@@ -72,6 +73,9 @@ class CutOff(Stopper):  # type: ignore[misc]  # Ray has no types
         """
         try:
             yield
+        except StorageInternalError as error:  # Optuna's, around the database's own
+            self.fault = self.fault or ConnectionError(f"the study: {error.__cause__}")
+            self.reason = self.reason or "the study could not be written"
         except OSError as error:
             self.fault = self.fault or error
             self.reason = self.reason or "a file could not be written"

@@ -16,6 +16,7 @@ from search.selection_settings import held, selection_faults
 from search.settings import ALL, default_cache
 from search.sources import choose_backbones, choose_inputs
 from search.stored import SettingsError
+from search.study_place import name_study, place_faults, whole_url
 from search.tracking import tracking_faults
 from search.warm_start import warm_starts
 from spaces import SPACES
@@ -58,6 +59,7 @@ class Plan:
         cache: Folder of frozen activations; None for none.
         demo: Folder of the demo data.
         folder: Where the results go.
+        study: Name of the Optuna study.
         resumed: Whether it goes on with the search that the folder holds.
     """
 
@@ -76,6 +78,7 @@ class Plan:
     cache: Path | None
     demo: Path
     folder: RunFolder
+    study: str
     resumed: bool = False
 
 
@@ -98,6 +101,7 @@ def make_plan(settings: SearchSettings) -> Plan:
     folder = RunFolder((settings.resume or settings.out or _new_folder(settings.model)).absolute())
     if settings.resume is None:
         faults += _folder_faults(folder)
+    faults += place_faults(settings, folder)
     variant = VARIANTS.get(settings.model)
     if variant is None or settings.model not in SPACES:
         hint = nearest(settings.model, {*SPACES, ALL})
@@ -139,6 +143,7 @@ def make_plan(settings: SearchSettings) -> Plan:
         cache=None if settings.resources.no_cache else _cache(settings),
         demo=_cache(settings) / DEMO,
         folder=folder,
+        study=name_study(settings, folder),
         resumed=settings.resume is not None,
     )
 
@@ -218,7 +223,9 @@ def _worked_out(
         folds=folds,
         **asdict(inputs),
     )
-    return replace(settings, data=data, resume=None)
+    url = whole_url(settings.resources.study_storage)
+    resources = replace(settings.resources, study_storage=url)
+    return replace(settings, data=data, resources=resources, resume=None)
 
 
 def _cache(settings: SearchSettings) -> Path:

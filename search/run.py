@@ -81,6 +81,7 @@ def _show_space(plan: Plan) -> int:
 
 
 def _search(plan: Plan) -> int:
+    from optuna.exceptions import StorageInternalError  # noqa: PLC0415  # as above
     from rich.console import Console  # noqa: PLC0415  # as above
     from rich.text import Text  # noqa: PLC0415
 
@@ -106,7 +107,7 @@ def _search(plan: Plan) -> int:
         return _fail(str(error), BAD_INPUT)
     except KeyboardInterrupt:
         return _fail(f"interrupted{_goes_on(plan)}", INTERRUPTED)
-    except OSError as error:
+    except (OSError, StorageInternalError) as error:
         return _fail(f"{_spelt(error)}{_goes_on(plan)}", NOTHING)
     except WorkError as error:
         return _fail(str(error), NOTHING)
@@ -134,7 +135,9 @@ def _goes_on(plan: Plan) -> str:
     return f"; --resume {plan.folder.path} goes on with it" if plan.folder.holds_search() else ""
 
 
-def _spelt(error: OSError) -> str:
+def _spelt(error: Exception) -> str:
+    if not isinstance(error, OSError):
+        return f"the study: {error.__cause__}"  # Optuna's own words say nothing
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return f"the disk is full, free some space: {error.filename or error}"
     return str(error)

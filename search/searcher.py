@@ -1,7 +1,7 @@
 """Optuna's study and Ray Tune: the study is the only truth, Ray runs what it asks.
 
 Ray pickles a searcher at every snapshot; ours gives it nothing, because a search that was killed
-goes on from the study's own journal with a new `Tuner`.
+goes on from the study itself with a new `Tuner`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from trainables.objective import Mode, mode_of
 from trainables.trainable import RESUME_FROM
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     import optuna
 
     from search.cut_off import CutOff
-    from search.journal import StudyJournal
     from search.space import Space
     from search.trials import Fate
 
@@ -40,7 +40,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
 
     Args:
         study: The study; its direction fits the metric.
-        journal: Where it is written.
+        one_write: Makes what is told in a block one write.
         space: Draws the hyperparameters of a trial.
         metric: The objective, a key of a trial's reports.
         cut_off: Ends the search when the study cannot be written.
@@ -50,7 +50,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
     def __init__(
         self,
         study: optuna.Study,
-        journal: StudyJournal,
+        one_write: Callable[[], AbstractContextManager[None]],
         space: Space,
         metric: str,
         *,
@@ -63,7 +63,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         self._mode: Mode = mode_of(metric)
         super().__init__(metric=metric, mode=self._mode)
         self._study = study
-        self._journal = journal
+        self._one_write = one_write
         self._space = space
         self._asked: dict[str, optuna.Trial] = {}
 
@@ -78,7 +78,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
             None when the search is at its end.
         """
         trial = None
-        with self._cut_off.guarding(), self._journal.one_write():
+        with self._cut_off.guarding(), self._one_write():
             trial = self._study.ask()
             self._space(trial)
         if trial is None or self._cut_off.fault is not None:
@@ -127,7 +127,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         record = self.records[trial_id]
         if trial_id not in self._asked:
             return  # told already: Ray takes an error of ours at a trial's end for the trial's
-        with self._cut_off.guarding(), self._journal.one_write():
+        with self._cut_off.guarding(), self._one_write():
             if error:
                 self._tell(trial_id, "interrupted" if record.blameless else "failed")
             elif not result:
@@ -142,7 +142,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
 
     def close(self) -> None:
         """Tell the study that the trials still running were cut off: they wait to go on."""
-        with self._cut_off.guarding(), self._journal.one_write():
+        with self._cut_off.guarding(), self._one_write():
             for trial_id in list(self._asked):
                 self._tell(trial_id, "interrupted")
 
@@ -188,5 +188,5 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         raise NotImplementedError(msg)
 
     def __getstate__(self) -> dict[str, Any]:
-        truth = {"_study", "_journal", "_space", "_asked", "_cut_off", "_checkpoints"}
+        truth = {"_study", "_one_write", "_space", "_asked", "_cut_off", "_checkpoints"}
         return {name: value for name, value in self.__dict__.items() if name not in truth}

@@ -155,6 +155,8 @@ class ResourceSettings:
     """Longest wait for a trial's next epoch, such as 20m; then it is failed as hung."""
     address: Annotated[str | None, unset("HOST:PORT", "start Ray on this machine")] = None
     """Ray cluster to join."""
+    study_storage: Annotated[str | None, unset("URL", "a file in OUT")] = None
+    """Database of the Optuna study, as postgresql://USER@HOST/DATABASE, without a password."""
     cache: Annotated[Path | None, unset("DIR", "in the user's cache folder")] = None
     """Folder of frozen activations, on each node."""
     no_cache: FlagCreatePairsOff[bool] = False

@@ -6,7 +6,6 @@ import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
 import optuna
-from optuna.storages import JournalStorage
 
 from search.trials import HAND_TUNED
 from trainables.objective import mode_of
@@ -15,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from optuna.samplers import BaseSampler
+    from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-    from search.journal import StudyJournal
     from search.warm_start import WarmStart
 
 SamplerName = Literal["tpe", "random", "cmaes", "gp"]
@@ -26,12 +25,12 @@ _DIRECTIONS: Mapping[str, Literal["maximize", "minimize"]] = {"max": "maximize",
 
 
 def open_study(
-    journal: StudyJournal, name: str, metric: str, sampler: SamplerName, seed: int
+    storage: BaseStorage, name: str, metric: str, sampler: SamplerName, seed: int
 ) -> optuna.Study:
-    """Open the study in a journal, or begin it.
+    """Open the study in a storage, or begin it.
 
     Args:
-        journal: The file.
+        storage: Where it lives.
         name: The study's name.
         metric: The objective.
         sampler: Draws its trials.
@@ -42,7 +41,7 @@ def open_study(
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        storage=JournalStorage(journal),
+        storage=storage,
         study_name=name,
         direction=_DIRECTIONS[mode_of(metric)],
         load_if_exists=True,

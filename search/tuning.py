@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 
 from search.cut_off import CutOff
-from search.journal import StudyJournal
 from search.reserve import seconds_to_keep
 from search.revival import checkpoints_of, next_attempt, revive
 from search.scheduler import FiniteASHA
 from search.searcher import StudySearcher
 from search.study import begin, open_study
+from search.study_place import open_place
 from search.trials import outcomes
 from search.watch import Watch
 
@@ -142,10 +142,10 @@ def open_search(plan: Plan, deadline: float, slots: int = 1) -> Search:
         The search, before its first trial of this attempt.
     """
     settings = plan.settings
-    journal = StudyJournal(plan.folder.study)
+    place = open_place(plan)
     study = open_study(
-        journal,
-        settings.model,
+        place.storage,
+        place.name,
         settings.tuning.metric,
         settings.tuning.sampler,
         settings.seed,
@@ -155,7 +155,7 @@ def open_search(plan: Plan, deadline: float, slots: int = 1) -> Search:
     cut_off = CutOff(deadline, lambda: seconds_to_keep(plan, searcher.records, slots))
     searcher = StudySearcher(
         study,
-        journal,
+        place.one_write,
         plan.space,
         settings.tuning.metric,
         cut_off=cut_off,

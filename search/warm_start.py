@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from analysis.files import ResultsError
 from analysis.results import RunFolder
+from analysis.study_storage import open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -73,16 +72,9 @@ def _misfits(folder: RunFolder, settings: SearchSettings) -> Iterable[str]:
 
 def _best_params(folder: RunFolder) -> list[tuple[int, dict[str, Any]]]:
     """Give the best trials: in the order of their confirmed scores, where they were confirmed."""
-    if not folder.study.exists():
-        msg = f"{folder.study} does not exist: is {folder.path} the folder of a search?"
-        raise ResultsError(msg)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = JournalStorage(JournalFileBackend(str(folder.study)))
-    names = optuna.get_all_study_names(storage)
-    if not names:
-        msg = f"{folder.study} holds no study"
-        raise ResultsError(msg)
-    study = optuna.load_study(study_name=names[0], storage=storage)
+    storage, name = open_storage(folder)
+    study = optuna.load_study(study_name=name, storage=storage)
     sign = 1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else -1
     ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     confirmed = (folder.read_best().get("candidates") or []) if folder.best.exists() else []

@@ -23,6 +23,7 @@ from search.recorder import Recorder
 from search.reporting import write_report
 from search.selection import select
 from search.space import distributions, draws
+from search.study_place import open_place
 from search.tracking import trackers
 from search.trials import OUTCOMES, outcomes, ranked
 from search.tuning import open_search
@@ -81,8 +82,13 @@ def prepare(plan: Plan) -> Experiment:
 
     Returns:
         What the search holds fixed.
+
+    Raises:
+        SettingsError: If the study's database cannot be had, or data and settings do not fit.
     """
     settings = plan.settings
+    if settings.resources.study_storage is not None:
+        open_place(plan)  # a database that cannot be had shows before any work
     corpus = demo_corpus(plan.demo) if plan.source is None else load_corpus(plan.source)
     folds = make_folds(
         corpus,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from optuna.storages import JournalStorage
 
 from search.cut_off import CutOff
 from search.journal import StudyJournal
@@ -14,13 +16,15 @@ from search.revival import revive
 from search.scheduler import FiniteASHA
 from search.searcher import StudySearcher
 from search.study import begin, open_study
+from tests.search.postgresql import Server, installed
 from trainables.objective import mode_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import optuna
+    from optuna.storages import BaseStorage
 
 METRIC = "val_weighted_f1"
 HAND_TUNED = {"rate": 0.5, "width": 2}
@@ -40,17 +44,18 @@ class FakeRay:
         metric: str = METRIC,
         seed: int = 0,
         sampler: Any = "tpe",
+        storage: BaseStorage | None = None,
         **more: Any,
     ) -> None:
         self.metric = metric
         journal = StudyJournal(path)
-        self.study = open_study(journal, "toy", metric, sampler, seed)
+        self.study = open_study(storage or JournalStorage(journal), "toy", metric, sampler, seed)
         begin(self.study, HAND_TUNED)
         revive(self.study)
         self.cut_off = CutOff(math.inf)
         self.searcher = StudySearcher(
             self.study,
-            journal,
+            journal.one_write if storage is None else nullcontext,
             toy_space,
             metric,
             cut_off=self.cut_off,
@@ -100,6 +105,17 @@ class FakeRay:
     @property
     def mode(self) -> str:
         return mode_of(self.metric)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """A PostgreSQL server of these tests alone, with a password."""
+    programs = installed()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed: there is no initdb")
+    pytest.importorskip("psycopg", reason="the extra `postgresql` is not installed")
+    with Server(programs) as server:
+        yield server
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import optuna
 import pytest
+from optuna.storages import JournalStorage
 
 from analysis.results import RunFolder
 from search.journal import StudyJournal
@@ -21,11 +22,15 @@ if TYPE_CHECKING:
 METRIC = "val_weighted_f1"
 
 
+def journal(path: Path) -> JournalStorage:
+    return JournalStorage(StudyJournal(path))
+
+
 def run_of(path: Path, rates: dict[float, float], **about: Any) -> RunFolder:
     """A run whose trials differ by the head's learning rate, with the scores given."""
     folder = RunFolder(path)
     folder.write_search({"model": "early_fusion", "modality": "both", **about})
-    study = open_study(StudyJournal(folder.study), "early_fusion", METRIC, "random", 0)
+    study = open_study(journal(folder.study), "early_fusion", METRIC, "random", 0)
     drawn = distributions(SPACES["early_fusion"])
     for rate, score in rates.items():
         params = dict(plan_of("").hand_tuned) | {"head_learning_rate": rate}
@@ -43,7 +48,7 @@ def test_the_three_best_of_a_run_come_next_after_the_hand_tuned_config(tmp_path:
     plan = plan_of(f"--warm-start {tmp_path / 'old'}")
     assert rates_of(plan) == pytest.approx([8e-4, 16e-4, 12e-4])
     assert [one.origin for one in plan.warm_start] == [f"trial {n} of old" for n in (1, 3, 2)]
-    study = open_study(StudyJournal(tmp_path / "new.journal"), "new", METRIC, "tpe", 0)
+    study = open_study(journal(tmp_path / "new.journal"), "new", METRIC, "tpe", 0)
     begin(study, plan.hand_tuned, plan.warm_start)
     asked = [study.ask() for _ in range(4)]
     for trial in asked:
