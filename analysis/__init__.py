@@ -19,7 +19,28 @@ both.pairs  # which differences are more than luck, on the same samples
 What each column means is in `analysis.columns` and `analysis.comparison`.
 """
 
-from analysis.comparison import Comparison, compare
-from analysis.run import Run, load
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from analysis.comparison import Comparison, compare
+    from analysis.run import Run, load
 
 __all__ = ["Comparison", "Run", "compare", "load"]
+
+_HOMES = {
+    "Comparison": "analysis.comparison",
+    "Run": "analysis.run",
+    "compare": "analysis.comparison",
+    "load": "analysis.run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for only then: a command's `--help` must not wait for pandas."""
+    if name not in _HOMES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(importlib.import_module(_HOMES[name]), name)

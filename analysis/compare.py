@@ -14,6 +14,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 from analysis.comparison import compare
 from analysis.files import ResultsError
 from analysis.formats import FORMATS, to_terminal
+from analysis.program import fail, print_and_exit
 from analysis.run import load
 
 if TYPE_CHECKING:
@@ -73,10 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except (ResultsError, ValueError) as error:
         faults.append(str(error))
-    for fault in faults:
-        sys.stderr.write(f"error: {fault}\n")
     if faults or found is None:
-        return 2
+        return fail(faults)
     if settings.out is None:
         # What is piped is not cut to the width of a terminal.
         to_terminal(found, Console() if sys.stdout.isatty() else Console(width=_PIPED))
@@ -87,4 +86,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    print_and_exit(main)

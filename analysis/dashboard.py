@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from tyro.conf import Positional, arg
 
+from analysis.program import fail
 from analysis.results import ResultsError, RunFolder
 
 if TYPE_CHECKING:
@@ -60,9 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     settings = tyro.cli(DashboardSettings, args=arguments, prog="python -m analysis.dashboard")
     if faults := list(settings.faults()):
-        for fault in faults:
-            sys.stderr.write(f"error: {fault}\n")
-        return 2
+        return fail(faults)
     from optuna_dashboard import run_server  # noqa: PLC0415 - an extra
 
     from analysis.study_storage import open_storage  # noqa: PLC0415 - after the cheap checks
@@ -70,8 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         storage, _ = open_storage(RunFolder(settings.run))
     except ResultsError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
+        return fail([str(error)])
     sys.stdout.write(f"http://{settings.host}:{settings.port} until Ctrl-C\n")
     sys.stdout.flush()
     try:
@@ -79,8 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 0
     except OSError as error:
-        sys.stderr.write(f"error: --port {settings.port} cannot be had: {error.strerror}\n")
-        return 2
+        return fail([f"--port {settings.port} cannot be had: {error.strerror}"])
     return 0
 
 

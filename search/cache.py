@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from analysis.program import fail, print_and_exit
 from search.settings import default_cache, unset
 
 if TYPE_CHECKING:
@@ -43,12 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     settings = tyro.cli(CacheSettings, args=arguments, prog="python -m search.cache")
     folder = default_cache() if settings.cache is None else settings.cache
+    faults = []
     if settings.prune is not None and not settings.prune >= 0:
-        sys.stderr.write(f"error: --prune must be >= 0 days, got {settings.prune}\n")
-        return 2
+        faults.append(f"--prune must be >= 0 days, got {settings.prune}")
     if settings.cache is not None and not folder.is_dir():
-        sys.stderr.write(f"error: --cache must be a folder, got {folder}\n")
-        return 2
+        faults.append(f"--cache must be a folder, got {folder}")
+    if faults:
+        return fail(faults)
     from trainables.activations.catalogue import catalogue, remove  # noqa: PLC0415 - after --help
 
     files = catalogue(folder, check=settings.check or settings.prune is not None)
@@ -90,4 +92,4 @@ def _show(folder: Path, files: Sequence[CachedFile]) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    print_and_exit(main)

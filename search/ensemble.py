@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from analysis.program import fail, print_and_exit
 from search.settings import unset
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     settings = tyro.cli(EnsembleSettings, args=arguments, prog="python -m search.ensemble")
     if faults := list(settings.faults()):
-        return _refuse(faults)
+        return fail(faults)
     # Pandas is imported only now: --help and bad input answer at once.
     from analysis.files import ResultsError  # noqa: PLC0415
     from search.joined_runs import JoiningError, join_runs  # noqa: PLC0415
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         joined = join_runs(settings.runs)
     except (JoiningError, ResultsError) as error:
-        return _refuse(str(error).splitlines())
+        return fail([str(error)])
     _show(joined.record)
     if settings.out is not None and joined.record["preferred"]:
         joined.write(settings.out)
@@ -85,10 +86,5 @@ def _show(record: dict[str, Any]) -> None:
     console.print(record["verdict"], soft_wrap=not console.is_terminal)
 
 
-def _refuse(faults: Sequence[str]) -> int:
-    sys.stderr.write("".join(f"error: {fault}\n" for fault in faults))
-    return 2
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    print_and_exit(main)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import tyro
 
+from analysis.program import fail, print_and_exit
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -76,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = tyro.cli(ExplainSettings, args=arguments, prog="python -m analysis.explain")
     faults = list(settings.faults())
     if faults:
-        return _refuse(faults)
+        return fail(faults)
     # Torch is imported only now: --help and bad input answer at once.
     from analysis.files import ResultsError  # noqa: PLC0415
     from analysis.run import load  # noqa: PLC0415
@@ -88,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         predictor = Predictor(run.folder.model)
         explain(run, predictor, chosen)
     except (ResultsError, ValueError) as error:  # of the model or an image: all say what is wrong
-        return _refuse([str(error)])
+        return fail([str(error)])
     sys.stdout.write(f"{len(chosen)} samples explained in {run.folder.explanations}\n")
     return 0
 
@@ -188,11 +190,5 @@ def _sample(run: Run, row: int) -> Any:
     return Sample(str(kept["guid"]), str(kept["text"]), Path(kept["image"]), image_digest="")
 
 
-def _refuse(faults: Sequence[str]) -> int:
-    for line in (line for fault in faults for line in fault.splitlines()):
-        sys.stderr.write(f"error: {line}\n")
-    return 2
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    print_and_exit(main)

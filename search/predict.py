@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from analysis.program import fail, print_and_exit
 from search.settings import unset
 from trainables.config import ROLES
 
@@ -94,13 +95,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = tyro.cli(PredictSettings, args=arguments, prog="python -m search.predict")
     faults = list(settings.faults())
     if faults:
-        return _refuse(faults)
+        return fail(faults)
     from trainables.inference.about import read_about  # noqa: PLC0415 - after the cheap checks
 
     try:
         faults = list(settings.modality_faults(read_about(settings.model)["modality"]))
         if faults:
-            return _refuse(faults)
+            return fail(faults)
         # Torch is imported only now: --help and bad input answer at once.
         from trainables.inference.predictor import Predictor  # noqa: PLC0415
 
@@ -108,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         predictor = Predictor(settings.model)
         predictions = predictor.predict(samples)
     except ValueError as error:  # of the data, the image or the model: all say what is wrong
-        return _refuse([str(error)])
+        return fail([str(error)])
     if predictor.random_backbones:
         roles = " and ".join(predictor.random_backbones)
         sys.stderr.write(f"note: {roles} weights were random: this model is a demonstration\n")
@@ -159,10 +160,5 @@ def _write(predictions: Sequence[Prediction], file: TextIO) -> None:
         table.writerow([spreadsheet_safe(guid), tag, *(f"{p:.6f}" for p in probabilities)])
 
 
-def _refuse(faults: Sequence[str]) -> int:
-    sys.stderr.write("".join(f"error: {fault}\n" for fault in faults))
-    return 2
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    print_and_exit(main)

@@ -5,10 +5,10 @@ Exit codes: 0 done, 1 nothing came of it, 2 the input is wrong, 130 interrupted.
 
 from __future__ import annotations
 
-import errno
 import sys
 from typing import TYPE_CHECKING
 
+from analysis.program import fail
 from search.settings import ALL, parse
 from search.stored import SettingsError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from search.settings import SearchSettings
     from search.workflow import Outcome
 
-DONE, NOTHING, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+DONE, NOTHING, INTERRUPTED = 0, 1, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,9 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = parse(arguments)
         return _run_all(settings) if settings.model == ALL else _run(settings)
     except SettingsError as error:
-        return _fail(str(error), BAD_INPUT)
+        return fail([str(error)])
     except KeyboardInterrupt:
-        return _fail("interrupted", INTERRUPTED)
+        return fail(["interrupted"], INTERRUPTED)
 
 
 def _run_all(settings: SearchSettings) -> int:
@@ -67,7 +67,7 @@ def _run(settings: SearchSettings) -> int:
     try:
         return _search(plan)
     except (CorpusError, SplitError) as error:
-        return _fail(str(error), BAD_INPUT)
+        return fail([str(error)])
 
 
 def _show_space(plan: Plan) -> int:
@@ -104,13 +104,13 @@ def _search(plan: Plan) -> int:
             return DONE
         outcome = workflow.run_search(plan, experiment, console)
     except ClusterError as error:
-        return _fail(str(error), BAD_INPUT)
+        return fail([str(error)])
     except KeyboardInterrupt:
-        return _fail(f"interrupted{_goes_on(plan)}", INTERRUPTED)
+        return fail([f"interrupted{_goes_on(plan)}"], INTERRUPTED)
     except (OSError, StorageInternalError) as error:
-        return _fail(f"{_spelt(error)}{_goes_on(plan)}", NOTHING)
+        return fail([f"{_spelt(error)}{_goes_on(plan)}"], NOTHING)
     except WorkError as error:
-        return _fail(str(error), NOTHING)
+        return fail([f"{error}{_goes_on(plan)}"], NOTHING)
     if outcome.best is not None:
         print_summary(console, outcome, plan.folder, warning)
     return _verdict(plan, outcome)
@@ -121,13 +121,12 @@ def _verdict(plan: Plan, outcome: Outcome) -> int:
     from search.summary import why_all_failed  # noqa: PLC0415  # as above
 
     if outcome.cut_off == BY_THE_USER:
-        return _fail(
-            f"interrupted; what ended is in {plan.folder.path}{_goes_on(plan)}", INTERRUPTED
-        )
+        words = f"interrupted; what ended is in {plan.folder.path}{_goes_on(plan)}"
+        return fail([words], INTERRUPTED)
     if outcome.hopeless:
-        return _fail(f"stopped: {outcome.cut_off}{_goes_on(plan)}", NOTHING)
+        return fail([f"stopped: {outcome.cut_off}{_goes_on(plan)}"], NOTHING)
     if outcome.best is None:
-        return _fail(why_all_failed(outcome.records), NOTHING)
+        return fail([why_all_failed(outcome.records)], NOTHING)
     return DONE
 
 
@@ -136,17 +135,13 @@ def _goes_on(plan: Plan) -> str:
 
 
 def _spelt(error: Exception) -> str:
+    from search.scheduler import is_disk_full  # noqa: PLC0415  # as above
+
     if not isinstance(error, OSError):
         return f"the study: {error.__cause__}"  # Optuna's own words say nothing
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    if is_disk_full(error):
         return f"the disk is full, free some space: {error.filename or error}"
     return str(error)
-
-
-def _fail(message: str, code: int) -> int:
-    for line in message.splitlines():
-        sys.stderr.write(f"error: {line}\n")
-    return code
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import tyro
 from tyro.conf import Positional, arg
 
 from analysis.files import ResultsError
+from analysis.program import fail, print_and_exit
 from analysis.report import write_report
 
 if TYPE_CHECKING:
@@ -38,11 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         path = write_report(settings.run)
     except ResultsError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
+        return fail([str(error)])
     sys.stdout.write(f"{path}\n")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    print_and_exit(main)

@@ -30,6 +30,20 @@ def test_scores_are_those_worked_by_hand() -> None:
     assert score_confusion("weighted_f1", counts) == pytest.approx((3 * 4 / 5 + 2 / 3) / 5)
 
 
+@given(
+    st.lists(st.tuples(*[st.integers(0, 4)] * 3).filter(any), min_size=1),
+    st.sampled_from([0.0, 0.25, 1 / 3, 0.4, 0.5, 1.0]),
+    st.sampled_from([np.float32, np.float64]),
+)
+def test_ties_and_probabilities_at_the_threshold_are_decided_as_in_a_trial(
+    shares: list[tuple[int, ...]], threshold: float, dtype: type[np.floating]
+) -> None:
+    probabilities = np.array(shares, dtype)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    decided = decide(probabilities, threshold)
+    assert decided.tolist() == decide_in_a_trial(probabilities, threshold).tolist()
+
+
 @given(st.integers(0, 10_000), st.floats(0, 1), st.integers(1, 30))
 def test_scores_and_decisions_are_those_of_a_trial(
     seed: int, threshold: float, count: int
