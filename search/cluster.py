@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.exceptions import RayError
 
-from search.scheduler import one_line
+from search.scheduler import is_disk_full, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -91,14 +91,18 @@ def connected(address: str | None) -> Iterator[list[Node]]:
         The machines that are alive.
 
     Raises:
-        ClusterError: If the cluster cannot be joined.
+        ClusterError: If Ray does not start, or the cluster cannot be joined.
+        OSError: If the disk is full.
     """
     for name, value in _ENVIRONMENT.items():  # Ray reads them when it starts, workers inherit
         os.environ.setdefault(name, value)
     try:
         ray.init(**_options(address))
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        msg = f"Ray {'on this machine' if address is None else f'at {address}'}: {error}"
+    except Exception as error:  # Ray raises many types, and Exception itself when it is slow
+        if is_disk_full(error):
+            raise
+        where = "start on this machine" if address is None else f"be joined at {address}"
+        msg = f"Ray cannot {where}: {one_line(error)}"
         raise ClusterError(msg) from error
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     if threading.current_thread() is threading.main_thread():
@@ -181,6 +185,7 @@ def fetch(reference: Any) -> Any:
 
     Raises:
         ClusterError: If the work found the input wrong, as bad weights: it raised a `ValueError`.
+        OSError: If a disk was full there.
         WorkError: If it failed otherwise.
     """
     try:
@@ -189,4 +194,6 @@ def fetch(reference: Any) -> Any:
         cause = getattr(error, "cause", None) or error
         if isinstance(cause, ValueError):  # what trainables raise for bad input
             raise ClusterError(str(cause)) from error
+        if is_disk_full(cause):
+            raise cause from error
         raise WorkError(one_line(error)) from error

@@ -11,10 +11,11 @@ from safetensors.torch import load, save
 
 from trainables.data.sample import TAGS, Fold
 from trainables.inference.model_folder import Member, save_model
+from trainables.modules.saving import writing
 from trainables.training.memory import fitting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -134,16 +135,31 @@ def assemble(
         joined.append(Member(config, trainer.classifier, share))
         parameters = max(parameters, bench.count(trainer.classifier)["total"])
     mean /= sum(member.weight for member in joined)
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    save_model(partial, bench.variant, bench.experiment.inputs, bench.towers, joined, rule)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    _replace(
+        folder,
+        lambda path: save_model(
+            path, bench.variant, bench.experiment.inputs, bench.towers, joined, rule
+        ),
+    )
     return {
         "model_parameters": parameters,
         "probabilities": rule.calibrate(mean).astype(np.float32),
         "classes": rule.decide(mean),
     }
+
+
+def _replace(folder: Path, write: Callable[[Path], None]) -> None:
+    """Write a folder whole or not at all; what is there stays until then."""
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        with writing(partial):
+            write(partial)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)  # on a full disk it is in the way
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
 
 
 def _train(

@@ -147,7 +147,12 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
         """
         import torch  # noqa: PLC0415 - keeps torch out of the driver
 
-        torch.save(self._ensure().state_dict(), Path(checkpoint_dir, STATE))
+        from trainables.modules.saving import writing  # noqa: PLC0415 - imports torch
+
+        path = Path(checkpoint_dir, STATE)
+        # A file of Python's, as torch's own hides why the system refused.
+        with writing(path), path.open("wb") as file:
+            torch.save(self._ensure().state_dict(), file)
         self._saved_at = time.monotonic()
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:

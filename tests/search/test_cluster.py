@@ -1,8 +1,22 @@
 from __future__ import annotations
 
-import pytest
+import errno
+import subprocess
+from typing import Any
 
-from search.cluster import ClusterError, Node, TrialResources, share_out
+import pytest
+import ray
+from ray.exceptions import RaySystemError, RayTaskError
+
+from search.cluster import (
+    ClusterError,
+    Node,
+    TrialResources,
+    WorkError,
+    connected,
+    fetch,
+    share_out,
+)
 from search.settings import ResourceSettings
 
 ONE = [Node("a", cpus=8, gpus=0)]
@@ -55,3 +69,64 @@ def test_what_can_never_run_is_refused_with_what_there_is(
 def test_a_request_names_gpus_only_where_there_are_some() -> None:
     assert TrialResources(1, 0, slots=1).request == {"cpu": 1}
     assert TrialResources(0.5, 0.25, slots=1).request == {"cpu": 0.5, "gpu": 0.25}
+
+
+def raising(error: Exception) -> Any:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise error
+
+    return refuse
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ConnectionError("no\none"), "ConnectionError: no one"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/tmp/ray"),
+            "PermissionError: .*ray'",
+        ),
+        (TimeoutError("too slow"), "TimeoutError: too slow"),
+        (subprocess.CalledProcessError(1, "gcs_server"), "CalledProcessError: .*status 1."),
+        (RaySystemError("died"), "RaySystemError: .*died"),
+        (AssertionError(), "AssertionError: no message"),
+        (Exception("the current node timed out"), "Exception: the current node timed out"),
+    ],
+)
+def test_whatever_keeps_ray_from_starting_is_told_in_one_line(
+    error: Exception, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray, "init", raising(error))
+    for address, where in ((None, "start on this machine"), ("here:1", "be joined at here:1")):
+        with (
+            pytest.raises(ClusterError, match=f"^Ray cannot {where}: {told}$"),
+            connected(address),
+        ):
+            pass
+
+
+def test_a_disk_too_full_for_ray_is_told_as_any_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "/tmp/ray")
+    monkeypatch.setattr(ray, "init", raising(full))
+    with pytest.raises(OSError, match="No space left") as error, connected(None):
+        pass
+    assert error.value is full
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind"),
+    [
+        (ValueError("bad weights"), ClusterError),
+        (OSError(errno.ENOSPC, "No space left on device", "model"), OSError),
+        (OSError(errno.EACCES, "Permission denied", "model"), WorkError),
+        (KeyError("k"), WorkError),
+    ],
+)
+def test_work_that_fails_is_bad_input_a_full_disk_or_told_as_it_is(
+    cause: Exception, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = RayTaskError("work", "its traceback", cause).as_instanceof_cause()
+    monkeypatch.setattr(ray, "get", raising(failed))
+    with pytest.raises(kind) as error:
+        fetch("a promise")
+    assert type(error.value) is kind

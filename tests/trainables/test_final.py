@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, load_file
 
 from tests.conftest import folds_of, train_final
 from trainables.data.sample import Fold
 from trainables.final import assemble, mean_of, train_member, validate_joining
+from trainables.inference import model_folder
 from trainables.inference.predictor import Predictor
 from trainables.training.decision import DecisionRule, decide
 from trainables.training.fold import FoldTrainer
@@ -104,6 +107,28 @@ def test_a_model_that_is_there_is_replaced_whole(
     train_final(make_experiment(), PARAMS, 1, tmp_path / "model")
     assert not (tmp_path / "model" / "stale").exists()
     assert not (tmp_path / "model.partial").exists()
+
+
+def test_a_disk_that_fills_costs_neither_the_old_model_nor_the_next(
+    make_experiment: Callable[..., Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        assert (tmp_path / "model.partial").is_dir()
+        msg = "Error while serializing: I/O error: No space left on device (os error 28)"
+        raise SafetensorError(msg)
+
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "old").touch()
+    with monkeypatch.context() as patched:
+        patched.setattr(model_folder, "save_file", refuse)
+        with pytest.raises(OSError, match="No space left on device") as error:
+            train_final(make_experiment(), PARAMS, 1, tmp_path / "model")
+    assert error.value.errno == errno.ENOSPC
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["old"]
+    assert not (tmp_path / "model.partial").exists(), "what is unfinished takes room"
+    train_final(make_experiment(), PARAMS, 1, tmp_path / "model")
+    assert not (tmp_path / "model" / "old").exists()
+    assert Predictor(tmp_path / "model").predict(make_experiment().corpus.unlabelled)
 
 
 def test_several_members_are_averaged_by_their_shares_and_predict_alike_from_disk(

@@ -1,0 +1,45 @@
+"""Writing weights: a disk that is full says so, whatever library meets it."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from safetensors import SafetensorError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_CODE = re.compile(r"os error (\d+)")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Write weights in here; the system's errors come out as `OSError`.
+
+    safetensors words them in an error of its own, and torch in one about positions in a file,
+    raised while it handled the system's.
+
+    Args:
+        path: What is written.
+
+    Yields:
+        Once, for the body that writes.
+
+    Raises:
+        OSError: If the system refused to write.
+        SafetensorError: If something else is wrong, as safetensors found it.
+        RuntimeError: If something else is wrong, as torch found it.
+    """
+    try:
+        yield
+    except (SafetensorError, RuntimeError) as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        if found := _CODE.search(str(error)):
+            code = int(found[1])
+            raise OSError(code, os.strerror(code), str(path)) from error
+        raise
