@@ -37,10 +37,12 @@ from trainables.objective import mode_of
 from trainables.trainable import SentimentTrainable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from analysis.results import RunFolder
-    from search.cluster import TrialResources
+    from search.cluster import Node, TrialResources
     from search.plan import Plan
     from search.preparation import BuildStep
     from search.trials import Records
@@ -160,57 +162,52 @@ def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
     Returns:
         What it came to.
     """
-    outcome = _run_stages(plan, experiment, console)
-    if outcome.best is not None:
-        write_fusions(plan.folder, outcome.best, experiment.corpus.labels)
-    note = write_report(plan.folder)
-    return replace(outcome, notes=(*outcome.notes, *[note] * bool(note)))
-
-
-def _run_stages(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
-    """Search, write the tables, choose on fresh data, and train the model that ships.
-
-    Args:
-        plan: The search.
-        experiment: What it holds fixed.
-        console: Where to show how it goes.
-
-    Returns:
-        What it came to.
-    """
-    started = time.monotonic()
+    deadline = time.monotonic() + plan.time_budget
     with ExitStack() as held:
         if plan.resumed:
             held.enter_context(locked(plan.folder, new=False))
         nodes = held.enter_context(connected(plan.settings.resources.address))
         resources = share_out(nodes, plan.settings.resources)
-        hardware = hardware_record(nodes, resources)
-        backbones = describe(experiment)
-        before = plan.folder.read_search() if plan.resumed else None
-        if before is not None:
-            refuse_other_weights(before, backbones["digests"])
-        built: list[BuildStep] = []
-        if experiment.cache is not None:
-            trials = [dict(plan.hand_tuned), *draws(plan.space, _DRAWS, plan.settings.seed)]
-            built = show_building(console, build_everywhere(nodes, experiment, trials))
+        record = _prepare_nodes(plan, experiment, nodes, resources, console)
         # The folder is a search's from here on: what is wrong with the input has shown by now.
         if not plan.resumed:
             held.enter_context(locked(plan.folder, new=True))
-        record = search_record(plan, experiment.corpus, experiment.folds, hardware, backbones)
-        record |= {"activations": [asdict(step) for step in built]}
-        plan.folder.write_search(with_attempts(record, before))
+        plan.folder.write_search(record)
         plan.folder.write_samples(samples_table(experiment.corpus))
         for one in () if plan.resumed else plan.warm_start:
             console.print(f"begins with {one.origin}", highlight=False, soft_wrap=True)
-        deadline = started + plan.time_budget
         search = open_search(plan, deadline, resources.slots)
         outcome = _run_trials(search, experiment, resources)
-        if outcome.best is None or outcome.hopeless:
-            return outcome
-        if not plan.settings.selection.retrain:
-            return outcome
-        found = select(plan, experiment, outcome.records, resources, (deadline, console))
-        return replace(outcome, best=found[0], notes=(*outcome.notes, *found[1]))
+        if outcome.best and not outcome.hopeless and plan.settings.selection.retrain:
+            limits = deadline, console
+            best, notes = select(plan, experiment, outcome.records, resources, limits)
+            outcome = replace(outcome, best=best, notes=(*outcome.notes, *notes))
+    if outcome.best:
+        write_fusions(plan.folder, outcome.best, experiment.corpus.labels)
+    note = write_report(plan.folder)
+    return replace(outcome, notes=(*outcome.notes, *[note] * bool(note)))
+
+
+def _prepare_nodes(
+    plan: Plan,
+    experiment: Experiment,
+    nodes: Sequence[Node],
+    resources: TrialResources,
+    console: Console,
+) -> dict[str, Any]:
+    """Read the weights and build the frozen activations; gives the content of `search.json`."""
+    backbones = describe(experiment)
+    before = plan.folder.read_search() if plan.resumed else None
+    if before is not None:
+        refuse_other_weights(before, backbones["digests"])
+    built: list[BuildStep] = []
+    if experiment.cache is not None:
+        trials = [dict(plan.hand_tuned), *draws(plan.space, _DRAWS, plan.settings.seed)]
+        built = show_building(console, build_everywhere(nodes, experiment, trials))
+    hardware = hardware_record(nodes, resources)
+    record = search_record(plan, experiment.corpus, experiment.folds, hardware, backbones)
+    record["activations"] = [asdict(step) for step in built]
+    return with_attempts(record, before)
 
 
 def _run_trials(search: Search, experiment: Experiment, resources: TrialResources) -> Outcome:

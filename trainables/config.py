@@ -20,6 +20,8 @@ Sampling = Literal["none", "weighted", "undersample"]
 BranchFusion = Literal["weighted", "vote"]
 Role = Literal["text", "image", "pair"]
 Modality = Literal["both", "text", "image"]
+CacheDtype = Literal["float16", "float32"]
+Residence = Literal["auto", "device", "host"]
 
 ROLES: Mapping[Modality, tuple[Role, ...]] = {
     "both": ("text", "image"),

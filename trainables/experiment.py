@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from trainables.config import InputSettings, Modality
+    from trainables.config import CacheDtype, InputSettings, Modality, Residence
     from trainables.data.sample import Corpus, Fold
-
-CacheDtype = Literal["float16", "float32"]
-Residence = Literal["auto", "device", "host"]
 
 
 @dataclass(frozen=True, kw_only=True)

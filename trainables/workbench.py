@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from trainables.activations.files import ActivationError, StoredActivations
 from trainables.activations.key import ActivationKey, make_key
 from trainables.activations.raw import LivePrefix, RawInputs, Source, raw_inputs
+from trainables.activations.residence import placed
 from trainables.activations.store import ActivationStore, BuildProgress
 from trainables.config import ROLES
 from trainables.modules.crossed import tower_for
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from trainables.modules.classifier import Classifier
     from trainables.modules.cut import Cut
     from trainables.modules.tower import Tower
-
-# Activations move to the GPU when they leave this share of its free memory to the models.
-_RESIDENT_SHARE = 0.5
 
 
 class Workbench:
@@ -133,20 +130,7 @@ class Workbench:
         for _ in self.build(role, [cut]):
             pass
         stored = self._store.open(self.key(role, cut))
-        return stored.to(self.device) if self._fits(stored) else stored
-
-    def _fits(self, stored: StoredActivations) -> bool:
-        if self.device.type != "cuda" or self.experiment.resident == "host":
-            return False
-        free, _ = torch.cuda.mem_get_info(self.device)
-        fits = stored.nbytes <= _RESIDENT_SHARE * free
-        if self.experiment.resident == "device" and not fits:
-            msg = (
-                f"activations of {stored.nbytes / 1e9:.1f} GB must fit in half of the "
-                f"{free / 1e9:.1f} GB that are free on the GPU; use --resident host or auto"
-            )
-            raise ActivationError(msg)
-        return fits
+        return placed(stored, self.device, self.experiment.resident)
 
     def build(self, role: str, cuts: Iterable[Cut]) -> Iterator[BuildProgress]:
         """Build the activations of one tower that are missing on this node.

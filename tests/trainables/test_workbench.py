@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +9,8 @@ import pytest
 import torch
 
 from tests.conftest import folds_of, parameters_of
-from trainables.activations.files import ActivationError, StoredActivations
+from trainables.activations import residence
+from trainables.activations.files import StoredActivations
 from trainables.config import ConfigError
 from trainables.modules.cut import Cut
 from trainables.training.decision import decide
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from trainables.experiment import Experiment
     from trainables.training.lockstep import EpochScores
 
+CUDA = torch.cuda.is_available()
 PARAMS: dict[str, Any] = {
     "batch_size": 8,
     "projection_width": 16,
@@ -173,17 +174,37 @@ def test_a_build_for_many_trials_leaves_nothing_to_build(
     assert [(step.role, step.cached) for step in again] == [("text", True), ("image", True)]
 
 
-def test_activations_too_large_to_be_resident_as_asked_are_refused(
-    make_experiment: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "device",
+    ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not CUDA, reason="needs a GPU"))],
+)
+def test_where_activations_lie_changes_no_epoch(
+    make_experiment: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch, device: str
 ) -> None:
-    big: Any = SimpleNamespace(nbytes=4_000_000_000)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (6_000_000_000, 0))
-    for resident, fits in (("auto", False), ("host", False)):
-        bench = Workbench(make_experiment(resident=resident), torch.device("cuda"))
-        assert bench._fits(big) is fits
-    message = r"4\.0 GB must fit in half of the 6\.0 GB that are free on the GPU; use --resident"
-    with pytest.raises(ActivationError, match=message):
-        Workbench(make_experiment(resident="device"), torch.device("cuda"))._fits(big)
+    moved: list[torch.device] = []
+    move = StoredActivations.to
+
+    def to(stored: StoredActivations, device: torch.device) -> StoredActivations:
+        moved.append(device)
+        copy = move(stored, device)
+        # On the CPU, that is the mapped file itself: a copy in memory stands in for a GPU's.
+        with torch.inference_mode():
+            lengths = None if copy._lengths is None else copy._lengths.clone()
+            return StoredActivations(copy._values.clone(), lengths)
+
+    monkeypatch.setattr(StoredActivations, "to", to)
+    if device == "cpu":
+        monkeypatch.setattr(residence, "is_apart", lambda _: True)
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (10**9, 10**9))
+    runs = []
+    for resident, count in (("device", 2), ("host", 0), ("auto", 2)):
+        moved.clear()
+        bench = Workbench(make_experiment(resident=resident), torch.device(device))
+        runs.append(epochs(bench, 2))
+        assert moved == [torch.device(device)] * count
+    for history, weights in runs[1:]:
+        assert scores_of(history) == scores_of(runs[0][0])
+        assert all(torch.equal(a, b) for a, b in zip(weights, runs[0][1], strict=True))
 
 
 def test_a_description_says_which_backbones_are_random(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, get_args
 
 from trainables.config import BranchFusion
 from trainables.data.sample import Sentiment
+from trainables.variants.early_fusion import EARLY_FUSION
 from trainables.variants.towers import PAIR_INPUTS, PairConfig, load_pair
 from trainables.variants.variant import Variant
 
@@ -69,7 +70,7 @@ def late_fusion_head(config: LateFusionConfig, widths: Mapping[str, int]) -> Hea
 LATE_FUSION = Variant(
     name="late_fusion",
     config=LateFusionConfig,
-    backbones={"text": "google-bert/bert-base-uncased", "image": "resnet18"},
+    backbones=EARLY_FUSION.backbones,  # so that the two differ in how they fuse alone
     hand_tuned=LateFusionConfig(),
     load=load_pair,
     head=late_fusion_head,

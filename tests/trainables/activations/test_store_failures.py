@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,15 +106,19 @@ def test_a_cache_that_cannot_be_made_names_the_remedy(tmp_path: Path) -> None:
 
 @pytest.fixture
 def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refuse every opening for writing, as a read-only file system does, to root as well."""
+    """Refuse all that writes, as a read-only file system does, to root as well."""
     opened = Path.open
 
     def refuse(path: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
         if set(mode) & set("wax+"):
-            raise OSError(30, "Read-only file system", str(path))
+            touch(path)
         return opened(path, mode, *args, **kwargs)
 
+    def touch(path: Path, *_: Any) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
     monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "utime", touch)
 
 
 def test_a_read_only_cache_is_read_where_it_is_whole(
