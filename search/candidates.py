@@ -27,10 +27,10 @@ def count_confirmed(plan: Plan) -> int:
         plan: The search.
 
     Returns:
-        What was asked for; by default five, but at most a quarter of the trials, at least one.
+        What was asked for; by default five, but at most an eighth of the trials, at least one.
     """
     asked = plan.settings.selection.confirm
-    return max(1, min(_DEFAULT_COUNT, plan.settings.trials // 4)) if asked is None else asked
+    return max(1, min(_DEFAULT_COUNT, plan.settings.trials // 8)) if asked is None else asked
 
 
 def pick(plan: Plan, records: Records) -> list[TrialRecord]:
@@ -64,7 +64,7 @@ def epochs_of(plan: Plan, record: TrialRecord) -> int:
     Returns:
         As long as its trial took to run its course; in full where that was stopped.
     """
-    return record.epochs if record.fate == "finished" else plan.settings.tuning.epochs
+    return record.epochs if record.fate == "finished" else plan.epochs
 
 
 def fresh_seed(plan: Plan) -> int:

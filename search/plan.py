@@ -50,6 +50,7 @@ class Plan:
         hand_tuned: The parameters to try first, inside the space.
         warm_start: Configs of earlier runs, to try next.
         folds: Folds trained side by side.
+        epochs: Epochs of a trial that nothing stops.
         inputs: How text and images are prepared.
         source: The data; None is the demo data.
         backbones: Where the weights of each role come from.
@@ -69,6 +70,7 @@ class Plan:
     hand_tuned: Mapping[str, Any]
     warm_start: tuple[WarmStart, ...]
     folds: int
+    epochs: int
     inputs: InputSettings
     source: Path | None
     backbones: Mapping[str, str]
@@ -112,6 +114,9 @@ def make_plan(settings: SearchSettings) -> Plan:
         variant, settings.modality, settings.data.backbone, demo=source is None
     )
     tuning = settings.tuning
+    epochs = tuning.epochs or variant.hand_tuned.max_epochs
+    if tuning.grace_epochs is not None and tuning.grace_epochs > epochs:
+        faults.append(f"--grace-epochs must be <= --epochs ({epochs}), got {tuning.grace_epochs}")
     folds = settings.data.folds or variant.folds
     faults += selection_faults(settings, folds)
     space, space_faults = narrow(
@@ -124,9 +129,9 @@ def make_plan(settings: SearchSettings) -> Plan:
     faults += warm_faults
     if faults:
         raise SettingsError("\n".join(faults))
-    grace = tuning.epochs if tuning.scheduler == "none" else tuning.grace_epochs
-    folds = settings.data.folds or variant.folds
-    settings = replace(settings, out=folder.path)
+    grace = epochs if tuning.scheduler == "none" else tuning.grace_epochs
+    tuning = replace(tuning, epochs=epochs)
+    settings = replace(settings, out=folder.path, tuning=tuning)
     return Plan(
         settings=_worked_out(settings, source, backbones, inputs, folds),
         variant=variant,
@@ -134,10 +139,11 @@ def make_plan(settings: SearchSettings) -> Plan:
         hand_tuned=space.inside(asdict(variant.hand_tuned)),
         warm_start=warm,
         folds=folds,
+        epochs=epochs,
         inputs=inputs,
         source=source,
         backbones=backbones,
-        grace_epochs=grace or min(2, tuning.epochs),
+        grace_epochs=grace or min(2, epochs),
         time_budget=seconds,
         trial_timeout=patience,
         cache=None if settings.resources.no_cache else _cache(settings),
@@ -160,8 +166,6 @@ def _number_faults(settings: SearchSettings) -> Iterator[str]:
     for flag, count in counts.items():
         if count is not None and count < 1:
             yield f"{flag} must be >= 1, got {count}"
-    if tuning.grace_epochs is not None and tuning.grace_epochs > max(tuning.epochs, 1):
-        yield f"--grace-epochs must be <= --epochs ({tuning.epochs}), got {tuning.grace_epochs}"
     if not 1 < tuning.reduction_factor < math.inf:
         yield f"--reduction-factor must be > 1, got {tuning.reduction_factor:g}"
     if not 0 <= settings.seed < 2**32:

@@ -93,7 +93,7 @@ class TuningSettings:
 
     metric: Annotated[str, arg(metavar="NAME")] = "val_weighted_f1"
     """Objective: val_weighted_f1, val_macro_f1, val_accuracy, val_f1_CLASS, val_loss."""
-    epochs: Annotated[int, arg(metavar="N")] = 6
+    epochs: Annotated[int | None, unset("N", "the model's")] = None
     """Epochs of a trial that nothing stops."""
     scheduler: Literal["asha", "none"] = "asha"
     """asha stops the weak early; none runs all in full."""
@@ -124,7 +124,7 @@ class TuningSettings:
 class SelectionSettings:
     """How the config is chosen in the end, and what ships."""
 
-    confirm: Annotated[int | None, unset("N", "5, at most a quarter of the trials")] = None
+    confirm: Annotated[int | None, unset("N", "5, at most an eighth of the trials")] = None
     """Best configs trained again on fresh seeds and folds, to choose among; 0 is none."""
     decision: Literal["searched", "tuned", "argmax"] = "searched"
     """The neutral threshold: each trial's own, tuned on other folds afterwards, or none."""

@@ -86,7 +86,7 @@ class Search:
         scheduler = FiniteASHA(
             self.records,
             settings.tuning.metric,
-            max_epochs=settings.tuning.epochs,
+            max_epochs=self.plan.epochs,
             grace_epochs=self.plan.grace_epochs,
             reduction_factor=settings.tuning.reduction_factor,
         )

@@ -108,7 +108,7 @@ def prepare(plan: Plan) -> Experiment:
         inputs=plan.inputs,
         backbones=plan.backbones,
         metric=settings.tuning.metric,
-        max_epochs=settings.tuning.epochs,
+        max_epochs=plan.epochs,
         seed=settings.seed,
         modality=settings.modality,
         cache=plan.cache,

@@ -23,4 +23,4 @@ def early_fusion_space(trial: optuna.Trial) -> None:
     # A few thousand pairs are learnt by heart in three epochs without much dropout.
     trial.suggest_float("head_dropout", 0.3, 0.7)
     trial.suggest_int("text_unfrozen_layers", 0, 2)
-    trial.suggest_int("image_unfrozen_layers", 0, 1)
+    trial.suggest_int("image_unfrozen_layers", 0, 2)

@@ -52,13 +52,13 @@ def corpus_of(count: int = 60) -> Corpus:
     ("words", "count"),
     [
         ("--trials 40", 5),
-        ("--trials 12", 3),
+        ("--trials 16", 2),
         ("--trials 2", 1),
         ("--trials 40 --confirm 7", 7),
         ("--confirm 0", 0),
     ],
 )
-def test_five_are_confirmed_but_at_most_a_quarter(words: str, count: int) -> None:
+def test_five_are_confirmed_but_at_most_an_eighth(words: str, count: int) -> None:
     assert count_confirmed(plan_of(words)) == count
 
 

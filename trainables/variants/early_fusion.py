@@ -24,10 +24,9 @@ class EarlyFusionConfig(PairConfig):
         normalize: Whether projected embeddings are scaled to unit L2 norm.
     """
 
-    head_learning_rate: float = 5e-4
-    backbone_learning_rate: float = 5e-5
-    class_weight_smoothing: float = 0.1
-    image_unfrozen_layers: int = 0
+    class_weight_smoothing: float = 0.0
+    max_epochs: int = 5
+    neutral_threshold: float = 0.4
     projection_width: int = 256
     hidden_width: int = 512
     normalize: bool = False
