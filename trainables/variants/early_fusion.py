@@ -26,7 +26,7 @@ class EarlyFusionConfig(PairConfig):
 
     class_weight_smoothing: float = 0.0
     max_epochs: int = 5
-    neutral_threshold: float = 0.4
+    neutral_threshold: float = 0.42
     projection_width: int = 256
     hidden_width: int = 512
     normalize: bool = False
