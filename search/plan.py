@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import math
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.results import RunFolder
 from search.durations import seconds_of
+from search.faults import faults_of, folder_faults
 from search.narrowing import narrow
+from search.scratch import ScratchSpace, at_scratch_rates, from_scratch
 from search.selection_settings import held, selection_faults
 from search.settings import ALL, default_cache
 from search.sources import choose_backbones, choose_inputs
@@ -22,20 +22,18 @@ from search.warm_start import warm_starts
 from spaces import SPACES
 from trainables.config import nearest
 from trainables.data.corpus import find_corpus
-from trainables.objective import METRICS
 from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-    from search.settings import ResourceSettings, SearchSettings
+    from search.settings import SearchSettings
     from search.space import NarrowedSpace
     from search.warm_start import WarmStart
     from trainables.config import InputSettings
     from trainables.variants.variant import Variant
 
 DEMO = "demo"
-_PACKAGES = {"cmaes": "cmaes", "gp": "scipy"}  # samplers by the package each needs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,37 +94,23 @@ def make_plan(settings: SearchSettings) -> Plan:
     Raises:
         SettingsError: If any value is wrong; the message has one line per fault.
     """
-    faults = [*_number_faults(settings), *_choice_faults(settings)]
-    faults += [*_resource_faults(settings.resources), *tracking_faults(settings.tracking)]
+    faults = [*faults_of(settings), *tracking_faults(settings.tracking)]
     seconds = seconds_of("--time-budget", settings.time_budget, faults)
     patience = seconds_of("--trial-timeout", settings.resources.trial_timeout, faults)
     folder = RunFolder((settings.resume or settings.out or _new_folder(settings.model)).absolute())
     if settings.resume is None:
-        faults += _folder_faults(folder)
+        faults += folder_faults(folder)
     faults += place_faults(settings, folder)
-    variant = VARIANTS.get(settings.model)
-    if variant is None or settings.model not in SPACES:
-        hint = nearest(settings.model, {*SPACES, ALL})
-        faults.insert(0, f"--model must be a model, got {settings.model!r}; {hint}")
-        raise SettingsError("\n".join(faults))
-    source = _find_source(settings.data.path)
-    backbones, backbone_faults = choose_backbones(
-        variant, settings.modality, settings.data.backbone, demo=source is None
-    )
+    variant = _find_variant(settings.model, faults)
     tuning = settings.tuning
     epochs = tuning.epochs or variant.hand_tuned.max_epochs
     if tuning.grace_epochs is not None and tuning.grace_epochs > epochs:
         faults.append(f"--grace-epochs must be <= --epochs ({epochs}), got {tuning.grace_epochs}")
     folds = settings.data.folds or variant.folds
     faults += selection_faults(settings, folds)
-    space, space_faults = narrow(
-        variant, SPACES[variant.name], held(settings), tuning.range, settings.modality
-    )
-    inputs = choose_inputs(variant, settings.data, backbones)
-    faults += [*backbone_faults, *space_faults, *inputs.faults()]
-    skip = space_faults or settings.resume is not None  # an old study has begun with them
-    warm, warm_faults = ((), []) if skip else warm_starts(settings, space)
-    faults += warm_faults
+    source = _find_source(settings.data.path)
+    backbones, inputs = _choose_sources(settings, variant, source, faults)
+    space, hand_tuned, warm_start = _choose_configs(settings, variant, backbones, faults)
     if faults:
         raise SettingsError("\n".join(faults))
     grace = epochs if tuning.scheduler == "none" else tuning.grace_epochs
@@ -136,8 +120,8 @@ def make_plan(settings: SearchSettings) -> Plan:
         settings=_worked_out(settings, source, backbones, inputs, folds),
         variant=variant,
         space=space,
-        hand_tuned=space.inside(asdict(variant.hand_tuned)),
-        warm_start=warm,
+        hand_tuned=hand_tuned,
+        warm_start=warm_start,
         folds=folds,
         epochs=epochs,
         inputs=inputs,
@@ -154,57 +138,52 @@ def make_plan(settings: SearchSettings) -> Plan:
     )
 
 
-def _number_faults(settings: SearchSettings) -> Iterator[str]:
-    tuning = settings.tuning
-    counts = {
-        "--trials": settings.trials,
-        "--folds": settings.data.folds,
-        "--repeats": settings.data.repeats,
-        "--epochs": tuning.epochs,
-        "--grace-epochs": tuning.grace_epochs,
-    }
-    for flag, count in counts.items():
-        if count is not None and count < 1:
-            yield f"{flag} must be >= 1, got {count}"
-    if not 1 < tuning.reduction_factor < math.inf:
-        yield f"--reduction-factor must be > 1, got {tuning.reduction_factor:g}"
-    if not 0 <= settings.seed < 2**32:
-        yield f"--seed must be in [0, 4294967295], got {settings.seed}"
+def _find_variant(name: str, faults: list[str]) -> Variant[Any]:
+    """Find the model to tune; without it no other fault can be looked for."""
+    variant = VARIANTS.get(name)
+    if variant is None or name not in SPACES:
+        hint = nearest(name, {*SPACES, ALL})
+        faults.insert(0, f"--model must be a model, got {name!r}; {hint}")
+        raise SettingsError("\n".join(faults))
+    return variant
 
 
-def _resource_faults(resources: ResourceSettings) -> Iterator[str]:
-    gpus, cpus = resources.gpus_per_trial, resources.cpus_per_trial
-    if resources.max_concurrent is not None and resources.max_concurrent < 1:
-        yield f"--max-concurrent must be >= 1, got {resources.max_concurrent}"
-    if gpus is not None and not 0 <= gpus < math.inf:
-        yield f"--gpus-per-trial must be >= 0, got {gpus:g}"
-    elif gpus is not None and gpus > 1 and not gpus.is_integer():
-        yield f"--gpus-per-trial must be a whole number when above 1, got {gpus:g}"
-    if cpus is not None and not 0 < cpus < math.inf:
-        yield f"--cpus-per-trial must be > 0, got {cpus:g}"
-    if resources.no_cache and resources.cache is not None:
-        yield "--cache and --no-cache must not be given together"
+def _choose_sources(
+    settings: SearchSettings, variant: Variant[Any], source: Path | None, faults: list[str]
+) -> tuple[dict[str, str], InputSettings]:
+    """Give the weights of each backbone, and how its inputs are prepared."""
+    words = settings.data.backbone
+    backbones, found = choose_backbones(variant, settings.modality, words, demo=source is None)
+    inputs = choose_inputs(variant, settings.data, backbones)
+    faults += [*found, *inputs.faults()]
+    return backbones, inputs
 
 
-def _choice_faults(settings: SearchSettings) -> Iterator[str]:
-    metric, sampler = settings.tuning.metric, settings.tuning.sampler
-    if metric not in METRICS:
-        yield f"--metric must be a metric of a trial, got {metric!r}; {nearest(metric, METRICS)}"
-    package = _PACKAGES.get(sampler)
-    if package and importlib.util.find_spec(package) is None:
-        yield f"--sampler {sampler} needs the package {package}; pip install {package}"
+def _choose_configs(
+    settings: SearchSettings,
+    variant: Variant[Any],
+    backbones: Mapping[str, str],
+    faults: list[str],
+) -> tuple[NarrowedSpace, dict[str, Any], tuple[WarmStart, ...]]:
+    """Give the space, and what is tried first: the hand-tuned config, then those of other runs."""
+    space, hand_tuned = SPACES[variant.name], asdict(variant.hand_tuned)
+    if from_scratch(backbones):
+        space, hand_tuned = ScratchSpace(space), at_scratch_rates(hand_tuned)
+    narrowed, found = narrow(
+        variant, space, held(settings), settings.tuning.range, settings.modality
+    )
+    faults += found
+    if found:
+        return narrowed, {}, ()
+    warm: tuple[WarmStart, ...] = ()
+    if settings.resume is None:  # an old study has begun with them
+        warm, more = warm_starts(settings, narrowed)
+        faults += more
+    return narrowed, narrowed.inside(hand_tuned), warm
 
 
 def _new_folder(model: str) -> Path:
     return Path("runs") / f"{model}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
-
-
-def _folder_faults(folder: RunFolder) -> Iterator[str]:
-    if folder.path.exists() and not folder.path.is_dir():
-        yield f"--out must be a folder, got the file {folder.path}"
-    elif folder.holds_search():
-        where = f"got {folder.path}, which holds one; --resume {folder.path} goes on with it"
-        yield f"--out must be a folder without a search, {where}"
 
 
 def _find_source(path: Path | None) -> Path | None:

@@ -88,16 +88,16 @@ def _search(plan: Plan) -> int:
     from search import workflow  # noqa: PLC0415
     from search.cluster import ClusterError, WorkError  # noqa: PLC0415
     from search.dry_run import dry_run  # noqa: PLC0415
+    from search.headline import title, warning  # noqa: PLC0415
     from search.summary import print_summary  # noqa: PLC0415
 
     console = Console()
     experiment = workflow.prepare(plan)
-    warning = workflow.warning(plan, experiment.corpus)
-    title = workflow.title(plan, experiment.corpus)
+    warned = warning(plan, experiment.corpus)
     piped = not console.is_terminal  # then a line stays a line
-    console.print(Text(title, style="bold"), soft_wrap=piped)
-    if warning:
-        console.print(Text(warning, style="yellow"), soft_wrap=piped)
+    console.print(Text(title(plan, experiment.corpus), style="bold"), soft_wrap=piped)
+    if warned:
+        console.print(Text(warned, style="yellow"), soft_wrap=piped)
     try:
         if plan.settings.dry_run:
             dry_run(plan, experiment, console)
@@ -112,7 +112,7 @@ def _search(plan: Plan) -> int:
     except WorkError as error:
         return fail([f"{error}{_goes_on(plan)}"], NOTHING)
     if outcome.best is not None:
-        print_summary(console, outcome, plan.folder, warning)
+        print_summary(console, outcome, plan.folder, warned)
     return _verdict(plan, outcome)
 
 

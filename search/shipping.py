@@ -21,6 +21,7 @@ from trainables.training.decision import DecisionRule
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
     from rich.console import Console
 
     from search.crew import Crew
@@ -57,13 +58,7 @@ def ship(
     epochs = int(confirmed["epochs"] if confirmed else best["best_epoch"])
     whole = [np.arange(len(corpus.labelled))]
     rows = whole if choice.kind == "refit" else [fold.train for fold in folds]
-    seeds = [fresh_seed(plan) + s for s in range(plan.settings.selection.final_seeds)]
-    shared = {"params": best["params"], "epochs": epochs}
-    jobs = [
-        Job("train_member", {**shared, "rows": some, "seed": seed})
-        for seed in seeds
-        for some in rows
-    ]
+    jobs = _trainings(plan, best["params"], rows, epochs)
     words = f"training what ships: {choice.kind} of {len(jobs)}, {epochs} epochs"
     weights = in_order(follow(console, words, crew.run(jobs), len(jobs)))
     together = len(rows) if choice.kind == "average" else 1
@@ -77,12 +72,25 @@ def ship(
         "why": choice.why,
         "scores": choice.scores,
         "epochs": epochs,
-        "seeds": len(seeds),
+        "seeds": plan.settings.selection.final_seeds,
         "members": len(members),
         "temperature": rule.temperature,
         "parameters": written["model_parameters"],
     }
     return _publish(plan, corpus, {**best, "final": final}, written)
+
+
+def _trainings(
+    plan: Plan, params: Mapping[str, Any], rows: Sequence[NDArray[np.int64]], epochs: int
+) -> list[Job]:
+    """A member for each seed and each choice of rows, seed by seed."""
+    shared = {"params": params, "epochs": epochs}
+    first = fresh_seed(plan)
+    return [
+        Job("train_member", {**shared, "rows": some, "seed": seed})
+        for seed in range(first, first + plan.settings.selection.final_seeds)
+        for some in rows
+    ]
 
 
 def _publish(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.narrowing import split_pair
+from search.scratch import from_scratch
 from trainables.config import nearest
 from trainables.modules.weights import TINY, check_source
 
@@ -73,7 +74,7 @@ def choose_inputs(
         The settings; their values are not checked yet.
     """
     defaults = asdict(variant.inputs)
-    if set(backbones.values()) == {TINY}:
+    if from_scratch(backbones):
         defaults["image_size"] = _TINY_IMAGE_SIZE
     values = {name: getattr(asked, name) for name in defaults}
     given = {name: value for name, value in values.items() if value is not None}

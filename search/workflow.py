@@ -32,7 +32,6 @@ from trainables.data.corpus import load_corpus
 from trainables.data.demo import demo_corpus
 from trainables.data.splits import make_folds
 from trainables.experiment import Experiment
-from trainables.modules.weights import TINY
 from trainables.objective import mode_of
 from trainables.trainable import SentimentTrainable
 
@@ -47,7 +46,6 @@ if TYPE_CHECKING:
     from search.preparation import BuildStep
     from search.trials import Records
     from search.tuning import Search
-    from trainables.data.sample import Corpus
 
 _DRAWS = 64  # random trials whose frozen activations are built ahead: they meet every cut
 
@@ -115,40 +113,6 @@ def prepare(plan: Plan) -> Experiment:
         cache_dtype=settings.resources.cache_dtype,
         resident=settings.resources.resident,
     )
-
-
-def title(plan: Plan, corpus: Corpus) -> str:
-    """Say what is searched, on what, with what: the first line of the output.
-
-    Args:
-        plan: The search.
-        corpus: The data.
-
-    Returns:
-        One line.
-    """
-    weights = ", ".join(f"{role} {_short(source)}" for role, source in plan.backbones.items())
-    data = "the embedded demo data" if corpus.is_demo else corpus.name
-    counts = f"{len(corpus.labelled):,} labelled, {len(corpus.unlabelled):,} to predict"
-    modality = plan.settings.modality
-    name = plan.variant.name + (f", {modality} only," if modality != "both" else "")
-    return f"{name} on {data} ({counts}) with {weights}"
-
-
-def warning(plan: Plan, corpus: Corpus) -> str:
-    """Say why scores say nothing about real data.
-
-    Args:
-        plan: The search.
-        corpus: The data.
-
-    Returns:
-        One line; empty where they do.
-    """
-    random = [role for role, source in plan.backbones.items() if source == TINY]
-    reasons = ["demo data"] * corpus.is_demo
-    reasons += [f"random tiny weights ({', '.join(random)})"] * bool(random)
-    return f"{', '.join(reasons)}: scores say nothing about real tweets" if reasons else ""
 
 
 def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
@@ -241,7 +205,3 @@ def _remove_checkpoints(folder: RunFolder, records: Records) -> None:
     for number in done:
         for path in folder.ray.glob(f"attempt-*/trial-{number}/checkpoint_*"):
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _short(source: str) -> str:
-    return source.rstrip("/").rsplit("/", 1)[-1] if source.startswith("/") else source

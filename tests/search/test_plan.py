@@ -103,7 +103,7 @@ def faults(words: str) -> list[str]:
         ),
         (
             "--range batch_size=20:30",
-            "--range batch_size=20:30 leaves nothing: the space draws it one of [16, 32, 64]",
+            "--range batch_size=20:30 leaves nothing: the space draws it one of [8, 16]",
         ),
         (
             "--range schedule=0:1",

@@ -107,7 +107,10 @@ def test_a_search_on_the_demo_data_writes_its_folder(run: _Run, tmp_path: Path) 
         "early_fusion on the embedded demo data (300 labelled, 40 to predict)"
         " with text tiny, image tiny"
     )
-    warning = "demo data, random tiny weights (text, image): scores say nothing about real tweets"
+    warning = (
+        "demo data, random tiny weights (text, image) and a search space for them:"
+        " scores say nothing about real tweets"
+    )
     assert (lines[1], lines[-1]) == (warning, warning)
     assert out.stderr == ""
     folder = RunFolder(tmp_path / "out")

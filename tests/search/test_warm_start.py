@@ -13,7 +13,6 @@ from search.journal import StudyJournal
 from search.plan import SettingsError
 from search.space import distributions
 from search.study import begin, open_study
-from spaces import SPACES
 from tests.search.test_candidates import plan_of
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def run_of(path: Path, rates: dict[float, float], **about: Any) -> RunFolder:
     folder = RunFolder(path)
     folder.write_search({"model": "early_fusion", "modality": "both", **about})
     study = open_study(journal(folder.study), "early_fusion", METRIC, "random", 0)
-    drawn = distributions(SPACES["early_fusion"])
+    drawn = distributions(plan_of("").space)
     for rate, score in rates.items():
         params = dict(plan_of("").hand_tuned) | {"head_learning_rate": rate}
         used = {name: drawn[name] for name in params}
@@ -44,9 +43,9 @@ def rates_of(plan: Any) -> list[float]:
 
 
 def test_the_three_best_of_a_run_come_next_after_the_hand_tuned_config(tmp_path: Path) -> None:
-    run_of(tmp_path / "old", {4e-4: 0.5, 8e-4: 0.8, 12e-4: 0.6, 16e-4: 0.7})
+    run_of(tmp_path / "old", {4e-3: 0.5, 8e-3: 0.8, 12e-3: 0.6, 16e-3: 0.7})
     plan = plan_of(f"--warm-start {tmp_path / 'old'}")
-    assert rates_of(plan) == pytest.approx([8e-4, 16e-4, 12e-4])
+    assert rates_of(plan) == pytest.approx([8e-3, 16e-3, 12e-3])
     assert [one.origin for one in plan.warm_start] == [f"trial {n} of old" for n in (1, 3, 2)]
     study = open_study(journal(tmp_path / "new.journal"), "new", METRIC, "tpe", 0)
     begin(study, plan.hand_tuned, plan.warm_start)
@@ -59,23 +58,23 @@ def test_the_three_best_of_a_run_come_next_after_the_hand_tuned_config(tmp_path:
 
 
 def test_confirmed_configs_come_first(tmp_path: Path) -> None:
-    folder = run_of(tmp_path / "old", {4e-4: 0.5, 8e-4: 0.8, 12e-4: 0.6})
+    folder = run_of(tmp_path / "old", {4e-3: 0.5, 8e-3: 0.8, 12e-3: 0.6})
     folder.write_best({"candidates": [{"trial": 2}, {"trial": 0}]})
-    assert rates_of(plan_of(f"--warm-start {folder.path}")) == pytest.approx([12e-4, 4e-4, 8e-4])
+    assert rates_of(plan_of(f"--warm-start {folder.path}")) == pytest.approx([12e-3, 4e-3, 8e-3])
 
 
 def test_configs_are_moved_into_the_space_and_equal_ones_are_taken_once(tmp_path: Path) -> None:
-    run_of(tmp_path / "one", {4e-4: 0.5, 8e-4: 0.8})
-    run_of(tmp_path / "two", {8e-4: 0.9, 2e-3: 0.4})
+    run_of(tmp_path / "one", {4e-3: 0.5, 8e-3: 0.8})
+    run_of(tmp_path / "two", {8e-3: 0.9, 2e-2: 0.4})
     words = f"--warm-start {tmp_path / 'one'} --warm-start {tmp_path / 'two'}"
-    assert rates_of(plan_of(words)) == pytest.approx([8e-4, 4e-4, 2e-3])
-    narrowed = plan_of(f"{words} --range head_learning_rate=2e-4:8e-4")
-    assert rates_of(narrowed) == pytest.approx([8e-4, 4e-4])
+    assert rates_of(plan_of(words)) == pytest.approx([8e-3, 4e-3, 2e-2])
+    narrowed = plan_of(f"{words} --range head_learning_rate=2e-3:8e-3")
+    assert rates_of(narrowed) == pytest.approx([8e-3, 4e-3])
 
 
 def test_runs_that_do_not_fit_are_told_at_once(tmp_path: Path) -> None:
-    run_of(tmp_path / "clip", {4e-4: 0.5}, model="clip")
-    run_of(tmp_path / "text", {4e-4: 0.5}, modality="text")
+    run_of(tmp_path / "clip", {4e-3: 0.5}, model="clip")
+    run_of(tmp_path / "text", {4e-3: 0.5}, modality="text")
     names = ("clip", "text", "nowhere")
     words = " ".join(f"--warm-start {tmp_path / name}" for name in names)
     with pytest.raises(SettingsError) as error:

@@ -1,0 +1,89 @@
+"""What can be wrong with the settings of a search by themselves, before anything is looked up."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from typing import TYPE_CHECKING
+
+from trainables.config import nearest
+from trainables.objective import METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from analysis.results import RunFolder
+    from search.settings import ResourceSettings, SearchSettings
+
+_PACKAGES = {"cmaes": "cmaes", "gp": "scipy"}  # samplers by the package each needs
+
+
+def faults_of(settings: SearchSettings) -> Iterator[str]:
+    """Say what is wrong with numbers and choices.
+
+    Args:
+        settings: What the command line asks for.
+
+    Yields:
+        One sentence per fault.
+    """
+    yield from _number_faults(settings)
+    yield from _choice_faults(settings)
+    yield from _resource_faults(settings.resources)
+
+
+def _number_faults(settings: SearchSettings) -> Iterator[str]:
+    tuning = settings.tuning
+    counts = {
+        "--trials": settings.trials,
+        "--folds": settings.data.folds,
+        "--repeats": settings.data.repeats,
+        "--epochs": tuning.epochs,
+        "--grace-epochs": tuning.grace_epochs,
+    }
+    for flag, count in counts.items():
+        if count is not None and count < 1:
+            yield f"{flag} must be >= 1, got {count}"
+    if not 1 < tuning.reduction_factor < math.inf:
+        yield f"--reduction-factor must be > 1, got {tuning.reduction_factor:g}"
+    if not 0 <= settings.seed < 2**32:
+        yield f"--seed must be in [0, 4294967295], got {settings.seed}"
+
+
+def _resource_faults(resources: ResourceSettings) -> Iterator[str]:
+    gpus, cpus = resources.gpus_per_trial, resources.cpus_per_trial
+    if resources.max_concurrent is not None and resources.max_concurrent < 1:
+        yield f"--max-concurrent must be >= 1, got {resources.max_concurrent}"
+    if gpus is not None and not 0 <= gpus < math.inf:
+        yield f"--gpus-per-trial must be >= 0, got {gpus:g}"
+    elif gpus is not None and gpus > 1 and not gpus.is_integer():
+        yield f"--gpus-per-trial must be a whole number when above 1, got {gpus:g}"
+    if cpus is not None and not 0 < cpus < math.inf:
+        yield f"--cpus-per-trial must be > 0, got {cpus:g}"
+    if resources.no_cache and resources.cache is not None:
+        yield "--cache and --no-cache must not be given together"
+
+
+def _choice_faults(settings: SearchSettings) -> Iterator[str]:
+    metric, sampler = settings.tuning.metric, settings.tuning.sampler
+    if metric not in METRICS:
+        yield f"--metric must be a metric of a trial, got {metric!r}; {nearest(metric, METRICS)}"
+    package = _PACKAGES.get(sampler)
+    if package and importlib.util.find_spec(package) is None:
+        yield f"--sampler {sampler} needs the package {package}; pip install {package}"
+
+
+def folder_faults(folder: RunFolder) -> Iterator[str]:
+    """Say why a new search cannot go into a folder.
+
+    Args:
+        folder: Where it is to go.
+
+    Yields:
+        One sentence if anything is in the way.
+    """
+    if folder.path.exists() and not folder.path.is_dir():
+        yield f"--out must be a folder, got the file {folder.path}"
+    elif folder.holds_search():
+        where = f"got {folder.path}, which holds one; --resume {folder.path} goes on with it"
+        yield f"--out must be a folder without a search, {where}"
