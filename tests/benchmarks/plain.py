@@ -157,8 +157,10 @@ def _collate(
     longest = max(map(len, ids))
     padded = torch.tensor([row + [pad_id] * (longest - len(row)) for row in ids])
     mask = torch.arange(longest) < torch.tensor([len(row) for row in ids])[:, None]
-    texts, images = Activations(padded, mask), Activations(torch.stack(pixels))
-    return {"text": texts, "image": images}, torch.tensor(labels)
+    # With channels last, as ours: faster, and sums in the same order.
+    stacked = torch.stack(pixels).contiguous(memory_format=torch.channels_last)
+    towers = {"text": Activations(padded, mask), "image": Activations(stacked)}
+    return towers, torch.tensor(labels)
 
 
 def _uncut(experiment: Experiment, config: TrainConfig, towers: Mapping[str, Tower]) -> Classifier:
