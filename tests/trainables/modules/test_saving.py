@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import resource
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,19 +21,24 @@ if TYPE_CHECKING:
 WEIGHTS = {"weight": torch.zeros(50_000)}
 
 
-@pytest.fixture
+@contextmanager
 def small_files() -> Iterator[None]:
-    """Files of 4 kB at most: as a full disk, the system refuses in the middle of a write."""
+    """Files of 4 kB at most: as a full disk, the system refuses in the middle of a write.
+
+    Not longer than the write, as the file that the tests' own output goes to is one more.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.usefixtures("small_files")
 def test_safetensors_refused_by_the_system_is_the_systems_error(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
-    with pytest.raises(OSError, match="File too large") as error, writing(path):
+    refused = pytest.raises(OSError, match="File too large")
+    with refused as error, small_files(), writing(path):
         save_file(WEIGHTS, path)
     assert (error.value.errno, error.value.filename) == (errno.EFBIG, str(path))
 
