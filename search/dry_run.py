@@ -8,8 +8,7 @@ import ray
 from rich.table import Table
 
 from search.cluster import ClusterError, connected, fetch, share_out
-from search.preparation import describe
-from search.space import draws
+from search.preparation import configs_ahead, describe
 from search.view import clock
 from trainables.trainable import use_assigned_share
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from search.cluster import TrialResources
     from search.plan import Plan
     from trainables.experiment import Experiment
-
-_DRAWS = 16  # random configs among which the heaviest and the lightest are looked for
 
 
 def dry_run(plan: Plan, experiment: Experiment, console: Console) -> None:
@@ -40,10 +37,9 @@ def dry_run(plan: Plan, experiment: Experiment, console: Console) -> None:
         resources = share_out(nodes, plan.settings.resources)
         for note in describe(experiment)["notes"]:
             console.print(note, style="yellow", highlight=False)
-        configs = [dict(plan.hand_tuned), *draws(plan.space, _DRAWS, plan.settings.seed)]
         with console.status("one step of the heaviest and of the lightest config"):
             worker = _rehearse.options(num_cpus=resources.cpus, num_gpus=resources.gpus)
-            told = fetch(worker.remote(experiment, configs))
+            told = fetch(worker.remote(experiment, configs_ahead(plan)))
     console.print(_table(told))
     for line in lines(told, plan, experiment, resources):
         console.print(line, highlight=False, soft_wrap=not console.is_terminal)

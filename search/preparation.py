@@ -13,13 +13,29 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.cluster import fetch
+from search.space import draws
 from trainables.trainable import use_assigned_share
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from search.cluster import Node
+    from search.plan import Plan
     from trainables.experiment import Experiment
+
+_DRAWS = 64  # random trials: they meet every cut of a space
+
+
+def configs_ahead(plan: Plan) -> list[dict[str, Any]]:
+    """Give configs that meet all that a search will meet, before its first trial.
+
+    Args:
+        plan: The search.
+
+    Returns:
+        The hand-tuned config, then random ones.
+    """
+    return [dict(plan.hand_tuned), *draws(plan.space, _DRAWS, plan.settings.seed)]
 
 
 @dataclass(frozen=True)

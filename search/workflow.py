@@ -16,13 +16,13 @@ from search.cut_off import TIME_BUDGET
 from search.export import write_best, write_importances
 from search.fusions import write_fusions
 from search.lock import locked
-from search.preparation import build_everywhere, describe
+from search.preparation import build_everywhere, configs_ahead, describe
 from search.progress import LiveView, show_building
 from search.provenance import hardware_record, samples_table, search_record
 from search.recorder import Recorder
 from search.reporting import write_report
 from search.selection import select
-from search.space import distributions, draws
+from search.space import distributions
 from search.study_place import open_place
 from search.tracking import trackers
 from search.trials import OUTCOMES, outcomes, ranked
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from search.preparation import BuildStep
     from search.trials import Records
     from search.tuning import Search
-
-_DRAWS = 64  # random trials whose frozen activations are built ahead: they meet every cut
 
 
 @dataclass(frozen=True)
@@ -166,7 +164,7 @@ def _prepare_nodes(
         refuse_other_weights(before, backbones["digests"])
     built: list[BuildStep] = []
     if experiment.cache is not None:
-        trials = [dict(plan.hand_tuned), *draws(plan.space, _DRAWS, plan.settings.seed)]
+        trials = configs_ahead(plan)
         built = show_building(console, build_everywhere(nodes, experiment, trials))
     hardware = hardware_record(nodes, resources)
     record = search_record(plan, experiment.corpus, experiment.folds, hardware, backbones)

@@ -37,6 +37,13 @@ WORDS = ("what", "a", "lovely", "sad", "day", "by", "the", "river", "not", "good
 SMALL = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 48}
 COLOURS = {"image_mean": [0.4, 0.5, 0.6], "image_std": [0.2, 0.25, 0.3]}
 LABELLED, UNLABELLED = 30, 6
+NARROW: dict[str, Any] = {
+    "batch_size": 8,
+    "projection_width": 16,
+    "hidden_width": 16,
+    "image_unfrozen_layers": 1,
+}
+"""A config of early fusion that trains in no time."""
 
 
 @pytest.fixture(scope="session")
@@ -161,24 +168,28 @@ def folds_of(count: int) -> tuple[Fold, ...]:
     return tuple(Fold(rows[rows % 5 != k], rows[rows % 5 == k]) for k in range(count))
 
 
+def tiny_experiment(**changes: Any) -> Experiment:
+    """Make an experiment of one fold on `tiny` weights, without a cache; on the `corpus` given."""
+    settings: dict[str, Any] = {
+        "variant": "early_fusion",
+        "folds": folds_of(1),
+        "inputs": InputSettings(image_size=64),
+        "backbones": {"text": "tiny", "image": "tiny"},
+        "metric": "val_weighted_f1",
+        "max_epochs": 3,
+        "seed": 7,
+        "cache": None,
+        "cache_dtype": "float32",
+    }
+    return Experiment(**settings | changes)
+
+
 @pytest.fixture
 def make_experiment(corpus: Corpus, tmp_path: Path) -> Callable[..., Experiment]:
-    """Make experiments of one fold on `tiny` weights, with a cache of this test's own."""
+    """Make tiny experiments with a cache of this test's own."""
 
     def make(**changes: Any) -> Experiment:
-        settings: dict[str, Any] = {
-            "variant": "early_fusion",
-            "corpus": corpus,
-            "folds": folds_of(1),
-            "inputs": InputSettings(image_size=64),
-            "backbones": {"text": "tiny", "image": "tiny"},
-            "metric": "val_weighted_f1",
-            "max_epochs": 3,
-            "seed": 7,
-            "cache": tmp_path / "cache",
-            "cache_dtype": "float32",
-        }
-        return Experiment(**settings | changes)
+        return tiny_experiment(**{"corpus": corpus, "cache": tmp_path / "cache"} | changes)
 
     return make
 

@@ -16,9 +16,8 @@ from search.explain import choose, main
 from search.heat_map import overlay, side_by_side
 from search.provenance import samples_table
 from tests.analysis.synthetic import write_run
-from tests.conftest import folds_of, train_final
+from tests.conftest import tiny_experiment, train_final
 from trainables.config import InputSettings
-from trainables.experiment import Experiment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,16 +31,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, corpus: Corpus) -> RunFolde
     """A run on the small corpus with a final model of tiny weights."""
     run = write_run(tmp_path_factory.mktemp("explained") / "run", samples=30)
     run.write_samples(samples_table(corpus))
-    experiment = Experiment(
-        variant="early_fusion",
-        corpus=corpus,
-        folds=folds_of(1),
-        inputs=InputSettings(image_size=32),
-        backbones={"text": "tiny", "image": "tiny"},
-        metric="val_loss",
-        max_epochs=1,
-        seed=1,
-        cache=None,
+    inputs = InputSettings(image_size=32)
+    experiment = tiny_experiment(
+        corpus=corpus, inputs=inputs, metric="val_loss", max_epochs=1, seed=1
     )
     train_final(experiment, {"batch_size": 8, "image_unfrozen_layers": 1}, 1, run.model)
     return run

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.conftest import NARROW
 from trainables.objective import METRICS, SCORES
 from trainables.trainable import SentimentTrainable
 
@@ -14,14 +15,7 @@ if TYPE_CHECKING:
 
     from trainables.experiment import Experiment
 
-PARAMS: dict[str, Any] = {
-    "batch_size": 8,
-    "projection_width": 16,
-    "hidden_width": 16,
-    "patience": 9,
-    "text_unfrozen_layers": 1,
-    "image_unfrozen_layers": 1,
-}
+PARAMS = NARROW | {"patience": 9, "text_unfrozen_layers": 1}
 OTHER = PARAMS | {"head_learning_rate": 0.1, "text_unfrozen_layers": 2, "head_dropout": 0.0}
 SCORED = {*METRICS, *(f"val_{name}_std" for name in SCORES), "train_loss"}
 ALWAYS = {"epoch", "diverged", "done", "total_parameters", "trainable_parameters"}

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, load_file
 
-from tests.conftest import folds_of, train_final
+from tests.conftest import NARROW, folds_of, train_final
 from trainables.data.sample import Fold
 from trainables.final import assemble, mean_of, train_member, validate_joining
 from trainables.inference import model_folder
@@ -27,13 +27,7 @@ if TYPE_CHECKING:
 
     from trainables.experiment import Experiment
 
-PARAMS = {
-    "batch_size": 8,
-    "projection_width": 16,
-    "hidden_width": 16,
-    "image_unfrozen_layers": 1,
-    "neutral_threshold": 0.37,
-}
+PARAMS = NARROW | {"neutral_threshold": 0.37}
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "plateau"])

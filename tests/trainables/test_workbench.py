@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.conftest import folds_of, parameters_of
+from tests.trainables.conftest import PARAMS
 from trainables.activations import residence
 from trainables.activations.files import StoredActivations
 from trainables.config import ConfigError
@@ -26,14 +27,6 @@ if TYPE_CHECKING:
     from trainables.training.lockstep import EpochScores
 
 CUDA = torch.cuda.is_available()
-PARAMS: dict[str, Any] = {
-    "batch_size": 8,
-    "projection_width": 16,
-    "hidden_width": 16,
-    "patience": 9,
-    "text_unfrozen_layers": 1,
-    "image_unfrozen_layers": 1,
-}
 CUTS: tuple[dict[str, Any], ...] = (
     {"text_unfrozen_layers": 1, "image_unfrozen_layers": 1, "text_pooling": "mean"},
     {"text_unfrozen_layers": 3, "image_unfrozen_layers": 2, "text_pooling": "cls"},
