@@ -26,7 +26,6 @@ class EarlyFusionConfig(PairConfig):
 
     class_weight_smoothing: float = 0.0
     max_epochs: int = 5
-    neutral_threshold: float = 0.42
     projection_width: int = 256
     hidden_width: int = 512
     normalize: bool = False
@@ -68,7 +67,7 @@ EARLY_FUSION = Variant(
     name="early_fusion",
     config=EarlyFusionConfig,
     backbones={"text": "google-bert/bert-base-uncased", "image": "resnet18"},
-    hand_tuned=EarlyFusionConfig(),
+    hand_tuned=EarlyFusionConfig(neutral_threshold=0.42),
     load=load_pair,
     head=early_fusion_head,
     inputs=PAIR_INPUTS,
