@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from analysis.results import RunFolder
 
-STUDY = "study"
-"""The key of `search.json` with the study's name."""
+NAME = "name"
+"""The key of `search.json` with the name that the study has in a database."""
 
 _PATIENCE_SECONDS = 10
 _WITH_TIMEOUT = {"psycopg", "psycopg2", "pymysql", "mysqldb"}  # whose drivers know the option
@@ -58,7 +58,7 @@ def open_storage(folder: RunFolder) -> tuple[BaseStorage, str]:
     """
     if url := database_of(folder):
         storage: BaseStorage = open_database(url)
-        name = folder.read_search().get(STUDY)
+        name = folder.read_search().get(NAME)
     else:
         if not folder.study.exists():
             msg = f"{folder.study} does not exist: is {folder.path} the folder of a search?"

@@ -28,6 +28,9 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our own recorder writes the tables
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # else one missing metric ends the search
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # our own handler knows that it was the user
+    # Our own searcher gives out no more trials than can run; by Ray's default it would wait for
+    # each to start before it asks for the next, and an idle worker would take that from it.
+    "TUNE_MAX_PENDING_TRIALS_PG": "10000",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -109,13 +112,22 @@ def connected(address: str | None) -> Iterator[list[Node]]:
         # Ray would end the process in its own way; batch systems ask so for a good end.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        yield [
-            Node(node["NodeID"], resources.get("CPU", 0.0), resources.get("GPU", 0.0))
-            for node in ray.nodes()
-            if node["Alive"] and (resources := node["Resources"])
-        ]
+        yield alive()
     finally:
         ray.shutdown()
+
+
+def alive() -> list[Node]:
+    """Look which machines the cluster has now.
+
+    Returns:
+        Those that are alive.
+    """
+    return [
+        Node(node["NodeID"], resources.get("CPU", 0.0), resources.get("GPU", 0.0))
+        for node in ray.nodes()
+        if node["Alive"] and (resources := node["Resources"])
+    ]
 
 
 def _options(address: str | None) -> dict[str, Any]:
@@ -146,12 +158,12 @@ def share_out(nodes: Sequence[Node], asked: ResourceSettings) -> TrialResources:
     """
     total_gpus = sum(node.gpus for node in nodes)
     gpus = asked.gpus_per_trial
-    if gpus is None:
+    if gpus is None or isinstance(gpus, str):  # auto: the first trials show what they need
         gpus = 1.0 if total_gpus else 0.0
     cpus = asked.cpus_per_trial
     if cpus is None:
         cpus = _cpu_share(nodes, gpus) if gpus and total_gpus else 1.0
-    slots = sum(_fit(node, cpus, gpus) for node in nodes)
+    slots = sum(fitting(node, cpus, gpus) for node in nodes)
     if not slots:
         there = ", ".join(f"{node.cpus:g} CPUs and {node.gpus:g} GPUs" for node in nodes)
         msg = (
@@ -169,7 +181,17 @@ def _cpu_share(nodes: Sequence[Node], gpus: float) -> float:
     return float(math.floor(share)) if share >= 1 else math.floor(share * 1e4) / 1e4
 
 
-def _fit(node: Node, cpus: float, gpus: float) -> int:
+def fitting(node: Node, cpus: float, gpus: float) -> int:
+    """Count the trials that fit a machine.
+
+    Args:
+        node: The machine.
+        cpus: CPUs of one trial, > 0.
+        gpus: GPUs of one trial, >= 0.
+
+    Returns:
+        How many; 0 where none does, as on one without GPUs when trials need one.
+    """
     by_cpu = math.floor(node.cpus / cpus + 1e-9)
     return min(by_cpu, math.floor(node.gpus / gpus + 1e-9)) if gpus else by_cpu
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import ray
@@ -40,12 +42,16 @@ class Crew:
     Args:
         experiment: What the search held fixed.
         resources: What one worker gets, and how many there are.
+
+    Attributes:
+        home: Ray's id of this machine, where the run folder is.
     """
 
     def __init__(self, experiment: Experiment, resources: TrialResources) -> None:
         self._held = ray.put(experiment)
         self._resources = resources
         self._workers: list[Any] = []
+        self.home: str = ray.get_runtime_context().get_node_id()
 
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Any]]:
         """Run jobs side by side.
@@ -88,8 +94,7 @@ class Crew:
         if number == len(self._workers):
             place = None
             if number == 0:  # what is written goes where the run folder is
-                here = ray.get_runtime_context().get_node_id()
-                place = NodeAffinitySchedulingStrategy(here, soft=True)
+                place = NodeAffinitySchedulingStrategy(self.home, soft=True)
             worker = _Remote.options(
                 num_cpus=self._resources.cpus,
                 num_gpus=self._resources.gpus,
@@ -183,10 +188,19 @@ class Worker:
         return train_member(self._bench, **arguments)
 
     def assemble(self, **arguments: Any) -> dict[str, Any]:
-        """Write the model that ships: see `trainables.final`."""
+        """Write the model that ships (away from home, give its `files`): `trainables.final`."""
         from trainables.final import assemble  # noqa: PLC0415 - as above
 
-        return assemble(self._bench, **arguments)
+        home, folder = arguments.pop("home"), arguments.pop("folder")
+        if ray.get_runtime_context().get_node_id() == home:
+            return assemble(self._bench, folder=folder, **arguments)
+        with TemporaryDirectory() as away:
+            model = Path(away, folder.name)
+            written = assemble(self._bench, folder=model, **arguments)
+            files = [path for path in model.rglob("*") if path.is_file()]
+            return written | {
+                "files": {str(path.relative_to(model)): path.read_bytes() for path in files}
+            }
 
 
 _Remote: Any = ray.remote(max_restarts=_RETRIES, max_task_retries=_RETRIES)(Worker)

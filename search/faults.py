@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 from trainables.config import nearest
+from trainables.experiment import on_this_node
 from trainables.objective import METRICS
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def _number_faults(settings: SearchSettings) -> Iterator[str]:
 
 def _resource_faults(resources: ResourceSettings) -> Iterator[str]:
     gpus, cpus = resources.gpus_per_trial, resources.cpus_per_trial
+    gpus = None if isinstance(gpus, str) else gpus  # auto
     if resources.max_concurrent is not None and resources.max_concurrent < 1:
         yield f"--max-concurrent must be >= 1, got {resources.max_concurrent}"
     if gpus is not None and not 0 <= gpus < math.inf:
@@ -62,6 +64,11 @@ def _resource_faults(resources: ResourceSettings) -> Iterator[str]:
         yield f"--cpus-per-trial must be > 0, got {cpus:g}"
     if resources.no_cache and resources.cache is not None:
         yield "--cache and --no-cache must not be given together"
+    if resources.cache is not None:
+        try:
+            on_this_node(resources.cache)
+        except ValueError as error:
+            yield f"--cache: {error}"
 
 
 def _choice_faults(settings: SearchSettings) -> Iterator[str]:

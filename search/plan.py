@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.results import RunFolder
+from search.attempts import below, storage_faults, whole_place
 from search.durations import seconds_of
 from search.faults import faults_of, folder_faults
 from search.narrowing import narrow
@@ -16,12 +17,13 @@ from search.selection_settings import held, selection_faults
 from search.settings import ALL, default_cache
 from search.sources import choose_backbones, choose_inputs
 from search.stored import SettingsError
-from search.study_place import name_study, place_faults, whole_url
+from search.study_place import name_run, place_faults, whole_url
 from search.tracking import tracking_faults
 from search.warm_start import warm_starts
 from spaces import SPACES
 from trainables.config import nearest
 from trainables.data.corpus import find_corpus
+from trainables.experiment import on_this_node
 from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:
@@ -58,7 +60,8 @@ class Plan:
         cache: Folder of frozen activations; None for none.
         demo: Folder of the demo data.
         folder: Where the results go.
-        study: Name of the Optuna study.
+        name: Of the search, where others have theirs too.
+        storage: Where Ray keeps what it writes: a folder or a URI.
         resumed: Whether it goes on with the search that the folder holds.
     """
 
@@ -78,7 +81,8 @@ class Plan:
     cache: Path | None
     demo: Path
     folder: RunFolder
-    study: str
+    name: str
+    storage: str
     resumed: bool = False
 
 
@@ -100,7 +104,7 @@ def make_plan(settings: SearchSettings) -> Plan:
     folder = RunFolder((settings.resume or settings.out or _new_folder(settings.model)).absolute())
     if settings.resume is None:
         faults += folder_faults(folder)
-    faults += place_faults(settings, folder)
+    faults += [*place_faults(settings, folder), *storage_faults(settings.resources.storage)]
     variant = _find_variant(settings.model, faults)
     tuning = settings.tuning
     epochs = tuning.epochs or variant.hand_tuned.max_epochs
@@ -116,6 +120,7 @@ def make_plan(settings: SearchSettings) -> Plan:
     grace = epochs if tuning.scheduler == "none" else tuning.grace_epochs
     tuning = replace(tuning, epochs=epochs)
     settings = replace(settings, out=folder.path, tuning=tuning)
+    name, storage = name_run(settings, folder), settings.resources.storage
     return Plan(
         settings=_worked_out(settings, source, backbones, inputs, folds),
         variant=variant,
@@ -131,9 +136,10 @@ def make_plan(settings: SearchSettings) -> Plan:
         time_budget=seconds,
         trial_timeout=patience,
         cache=None if settings.resources.no_cache else _cache(settings),
-        demo=_cache(settings) / DEMO,
+        demo=on_this_node(_cache(settings)) / DEMO,
         folder=folder,
-        study=name_study(settings, folder),
+        name=name,
+        storage=str(folder.ray) if storage is None else below(whole_place(storage), name),
         resumed=settings.resume is not None,
     )
 
@@ -207,11 +213,15 @@ def _worked_out(
         **asdict(inputs),
     )
     url = whole_url(settings.resources.study_storage)
-    resources = replace(settings.resources, study_storage=url)
+    storage = settings.resources.storage
+    storage = None if storage is None else whole_place(storage)
+    resources = replace(settings.resources, study_storage=url, storage=storage)
     return replace(settings, data=data, resources=resources, resume=None)
 
 
 def _cache(settings: SearchSettings) -> Path:
     if settings.resources.cache is not None:
-        return settings.resources.cache.expanduser().absolute()
+        given = settings.resources.cache
+        # What the shell has left is for each node to say.
+        return given if str(given).startswith(("~", "$")) else given.absolute()
     return default_cache()

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import ray
+from ray.exceptions import NodeDiedError, TaskUnschedulableError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from search.cluster import fetch
+from search.cluster import WorkError, fetch
 from search.space import draws
 from trainables.trainable import use_assigned_share
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from search.plan import Plan
     from trainables.experiment import Experiment
 
+_LOST = (NodeDiedError, TaskUnschedulableError)
 _DRAWS = 64  # random trials: they meet every cut of a space
 
 
@@ -71,6 +73,9 @@ def build_everywhere(
 
     Yields:
         Progress, as it comes.
+
+    Raises:
+        WorkError: If a build fails but for the loss of its machine, or the last machine is lost.
     """
     held = ray.put((experiment, list(params)))
     streams = {
@@ -87,6 +92,10 @@ def build_everywhere(
             yield BuildStep(streams[stream], *fetch(next(stream)))
         except StopIteration:
             del streams[stream]
+        except WorkError as error:
+            if not isinstance(error.__cause__, _LOST) or len(streams) == 1:
+                raise
+            del streams[stream]  # trials do without the machine, too
 
 
 @ray.remote(num_returns="streaming", max_retries=0)  # type: ignore[untyped-decorator]

@@ -46,7 +46,9 @@ class LiveView(Callback):  # type: ignore[misc]  # Ray has no types
         self._said = {r.number for r in records.values() if r.fate in OUTCOMES}
 
     def setup(self, *_: Any, **__: Any) -> None:
-        """Begin to show."""
+        """Begin to show, once."""
+        if self._console is not None:
+            return
         self._start = time.monotonic()
         self._console = Console()
         if self._console.is_terminal:
@@ -66,6 +68,16 @@ class LiveView(Callback):  # type: ignore[misc]  # Ray has no types
     def on_trial_error(self, **_: Any) -> None:
         """Say why a trial failed."""
         self._say()
+
+    def say(self, line: str) -> None:
+        """Say something between the trials.
+
+        Args:
+            line: For people.
+        """
+        if self._console is not None:
+            piped = not self._console.is_terminal
+            self._console.print(line, markup=False, highlight=False, soft_wrap=piped)
 
     def close(self) -> None:
         """Draw for the last time."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analysis.study_storage import STUDY
+from analysis.study_storage import NAME
 from search.command import command_line
 from trainables.data.sample import TAGS
 from trainables.data.splits import duplicate_groups
@@ -56,7 +56,7 @@ def search_record(
         "objective": tuning.metric,
         "mode": mode_of(tuning.metric),
         "command": command_line(plan.settings),
-        STUDY: plan.study,
+        NAME: plan.name,
         "settings": _plain(asdict(plan.settings)),
         "space": {"fixed": dict(plan.space.fixed), "ranges": dict(plan.space.ranges)},
         "hand_tuned": dict(plan.hand_tuned),

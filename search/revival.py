@@ -6,7 +6,6 @@ it waits in the study until it is asked for again. So a search of N trials has t
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from optuna.trial import TrialState
@@ -14,8 +13,6 @@ from optuna.trial import TrialState
 from search.trials import HAND_TUNED, Records, TrialRecord
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import optuna
     from optuna.trial import FrozenTrial
 
@@ -25,7 +22,6 @@ MOST_LOSSES = 5
 """How often a trial may be at work when its search is killed; then it is no chance any more."""
 
 _LOSSES = "losses"
-_CHECKPOINT = re.compile(r"attempt-(\d+)/trial-(\d+)/checkpoint_(\d+)")
 _FATES: dict[TrialState, Fate] = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "stopped"}
 
 
@@ -113,33 +109,3 @@ def _record_of(trial: FrozenTrial) -> TrialRecord:
         retries=facts.get("retries", 0),
         peak_memory_mb=facts.get("peak_memory_mb", 0.0),
     )
-
-
-def checkpoints_of(storage: Path) -> dict[int, Path]:
-    """Find the states that unfinished trials can go on from.
-
-    Args:
-        storage: Ray's folder, or the shared one that stands for it.
-
-    Returns:
-        The newest checkpoint of each trial, by its number.
-    """
-    found: dict[int, tuple[int, int, Path]] = {}
-    for path in storage.glob("attempt-*/trial-*/checkpoint_*"):
-        if match := _CHECKPOINT.fullmatch(path.relative_to(storage).as_posix()):
-            attempt, number, count = map(int, match.groups())
-            found[number] = max(found.get(number, (0, 0, path)), (attempt, count, path))
-    return {number: path for number, (*_, path) in found.items()}
-
-
-def next_attempt(storage: Path) -> str:
-    """Name Ray's folder of an attempt, so that no attempt meets another's files.
-
-    Args:
-        storage: Ray's folder.
-
-    Returns:
-        `attempt-N`, N from 1.
-    """
-    numbers = [int(path.name[8:]) for path in storage.glob("attempt-*") if path.name[8:].isdigit()]
-    return f"attempt-{max(numbers, default=0) + 1}"

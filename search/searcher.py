@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
@@ -32,6 +32,19 @@ if TYPE_CHECKING:
 _STATES = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
 
 
+class Limits(NamedTuple):
+    """What bounds a search.
+
+    Attributes:
+        cut_off: Ends it, as when the study cannot be written.
+        slots: Says how many trials can run at a time: no more are drawn, so that each is drawn
+            knowing of those before it.
+    """
+
+    cut_off: CutOff
+    slots: Callable[[], int]
+
+
 class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
     """Asks the study for trials and tells it how each ended.
 
@@ -43,7 +56,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         one_write: Makes what is told in a block one write.
         space: Draws the hyperparameters of a trial.
         metric: The objective, a key of a trial's reports.
-        cut_off: Ends the search when the study cannot be written.
+        limits: Bound it.
         checkpoints: States that unfinished trials go on from, by their numbers.
     """
 
@@ -54,11 +67,11 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         space: Space,
         metric: str,
         *,
-        cut_off: CutOff,
-        checkpoints: Mapping[int, Path] | None = None,
+        limits: Limits,
+        checkpoints: Mapping[int, str] | None = None,
     ) -> None:
         self.records: Records = records_of(study)
-        self._cut_off = cut_off
+        self._cut_off, self._slots = limits
         self._checkpoints = dict(checkpoints or {})
         self._mode: Mode = mode_of(metric)
         super().__init__(metric=metric, mode=self._mode)
@@ -75,8 +88,10 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
 
         Returns:
             Its hyperparameters, flat, and under `RESUME_FROM` the state that it goes on from;
-            None when the search is at its end.
+            None when the search is at its end, or for now as many run as can.
         """
+        if len(self._asked) >= self._slots():
+            return None
         trial = None
         with self._cut_off.guarding(), self._one_write():
             trial = self._study.ask()
@@ -90,7 +105,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
             begun = TrialRecord(trial.number, trial.params, hand_tuned)
         self.records[trial_id] = replace(begun, fate=None)
         state = self._checkpoints.pop(trial.number, None)
-        return dict(trial.params) | ({} if state is None else {RESUME_FROM: str(state)})
+        return dict(trial.params) | ({} if state is None else {RESUME_FROM: state})
 
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """Report an epoch to the study, once.
@@ -188,5 +203,5 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         raise NotImplementedError(msg)
 
     def __getstate__(self) -> dict[str, Any]:
-        truth = {"_study", "_one_write", "_space", "_asked", "_cut_off", "_checkpoints"}
+        truth = {"_study", "_one_write", "_space", "_asked", "_cut_off", "_checkpoints", "_slots"}
         return {name: value for name, value in self.__dict__.items() if name not in truth}

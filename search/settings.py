@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 ALL = "all"
 """The name of all models."""
 
+AUTO = "auto"
+"""The share of a GPU that the first trials show to be enough."""
+
 
 def default_cache() -> Path:
     """Say where frozen activations are kept when nothing else is asked for.
@@ -143,8 +146,10 @@ class SelectionSettings:
 class ResourceSettings:
     """Where and how fast it runs."""
 
-    gpus_per_trial: Annotated[float | None, unset("X", "1 where there are GPUs")] = None
-    """GPUs of a trial; 0.25 packs four on one."""
+    gpus_per_trial: Annotated[
+        float | Literal["auto"] | None, unset("X|auto", "1 where there are GPUs")
+    ] = None
+    """GPUs of a trial; 0.25 packs four on one; auto as many as the first show room for."""
     cpus_per_trial: Annotated[float | None, unset("X", "1, or the GPU's share")] = None
     """CPUs of a trial."""
     max_concurrent: Annotated[int | None, unset("N", "as many as fit")] = None
@@ -155,6 +160,8 @@ class ResourceSettings:
     """Longest wait for a trial's next epoch, such as 20m; then it is failed as hung."""
     address: Annotated[str | None, unset("HOST:PORT", "start Ray on this machine")] = None
     """Ray cluster to join."""
+    storage: Annotated[str | None, unset("DIR", "RUN/ray")] = None
+    """Folder that all nodes share, or a URI such as s3://bucket/path, for Ray's checkpoints."""
     study_storage: Annotated[str | None, unset("URL", "a file in OUT")] = None
     """Database of the Optuna study, as postgresql://USER@HOST/DATABASE, without a password."""
     cache: Annotated[Path | None, unset("DIR", "in the user's cache folder")] = None

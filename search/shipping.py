@@ -5,6 +5,7 @@ The stage is done when the model folder is there and `best.json` says what is in
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from trainables.training.decision import DecisionRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from rich.console import Console
@@ -65,8 +67,11 @@ def ship(
     groups = [weights[k : k + together] for k in range(0, len(weights), together)]
     members = [(best["params"], group, 1.0) for group in groups]
     rule = _rule(best, choice)
-    arguments = {"members": members, "rule": rule, "folder": plan.folder.model.absolute()}
+    folder = plan.folder.model.absolute()
+    arguments = {"members": members, "rule": rule, "folder": folder, "home": crew.home}
     written = crew.here(Job("assemble", arguments))
+    if files := written.pop("files", None):
+        _receive(folder, files)
     final = {
         "kind": choice.kind,
         "why": choice.why,
@@ -91,6 +96,17 @@ def _trainings(
         for seed in range(first, first + plan.settings.selection.final_seeds)
         for some in rows
     ]
+
+
+def _receive(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a model that was assembled on another machine."""
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    for name, content in files.items():
+        (partial / name).parent.mkdir(parents=True, exist_ok=True)
+        (partial / name).write_bytes(content)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
 
 
 def _publish(

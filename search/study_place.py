@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from analysis.files import ResultsError
-from analysis.study_storage import STUDY, database_of, open_database
+from analysis.study_storage import NAME, database_of, open_database
 from search.journal import StudyJournal
 from search.stored import SettingsError
 
@@ -95,20 +95,18 @@ def whole_url(url: str | None) -> str | None:
     return parsed.set(database=str(file)).render_as_string(hide_password=False)
 
 
-def name_study(settings: SearchSettings, folder: RunFolder) -> str:
-    """Name the study of a search.
+def name_run(settings: SearchSettings, folder: RunFolder) -> str:
+    """Name a search where others have theirs too: in a database, in a shared folder.
 
     Args:
         settings: What was asked.
         folder: The run folder.
 
     Returns:
-        The name it was begun with; for a new one in a database, a name that no other run has.
+        The name it was begun with; for a new one, a name that no other has.
     """
     if settings.resume is not None:
-        return str(folder.read_search().get(STUDY, settings.model))
-    if settings.resources.study_storage is None:
-        return settings.model
+        return str(folder.read_search().get(NAME, folder.path.name))
     return f"{folder.path.name}-{uuid4().hex[:8]}"
 
 
@@ -128,14 +126,14 @@ def open_place(plan: Plan) -> StudyPlace:
     url = plan.settings.resources.study_storage
     if url is None:
         journal = StudyJournal(plan.folder.study)
-        return StudyPlace(JournalStorage(journal), plan.study, journal.one_write)
+        return StudyPlace(JournalStorage(journal), plan.settings.model, journal.one_write)
     try:
         storage = open_database(url)
     except ResultsError as error:
         msg = f"--study-storage: {error}"
         raise SettingsError(msg) from error
     begun = plan.resumed and plan.folder.trials.exists()
-    if begun and plan.study not in optuna.get_all_study_names(storage):
-        msg = f"--study-storage must hold the study {plan.study} of {plan.folder.path}, got {url}"
+    if begun and plan.name not in optuna.get_all_study_names(storage):
+        msg = f"--study-storage must hold the study {plan.name} of {plan.folder.path}, got {url}"
         raise SettingsError(msg)
-    return StudyPlace(storage, plan.study, nullcontext)
+    return StudyPlace(storage, plan.name, nullcontext)

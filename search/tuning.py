@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
+from search.attempts import Attempts
+from search.capacity import asking_for
 from search.cut_off import CutOff
 from search.reserve import seconds_to_keep
-from search.revival import checkpoints_of, next_attempt, revive
+from search.revival import revive
 from search.scheduler import FiniteASHA
-from search.searcher import StudySearcher
+from search.searcher import Limits, StudySearcher
 from search.study import begin, open_study
 from search.study_place import open_place
 from search.trials import outcomes
@@ -57,6 +60,7 @@ class Search:
         trainable: type[tune.Trainable] | Callable[..., Any],
         resources: TrialResources,
         callbacks: Sequence[tune.Callback],
+        most: int | None = None,
     ) -> None:
         """Run the trials that are missing; those still running when it is cut off wait.
 
@@ -64,24 +68,32 @@ class Search:
             trainable: Ray's trainable: one step is one epoch.
             resources: What one trial gets.
             callbacks: Hear of every report; the first is to take the arrays out of it.
+            most: Run no more than so many; None for all.
         """
         missing = self.plan.settings.trials - outcomes(self.records)
+        missing = missing if most is None else min(missing, most)
         if missing <= 0:
             return
         watch = Watch(self.records, self.cut_off, self.plan.trial_timeout)
         tuner = tune.Tuner(
             tune.with_resources(trainable, resources.request),
-            tune_config=self._tune_config(missing, resources.slots),
+            tune_config=self._tune_config(missing),
             run_config=self._run_config([*callbacks, watch]),
         )
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # our own view names the errors
         try:
-            with self.cut_off.listening():
+            with self.cut_off.listening(), self._room(resources, missing):
                 tuner.fit()
         finally:
             self.searcher.close()
 
-    def _tune_config(self, missing: int, slots: int) -> tune.TuneConfig:
+    def _room(self, resources: TrialResources, missing: int) -> AbstractContextManager[None]:
+        asked = self.plan.settings.resources
+        if asked.address is None:
+            return nullcontext()
+        return asking_for(resources, min(missing, asked.max_concurrent or missing))
+
+    def _tune_config(self, missing: int) -> tune.TuneConfig:
         settings = self.plan.settings
         scheduler = FiniteASHA(
             self.records,
@@ -95,17 +107,14 @@ class Search:
             num_samples=missing,
             search_alg=self.searcher,
             scheduler=scheduler,
-            # Left to Ray, actors that are reused run one trial at a time.
-            max_concurrent_trials=slots,
             trial_dirname_creator=_TrialFolders(self.records),
             reuse_actors=settings.resources.reuse_actors,
         )
 
     def _run_config(self, callbacks: list[tune.Callback]) -> tune.RunConfig:
-        storage = self.plan.folder.ray
         return tune.RunConfig(
-            name=next_attempt(storage),
-            storage_path=str(storage),
+            name=Attempts(self.plan.storage).next_name(),
+            storage_path=self.plan.storage,
             stop=self.cut_off,
             callbacks=callbacks,
             failure_config=tune.FailureConfig(max_failures=_MAX_RETRIES),
@@ -130,13 +139,13 @@ class _TrialFolders:
         return {"_records": {}}  # Ray writes it with every trial
 
 
-def open_search(plan: Plan, deadline: float, slots: int = 1) -> Search:
+def open_search(plan: Plan, deadline: float, slots: Callable[[], int]) -> Search:
     """Begin the study of a search, or go on with it.
 
     Args:
         plan: What to search.
         deadline: When all is to be done, on the clock of `time.monotonic`; infinity for no limit.
-        slots: How many workers the stages after the trials will have.
+        slots: Says how many trials can run at a time.
 
     Returns:
         The search, before its first trial of this attempt.
@@ -152,13 +161,13 @@ def open_search(plan: Plan, deadline: float, slots: int = 1) -> Search:
     )
     begin(study, plan.hand_tuned, plan.warm_start)
     revive(study)
-    cut_off = CutOff(deadline, lambda: seconds_to_keep(plan, searcher.records, slots))
+    cut_off = CutOff(deadline, lambda: seconds_to_keep(plan, searcher.records, slots()))
     searcher = StudySearcher(
         study,
         place.one_write,
         plan.space,
         settings.tuning.metric,
-        cut_off=cut_off,
-        checkpoints=checkpoints_of(plan.folder.ray),
+        limits=Limits(cut_off, slots),
+        checkpoints=Attempts(plan.storage).checkpoints(),
     )
     return Search(plan, study, searcher, cut_off)

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
-from search.cluster import connected, share_out
+from search.attempts import Attempts
+from search.capacity import Slots
+from search.cluster import connected, fitting, share_out
 from search.continuation import refuse_other_data, refuse_other_weights, with_attempts
 from search.cut_off import TIME_BUDGET
 from search.export import write_best, write_importances
 from search.fusions import write_fusions
 from search.lock import locked
+from search.packing import pack_after_first
 from search.preparation import build_everywhere, configs_ahead, describe
 from search.progress import LiveView, show_building
 from search.provenance import hardware_record, samples_table, search_record
 from search.recorder import Recorder
 from search.reporting import write_report
 from search.selection import select
+from search.settings import AUTO
 from search.space import distributions
 from search.study_place import open_place
 from search.tracking import trackers
@@ -40,7 +44,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from analysis.results import RunFolder
     from search.cluster import Node, TrialResources
     from search.plan import Plan
     from search.preparation import BuildStep
@@ -80,13 +83,12 @@ def prepare(plan: Plan) -> Experiment:
 
     Returns:
         What the search holds fixed.
-
-    Raises:
-        SettingsError: If the study's database cannot be had, or data and settings do not fit.
     """
     settings = plan.settings
-    if settings.resources.study_storage is not None:
-        open_place(plan)  # a database that cannot be had shows before any work
+    if settings.resources.study_storage is not None:  # what cannot be had shows before any work
+        open_place(plan)
+    if settings.resources.storage is not None:
+        Attempts(plan.storage).make()
     corpus = demo_corpus(plan.demo) if plan.source is None else load_corpus(plan.source)
     folds = make_folds(
         corpus,
@@ -138,11 +140,12 @@ def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
         plan.folder.write_samples(samples_table(experiment.corpus))
         for one in () if plan.resumed else plan.warm_start:
             console.print(f"begins with {one.origin}", highlight=False, soft_wrap=True)
-        search = open_search(plan, deadline, resources.slots)
-        outcome = _run_trials(search, experiment, resources)
+        slots = Slots(resources, plan.settings.resources.max_concurrent)
+        search = open_search(plan, deadline, slots)
+        outcome = _run_trials(search, experiment, slots)
         if outcome.best and not outcome.hopeless and plan.settings.selection.retrain:
             limits = deadline, console
-            best, notes = select(plan, experiment, outcome.records, resources, limits)
+            best, notes = select(plan, experiment, outcome.records, slots.resources, limits)
             outcome = replace(outcome, best=best, notes=(*outcome.notes, *notes))
     if outcome.best:
         write_fusions(plan.folder, outcome.best, experiment.corpus.labels)
@@ -164,15 +167,16 @@ def _prepare_nodes(
         refuse_other_weights(before, backbones["digests"])
     built: list[BuildStep] = []
     if experiment.cache is not None:
+        able = [node for node in nodes if fitting(node, resources.cpus, resources.gpus)]
         trials = configs_ahead(plan)
-        built = show_building(console, build_everywhere(nodes, experiment, trials))
+        built = show_building(console, build_everywhere(able, experiment, trials))
     hardware = hardware_record(nodes, resources)
     record = search_record(plan, experiment.corpus, experiment.folds, hardware, backbones)
     record["activations"] = [asdict(step) for step in built]
     return with_attempts(record, before)
 
 
-def _run_trials(search: Search, experiment: Experiment, resources: TrialResources) -> Outcome:
+def _run_trials(search: Search, experiment: Experiment, slots: Slots) -> Outcome:
     plan, records = search.plan, search.records
     metric = plan.settings.tuning.metric
     mode = mode_of(metric)
@@ -182,11 +186,15 @@ def _run_trials(search: Search, experiment: Experiment, resources: TrialResource
     started = time.monotonic()
     trainable = tune.with_parameters(SentimentTrainable, experiment=experiment)
     try:
-        search.run(trainable, resources, [recorder, view, *trackers(plan)])
+        run = partial(search.run, trainable, callbacks=[recorder, view, *trackers(plan)])
+        if plan.settings.resources.gpus_per_trial == AUTO:
+            pack_after_first(search, run, slots, view.say)
+        run(slots.resources)
     finally:
         view.close()
         recorder.finish()
-        _remove_checkpoints(plan.folder, records)
+        done = {record.number for record in records.values() if record.fate in OUTCOMES}
+        Attempts(plan.storage).forget(done)
     if search.cut_off.fault is not None:
         raise search.cut_off.fault
     seconds = time.monotonic() - started
@@ -195,11 +203,3 @@ def _run_trials(search: Search, experiment: Experiment, resources: TrialResource
     note = write_importances(plan.folder, records, mode, distributions(plan.space))
     best = write_best(plan.folder, records, metric, mode)
     return Outcome(records, best, search.cut_off.reason, (note,) * bool(note), seconds)
-
-
-def _remove_checkpoints(folder: RunFolder, records: Records) -> None:
-    """Keep the states of trials that go on when the search does; the others are of no use."""
-    done = {record.number for record in records.values() if record.fate in OUTCOMES}
-    for number in done:
-        for path in folder.ray.glob(f"attempt-*/trial-{number}/checkpoint_*"):
-            shutil.rmtree(path, ignore_errors=True)

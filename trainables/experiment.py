@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
+from socket import gethostname
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from trainables.config import CacheDtype, InputSettings, Modality, Residence
     from trainables.data.sample import Corpus, Fold
@@ -28,7 +30,8 @@ class Experiment:
         seed: Seeds initial weights, dropout and shuffling; the same for every trial, so that
             trials differ by their hyperparameters alone.
         modality: What is read of a pair; the other tower is neither loaded nor run.
-        cache: Folder of cached activations on each node; None computes them for every batch.
+        cache: Folder of cached activations, `~` and `$NAME` left for each node to say; None
+            computes them for every batch.
         cache_dtype: How activations are stored.
         resident: Whether activations are moved to the device at once.
     """
@@ -45,3 +48,27 @@ class Experiment:
     modality: Modality = "both"
     cache_dtype: CacheDtype = "float16"
     resident: Residence = "auto"
+
+    @property
+    def cache_here(self) -> Path | None:
+        """The folder of cached activations on this node."""
+        return None if self.cache is None else on_this_node(self.cache)
+
+
+def on_this_node(folder: Path) -> Path:
+    """Say what a folder is called here, where `~` and `$NAME` may differ from node to node.
+
+    Args:
+        folder: As it was asked for.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: If this node lacks a variable.
+    """
+    here = Path(os.path.expandvars(folder)).expanduser()
+    if "$" in str(here):
+        msg = f"{folder} must name variables that every node has, got {here} on {gethostname()}"
+        raise ValueError(msg)
+    return here

@@ -86,8 +86,9 @@ def _build(
     seconds = time.perf_counter() - began
     files = list(folder.glob("*.safetensors"))
     scale = len(experiment.corpus.samples) / len(bench.experiment.corpus.samples)
-    assert experiment.cache is not None
-    existing = next(p for p in (experiment.cache, *experiment.cache.parents) if p.exists())
+    wanted = experiment.cache_here
+    assert wanted is not None
+    existing = next(p for p in (wanted, *wanted.parents) if p.exists())
     return {
         "bytes": round(sum(file.stat().st_size for file in files) * scale),
         "files": len(files),

@@ -5,6 +5,7 @@ The driver imports this module too, so torch waits for the worker: it is importe
 
 from __future__ import annotations
 
+import io
 import pickle
 import resource
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
+from pyarrow.fs import FileSystem
 from ray import tune
 from ray.tune.result import SHOULD_CHECKPOINT
 
@@ -126,9 +128,21 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
             report["val_probabilities"] = scores.probabilities
             if scores.branches:
                 report["val_branches"] = scores.branches
-        if not run.finished and time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
+        due = time.monotonic() - self._saved_at > CHECKPOINT_SECONDS
+        if due and not run.finished and self._reaches_storage():
             report[SHOULD_CHECKPOINT] = True
         return report
+
+    def _reaches_storage(self) -> bool:
+        """Say whether what Ray saves here is kept: elsewhere, only in a shared folder."""
+        if self._storage is None:  # without Ray
+            return True
+        try:
+            self._storage._check_validation_file()  # Ray's own, as it would fail the trial
+        except (RuntimeError, OSError):
+            self._saved_at = time.monotonic()  # asked again in a while
+            return False
+        return True
 
     def _epoch(self, epoch: int, parts: int) -> EpochScores:
         """Train to the end of an epoch: from the one before, or all of them when parts change."""
@@ -172,7 +186,7 @@ def read_state(checkpoint_dir: str) -> dict[str, Any] | None:
     """Read the state of a trial; nothing in it is executed.
 
     Args:
-        checkpoint_dir: Where `save_checkpoint` wrote it.
+        checkpoint_dir: Where `save_checkpoint` wrote it: a folder, or a URI that pyarrow knows.
 
     Returns:
         The state; None where a kill left it missing or torn, or another machine has it.
@@ -180,11 +194,12 @@ def read_state(checkpoint_dir: str) -> dict[str, Any] | None:
     import torch  # noqa: PLC0415 - keeps torch out of the driver
 
     try:
+        files, folder = FileSystem.from_uri(checkpoint_dir)
+        with files.open_input_file(f"{folder}/{STATE}") as file:
+            content = io.BytesIO(file.read())
         # CUDA takes random states from the CPU, so everything is loaded there.
-        state: dict[str, Any] = torch.load(
-            Path(checkpoint_dir, STATE), map_location="cpu", weights_only=True
-        )
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError):
+        state: dict[str, Any] = torch.load(content, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError):
         return None
     return state
 

@@ -152,8 +152,9 @@ class Workbench:
 
     @cached_property
     def _store(self) -> ActivationStore:
-        assert self.experiment.cache is not None
-        return ActivationStore(self.experiment.cache)
+        folder = self.experiment.cache_here
+        assert folder is not None
+        return ActivationStore(folder)
 
     def key(self, role: str, cut: Cut) -> ActivationKey:
         """Say what the activations at a cut depend on.

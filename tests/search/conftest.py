@@ -14,7 +14,7 @@ from search.cut_off import CutOff
 from search.journal import StudyJournal
 from search.revival import revive
 from search.scheduler import FiniteASHA
-from search.searcher import StudySearcher
+from search.searcher import Limits, StudySearcher
 from search.study import begin, open_study
 from tests.search.postgresql import Server, installed
 from trainables.objective import mode_of
@@ -53,12 +53,13 @@ class FakeRay:
         begin(self.study, HAND_TUNED)
         revive(self.study)
         self.cut_off = CutOff(math.inf)
+        self.slots = 9
         self.searcher = StudySearcher(
             self.study,
             journal.one_write if storage is None else nullcontext,
             toy_space,
             metric,
-            cut_off=self.cut_off,
+            limits=Limits(self.cut_off, lambda: self.slots),
             **more,
         )
         self.asha = FiniteASHA(

@@ -179,6 +179,16 @@ def test_times_are_understood(text: str, seconds: float) -> None:
     assert plan.time_budget == seconds
 
 
+def test_each_node_fills_in_a_cache_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCRATCH", "/fast")
+    plan = make_plan(parse(["--model", "early_fusion", "--cache", "$SCRATCH/c"]))
+    assert str(plan.cache) == "$SCRATCH/c"
+    assert str(plan.demo) == "/fast/c/demo"
+    monkeypatch.delenv("SCRATCH")
+    (fault,) = faults("--cache $SCRATCH/c")
+    assert fault.startswith("--cache: $SCRATCH/c must name variables that every node has")
+
+
 def test_defaults_are_worked_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     plan = make_plan(parse(["--model", "early_fusion"]))

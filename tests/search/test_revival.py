@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from optuna.trial import TrialState
 
-from search.revival import MOST_LOSSES, checkpoints_of, next_attempt, records_of, revive
+from search.revival import MOST_LOSSES, records_of, revive
 from search.trials import outcomes
-from trainables.trainable import RESUME_FROM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 def test_a_trial_of_a_killed_driver_goes_on_as_itself(make_fake_ray: Callable[..., Any]) -> None:
@@ -133,28 +131,6 @@ def test_a_study_without_running_trials_is_left_alone(fake_ray: Any) -> None:
     before = fake_ray.study.trials
     revive(fake_ray.study)
     assert fake_ray.study.trials == before
-
-
-def test_a_trial_goes_on_from_its_newest_checkpoint(
-    make_fake_ray: Callable[..., Any], tmp_path: Path
-) -> None:
-    for place in ("attempt-2/trial-0/checkpoint_000001", "attempt-10/trial-0/checkpoint_000000"):
-        (tmp_path / "ray" / place).mkdir(parents=True)
-    (tmp_path / "ray/attempt-2/trial-7/checkpoint_000003").mkdir(parents=True)
-    found = checkpoints_of(tmp_path / "ray")
-    newest = tmp_path / "ray/attempt-10/trial-0/checkpoint_000000"
-    assert found == {0: newest, 7: tmp_path / "ray/attempt-2/trial-7/checkpoint_000003"}
-    ray = make_fake_ray(checkpoints=found)
-    assert ray.start().config[RESUME_FROM] == str(newest)
-    assert RESUME_FROM not in ray.start().config
-    assert ray.study.trials[0].params == {"rate": 0.5, "width": 2}
-
-
-def test_attempts_are_numbered_on(tmp_path: Path) -> None:
-    assert next_attempt(tmp_path / "none") == "attempt-1"
-    for name in ("attempt-1", "attempt-9", "attempt-x"):
-        (tmp_path / name).mkdir()
-    assert next_attempt(tmp_path) == "attempt-10"
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])

@@ -46,6 +46,8 @@ BEST = {
 class Here(ScriptedCrew):
     """A crew whose trainings give their own arguments, and whose model folder is empty."""
 
+    home = "here"
+
     def here(self, job: Job) -> dict[str, Any]:
         self.jobs.append(job)
         job.arguments["folder"].mkdir(parents=True)

@@ -51,7 +51,7 @@ def plan_in(folder: Path, *words: str) -> Plan:
 def leave(plan: Plan) -> None:
     """What a search writes of itself before its first trial."""
     plan.folder.path.mkdir(exist_ok=True)
-    record = {"settings": _plain(asdict(plan.settings)), "study": plan.study}
+    record = {"settings": _plain(asdict(plan.settings)), "name": plan.name}
     plan.folder.search.write_text(json.dumps(record))
 
 
@@ -96,13 +96,13 @@ def test_a_run_says_where_its_study_is_and_goes_on_there(url: str, tmp_path: Pat
     place = open_place(plan)
     optuna.create_study(storage=place.storage, study_name=place.name)
     again = make_plan(parse(["--resume", str(tmp_path / "run")]))
-    assert again.study == plan.study
-    assert again.study in optuna.get_all_study_names(open_place(again).storage)
+    assert again.name == plan.name
+    assert again.name in optuna.get_all_study_names(open_place(again).storage)
 
 
 def test_two_runs_of_a_name_have_studies_of_their_own(tmp_path: Path) -> None:
     words = ("--study-storage", f"sqlite:///{tmp_path / 'study.db'}")
-    names = [plan_in(tmp_path / folder / "run", *words).study for folder in "ab"]
+    names = [plan_in(tmp_path / folder / "run", *words).name for folder in "ab"]
     assert all(name.startswith("run-") for name in names)
     assert len(set(names)) == 2
 
@@ -166,7 +166,7 @@ def test_a_database_without_the_study_of_a_run_is_refused(tmp_path: Path) -> Non
     again = make_plan(parse(["--resume", str(plan.folder.path)]))
     open_place(again)  # it had not begun
     plan.folder.trials.touch()
-    with pytest.raises(SettingsError, match=f"must hold the study {plan.study} of "):
+    with pytest.raises(SettingsError, match=f"must hold the study {plan.name} of "):
         open_place(again)
 
 

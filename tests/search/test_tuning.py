@@ -106,7 +106,7 @@ def run(
             hand_tuned={"rate": 0.5, "kind": kind or "well"},
         )
         plan.folder.path.mkdir()
-        search = open_search(plan, time.monotonic() + limit)
+        search = open_search(plan, time.monotonic() + limit, lambda: slots)
         recorder = Recorder(plan.folder, search.records, "max", search.cut_off)
         view = LiveView(ViewInfo(METRIC, plan.settings.trials, EPOCHS), search.records)
         try:

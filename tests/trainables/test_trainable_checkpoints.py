@@ -71,6 +71,26 @@ def test_checkpoints_are_asked_for_when_the_last_is_old_and_the_trial_goes_on(
     assert asked == [False, True, False, False]
 
 
+def test_no_checkpoint_is_asked_for_where_it_would_be_lost(
+    start: Callable[..., SentimentTrainable], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, there = [0.0], [False]
+
+    class Storage:  # as Ray's, which fails a trial that saves on a machine without the folder
+        def _check_validation_file(self) -> None:
+            if not there[0]:
+                raise RuntimeError
+
+    monkeypatch.setattr("trainables.trainable.time.monotonic", lambda: clock[0])
+    trial = start(PARAMS, max_epochs=9)
+    trial._storage = Storage()
+    asked = []
+    for now, reached in ((61.0, False), (100.0, True), (122.0, True)):
+        clock[0], there[0] = now, reached
+        asked.append(trial.step().get(SHOULD_CHECKPOINT, False))
+    assert asked == [False, False, True], "it is looked for again after a while"
+
+
 def test_a_checkpoint_on_a_full_disk_is_the_systems_error(
     start: Callable[..., SentimentTrainable], tmp_path: Path
 ) -> None:

@@ -1,0 +1,135 @@
+"""Searches that join a cluster of several machines: Ray's own, each a node on this one."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from analysis.results import RunFolder
+from tests.search.test_resume import Command, assert_whole
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+SMALL = (
+    "--model early_fusion --data demo --image-size 32 --confirm 0 --scheduler none"
+    " --fix text_unfrozen_layers=0 --fix image_unfrozen_layers=0"
+)
+
+
+class Machines:
+    """A cluster whose head runs the driver and no trial, as on Kubernetes."""
+
+    def __init__(self, folder: Path) -> None:
+        from ray.cluster_utils import Cluster
+
+        self._folder = folder
+        self._cluster = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 0, "env_vars": self._cache("head")}
+        )
+        self._nodes: dict[str, Any] = {}
+
+    @property
+    def address(self) -> str:
+        return str(self._cluster.address)
+
+    def _cache(self, name: str) -> dict[str, str]:
+        return {"NODE_CACHE": str(self._folder / name)}
+
+    def add(self, name: str, **resources: float) -> None:
+        variables = self._cache(name)
+        self._nodes[name] = self._cluster.add_node(env_vars=variables, **resources)
+
+    def kill(self, name: str) -> None:
+        self._cluster.remove_node(self._nodes.pop(name), allow_graceful=False)
+
+    def only(self, *names: str, **resources: float) -> None:
+        while self._nodes:
+            self._cluster.remove_node(self._nodes.popitem()[1], allow_graceful=True)
+        for name in names:
+            self.add(name, **resources)
+
+    def built(self, name: str) -> int:
+        return len(list((self._folder / name).glob("cache/*.json")))
+
+    def shutdown(self) -> None:
+        self._cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+    cluster = Machines(tmp_path_factory.mktemp("machines"))
+    yield cluster
+    cluster.shutdown()
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    monkeypatch.setenv("NODE_CACHE", str(tmp_path / "driver"))
+    return Command(tmp_path, tmp_path / "user")
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_a_search_outlives_a_machine_and_uses_one_that_joins_late(
+    machines: Machines, command: Command
+) -> None:
+    machines.only("a", "b", num_cpus=1)
+
+    def change(_: subprocess.Popen[str]) -> None:
+        machines.add("c", num_cpus=1)
+        until(lambda: machines.built("c") == 2)
+        machines.kill("a")
+
+    words = f"{SMALL} --folds 3 --epochs 60 --trials 12 --out run --cache $NODE_CACHE/cache"
+    code, errors = command.run_until(
+        f"{words} --address {machines.address}", "[1/12] trial", change
+    )
+    assert code == 0, errors
+    folder = RunFolder(command.folder / "run")
+    assert_whole(folder, 12)
+    assert folder.read_trials()["retries"].sum() == 1, "what ran on the dead one"
+    steps = folder.read_search()["activations"]
+    assert [step["cached"] for step in steps if step["done"] == step["total"]].count(False) == 4
+    assert [machines.built(name) for name in ("a", "b", "c", "head")] == [2, 2, 2, 0]
+    assert (folder.model / "config.json").exists(), "sent here from where it was assembled"
+
+
+def test_machines_without_a_gpu_get_no_trials_that_need_one(
+    machines: Machines, command: Command
+) -> None:
+    machines.only("cpus", num_cpus=2)
+    machines.add("gpu", num_cpus=1, num_gpus=1)
+    words = f"{SMALL} --epochs 2 --trials 3 --no-retrain --out run --cache $NODE_CACHE/cache"
+    code, out, errors = command.run(f"{words} --address {machines.address}")
+    assert code == 0, errors
+    assert "3/3" in out
+    folder = RunFolder(command.folder / "run")
+    assert folder.read_trials()["fate"].tolist() == ["finished"] * 3
+    hardware = folder.read_search()["hardware"]
+    assert (hardware["gpus"], hardware["gpus_per_trial"], hardware["slots"]) == (1, 1, 1)
+    assert (machines.built("gpu"), machines.built("cpus")) == (2, 0)
+
+
+def test_machines_that_share_a_cache_build_it_once(machines: Machines, command: Command) -> None:
+    machines.only("one", "two", num_cpus=1)
+    words = f"{SMALL} --epochs 1 --trials 2 --no-retrain --out run"
+    shared = command.folder / "shared"
+    code, _, errors = command.run(f"{words} --cache {shared} --address {machines.address}")
+    assert code == 0, errors
+    steps = RunFolder(command.folder / "run").read_search()["activations"]
+    assert len({step["node"] for step in steps}) == 2
+    for role in ("text", "image"):
+        assert [s["cached"] for s in steps if s["role"] == role].count(False) == 1
+    assert len(list(shared.glob("*.safetensors"))) == 2
