@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import ray
+from ray._private.state import actors
+from ray.exceptions import ActorUnavailableError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.cluster import WorkError, fetch
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from trainables.experiment import Experiment
     from trainables.workbench import Workbench
 
+_SECONDS_BETWEEN_LOOKS = 15.0
 _RETRIES = 2  # as of a trial: a crash may be bad luck twice
 
 
@@ -63,7 +66,7 @@ class Crew:
             The index of a job and its result, as they end; the result of one that crashed for
             good is a `WorkError`. Input found wrong, as bad weights, raises a `ClusterError`.
         """
-        waiting = deque(enumerate(jobs))
+        waiting, lost = deque(enumerate(jobs)), Counter[int]()
         idle = [self._worker(k) for k in range(min(self._resources.slots, len(jobs)))]
         busy: dict[Any, tuple[int, Any]] = {}
         while waiting or busy:
@@ -71,10 +74,33 @@ class Crew:
                 index, job = waiting.popleft()
                 worker = idle.pop(0)
                 busy[self._begin(worker, job)] = index, worker
-            (ended,), _ = ray.wait(list(busy), num_returns=1)
+            found, _ = ray.wait(list(busy), num_returns=1, timeout=_SECONDS_BETWEEN_LOOKS)
+            if not found:
+                waiting += self._taken_from_the_homeless(busy, jobs, able=bool(idle))
+                continue
+            (ended,) = found
             index, worker = busy.pop(ended)
+            result = _result(ended)
+            if _is_unreachable(result) and lost[index] < _RETRIES:
+                lost[index] += 1
+                waiting.appendleft((index, jobs[index]))
+                idle.append(self._replaced(worker))
+                continue
             idle.append(worker)
-            yield index, _result(ended)
+            yield index, result
+
+    def _taken_from_the_homeless(
+        self, busy: dict[Any, tuple[int, Any]], jobs: Sequence[Job], *, able: bool
+    ) -> list[tuple[int, Job]]:
+        """Take the jobs of workers for which there is no room any more, if others can do them."""
+        homeless = [ended for ended, (_, worker) in busy.items() if not _has_a_place(worker)]
+        if not able and len(homeless) == len(busy):
+            return []
+        taken = [busy.pop(ended) for ended in homeless]
+        for _, worker in taken:
+            self._workers.remove(worker)
+            ray.kill(worker)
+        return [(index, jobs[index]) for index, _ in taken]
 
     def here(self, job: Job) -> Any:
         """Run one job on the worker that is on this machine, if one fits there.
@@ -85,22 +111,30 @@ class Crew:
         Returns:
             Its result; what went wrong raises.
         """
-        return fetch(self._begin(self._worker(0), job))
+        return in_order(self.run([job]))[0]
 
     def _begin(self, worker: Any, job: Job) -> Any:
         return worker.do.remote(self._held, job.method, job.arguments)
 
     def _worker(self, number: int) -> Any:
         if number == len(self._workers):
-            place = None
-            if number == 0:  # what is written goes where the run folder is
-                place = NodeAffinitySchedulingStrategy(self.home, soft=True)
-            worker = _Remote.options(
-                num_cpus=self._resources.cpus,
-                num_gpus=self._resources.gpus,
-                scheduling_strategy=place,
-            ).remote()
-            self._workers.append(worker)
+            self._workers.append(self._made(number))
+        return self._workers[number]
+
+    def _made(self, number: int) -> Any:
+        place = None
+        if number == 0:  # what is written goes where the run folder is
+            place = NodeAffinitySchedulingStrategy(self.home, soft=True)
+        return _Remote.options(
+            num_cpus=self._resources.cpus,
+            num_gpus=self._resources.gpus,
+            scheduling_strategy=place,
+        ).remote()
+
+    def _replaced(self, worker: Any) -> Any:
+        number = self._workers.index(worker)
+        ray.kill(worker)
+        self._workers[number] = self._made(number)
         return self._workers[number]
 
     def __enter__(self) -> Self:
@@ -121,6 +155,16 @@ def _result(reference: Any) -> Any:
         return fetch(reference)
     except WorkError as error:
         return error
+
+
+def _has_a_place(worker: Any) -> bool:
+    """Tell whether a worker is on a machine, or waits for one that may never come."""
+    return bool(actors(worker._actor_id.hex())["State"] == "ALIVE")
+
+
+def _is_unreachable(result: Any) -> bool:
+    """Tell a machine that was lost: until Ray knows, it tries the worker there again at once."""
+    return isinstance(getattr(result, "__cause__", None), ActorUnavailableError)
 
 
 def in_order(results: Iterable[tuple[int, Any]]) -> list[Any]:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from analysis.results import RunFolder
+from search import crew as crew_module
+from search.cluster import TrialResources, connected
+from search.crew import Crew, Job
 from tests.search.test_resume import Command, assert_whole
 
 if TYPE_CHECKING:
@@ -104,6 +107,30 @@ def test_a_search_outlives_a_machine_and_uses_one_that_joins_late(
     assert [step["cached"] for step in steps if step["done"] == step["total"]].count(False) == 4
     assert [machines.built(name) for name in ("a", "b", "c", "head")] == [2, 2, 2, 0]
     assert (folder.model / "config.json").exists(), "sent here from where it was assembled"
+
+
+def test_the_stages_after_the_trials_outlive_a_machine(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    class Scripted:
+        def do(self, *_: Any) -> str:
+            time.sleep(1)
+            return str(ray.get_runtime_context().get_node_id())
+
+    remote = ray.remote(max_restarts=2, max_task_retries=2)(Scripted)
+    monkeypatch.setattr(crew_module, "_Remote", remote)
+    monkeypatch.setattr(crew_module, "_SECONDS_BETWEEN_LOOKS", 2.0)
+    machines.only("stays", "dies", num_cpus=1)
+    with connected(machines.address), Crew(None, TrialResources(1, 0, slots=2)) as crew:  # type: ignore[arg-type]
+        ended: dict[int, str] = {}
+        for index, node in crew.run([Job("work", {})] * 12):
+            ended[index] = node
+            if len(ended) == 2:
+                machines.kill("dies")
+    assert sorted(ended) == list(range(12))
+    assert all(isinstance(node, str) for node in ended.values())
 
 
 def test_machines_without_a_gpu_get_no_trials_that_need_one(
