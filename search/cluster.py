@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import signal
+import socket
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "TOKENIZERS_PARALLELISM": "false",  # workers fork; Ray already shares out the CPUs
 }
+_SECONDS_TO_ANSWER = 10.0
 _PACKAGES = ("search", "trainables", "spaces", "analysis")
 _FORWARDED = ("HF_", "TRANSFORMERS_", "TORCH_HOME", "XDG_CACHE_HOME")
 
@@ -100,6 +102,7 @@ def connected(address: str | None) -> Iterator[list[Node]]:
     for name, value in _ENVIRONMENT.items():  # Ray reads them when it starts, workers inherit
         os.environ.setdefault(name, value)
     try:
+        _knock(address)
         ray.init(**_options(address))
     except Exception as error:  # Ray raises many types, and Exception itself when it is slow
         if is_disk_full(error):
@@ -115,6 +118,13 @@ def connected(address: str | None) -> Iterator[list[Node]]:
         yield alive()
     finally:
         ray.shutdown()
+
+
+def _knock(address: str | None) -> None:
+    """Raise at once where nothing answers: Ray would go on trying for minutes."""
+    host, _, port = (address or "").rpartition(":")
+    if host and port.isdecimal():  # else Ray finds the cluster by itself
+        socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_ANSWER).close()
 
 
 def alive() -> list[Node]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import re
 from typing import TYPE_CHECKING
 
 from trainables.config import nearest
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from analysis.results import RunFolder
     from search.settings import ResourceSettings, SearchSettings
 
+_ADDRESS = re.compile(r"auto|[^/]+:\d{1,5}")
 _PACKAGES = {"cmaes": "cmaes", "gp": "scipy"}  # samplers by the package each needs
 
 
@@ -31,6 +33,7 @@ def faults_of(settings: SearchSettings) -> Iterator[str]:
     yield from _number_faults(settings)
     yield from _choice_faults(settings)
     yield from _resource_faults(settings.resources)
+    yield from _place_faults(settings.resources)
 
 
 def _number_faults(settings: SearchSettings) -> Iterator[str]:
@@ -62,6 +65,11 @@ def _resource_faults(resources: ResourceSettings) -> Iterator[str]:
         yield f"--gpus-per-trial must be a whole number when above 1, got {gpus:g}"
     if cpus is not None and not 0 < cpus < math.inf:
         yield f"--cpus-per-trial must be > 0, got {cpus:g}"
+
+
+def _place_faults(resources: ResourceSettings) -> Iterator[str]:
+    if resources.address is not None and not _ADDRESS.fullmatch(resources.address):
+        yield f"--address must be HOST:PORT, or auto on a machine of it, got {resources.address!r}"
     if resources.no_cache and resources.cache is not None:
         yield "--cache and --no-cache must not be given together"
     if resources.cache is not None:

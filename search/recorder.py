@@ -91,8 +91,7 @@ class Recorder(Callback):  # type: ignore[misc]  # Ray has no types
         Args:
             trial: Ray's trial.
         """
-        self._timed(trial)
-        self.write_trials()
+        self._end(trial)
 
     def on_trial_error(self, *, trial: Trial, **_: Any) -> None:
         """Write the table of trials.
@@ -100,8 +99,7 @@ class Recorder(Callback):  # type: ignore[misc]  # Ray has no types
         Args:
             trial: Ray's trial.
         """
-        self._timed(trial)
-        self.write_trials()
+        self._end(trial)
 
     def write_trials(self, *, now: bool = False) -> None:
         """Write the table of the trials that have ended, if it has not just been written.
@@ -120,6 +118,14 @@ class Recorder(Callback):  # type: ignore[misc]  # Ray has no types
         with self._cut_off.guarding():
             if self._folder.history.exists():
                 self._folder.write_history(self._folder.read_history())
+
+    def _end(self, trial: Trial) -> None:
+        self._timed(trial)
+        self.write_trials()
+        # Ray keeps running averages of every metric of every trial, some 100 kB each that no one
+        # reads, in its memory and in the state that it writes again and again.
+        trial.run_metadata.metric_analysis = {}
+        trial.run_metadata.metric_n_steps = {}
 
     def _timed(self, trial: Trial) -> TrialRecord:
         record = self._records[trial.trial_id]

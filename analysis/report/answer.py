@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from analysis.resampling import Validated
     from analysis.run import Run
 
+HAND_TUNED = "hand-tuned config"
+
 
 @dataclass(frozen=True)
 class Rival:
@@ -123,13 +125,25 @@ def _bounds(validated: Validated | None, metric: str) -> tuple[float, float] | t
 
 
 def _own(run: Run, best: Mapping[str, Any], metric: str) -> Iterator[Rival]:
-    tuned = best.get("hand_tuned")
     if best.get("confirmed"):
         name = f"the same, as searched (trial {best['trial']})"
         yield Rival(name, best["score"], None, None, "own", "the best of many, so optimistic")
-    if tuned and tuned["trial"] != best["trial"]:
-        low, high = _bounds(run.validated(tuned["trial"]), metric)
-        yield Rival("hand-tuned config", tuned["score"], low, high, "own", "the first trial")
+    if found := _hand_tuned(run, best, metric):
+        yield found
+
+
+def _hand_tuned(run: Run, best: Mapping[str, Any], metric: str) -> Rival | None:
+    """Give the hand-tuned config where it is not the chosen one, confirmed like that if it was."""
+    tuned = best.get("hand_tuned")
+    if not tuned or tuned["trial"] == best["trial"]:
+        return None
+    for again in best.get("candidates") or ():
+        if again["trial"] == tuned["trial"]:
+            note = "trained again on the same fresh seeds and folds"
+            return Rival(HAND_TUNED, again["confirmed"], *again["interval"], "own", note)
+    low, high = _bounds(run.validated(tuned["trial"]), metric)
+    note = "the first trial"
+    return Rival(HAND_TUNED, tuned["score"], low, high, "own", note)
 
 
 def _floors(best: Mapping[str, Any], metric: str, validated: Validated | None) -> Iterator[Rival]:
@@ -186,7 +200,7 @@ def _verdicts(
     if tuned and tuned["trial"] == best["trial"]:
         yield "The hand-tuned config, tried first, was not beaten."
     elif tuned:
-        gain = best["score"] - tuned["score"]
+        gain = rivals[0].score - next(r.score for r in rivals if r.name == HAND_TUNED)
         yield f"Searching changed {heading(metric)} by {gain:+.4f} from the hand-tuned config."
     if not best.get("confirmed"):
         yield (

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 import subprocess
 from typing import Any
 
@@ -97,11 +98,21 @@ def test_whatever_keeps_ray_from_starting_is_told_in_one_line(
     error: Exception, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray, "init", raising(error))
-    for address, where in ((None, "start on this machine"), ("here:1", "be joined at here:1")):
+    for address, where in ((None, "start on this machine"), ("auto", "be joined at auto")):
         with (
             pytest.raises(ClusterError, match=f"^Ray cannot {where}: {told}$"),
             connected(address),
         ):
+            pass
+
+
+def test_a_cluster_that_is_not_there_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "init", raising(AssertionError("never asked")))
+    with socket.socket() as taken:  # bound, and never listening
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        told = rf"^Ray cannot be joined at {address}: ConnectionRefusedError: "
+        with pytest.raises(ClusterError, match=told), connected(address):
             pass
 
 

@@ -78,6 +78,21 @@ def test_a_confirmed_score_is_the_answer(folder: RunFolder) -> None:
     assert not any("it is optimistic" in verdict for verdict in found.verdicts)
 
 
+def test_a_confirmed_score_is_held_against_the_confirmed_score_of_the_hand_tuned_config(
+    folder: RunFolder,
+) -> None:
+    tuned = folder.read_best()["hand_tuned"]["trial"]
+    pieces = {
+        "confirmed": {"score": 0.51, "interval": [0.5, 0.53], "scores": {METRIC: 0.51}},
+        "candidates": [{"trial": tuned, "confirmed": 0.505, "interval": [0.49, 0.52]}],
+    }
+    found = answer(analysis.load(with_best(folder, **pieces).path))
+    assert found is not None
+    (rival,) = (rival for rival in found.rivals if rival.name == "hand-tuned config")
+    assert (rival.score, rival.low, rival.high) == (0.505, 0.49, 0.52)
+    assert "Searching changed weighted F1 by +0.0050 from the hand-tuned config." in found.verdicts
+
+
 def test_a_floor_that_was_measured_is_shown_with_its_verdict_first(folder: RunFolder) -> None:
     found = answer(analysis.load(with_best(folder, floor=FLOOR, verdict=VERDICT).path))
     assert found is not None
