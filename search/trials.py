@@ -166,9 +166,9 @@ def ranked(records: Records, mode: Mode) -> list[TrialRecord]:
     order = {"finished": 0, "stopped": 1, "interrupted": 2}
     sign = 1 if mode == "max" else -1
 
-    def key(record: TrialRecord) -> tuple[int, float, int]:
-        best = record.best(mode)
-        return order[str(record.fate)], -sign * (best[1] if best else math.nan), record.number
-
-    kept = [r for r in records.values() if r.fate in order and r.best(mode) is not None]
-    return sorted(kept, key=key)
+    kept = [
+        (order[str(record.fate)], -sign * best[1], record.number, record)
+        for record in records.values()
+        if record.fate in order and (best := record.best(mode)) is not None
+    ]
+    return [record for *_, record in sorted(kept)]

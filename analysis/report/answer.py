@@ -139,8 +139,9 @@ def _hand_tuned(run: Run, best: Mapping[str, Any], metric: str) -> Rival | None:
         return None
     for again in best.get("candidates") or ():
         if again["trial"] == tuned["trial"]:
+            low, high = again["interval"]
             note = "trained again on the same fresh seeds and folds"
-            return Rival(HAND_TUNED, again["confirmed"], *again["interval"], "own", note)
+            return Rival(HAND_TUNED, again["confirmed"], low, high, "own", note)
     low, high = _bounds(run.validated(tuned["trial"]), metric)
     note = "the first trial"
     return Rival(HAND_TUNED, tuned["score"], low, high, "own", note)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -16,16 +17,19 @@ class ProcessTree:
 
     Attributes:
         peak_mb: Most memory that the process itself held, its descendants not counted, in MB.
+        held_mb: What it held at each look, by Unix time.
     """
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._ticks: dict[int, int] = {}
         self.peak_mb = 0.0
+        self.held_mb: dict[float, float] = {}
 
     def look(self) -> None:
         """Read what they have used; often, for what an ended process used since is not seen."""
-        self.peak_mb = max(self.peak_mb, _peak_mb(self._pid))
+        self.held_mb[time.time()] = _memory_mb(self._pid, "VmRSS")
+        self.peak_mb = max(self.peak_mb, _memory_mb(self._pid, "VmHWM"))
         used, parents = {}, {}
         for path in Path("/proc").iterdir():
             if path.name.isdigit() and (stat := _stat(path)) is not None:
@@ -57,12 +61,12 @@ def _stat(path: Path) -> tuple[int, int] | None:
     return int(fields[1]), int(fields[11]) + int(fields[12])
 
 
-def _peak_mb(pid: int) -> float:
+def _memory_mb(pid: int, name: str) -> float:
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return 0.0
     for line in status.splitlines():
-        if line.startswith("VmHWM"):
+        if line.startswith(name):
             return float(line.split()[1]) / 1e3
     return 0.0

@@ -19,7 +19,7 @@ from search.workflow import prepare
 from tests.benchmarks.processes import ProcessTree
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from trainables.experiment import Experiment
@@ -35,11 +35,13 @@ class Ran:
         seconds: Wall-clock time from its start to its end.
         core_seconds: Time of all cores that it and what it started used.
         peak_mb: Most memory that it itself held, its children not counted, in MB.
+        held_mb: What it held while it ran, by Unix time.
     """
 
     seconds: float
     core_seconds: float
     peak_mb: float
+    held_mb: Mapping[float, float]
 
 
 def run_module(module: str, arguments: Sequence[str]) -> Ran:
@@ -72,7 +74,7 @@ def run_module(module: str, arguments: Sequence[str]) -> Ran:
     if process.returncode:
         msg = f"{' '.join(command)} failed with {process.returncode}:\n{said[-3000:]}"
         raise RuntimeError(msg)
-    return Ran(seconds, tree.core_seconds, tree.peak_mb)
+    return Ran(seconds, tree.core_seconds, tree.peak_mb, tree.held_mb)
 
 
 def search_arguments(options: Any, out: Path, cache: Path) -> list[str]:

@@ -6,6 +6,7 @@ same as real ones. `epoch.py` runs this when it is given `--epochs`.
 
 from __future__ import annotations
 
+import resource
 import statistics
 import tempfile
 import threading
@@ -19,6 +20,7 @@ import torch
 from tests.benchmarks.architectures import ARCHITECTURES
 from tests.benchmarks.reporting import machine, show
 from trainables.activations.files import StoredActivations
+from trainables.config import ROLES
 from trainables.data.sample import Fold, Sentiment
 from trainables.modules.tower import Activations
 from trainables.training.fold import FoldTrainer, TrainingData
@@ -80,7 +82,7 @@ def show_trials(options: argparse.Namespace) -> None:
         folder = tempfile.TemporaryDirectory()
         with folder:
             _, sources = ARCHITECTURES[variant].make(Path(folder.name))
-            towers = VARIANTS[variant].load(sources)
+            towers = VARIANTS[variant].load(sources, ROLES["both"])
         stored = _store(variant, towers, options)
         for residence in residences:
             result = _train(variant, towers, stored, options, residence)
@@ -92,10 +94,13 @@ def show_trials(options: argparse.Namespace) -> None:
         "s/epoch",
         "samples/s",
         "activations, MB",
-        "peak GPU, MB",
+        "peak, MB",
         "GPU busy",
     )
-    note = "s/epoch: the median, training and validation. Peak: all that the trial holds."
+    note = (
+        "s/epoch: the median, training and validation. Peak: all that the trial holds on the GPU;"
+        " without one, all that the process ever held, so name one variant at a time."
+    )
     record = {"machine": machine(options.device), "results": results}
     show(title, columns, rows, record, note)
 
@@ -106,7 +111,7 @@ def _cells(result: Mapping[str, Any]) -> list[str]:
         f"{result['seconds_per_epoch']:.3f}",
         f"{result['samples_per_second']:.0f}",
         f"{result['activations_mb']:.0f}",
-        f"{result['peak_gpu_mb']:.0f}",
+        f"{result['peak_mb']:.0f}",
         "" if busy is None else f"{busy:.0f} %",
     ]
 
@@ -183,7 +188,9 @@ def _train(
         while not trial.finished:
             epochs.append(trial.next_epoch().metrics["epoch_seconds"])
     seconds = statistics.median(epochs)
-    peak = torch.cuda.max_memory_allocated() / 1e6 if device.type == "cuda" else 0.0
+    peak = torch.cuda.max_memory_allocated() / 1e6
+    if device.type == "cpu":
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     return {
         "variant": variant,
         "title": ARCHITECTURES[variant].title,
@@ -192,6 +199,6 @@ def _train(
         "first_epoch_seconds": epochs[0],
         "samples_per_second": options.samples / seconds,
         "activations_mb": sum(source.nbytes for source in stored.values()) / 1e6,
-        "peak_gpu_mb": peak,
+        "peak_mb": peak,
         "gpu_busy_percent": utilisation.percent,
     }

@@ -95,14 +95,14 @@ def test_a_search_outlives_a_machine_and_uses_one_that_joins_late(
         until(lambda: machines.built("c") == 2)
         machines.kill("a")
 
-    words = f"{SMALL} --folds 3 --epochs 300 --trials 8 --out run --cache $NODE_CACHE/cache"
+    words = f"{SMALL} --folds 3 --epochs 300 --trials 20 --out run --cache $NODE_CACHE/cache"
     code, errors = command.run_until(
-        f"{words} --address {machines.address}", "[1/8] trial", change
+        f"{words} --address {machines.address}", "[1/20] trial", change
     )
     assert code == 0, errors
     folder = RunFolder(command.folder / "run")
-    assert_whole(folder, 8)
-    assert folder.read_trials()["retries"].sum() == 1, "what ran on the dead one"
+    assert_whole(folder, 20)
+    assert folder.read_trials()["retries"].sum() <= 1, "no more than what ran on the dead one"
     steps = folder.read_search()["activations"]
     assert [step["cached"] for step in steps if step["done"] == step["total"]].count(False) == 4
     assert [machines.built(name) for name in ("a", "b", "c", "head")] == [2, 2, 2, 0]
