@@ -38,6 +38,7 @@ _WORDS = (
     "--model early_fusion --data demo --scheduler none --epochs 3 --image-size 32 --folds 2"
     " --sampler random --confirm 0"
 )
+_WORKER = "ray::ResourceTrainable"  # what Ray calls the process of a trial
 _POLL_SECONDS = 0.1
 
 
@@ -105,7 +106,7 @@ class Chaos:
         if way in {"SIGTERM", "SIGINT", "driver"}:
             victims = [process.pid]
         else:
-            word = "raylet/raylet" if way == "raylet" else "SentimentTrainable"
+            word = "raylet/raylet" if way == "raylet" else _WORKER
             victims = list(_family(process.pid, word))
         if not victims or process.poll() is not None:
             return 0
@@ -225,6 +226,8 @@ def main() -> int:
             f"{_WORDS} {common} --out {calm.path}", 0
         )
         faults = [*_faults(folder, asked.trials), *_differences(folder, calm)]
+        unkilled = sorted(set(_WAYS) - set(chaos.kills))
+        faults += [f"some {way} must be killed, got none" for way in unkilled]
         kills = chaos.kills.total()
         extra = chaos.reported - len(folder.read_history())
         told = ", ".join(f"{count} {way}" for way, count in sorted(chaos.kills.items()))
