@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import shutil
 import tempfile
 import time
@@ -11,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from trainables.config import ROLES
 from trainables.data.sample import Fold
+from trainables.training.memory import peak_memory_mb
 from trainables.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -118,11 +117,5 @@ def _run(bench: Workbench, experiment: Experiment, config: TrainConfig) -> dict[
         "step_seconds": each_step,
         "validation_seconds": each_sample,
         "seconds": seconds * config.max_epochs,
-        "memory_mb": _memory_mb(),
+        "memory_mb": peak_memory_mb(bench.device),
     }
-
-
-def _memory_mb() -> float:
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import pickle
-import resource
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,7 +98,11 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
             The report that the searcher, the scheduler and the recorder read.
         """
         from trainables.training.fold import DivergedError  # noqa: PLC0415 - imports torch
-        from trainables.training.memory import fitting, said_of  # noqa: PLC0415 - imports torch
+        from trainables.training.memory import (  # noqa: PLC0415 - imports torch
+            fitting,
+            peak_memory_mb,
+            said_of,
+        )
 
         run = self._ensure()
         metric = self._bench.experiment.metric
@@ -119,7 +122,7 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
             return {**report, **lost, metric: worst(metric), "diverged": str(error), "done": True}
         run = self._ensure()
         report |= scores.metrics
-        report["peak_memory_mb"] = _peak_memory_mb()
+        report["peak_memory_mb"] = peak_memory_mb(self._bench.device)
         if note := said_of(self._parts, self._bench.config(self._params).batch_size):
             report["note"] = note
         report["done"] = run.finished
@@ -217,12 +220,3 @@ def use_assigned_share() -> None:
     share = assigned.get("GPU", 0.0)
     if torch.cuda.is_available() and 0 < share < 1:
         torch.cuda.set_per_process_memory_fraction(share)
-
-
-def _peak_memory_mb() -> float:
-    """Peak memory of the trial on its GPU, or of the process where there is none, in MB."""
-    import torch  # noqa: PLC0415 - keeps torch out of the driver
-
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3

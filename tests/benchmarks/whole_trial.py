@@ -6,7 +6,6 @@ same as real ones. `epoch.py` runs this when it is given `--epochs`.
 
 from __future__ import annotations
 
-import resource
 import statistics
 import tempfile
 import threading
@@ -25,6 +24,7 @@ from trainables.data.sample import Fold, Sentiment
 from trainables.modules.tower import Activations
 from trainables.training.fold import FoldTrainer, TrainingData
 from trainables.training.lockstep import LockstepRun
+from trainables.training.memory import peak_memory_mb
 from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:
@@ -188,9 +188,6 @@ def _train(
         while not trial.finished:
             epochs.append(trial.next_epoch().metrics["epoch_seconds"])
     seconds = statistics.median(epochs)
-    peak = torch.cuda.max_memory_allocated() / 1e6
-    if device.type == "cpu":
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     return {
         "variant": variant,
         "title": ARCHITECTURES[variant].title,
@@ -199,6 +196,6 @@ def _train(
         "first_epoch_seconds": epochs[0],
         "samples_per_second": options.samples / seconds,
         "activations_mb": sum(source.nbytes for source in stored.values()) / 1e6,
-        "peak_mb": peak,
+        "peak_mb": peak_memory_mb(device),
         "gpu_busy_percent": utilisation.percent,
     }

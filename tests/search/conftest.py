@@ -13,6 +13,7 @@ from optuna.storages import JournalStorage
 from search.cut_off import CutOff
 from search.journal import StudyJournal
 from search.revival import revive
+from search.run import main
 from search.scheduler import FiniteASHA
 from search.searcher import Limits, StudySearcher
 from search.study import begin, open_study
@@ -130,3 +131,19 @@ def make_fake_ray(tmp_path: Path) -> Callable[..., FakeRay]:
         return FakeRay(tmp_path / name, **more)
 
     return make
+
+
+@pytest.fixture
+def refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[str], str]:
+    """Give what a search on the demo data says, in one line, when it refuses these words."""
+    monkeypatch.chdir(tmp_path)
+
+    def refuse(words: str) -> str:
+        assert main(["--model", "early_fusion", "--data", "demo", *words.split()]) == 2
+        error = capsys.readouterr().err
+        assert len(error.splitlines()) == 1
+        return error
+
+    return refuse

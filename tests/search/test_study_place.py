@@ -17,7 +17,6 @@ from analysis.study import study_trials
 from analysis.study_storage import open_database, open_storage
 from search.plan import make_plan
 from search.provenance import _plain
-from search.run import main
 from search.settings import parse
 from search.stored import SettingsError
 from search.study_place import open_place
@@ -26,6 +25,7 @@ from tests.search.postgresql import PASSWORD
 from tests.search.test_resume import QUICK, Command, kill
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from search.plan import Plan
@@ -115,12 +115,6 @@ def test_a_file_of_sqlite_is_found_from_everywhere(
     assert plan.settings.resources.study_storage == f"sqlite:///{tmp_path / 'study.db'}"
 
 
-def refused(url: str, capsys: pytest.CaptureFixture[str], *more: str) -> str:
-    words = ("--data", "demo", "--study-storage", url, *more)
-    assert main(["--model", "early_fusion", *words]) == 2
-    return capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("url", "message"),
     [
@@ -135,29 +129,19 @@ def refused(url: str, capsys: pytest.CaptureFixture[str], *more: str) -> str:
     ],
 )
 def test_what_is_no_database_is_refused_before_any_work(
-    url: str,
-    message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    url: str, message: str, tmp_path: Path, refused: Callable[[str], str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    error = refused(url, capsys)
+    error = refused(f"--study-storage {url}")
     assert message in error
     assert error.startswith("error: --study-storage")
-    assert len(error.splitlines()) == 1
     assert SECRET not in error
     assert not list(tmp_path.glob("runs/*"))
 
 
-def test_a_server_that_does_not_answer_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_server_that_does_not_answer_is_named(refused: Callable[[str], str]) -> None:
     pytest.importorskip("psycopg", reason="the extra `postgresql` is not installed")
-    monkeypatch.chdir(tmp_path)
-    error = refused("postgresql+psycopg://me@127.0.0.1:1/studies", capsys)
+    error = refused("--study-storage postgresql+psycopg://me@127.0.0.1:1/studies")
     assert "127.0.0.1:1/studies cannot be had: connection" in error
-    assert len(error.splitlines()) == 1
 
 
 def test_a_database_without_the_study_of_a_run_is_refused(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""Training that does not fit the GPU: the same steps with half the batch at a time."""
+"""What training takes of memory, and what does not fit the GPU: half a batch at a time then."""
 
 from __future__ import annotations
 
 import gc
+import resource
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -39,6 +40,21 @@ def fitting(work: Callable[[int], ResultT], parts: int = 1) -> tuple[ResultT, in
     gc.collect()
     torch.cuda.empty_cache()
     return work(PARTS), PARTS
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Say how much memory training has taken at most.
+
+    Args:
+        device: Where it runs.
+
+    Returns:
+        On the GPU, since its statistics were reset, as PyTorch counts; else of the process since
+        its start. In MB.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
 def said_of(parts: int, batch_size: int) -> str:
