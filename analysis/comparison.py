@@ -45,7 +45,8 @@ COLUMNS: Mapping[str, Column] = {
 
 PAIRS: Mapping[str, Column] = {
     "run": Column("str", "a run"),
-    "other": Column("str", "a run that was validated on the same samples"),
+    "other": Column("str", "a run that was validated on the same samples and folds"),
+    "scored": Column("str", "confirmed, where both runs were on the same folds; or searched"),
     "difference": Column("float64", "its score less the other's"),
     "low": Column("float64", "lower end of the difference's 95 % interval"),
     "high": Column("float64", "upper end of it"),
@@ -91,8 +92,8 @@ def compare(
         msg = f"metric must be one of {', '.join(DECISION_SCORES)}, got {metric!r}"
         raise ValueError(msg)
     named = dict(zip(_names(runs), runs, strict=True))
-    validated = {name: _validated(run) for name, run in named.items()}
-    found = [{"run": name, **_row(run, validated[name], metric)} for name, run in named.items()]
+    said = {name: _said(run) for name, run in named.items()}
+    found = [{"run": name, **_row(run, said[name], metric)} for name, run in named.items()]
     rows = pd.DataFrame(found, columns=list(COLUMNS))
     rows = rows.sort_values(metric, ascending=False, na_position="last", kind="stable")
     if reference:
@@ -100,7 +101,7 @@ def compare(
     rows = typed(rows.reindex(columns=list(COLUMNS)).reset_index(drop=True), COLUMNS)
     text = [name for name, column in COLUMNS.items() if column.dtype == "str"]
     rows[text] = rows[text].fillna("")
-    return Comparison(rows, _pairs(named, validated, metric), metric)
+    return Comparison(rows, _pairs(named, said, metric), metric)
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
@@ -113,11 +114,16 @@ def _names(runs: Sequence[Run]) -> list[str]:
     return []
 
 
-def _validated(run: Run) -> Validated | None:
-    return None if run.best is None else run.validated(run.best["trial"])
+def _said(run: Run) -> dict[str, Validated]:
+    """What a run's config said of samples that it did not train on, by how it is scored."""
+    if run.best is None:
+        return {}
+    trial = run.best["trial"]
+    found = {"confirmed": run.confirmed(trial), "searched": run.validated(trial)}
+    return {scored: said for scored, said in found.items() if said is not None}
 
 
-def _row(run: Run, validated: Validated | None, metric: str) -> dict[str, Any]:
+def _row(run: Run, said: Mapping[str, Validated], metric: str) -> dict[str, Any]:
     row: dict[str, Any] = {
         "kind": "run",
         "model": model_of(run),
@@ -132,8 +138,9 @@ def _row(run: Run, validated: Validated | None, metric: str) -> dict[str, Any]:
     row["scored"] = "confirmed" if confirmed else "searched"
     if confirmed and run.objective == f"val_{metric}":
         row["low"], row["high"] = confirmed["interval"]
-    elif validated is not None:
-        row["low"], row["high"] = interval(resampled_scores(metric, [validated])[0])
+    elif row["scored"] in said:
+        drawn = resampled_scores(metric, [said[row["scored"]]])
+        row["low"], row["high"] = interval(drawn[0])
     unfrozen = {
         name.removesuffix("_unfrozen_layers"): value
         for name, value in run.best["params"].items()
@@ -188,23 +195,20 @@ def note_of(run: Run) -> str:
 
 
 def _pairs(
-    named: Mapping[str, Run], validated: Mapping[str, Validated | None], metric: str
+    named: Mapping[str, Run], said: Mapping[str, Mapping[str, Validated]], metric: str
 ) -> pd.DataFrame:
     rows = []
     for run, other in combinations(named, 2):
-        mine, theirs = validated[run], validated[other]
-        if mine is None or theirs is None:
+        if named[run].search["data"]["digest"] != named[other].search["data"]["digest"]:
             continue
-        if not _same_samples(named[run], named[other], mine, theirs):
-            continue
-        found = compare_pair(metric, mine, theirs)
-        rows.append((run, other, found.difference, *found.interval, found.p_value))
+        both = [scored for scored in said[run] if scored in said[other]]
+        alike = [s for s in both if _same_samples(said[run][s], said[other][s])]
+        if alike:  # what was confirmed comes first, and says more
+            found = compare_pair(metric, said[run][alike[0]], said[other][alike[0]])
+            told = found.difference, *found.interval, found.p_value
+            rows.append((run, other, alike[0], *told))
     return typed(pd.DataFrame(rows, columns=list(PAIRS)), PAIRS)
 
 
-def _same_samples(run: Run, other: Run, mine: Validated, theirs: Validated) -> bool:
-    return (
-        run.search["data"]["digest"] == other.search["data"]["digest"]
-        and np.array_equal(mine.rows, theirs.rows)
-        and np.array_equal(mine.parts, theirs.parts)
-    )
+def _same_samples(mine: Validated, theirs: Validated) -> bool:
+    return np.array_equal(mine.rows, theirs.rows) and np.array_equal(mine.parts, theirs.parts)

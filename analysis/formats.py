@@ -94,7 +94,7 @@ def notes(comparison: Comparison) -> list[str]:
 def _pair_note(pair: Any, metric: str) -> str:
     verdict = "hardly luck" if pair.p_value < _LUCK else "may be luck"
     return (
-        f"{pair.run} less {pair.other}, as searched, on the same samples and folds: {metric} "
+        f"{pair.run} less {pair.other}, as {pair.scored}, on the same samples and folds: {metric} "
         f"{pair.difference:+.4f} ({pair.low:+.4f} to {pair.high:+.4f}, p {pair.p_value:.3f}): "
         f"{verdict}."
     )

@@ -20,12 +20,15 @@ from analysis.columns import (
     Column,
     typed,
 )
+from analysis.confirmation import decide_confirmation
 from analysis.resampling import Validated
 from analysis.results import CLASSES, CONFIG, ResultsError, RunFolder
 from analysis.scores import decide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -141,11 +144,41 @@ class Run:
         return Validated(
             rows=rows,
             parts=np.repeat(np.arange(len(sizes)), sizes),
-            labels=self.samples["tag"].cat.codes.to_numpy(np.int64)[rows],
+            labels=self._labels[rows],
             probabilities=probabilities,
-            # What no trial draws stays at its default, which decides as the likeliest class does.
-            decided=decide(probabilities, float(self.config(trial).get("neutral_threshold", 0))),
+            decided=decide(probabilities, self._neutral_threshold(trial)),
         )
+
+    def confirmed(self, trial: int) -> Validated | None:
+        """Give what a trial's config said out of fold when it was trained again.
+
+        Args:
+            trial: Its number.
+
+        Returns:
+            Probabilities and decisions by sample, by the rule of the search; None where it was
+            not confirmed, or the labels were not kept.
+        """
+        decision = (self.best or {}).get("decision")
+        kept = self.folder.confirmation(trial).exists() and not self.samples.empty
+        if decision is None or not kept:
+            return None
+        own = 0.0 if decision["rule"] == "argmax" else self._neutral_threshold(trial)
+        return decide_confirmation(
+            self.folder.read_confirmation(trial),
+            self._labels,
+            rule=decision["rule"],
+            objective=self.objective,
+            neutral_threshold=own,
+        )
+
+    @property
+    def _labels(self) -> NDArray[np.int64]:
+        return np.asarray(self.samples["tag"].cat.codes, dtype=np.int64)
+
+    def _neutral_threshold(self, trial: int) -> float:
+        # What no trial draws stays at its default, which decides as the likeliest class does.
+        return float(self.config(trial).get("neutral_threshold", 0))
 
 
 def load(path: str | Path) -> Run:

@@ -9,9 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from analysis.calibration import fit_temperature
+from analysis.confirmation import decide_confirmation, tuned_on
 from analysis.resampling import (
     Validated,
     compare,
@@ -19,7 +18,6 @@ from analysis.resampling import (
     interval,
     resampled_scores,
 )
-from analysis.results import CLASSES
 from analysis.scores import decide
 from analysis.threshold import decide_by_others, threshold_curve
 from search.candidates import held_out_share
@@ -31,7 +29,7 @@ from trainables.objective import mode_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
+    import numpy as np
     from numpy.typing import NDArray
 
     from search.plan import Plan
@@ -105,7 +103,16 @@ def _confirmed(
     name = metric.removeprefix("val_")
     read = [(r, plan.folder.confirmation(r.number)) for r in picked]
     frames = [(r, plan.folder.read_confirmation(r.number)) for r, path in read if path.exists()]
-    validated = [_validated(plan, record, frame, labels) for record, frame in frames]
+    validated = [
+        decide_confirmation(
+            frame,
+            labels,
+            rule=plan.settings.selection.decision,
+            objective=metric,
+            neutral_threshold=threshold_of(plan, record),
+        )
+        for record, frame in frames
+    ]
     if not validated:
         return []
     drawn = resampled_scores(name, validated, seed=plan.settings.seed)
@@ -124,18 +131,6 @@ def _confirmed(
     return sorted(found, key=lambda one: -sign * one.score)
 
 
-def _validated(
-    plan: Plan, record: TrialRecord, frame: pd.DataFrame, labels: NDArray[np.int64]
-) -> Validated:
-    rows, parts = frame["row"].to_numpy(np.int64), frame["fold"].to_numpy(np.int64)
-    said, truth = frame[list(CLASSES)].to_numpy(), labels[rows]
-    if plan.settings.selection.decision == "tuned":
-        decided = decide_by_others(_tuned_on(plan), rows, parts, truth, said)
-    else:
-        decided = decide(said, threshold_of(plan, record))
-    return Validated(rows, parts, truth, said, decided)
-
-
 def threshold_of(plan: Plan, record: TrialRecord) -> float:
     """Give the neutral threshold that a trial was scored with.
 
@@ -149,11 +144,6 @@ def threshold_of(plan: Plan, record: TrialRecord) -> float:
     if plan.settings.selection.decision == "argmax":
         return 0.0
     return neutral_threshold(record.params)
-
-
-def _tuned_on(plan: Plan) -> str:
-    name = plan.settings.tuning.metric.removeprefix("val_")
-    return "weighted_f1" if name == "loss" else name  # no threshold changes a loss
 
 
 def _spread(plan: Plan, one: Confirmed) -> tuple[float, float]:
@@ -202,7 +192,7 @@ def _comparison(metric: str, order: Sequence[Confirmed]) -> dict[str, Any] | Non
 
 
 def _decision(plan: Plan, labels: NDArray[np.int64], best: Confirmed) -> dict[str, Any]:
-    said, name = best.validated, _tuned_on(plan)
+    said, name = best.validated, tuned_on(plan.settings.tuning.metric)
     truth = labels[said.rows]
     own = threshold_of(plan, best.record)
     tuned, _ = threshold_curve(truth, said.probabilities).best(name)

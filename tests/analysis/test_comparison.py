@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -10,7 +11,7 @@ import analysis
 from analysis.comparison import COLUMNS, PAIRS
 from analysis.formats import FORMATS, notes, shown
 from analysis.reference import MODELS, published
-from analysis.results import RunFolder
+from analysis.results import CLASSES, RunFolder
 from tests.analysis.synthetic import METRIC, write_run
 
 if TYPE_CHECKING:
@@ -68,6 +69,50 @@ def test_a_confirmed_score_stands_before_the_searched_one(tmp_path: Path) -> Non
     assert (row["weighted_f1"], row["low"], row["high"]) == (0.42, 0.4, 0.44)
     assert row["scored"] == "confirmed"
     assert row["accuracy"] > 0  # what was not confirmed is as searched
+
+
+def confirm(folder: RunFolder, *, rule: str, right: float, seed: int = 0) -> None:
+    """Keep a confirmation of the best trial: two folds, in the order of the rows turned round."""
+    best, tags = folder.read_best(), folder.read_samples()["tag"].dropna()
+    random = np.random.default_rng(seed)
+    guess = random.integers(3, size=len(tags))
+    label = tags.map(CLASSES.index).to_numpy()
+    said = np.eye(3)[np.where(random.random(len(tags)) < right, label, guess)]
+    frame = pd.DataFrame(said[::-1], columns=list(CLASSES))
+    frame = frame.assign(repeat=0, fold=np.arange(len(tags)) // 30, epoch=2)
+    frame["row"] = np.arange(len(tags))[::-1]
+    folder.write_confirmation(best["trial"], frame)
+    confirmed = {"score": 0.6, "interval": [0.5, 0.7], "scores": {METRIC: 0.6}}
+    folder.write_best(best | {"confirmed": confirmed, "decision": {"rule": rule}})
+
+
+def test_runs_confirmed_on_the_same_folds_are_paired_as_confirmed(tmp_path: Path) -> None:
+    # As searched, the first is far better; trained again, the second is.
+    lucky = write_run(tmp_path / "lucky", skill=4.0)
+    honest = write_run(tmp_path / "honest", skill=0.5)
+    confirm(lucky, rule="searched", right=0.1)
+    confirm(honest, rule="argmax", right=0.9)
+    comparison = analysis.compare([analysis.load(lucky.path), analysis.load(honest.path)])
+    (pair,) = comparison.pairs.itertuples(index=False)
+    assert pair.scored == "confirmed"
+    assert pair.high < 0
+    assert any("lucky less honest, as confirmed, on" in note for note in notes(comparison))
+
+    again = honest.read_confirmation(honest.read_best()["trial"])
+    honest.write_confirmation(honest.read_best()["trial"], again[::-1])  # other folds
+    comparison = analysis.compare([analysis.load(lucky.path), analysis.load(honest.path)])
+    (pair,) = comparison.pairs.itertuples(index=False)
+    assert pair.scored == "searched"
+    assert pair.low > 0
+
+
+def test_an_interval_is_of_what_the_score_is_of(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", skill=0.5)
+    confirm(folder, rule="searched", right=1.0)
+    rows = analysis.compare([analysis.load(folder.path)], metric="accuracy").rows
+    assert (rows["low"].iloc[0], rows["high"].iloc[0]) == (1, 1)  # of the confirmation: all right
+    rows = analysis.compare([analysis.load(folder.path)]).rows
+    assert (rows["low"].iloc[0], rows["high"].iloc[0]) == (0.5, 0.7)  # as the search says
 
 
 def test_a_run_without_a_score_has_a_row_without_scores(runs: list[Run], tmp_path: Path) -> None:

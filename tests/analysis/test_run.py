@@ -75,6 +75,33 @@ def test_without_labels_or_probabilities_nothing_is_validated(run: Run) -> None:
     assert analysis.load(run.folder.path).validated(0) is None
 
 
+@pytest.mark.parametrize(
+    ("rule", "decided"),
+    [
+        ("searched", [1, 2, 0, 2]),  # neutral where both others are under the trial's 0.35
+        ("argmax", [0, 2, 0, 2]),
+        ("tuned", [1, 1, 1, 2]),  # 0.6 suits the second fold and decides the first; 0.4 the second
+    ],
+)
+def test_a_confirmation_is_decided_by_the_rule_of_the_search(
+    run: Run, rule: str, decided: list[int]
+) -> None:
+    said = [[0.34, 0.33, 0.33], [0.3, 0.3, 0.4], [0.36, 0.34, 0.3], [0.2, 0.2, 0.6]]
+    frame = pd.DataFrame(said, columns=list(CLASSES))
+    frame = frame.assign(repeat=0, fold=[0, 0, 1, 1], epoch=1, row=[6, 9, 16, 19])
+    assert run.samples["tag"].iloc[frame["row"]].tolist() == ["neutral", "negative"] * 2
+    run.folder.write_confirmation(2, frame)
+    assert run.confirmed(2) is None, "nothing says by which rule"
+    run.folder.write_best(run.folder.read_best() | {"decision": {"rule": rule}})
+    found = analysis.load(run.folder.path).confirmed(2)
+    assert found is not None
+    assert found.decided.tolist() == decided
+    assert found.rows.tolist() == [6, 9, 16, 19]
+    assert found.parts.tolist() == [0, 0, 1, 1]
+    assert found.labels.tolist() == [1, 2, 1, 2]
+    assert analysis.load(run.folder.path).confirmed(0) is None, "it was not confirmed"
+
+
 def test_a_config_is_what_its_trial_drew(run: Run) -> None:
     assert run.parameters[0] == "head_learning_rate"
     assert run.config(0)["head_dropout"] == 0.5
