@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import errno
 import math
 import os
 import signal
 import threading
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from optuna.trial import TrialState
@@ -21,6 +20,7 @@ from search.settings import parse
 from search.space import NarrowedSpace
 from search.tuning import open_search
 from search.view import ViewInfo
+from tests.search.toy import EPOCHS, METRIC, make_trainable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,52 +31,10 @@ if TYPE_CHECKING:
     from search.plan import Plan
     from search.tuning import Search
 
-METRIC = "val_weighted_f1"
-EPOCHS = 4
-
 
 def space(trial: optuna.Trial) -> None:
     trial.suggest_float("rate", 0.0, 1.0)
     trial.suggest_categorical("kind", ["well", "weak", "diverges", "crashes", "lost"])
-
-
-def make_trainable(seconds: float = 0.0) -> type:
-    import numpy as np
-    from ray import tune
-
-    errors = {
-        "crashes": RuntimeError("out of\nluck"),
-        "disk": OSError(errno.ENOSPC, "No space left on device"),
-    }
-
-    class Toy(tune.Trainable):  # type: ignore[misc]  # local, so that Ray pickles it by value
-        def setup(self, config: dict[str, Any]) -> None:
-            self.reset_config(config)
-
-        def reset_config(self, new_config: dict[str, Any]) -> bool:
-            self.params, self.epoch = new_config, 0
-            return True
-
-        def step(self) -> dict[str, Any]:
-            self.epoch += 1
-            time.sleep(seconds)
-            kind, rate = self.params["kind"], self.params["rate"]
-            score = 0.0 if kind == "weak" else 0.5 + rate / 10 + self.epoch / 100
-            report = {"epoch": self.epoch, "train_loss": 1.0, "diverged": "", METRIC: score}
-            report["done"] = self.epoch == EPOCHS
-            if self.epoch == 2 and kind in errors:
-                raise errors[kind]
-            if self.epoch == 2 and kind == "hangs":
-                time.sleep(600)
-            if self.epoch == 2 and kind == "diverges":
-                return report | {METRIC: 0.0, "diverged": "loss is nan", "done": True}
-            if self.epoch == 2 and kind == "lost":
-                return report | {METRIC: math.nan}
-            report["val_rows"] = np.arange(5)
-            report["val_probabilities"] = np.full((5, 3), self.epoch, dtype=np.float32)
-            return report
-
-    return Toy
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +143,15 @@ def test_the_same_seed_runs_the_same_trials_one_at_a_time(
     assert table("c", 2) != table("d", 3)
 
 
+def cut_off(plan: Plan, search: Search) -> int:
+    """Count the trials that were cut off: all wait in the study, and none is left running."""
+    count = (plan.folder.read_trials()["fate"] == "interrupted").sum()
+    states = [trial.state for trial in search.study.trials]
+    assert states.count(TrialState.WAITING) == count
+    assert TrialState.RUNNING not in states
+    return int(count)
+
+
 @pytest.mark.slow
 def test_a_time_budget_cuts_off_what_runs_and_keeps_what_ended(
     run: Callable[..., tuple[Plan, Search]],
@@ -194,29 +161,23 @@ def test_a_time_budget_cuts_off_what_runs_and_keeps_what_ended(
     trials = plan.folder.read_trials()
     assert 2 <= len(trials) < 500
     assert set(trials["fate"]) <= {"finished", "stopped", "interrupted", "diverged", "failed"}
-    assert 1 <= (trials["fate"] == "interrupted").sum() <= 2, "as many as there are slots"
-    waiting = [t for t in search.study.trials if t.state is TrialState.WAITING]
-    assert len(waiting) == (trials["fate"] == "interrupted").sum()
-    assert not [t for t in search.study.trials if t.state is TrialState.RUNNING]
+    assert 1 <= cut_off(plan, search) <= 2, "as many as there are slots"
 
 
 @pytest.mark.slow
 def test_the_first_interrupt_ends_the_search_well(
-    run: Callable[..., tuple[Plan, Search]],
+    run: Callable[..., tuple[Plan, Search]], tmp_path: Path
 ) -> None:
+    def interrupt() -> None:
+        while not (tmp_path / "a" / "history.csv").exists():
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+
     before = signal.getsignal(signal.SIGINT)
-    timer = threading.Timer(12, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    try:
-        plan, search = run("a", "--trials 500", seconds=0.3)
-    finally:
-        timer.cancel()
+    threading.Thread(target=interrupt, daemon=True).start()
+    plan, search = run("a", "--trials 500", seconds=0.3)
     assert search.cut_off.reason == "interrupted"
-    trials = plan.folder.read_trials()
-    assert (trials["fate"] == "interrupted").sum() >= 1
-    waiting = [t for t in search.study.trials if t.state is TrialState.WAITING]
-    assert len(waiting) == (trials["fate"] == "interrupted").sum()
-    assert not [t for t in search.study.trials if t.state is TrialState.RUNNING]
+    assert cut_off(plan, search) >= 1
     assert signal.getsignal(signal.SIGINT) is before
 
 
