@@ -149,9 +149,9 @@ def test_a_search_ended_in_every_way_goes_on_to_the_wanted_total(command: Comman
         (interrupt_twice, 130),
         (kill_raylet, None),
     )
-    words = f"{QUICK} --trials 40 --out run"
+    words = f"{QUICK} --trials 25 --out run"
     for count, (act, code) in enumerate(ways, 1):
-        returned, errors = command.run_until(words, f"[{count}/40] trial", act)
+        returned, errors = command.run_until(words, f"[{count}/25] trial", act)
         assert returned == code or (code is None and returned != 0), errors
         if code == 130:
             assert "Traceback" not in errors
@@ -160,9 +160,9 @@ def test_a_search_ended_in_every_way_goes_on_to_the_wanted_total(command: Comman
     code, out, errors = command.run("--resume run")
     assert code == 0, errors
     # Not that it ran the last trial itself: a slow kill of the one before may come after that.
-    assert "40 trials in" in out
-    assert "[3/40] trial" not in out, "what was done is not done again"
-    assert_whole(RunFolder(command.folder / "run"), 40)
+    assert "25 trials in" in out
+    assert "[3/25] trial" not in out, "what was done is not done again"
+    assert_whole(RunFolder(command.folder / "run"), 25)
     assert len(RunFolder(command.folder / "run").read_search()["attempts"]) == 6
 
 

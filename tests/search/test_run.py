@@ -144,8 +144,8 @@ def test_a_search_on_the_demo_data_writes_its_folder(run: _Run, tmp_path: Path) 
 
 @pytest.mark.slow
 def test_all_models_are_searched_and_end_in_one_table(run: _Run, tmp_path: Path) -> None:
-    words = "--model all --data demo --trials 1 --epochs 1 --folds 1 --image-size 32 --no-retrain"
-    out = run(f"{words} --out out")
+    words = "--model all --data demo --trials 1 --epochs 1 --folds 1 --image-size 32"
+    out = run(f"{words} --confirm 0 --no-retrain --out out")
     assert out.returncode == 0, out.stderr
     lines = out.stdout.splitlines()
     head = next(i for i, line in enumerate(lines) if line.lstrip().startswith("run "))
