@@ -1,7 +1,7 @@
 """Show what a run's model looked at: `python -m analysis.explain RUN --split val --count 24`.
 
-Nothing here may import torch, so the work is `search.explain`'s, in a process of its own; the
-report made after it shows what it found.
+Nothing here may import torch, so the work is `search.explain`'s, in a process of its own, which
+also makes the report anew, with what it found.
 """
 
 from __future__ import annotations

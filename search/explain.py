@@ -1,6 +1,7 @@
 """Show what a run's model looked at: `python -m search.explain RUN --split val --count 24`.
 
-The model is torch's and the pictures are made here; `analysis` shows them in the report.
+The model is torch's and the pictures are made here; `analysis` shows them in the report, which is
+made anew.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import tyro
 
 from analysis.program import fail, print_and_exit
+from search.reporting import write_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -92,6 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ResultsError, ValueError) as error:  # of the model or an image: all say what is wrong
         return fail([str(error)])
     sys.stdout.write(f"{len(chosen)} samples explained in {run.folder.explanations}\n")
+    sys.stdout.write(f"{write_report(run.folder) or run.folder.report}\n")
     return 0
 
 

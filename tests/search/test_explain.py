@@ -11,7 +11,6 @@ pytest.importorskip("captum", reason="the extra `explain` is not installed")
 
 import analysis
 from analysis.explanations import read_explanations
-from analysis.report import render
 from search.explain import choose, main
 from search.heat_map import overlay, side_by_side
 from search.provenance import samples_table
@@ -43,7 +42,8 @@ def test_samples_are_explained_into_the_run_folder_and_its_report(
     folder: RunFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([str(folder.path), "--count", "6"]) == 0
-    assert capsys.readouterr().out == f"6 samples explained in {folder.explanations}\n"
+    told = f"6 samples explained in {folder.explanations}\n{folder.report}\n"
+    assert capsys.readouterr().out == told
     found = read_explanations(folder)
     assert len(found) == 6
     for row, one in found.items():
@@ -51,7 +51,7 @@ def test_samples_are_explained_into_the_run_folder_and_its_report(
         assert Image.open(one.overlay).size == (32, 32)
         assert (folder.explanations / f"{row}-pair.jpg").exists()
         assert all(-1 <= weight <= 1 for _, weight in one.words)
-    page = render(analysis.load(folder.path))
+    page = folder.report.read_text(encoding="utf-8")
     assert page.count("Where the model looked, for ") == 6
     assert "Yellow is where the final model looked" in page
 
