@@ -29,10 +29,10 @@ def decide_confirmation(
     Args:
         frame: What `RunFolder.read_confirmation` reads.
         labels: Classes of the labelled samples, shape (N,).
-        rule: `tuned` chooses each fold's neutral threshold on the other folds; any other decides
-            by the one given.
+        rule: `tuned` chooses each fold's neutral threshold on the other folds, `argmax` takes the
+            largest probability, `searched` decides by the config's threshold.
         objective: The metric of the search, which a threshold is tuned on.
-        neutral_threshold: The config's, in [0, 1]; 0 where the largest probability decides.
+        neutral_threshold: The config's, in [0, 1].
 
     Returns:
         The probabilities and decisions by sample, in the order of the frame.
@@ -42,8 +42,21 @@ def decide_confirmation(
     if rule == "tuned":
         decided = decide_by_others(tuned_on(objective), rows, parts, truth, said)
     else:
-        decided = decide(said, neutral_threshold)
+        decided = decide(said, threshold_by(rule, neutral_threshold))
     return Validated(rows, parts, truth, said, decided)
+
+
+def threshold_by(rule: str, neutral_threshold: float) -> float:
+    """Give the neutral threshold of a config where none is tuned.
+
+    Args:
+        rule: How the search decides.
+        neutral_threshold: The config's, in [0, 1].
+
+    Returns:
+        The config's; 0 where the largest probability decides.
+    """
+    return 0.0 if rule == "argmax" else neutral_threshold
 
 
 def tuned_on(objective: str) -> str:

@@ -163,13 +163,12 @@ class Run:
         kept = self.folder.confirmation(trial).exists() and not self.samples.empty
         if decision is None or not kept:
             return None
-        own = 0.0 if decision["rule"] == "argmax" else self._neutral_threshold(trial)
         return decide_confirmation(
             self.folder.read_confirmation(trial),
             self._labels,
             rule=decision["rule"],
             objective=self.objective,
-            neutral_threshold=own,
+            neutral_threshold=self._neutral_threshold(trial),
         )
 
     @property

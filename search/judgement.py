@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analysis.calibration import fit_temperature
-from analysis.confirmation import decide_confirmation, tuned_on
+from analysis.confirmation import decide_confirmation, threshold_by, tuned_on
 from analysis.resampling import (
     Validated,
     compare,
@@ -109,7 +109,7 @@ def _confirmed(
             labels,
             rule=plan.settings.selection.decision,
             objective=metric,
-            neutral_threshold=threshold_of(plan, record),
+            neutral_threshold=neutral_threshold(record.params),
         )
         for record, frame in frames
     ]
@@ -129,21 +129,6 @@ def _confirmed(
     ]
     sign = 1 if mode_of(metric) == "max" else -1
     return sorted(found, key=lambda one: -sign * one.score)
-
-
-def threshold_of(plan: Plan, record: TrialRecord) -> float:
-    """Give the neutral threshold that a trial was scored with.
-
-    Args:
-        plan: The search.
-        record: The trial.
-
-    Returns:
-        Its own; 0 where the largest probability decides.
-    """
-    if plan.settings.selection.decision == "argmax":
-        return 0.0
-    return neutral_threshold(record.params)
 
 
 def _spread(plan: Plan, one: Confirmed) -> tuple[float, float]:
@@ -194,17 +179,17 @@ def _comparison(metric: str, order: Sequence[Confirmed]) -> dict[str, Any] | Non
 def _decision(plan: Plan, labels: NDArray[np.int64], best: Confirmed) -> dict[str, Any]:
     said, name = best.validated, tuned_on(plan.settings.tuning.metric)
     truth = labels[said.rows]
-    own = threshold_of(plan, best.record)
+    rule = plan.settings.selection.decision
+    own = threshold_by(rule, neutral_threshold(best.record.params))
     tuned, _ = threshold_curve(truth, said.probabilities).best(name)
     decided = {
         "searched": decide(said.probabilities, own),
         "tuned": decide_by_others(name, said.rows, said.parts, truth, said.probabilities),
     }
     scores = {
-        rule: Validated(said.rows, said.parts, truth, said.probabilities, by).score(name)
-        for rule, by in decided.items()
+        which: Validated(said.rows, said.parts, truth, said.probabilities, by).score(name)
+        for which, by in decided.items()
     }
-    rule = plan.settings.selection.decision
     return {
         "rule": rule,
         "neutral_threshold": tuned if rule == "tuned" else own,

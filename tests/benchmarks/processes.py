@@ -28,8 +28,9 @@ class ProcessTree:
 
     def look(self) -> None:
         """Read what they have used; often, for what an ended process used since is not seen."""
-        self.held_mb[time.time()] = _memory_mb(self._pid, "VmRSS")
-        self.peak_mb = max(self.peak_mb, _memory_mb(self._pid, "VmHWM"))
+        held, peak = _memory_mb(self._pid)
+        self.held_mb[time.time()] = held
+        self.peak_mb = max(self.peak_mb, peak)
         used, parents = {}, {}
         for path in Path("/proc").iterdir():
             if path.name.isdigit() and (stat := _stat(path)) is not None:
@@ -61,12 +62,12 @@ def _stat(path: Path) -> tuple[int, int] | None:
     return int(fields[1]), int(fields[11]) + int(fields[12])
 
 
-def _memory_mb(pid: int, name: str) -> float:
+def _memory_mb(pid: int) -> tuple[float, float]:
+    """What a process holds and what it held at most, in MB; 0 once it has ended."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
-        return 0.0
-    for line in status.splitlines():
-        if line.startswith(name):
-            return float(line.split()[1]) / 1e3
-    return 0.0
+        return 0.0, 0.0
+    found = dict(line.split(":", 1) for line in status.splitlines())
+    held, peak = (float(found.get(name, "0").split()[0]) / 1e3 for name in ("VmRSS", "VmHWM"))
+    return held, peak
