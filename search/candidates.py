@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from search.trials import TrialRecord, ranked
 from trainables.data.splits import make_folds
 from trainables.objective import mode_of
+from trainables.seeds import stream_seed
 
 if TYPE_CHECKING:
     from search.plan import Plan
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from trainables.data.sample import Corpus, Fold
 
 _DEFAULT_COUNT = 5
-# Far from the seeds of the search, which are its own seed and a few above.
-_FRESH = 1000
+# No trial, fold or repeat has this number.
+_FRESH = 2**31
 # A search on one split is confirmed on two others of a fifth each.
 _FIFTHS, _USED_FIFTHS = 5, 2
 
@@ -76,7 +77,7 @@ def fresh_seed(plan: Plan) -> int:
     Returns:
         A seed that the search did not use.
     """
-    return (plan.settings.seed + _FRESH) % 2**32
+    return stream_seed(plan.settings.seed, _FRESH)
 
 
 def fresh_folds(plan: Plan, corpus: Corpus) -> tuple[Fold, ...]:

@@ -19,6 +19,7 @@ from search.crew import Job
 from search.stage_view import follow
 from search.trials import neutral_threshold
 from trainables.objective import mode_of
+from trainables.seeds import stream_seed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,7 +76,7 @@ def _job(plan: Plan, record: TrialRecord, fold: Fold, number: int) -> Job:
         "params": dict(record.params),
         "fold": fold,
         "epochs": epochs_of(plan, record),
-        "seed": fresh_seed(plan) + number,
+        "seed": stream_seed(fresh_seed(plan), number),
     }
     return Job("train_fold", arguments)
 

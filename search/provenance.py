@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import subprocess
 from dataclasses import asdict
@@ -126,14 +127,20 @@ def split_record(data: DataSettings, folds: Sequence[Fold]) -> dict[str, Any]:
         folds: What came of it.
 
     Returns:
-        The kind of split, and how many samples train and validate in each fold.
+        The kind of split, how many samples train and validate in each fold, and a digest of
+        which they are.
     """
+    digest = hashlib.sha256()
+    for fold in folds:
+        digest.update(fold.train.astype("<i8").tobytes())
+        digest.update(fold.val.astype("<i8").tobytes())
     return {
         "kind": data.split,
         "folds": data.folds,
         "repeats": data.repeats,
         "train": [len(fold.train) for fold in folds],
         "val": [len(fold.val) for fold in folds],
+        "digest": digest.hexdigest()[:16],
     }
 
 

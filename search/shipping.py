@@ -17,6 +17,7 @@ from search.nested import choose_kind
 from search.stage_view import follow
 from search.trials import neutral_threshold
 from trainables.data.sample import Sentiment
+from trainables.seeds import stream_seed
 from trainables.training.decision import DecisionRule
 
 if TYPE_CHECKING:
@@ -90,10 +91,9 @@ def _trainings(
 ) -> list[Job]:
     """A member for each seed and each choice of rows, seed by seed."""
     shared = {"params": params, "epochs": epochs}
-    first = fresh_seed(plan)
     return [
-        Job("train_member", {**shared, "rows": some, "seed": seed})
-        for seed in range(first, first + plan.settings.selection.final_seeds)
+        Job("train_member", {**shared, "rows": some, "seed": stream_seed(fresh_seed(plan), k)})
+        for k in range(plan.settings.selection.final_seeds)
         for some in rows
     ]
 

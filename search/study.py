@@ -9,6 +9,7 @@ import optuna
 
 from search.trials import HAND_TUNED
 from trainables.objective import mode_of
+from trainables.seeds import stream_seed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,7 +59,7 @@ class _Random(optuna.samplers.RandomSampler):
         self._seed = seed
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        self._rng.rng.seed((self._seed + trial.number) % 2**32)
+        self._rng.rng.seed(stream_seed(self._seed, trial.number))
         super().before_trial(study, trial)
 
 
@@ -71,7 +72,7 @@ class _TPE(optuna.samplers.TPESampler):
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         for rng in (self._rng, self._random_sampler._rng):
-            rng.rng.seed((self._seed + trial.number) % 2**32)
+            rng.rng.seed(stream_seed(self._seed, trial.number))
         super().before_trial(study, trial)
 
 

@@ -44,7 +44,7 @@ def _course(
 ) -> dict[str, Any]:
     began = time.perf_counter()
     epochs, seed, parts = how
-    (trainer,) = bench.start(bench.config(params), [fold], seed, parts).trainers
+    (trainer,) = bench.start(bench.config(params), [fold], [seed], parts).trainers
     corpus = bench.experiment.corpus
     rest = torch.arange(len(corpus.labelled), len(corpus.samples))
     validated, unlabelled, diverged = [], [], ""

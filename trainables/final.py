@@ -168,7 +168,7 @@ def _train(
     fold = Fold(train=rows, val=rows[:0])
 
     def train(parts: int) -> FoldTrainer:
-        (trainer,) = bench.start(bench.config(params), [fold], seed, parts).trainers
+        (trainer,) = bench.start(bench.config(params), [fold], [seed], parts).trainers
         for _ in range(epochs):
             trainer.end_epoch(trainer.train_epoch())
         return trainer

@@ -18,6 +18,7 @@ from trainables.activations.store import ActivationStore, BuildProgress
 from trainables.config import ROLES
 from trainables.modules.crossed import tower_for
 from trainables.modules.tower import total_parameters
+from trainables.seeds import stream_seed
 from trainables.training.fold import FoldTrainer, TrainingData
 from trainables.training.lockstep import LockstepRun
 from trainables.variants import VARIANTS
@@ -72,7 +73,7 @@ class Workbench:
         self,
         config: TrainConfig,
         folds: Sequence[Fold] | None = None,
-        seed: int | None = None,
+        seeds: Sequence[int] | None = None,
         parts: int = 1,
     ) -> LockstepRun:
         """Set up a trial.
@@ -80,7 +81,8 @@ class Workbench:
         Args:
             config: Its hyperparameters.
             folds: Its splits; the experiment's by default.
-            seed: Of its initial weights, dropout and shuffling; the experiment's by default.
+            seeds: Of initial weights, dropout and shuffling, one per fold; streams of the
+                experiment's seed by default.
             parts: In how many parts a batch is computed, for want of memory.
 
         Returns:
@@ -88,7 +90,8 @@ class Workbench:
         """
         experiment = self.experiment
         folds = experiment.folds if folds is None else folds
-        seed = experiment.seed if seed is None else seed
+        if seeds is None:
+            seeds = [stream_seed(experiment.seed, k) for k in range(len(folds))]
         cuts = self.variant.cuts(config, experiment.modality)
         data = TrainingData(
             {role: self.source(role, cut) for role, cut in cuts.items()},
@@ -101,10 +104,10 @@ class Workbench:
                 data,
                 fold,
                 config,
-                seed + k,
+                seed,
                 parts,
             )
-            for k, fold in enumerate(folds)
+            for fold, seed in zip(folds, seeds, strict=True)
         ]
         return LockstepRun(trainers, experiment.corpus.labels, config, experiment.metric)
 

@@ -20,6 +20,7 @@ from search.plan import make_plan
 from search.settings import parse
 from search.workflow import prepare
 from tests.benchmarks.reporting import machine, show
+from trainables.seeds import stream_seed
 from trainables.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ def train(
         Seconds, and the probabilities after the last epoch.
     """
     began = time.perf_counter()
-    run = bench.start(config, folds, bench.experiment.seed + first)
+    numbers = range(first, first + len(folds))
+    run = bench.start(config, folds, [stream_seed(bench.experiment.seed, k) for k in numbers])
     for _ in range(config.max_epochs):
         scores = run.next_epoch()
     return time.perf_counter() - began, scores.probabilities

@@ -24,6 +24,7 @@ from trainables.data.text import clean_text
 from trainables.modules.classifier import Classifier
 from trainables.modules.image_towers import Standardize
 from trainables.modules.tower import Activations
+from trainables.seeds import stream_seed
 from trainables.training.fold import Validation
 from trainables.training.lockstep import LockstepRun
 from trainables.training.losses import make_loss
@@ -85,7 +86,7 @@ class PlainTrainer:
         tokenizer = text.tokenizer
         self._collate = partial(_collate, pad_id=tokenizer.pad_id)
         self._pairs, self._workers = Pairs(experiment, tokenizer), workers
-        self._random = RandomStream(experiment.seed, _CPU)
+        self._random = RandomStream(stream_seed(experiment.seed, 0), _CPU)
         with self._random.active():
             self.classifier = _uncut(experiment, config, towers)
         self._train, self.val = torch.tensor(fold.train), torch.tensor(fold.val)

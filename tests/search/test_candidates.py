@@ -116,5 +116,11 @@ def test_the_labs_only_split_gives_way_to_grouped_ones() -> None:
         np.testing.assert_array_equal(one.val, other.val)
 
 
+def test_no_search_has_the_fresh_seed_of_another() -> None:
+    fresh = {fresh_seed(plan_of(f"--seed {seed}")) for seed in range(3)}
+    assert len(fresh) == 3
+    assert fresh.isdisjoint(range(10_000))
+
+
 def test_the_largest_seed_has_a_fresh_one() -> None:
     assert 0 <= fresh_seed(plan_of(f"--seed {2**32 - 1}")) < 2**32

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from search.candidates import fresh_seed
 from search.cluster import WorkError
 from search.confirm import confirm, epochs_by_others
 from search.floor import lay_floor
 from tests.search.test_candidates import corpus_of, plan_of, record
 from trainables.data.sample import Corpus, Fold, Sample
+from trainables.seeds import stream_seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -77,7 +79,7 @@ def test_each_fold_is_scored_at_the_epoch_that_the_others_choose(tmp_path: Path)
     assert test["guid"].tolist() == ["007", "8"]
     assert test["positive"].tolist() == pytest.approx([1 / 3, 1 / 3])  # epochs 1, 0 and 0
     seeds = [job.arguments["seed"] for job in crew.jobs]
-    assert seeds == [1005, 1006, 1007]
+    assert seeds == [stream_seed(fresh_seed(plan), number) for number in range(3)]
     assert {job.arguments["epochs"] for job in crew.jobs} == {3}
 
 

@@ -140,8 +140,21 @@ def test_the_same_seed_draws_the_same_trials(make_fake_ray: Callable[..., Any]) 
             ray.run([0.1 * (number % 4)])
         return [trial.params for trial in ray.study.trials]
 
-    assert draw("a", 3) == draw("b", 3)
-    assert draw("c", 4) != draw("a2", 3)
+    drawn = draw("a", 3)
+    assert draw("b", 3) == drawn
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_no_trial_of_another_seed_draws_the_same(
+    make_fake_ray: Callable[..., Any], sampler: str
+) -> None:
+    drawn = []
+    for seed in (0, 1, 2):
+        ray = make_fake_ray(f"{seed}", seed=seed, sampler=sampler)
+        for _ in range(6):
+            ray.run([0.5])
+        drawn += [trial.params["rate"] for trial in ray.study.trials[1:]]
+    assert len(set(drawn)) == len(drawn) == 15
 
 
 def test_the_study_file_alone_tells_the_story(fake_ray: Any, tmp_path: Path) -> None:

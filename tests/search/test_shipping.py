@@ -11,12 +11,14 @@ import pytest
 from rich.console import Console
 
 from analysis.results import CLASSES
+from search.candidates import fresh_seed
 from search.cluster import WorkError
 from search.nested import preferred
 from search.shipping import ship
 from search.stored import SettingsError
 from tests.search.test_candidates import plan_of
 from tests.search.test_confirm import EYE, FOLDS, ScriptedCrew, with_unlabelled
+from trainables.seeds import stream_seed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,6 +103,10 @@ def shipped(plan: Plan, crew: Any, best: Any = BEST) -> dict[str, Any]:
     return found
 
 
+def seed_of(plan: Plan, number: int = 0) -> int:
+    return stream_seed(fresh_seed(plan), number)
+
+
 def members_of(crew: Any) -> list[Any]:
     members: list[Any] = crew.jobs[-1].arguments["members"]
     return members
@@ -113,7 +119,7 @@ def test_a_refit_that_is_the_best_is_trained_on_all_samples(tmp_path: Path) -> N
     assert final["scores"] == pytest.approx(
         {"refit": 0.5, "average": 0.4, "ensemble": 0.4, "members": 0.4}, abs=0.03
     )
-    assert members_of(crew) == [(BEST["params"], [b"1000:60"], 1.0)]
+    assert members_of(crew) == [(BEST["params"], [f"{seed_of(plan)}:60".encode()], 1.0)]
     rule = crew.jobs[-1].arguments["rule"]
     assert (rule.neutral_threshold, rule.temperature) == (0.4, 1.3)
     assert plan.folder.read_predictions()["tag"].tolist() == ["negative", "neutral"]
@@ -126,7 +132,7 @@ def test_an_ensemble_that_is_the_best_has_the_models_of_all_folds(tmp_path: Path
     final = shipped(plan, crew)
     assert (final["kind"], final["members"]) == ("ensemble", 3)
     sizes = [len(fold.train) for fold in FOLDS]
-    expected = [(BEST["params"], [f"1000:{size}".encode()], 1.0) for size in sizes]
+    expected = [(BEST["params"], [f"{seed_of(plan)}:{size}".encode()], 1.0) for size in sizes]
     assert members_of(crew) == expected
     # One in ten wrong at probability 1 is far too sure: what is shown is flattened.
     assert crew.jobs[-1].arguments["rule"].temperature == final["temperature"] > 2
@@ -149,14 +155,14 @@ def test_averages_and_seeds_are_as_asked_for_and_a_bad_average_is_warned_about(
     tmp_path: Path,
 ) -> None:
     words = "--folds 3 --metric val_accuracy --final average --final-seeds 2"
-    crew = crew_of(members=0.5, average=0.2)
-    final = shipped(plan_with(tmp_path, words), crew)
+    crew, plan = crew_of(members=0.5, average=0.2), plan_with(tmp_path, words)
+    final = shipped(plan, crew)
     assert (final["kind"], final["seeds"], final["members"]) == ("average", 2, 2)
     assert final["why"].startswith("asked for; averaged weights do worse (0.1905)")
     (_, first, _), (_, second, _) = members_of(crew)
     assert [len(first), len(second)] == [3, 3]
-    assert first[0].startswith(b"1000:")
-    assert second[0].startswith(b"1001:")
+    for number, group in enumerate((first, second)):
+        assert all(one.startswith(b"%d:" % seed_of(plan, number)) for one in group)
 
 
 def test_one_split_or_an_unconfirmed_config_is_refitted_for_its_best_epoch(

@@ -24,7 +24,7 @@ def test_a_fold_is_trained_as_in_a_trial(make_experiment: Callable[..., Experime
     bench = Workbench(make_experiment())
     folds = folds_of(2)
     course = train_fold(bench, PARAMS, folds[1], 2, seed=9)
-    run = bench.start(bench.config(PARAMS), folds, seed=8)  # the second fold's seed is 9
+    run = bench.start(bench.config(PARAMS), folds, seeds=[8, 9])
     rest = torch.arange(30, 36)
     for epoch in range(2):
         said = run.next_epoch().probabilities[6:]

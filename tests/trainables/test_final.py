@@ -40,7 +40,7 @@ def test_the_final_model_trained_on_every_labelled_sample(
     bench = Workbench(experiment)
     rows = np.arange(30)
     config = bench.config(params)
-    (trainer,) = bench.start(config, [Fold(rows, rows[:0])]).trainers
+    (trainer,) = bench.start(config, [Fold(rows, rows[:0])], [experiment.seed]).trainers
     for _ in range(2):
         trainer.end_epoch(trainer.train_epoch())
     saved = load_file(tmp_path / "model" / "classifier.safetensors")
@@ -181,7 +181,7 @@ def test_joining_is_validated_on_samples_that_no_member_saw(
     assert found["average"].shape == (6, 3)
     assert found["average"].sum(axis=1) == pytest.approx(np.ones(6), abs=1e-5)
     for rows, said in zip(inner, found["members"], strict=True):
-        (trainer,) = bench.start(bench.config(PARAMS), [Fold(rows, rows[:0])], 5).trainers
+        (trainer,) = bench.start(bench.config(PARAMS), [Fold(rows, rows[:0])], [5]).trainers
         for _ in range(2):
             trainer.end_epoch(trainer.train_epoch())
         expected = trainer.predict(torch.tensor(folds[0].val)).exp().numpy()

@@ -114,6 +114,10 @@ def test_folds_have_seeds_of_their_own_and_trials_share_them(
     ]
     assert not torch.equal(heads[0][0], heads[0][1])
     assert torch.equal(heads[0][0], heads[1][0])
+    after = Workbench(make_experiment(folds=folds_of(2), seed=bench.experiment.seed + 1))
+    (first, _) = after.start(after.config(PARAMS)).trainers
+    shifted = first.classifier.get_parameter("head.output.weight")
+    assert not torch.equal(heads[0][1], shifted), "no fold of another seed starts alike"
 
 
 def test_a_trial_takes_the_epochs_of_its_experiment(

@@ -9,6 +9,7 @@ import numpy as np
 from trainables.config import nearest
 from trainables.data.sample import TAGS, Fold, Sentiment
 from trainables.data.text import clean_text
+from trainables.seeds import stream_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -41,8 +42,7 @@ def make_folds(
         split: `grouped` keeps duplicates of a text or an image on one side;
             `stratified` parts at random; `lab` is the one split of the lab's reported results.
         folds: How many, >= 1; with K > 1 each sample validates once, with 1 a fifth validates.
-        seed: Seeds the shuffling of the first repeat, the next number that of the next; `lab` has
-            its own.
+        seed: Seeds the shuffling, each repeat by a stream of its own; `lab` has its own seed.
         repeats: How often the samples are parted anew, >= 1.
 
     Returns:
@@ -59,7 +59,7 @@ def make_folds(
     groups = duplicate_groups(corpus.labelled) if split == "grouped" else None
     made = []
     for repeat in range(repeats):
-        own = _LAB_SEED if split == "lab" else (seed + repeat) % 2**32
+        own = _LAB_SEED if split == "lab" else stream_seed(seed, repeat)
         if groups is not None:
             parts = _grouped(corpus.labels, groups, folds, own)
         elif folds == 1:
