@@ -10,9 +10,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from optuna.trial import TrialState
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
+from search.revival import name_of
 from search.trials import EPOCH
 from trainables.objective import mode_of
 
@@ -56,6 +56,19 @@ class FiniteASHA(ASHAScheduler):  # type: ignore[misc]  # Ray has no types
         )
         self._records = records
 
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """Enter a trial; one that goes on takes over what it reported before.
+
+        Args:
+            tune_controller: Ray's controller.
+            trial: Ray's trial, which the searcher knows.
+        """
+        super().on_trial_add(tune_controller, trial)
+        before = name_of(self._records[trial.trial_id].number)
+        for _, recorded in self._rungs:
+            if before in recorded:
+                recorded[trial.trial_id] = recorded.pop(before)
+
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Decide whether a trial goes on.
 
@@ -69,6 +82,8 @@ class FiniteASHA(ASHAScheduler):  # type: ignore[misc]  # Ray has no types
         """
         if not _is_finite(result.get(self._metric)):
             return str(TrialScheduler.STOP)
+        if result[EPOCH] < self._max_t and not self._is_news(trial.trial_id, result[EPOCH]):
+            return str(TrialScheduler.CONTINUE)
         decision = str(super().on_trial_result(tune_controller, trial, result))
         if decision == TrialScheduler.STOP and result[EPOCH] < self._max_t:
             self._records[trial.trial_id].stopped = True
@@ -84,7 +99,9 @@ class FiniteASHA(ASHAScheduler):  # type: ignore[misc]  # Ray has no types
             trial: Ray's trial.
             result: Its report, flat.
         """
-        if _is_finite(result.get(self._metric)) and not result.get("diverged"):
+        self._void(trial.trial_id, result[EPOCH])
+        has_score = _is_finite(result.get(self._metric)) and not result.get("diverged")
+        if has_score and self._is_news(trial.trial_id, result[EPOCH]):
             super().on_trial_complete(tune_controller, trial, result)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
@@ -96,24 +113,42 @@ class FiniteASHA(ASHAScheduler):  # type: ignore[misc]  # Ray has no types
         """
         super().on_trial_error(tune_controller, trial)
         record = self._records[trial.trial_id]
+        self._void(trial.trial_id, record.epochs)
         error = _error_of(trial)
         record.error = record.error or one_line(error)
         record.blameless = is_disk_full(_cause(error))
 
     def rebuild(self, trials: Sequence[FrozenTrial]) -> None:
-        """Fill the rungs with what the trials of a study reported.
+        """Fill the rungs with what the trials of a study reported, as if it had not been cut off.
 
         Args:
-            trials: Ended trials; those that failed count for nothing.
+            trials: None is running; those that wait go on under another name.
         """
         sign = 1 if self._mode == "max" else -1
         for trial in trials:
-            if trial.state in {TrialState.COMPLETE, TrialState.PRUNED}:
-                name = SimpleNamespace(trial_id=f"study-{trial.number}")
-                last = trial.user_attrs.get("epochs", math.inf)  # later ones are void
-                for epoch, value in sorted(trial.intermediate_values.items()):
-                    if epoch <= last:
-                        self._brackets[0].on_result(name, epoch, sign * value)
+            name = SimpleNamespace(trial_id=name_of(trial.number))
+            for epoch, value in sorted(trial.intermediate_values.items()):
+                if self._is_news(name.trial_id, epoch):
+                    self._brackets[0].on_result(name, epoch, sign * value)
+            if trial.state.is_finished():
+                self._void(name.trial_id, trial.user_attrs.get("epochs", math.inf))
+
+    @property
+    def _rungs(self) -> list[tuple[float, dict[str, float]]]:
+        """The least epochs of each rung, and the scores in it by trial; the highest first."""
+        return list(self._brackets[0]._rungs)
+
+    def _is_news(self, trial_id: str, epoch: int) -> bool:
+        """Say whether a rung begins with this epoch, and has no score of the trial."""
+        # Ray itself would enter a score in whichever lower rung has none of the trial.
+        own = [recorded for least, recorded in self._rungs if epoch - 1 < least <= epoch]
+        return bool(own) and trial_id not in own[0]
+
+    def _void(self, trial_id: str, last: float) -> None:
+        """Forget what an attempt that crashed reported after the end of the one that counts."""
+        for least, recorded in self._rungs:
+            if least > last:
+                recorded.pop(trial_id, None)
 
 
 def one_line(error: BaseException | None) -> str:

@@ -71,6 +71,71 @@ def test_rungs_rebuilt_from_the_study_decide_as_the_old_ones(
     assert fresh.report(fresh.start(), 1, 0.1), "an empty rung stops nothing"
 
 
+def rungs_of(ray: Any) -> list[tuple[float, list[float]]]:
+    return [(least, sorted(rung.values())) for least, rung in ray.asha._brackets[0]._rungs]
+
+
+@pytest.mark.parametrize("lost", [0, 1, 99])
+@pytest.mark.parametrize("told", range(1, 9))
+def test_a_trial_that_goes_on_enters_the_rungs_as_if_unbroken(
+    make_fake_ray: Callable[..., Any], told: int, lost: int
+) -> None:
+    def begin(ray: Any, last: int) -> Any:
+        ray.run([0.25, 0.0], diverged="loss is nan")
+        ray.run([0.2, 0.1])
+        trial = ray.start()
+        for epoch in range(1, last + 1):
+            assert ray.report(trial, epoch, (epoch + 2) / 10)
+        return trial
+
+    unbroken = make_fake_ray("unbroken")
+    trial = begin(unbroken, 8)
+    cut_off = make_fake_ray()
+    begin(cut_off, told)
+    cut_off.searcher.close()
+    resumed = make_fake_ray()
+    resumed.asha.rebuild(resumed.study.trials)
+    again = resumed.start()
+    for epoch in range(max(0, told - lost) + 1, 9):  # from the last checkpoint
+        assert resumed.report(again, epoch, (epoch + 2) / 10)
+    assert rungs_of(resumed) == rungs_of(unbroken)
+    for ray, one in ((unbroken, trial), (resumed, again)):
+        assert not ray.report(one, 9, 1.1)
+    assert (
+        rungs_of(resumed) == rungs_of(unbroken) == [(9, [1.1]), (3, [0.5]), (1, [0.2, 0.25, 0.3])]
+    )
+
+
+@pytest.mark.parametrize("checkpoint", [0, 2, 4])
+def test_a_retry_enters_no_rung_twice(fake_ray: Any, checkpoint: int) -> None:
+    trial = fake_ray.start()
+    for epoch in [*range(1, 5), *range(checkpoint + 1, 9)]:
+        assert fake_ray.report(trial, epoch, epoch / 10)
+    assert rungs_of(fake_ray) == [(9, []), (3, [0.3]), (1, [0.1])]
+
+
+def test_a_trial_whose_first_epochs_are_lost_enters_only_rungs_that_it_meets(
+    fake_ray: Any,
+) -> None:
+    trial = fake_ray.start()
+    for epoch in (7, 8):
+        assert fake_ray.report(trial, epoch, 0.5)
+    assert rungs_of(fake_ray) == [(9, []), (3, []), (1, [])]
+
+
+def test_what_a_crashed_attempt_scored_after_the_end_of_its_retry_is_void(
+    make_fake_ray: Callable[..., Any],
+) -> None:
+    ray = make_fake_ray()
+    trial = ray.start()
+    for epoch in (1, 2, 3, 1):
+        ray.report(trial, epoch, 0.5)
+    ray.report(trial, 2, 0.5, done=True)
+    rebuilt = make_fake_ray()
+    rebuilt.asha.rebuild(rebuilt.study.trials)
+    assert rungs_of(ray) == rungs_of(rebuilt) == [(9, []), (3, []), (1, [0.5])]
+
+
 def test_a_loss_is_stopped_where_it_is_high(make_fake_ray: Callable[..., Any]) -> None:
     ray = make_fake_ray(metric="val_loss")
     for score in (0.1, 0.2, 0.3):
