@@ -56,21 +56,22 @@ def refuse_other_data(
         raise SettingsError(msg)
 
 
-def refuse_other_weights(before: Mapping[str, Any], digests: Mapping[str, str]) -> None:
-    """Refuse to go on with a search with other weights than it was begun with.
+def refuse_other_backbones(before: Mapping[str, Any], fingerprints: Mapping[str, str]) -> None:
+    """Refuse to go on with a search with other backbones than it was begun with.
 
     Args:
         before: What the run folder holds.
-        digests: Of the weights now, by role.
+        fingerprints: Of the backbones now, by role.
 
     Raises:
         SettingsError: If those of a role differ.
     """
-    then = before["backbone_digests"]
+    then = before.get("backbone_fingerprints", {})
     faults = [
-        f"--backbone {role} must be the weights that the search was begun with, got others"
-        for role, digest in digests.items()
-        if then.get(role, digest) != digest
+        f"--backbone {role} must be what the search was begun with (weights, config, tokenizer,"
+        " preprocessor), got another"
+        for role, fingerprint in fingerprints.items()
+        if then.get(role, fingerprint) != fingerprint
     ]
     if faults:
         raise SettingsError("\n".join(faults))

@@ -114,7 +114,7 @@ def describe(experiment: Experiment) -> dict[str, Any]:
         experiment: What the search holds fixed.
 
     Returns:
-        `random_backbones` (roles), `notes`, `digests` and `parameters`, JSON-ready.
+        `random_backbones` (roles), `notes`, `fingerprints` and `parameters`, JSON-ready.
     """
     description: dict[str, Any] = fetch(_describe.remote(experiment))
     return description

@@ -45,7 +45,7 @@ def search_record(
         corpus: The data.
         folds: The splits.
         hardware: What `hardware_record` says.
-        backbones: What the cluster said of the backbones: which are random, digests, parameters.
+        backbones: What the cluster said of the backbones: random ones, fingerprints, parameters.
 
     Returns:
         The content of `search.json`.
@@ -67,7 +67,7 @@ def search_record(
         "split": split_record(plan.settings.data, folds),
         "backbones": dict(plan.backbones),
         "random_backbones": list(backbones.get("random_backbones", [])),
-        "backbone_digests": dict(backbones.get("digests", {})),
+        "backbone_fingerprints": dict(backbones.get("fingerprints", {})),
         "parameters": dict(backbones.get("parameters", {})),
         "notes": [*corpus.notes, *backbones.get("notes", [])],
         "hardware": dict(hardware),

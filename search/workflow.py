@@ -13,7 +13,7 @@ from ray import tune
 from search.attempts import Attempts
 from search.capacity import Slots
 from search.cluster import connected, fitting, share_out
-from search.continuation import refuse_other_data, refuse_other_weights, with_attempts
+from search.continuation import refuse_other_backbones, refuse_other_data, with_attempts
 from search.cut_off import TIME_BUDGET
 from search.export import write_best, write_importances
 from search.fusions import write_fusions
@@ -164,7 +164,7 @@ def _prepare_nodes(
     backbones = describe(experiment)
     before = plan.folder.read_search() if plan.resumed else None
     if before is not None:
-        refuse_other_weights(before, backbones["digests"])
+        refuse_other_backbones(before, backbones["fingerprints"])
     built: list[BuildStep] = []
     if experiment.cache is not None:
         able = [node for node in nodes if fitting(node, resources.cpus, resources.gpus)]

@@ -47,7 +47,7 @@ class Workbench:
         self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.variant = VARIANTS[experiment.variant]
         self._raw: dict[str, RawInputs] = {}
-        self._digests: dict[str, str] = {}
+        self._fingerprints: dict[str, str] = {}
         self._sources: dict[tuple[str, Cut], Source] = {}
 
     @cached_property
@@ -170,10 +170,11 @@ class Workbench:
             The key.
         """
         tower, experiment = tower_for(role, self.towers), self.experiment
-        if role not in self._digests:
-            self._digests[role] = tower.digest()
-        digest, inputs, dtype = self._digests[role], experiment.inputs, experiment.cache_dtype
-        return make_key(tower.role, digest, cut, experiment.corpus.samples, inputs, dtype)
+        if role not in self._fingerprints:
+            self._fingerprints[role] = tower.fingerprint
+        read = self._fingerprints[role]
+        samples, dtype = experiment.corpus.samples, experiment.cache_dtype
+        return make_key(tower.role, read, cut, samples, experiment.inputs, dtype)
 
     def count(self, classifier: Classifier) -> dict[str, int]:
         """Count the parameters of a model.
@@ -231,14 +232,14 @@ def describe(experiment: Experiment) -> dict[str, Any]:
         experiment: What the search holds fixed.
 
     Returns:
-        `random_backbones` (names), `notes` on parts that start random, `digests` of weights by
-        role, and `parameters` of the hand-tuned config: `total` and `trainable`.
+        `random_backbones` (names), `notes` on parts that start random, `fingerprints` of
+        the towers by role, and `parameters` of the hand-tuned config: `total` and `trainable`.
     """
     bench = Workbench(experiment)
     towers = bench.towers.values()
     return {
         "random_backbones": list(dict.fromkeys(t.backbone for t in towers if t.is_random)),
         "notes": [note for tower in towers for note in tower.notes],
-        "digests": {role: tower.digest() for role, tower in bench.towers.items()},
+        "fingerprints": {role: tower.fingerprint for role, tower in bench.towers.items()},
         "parameters": bench.count(bench.variant.build(bench.variant.hand_tuned, bench.towers)),
     }

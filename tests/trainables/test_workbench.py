@@ -211,7 +211,7 @@ def test_a_description_says_which_backbones_are_random(
     described = describe(experiment)
     bench = Workbench(experiment)
     assert described["random_backbones"] == ["image"]
-    assert described["digests"] == {role: t.digest() for role, t in bench.towers.items()}
+    assert described["fingerprints"] == {r: t.fingerprint for r, t in bench.towers.items()}
     assert described["parameters"]["total"] > described["parameters"]["trainable"] > 0
 
 

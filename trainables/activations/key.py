@@ -9,6 +9,8 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from PIL import features
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -17,15 +19,18 @@ if TYPE_CHECKING:
     from trainables.modules.cut import Cut
 
 # Raised whenever the same settings would make other pixels, tokens or bytes than before.
-FORMAT = 1
+FORMAT = 2
 
 _SETTINGS = {
     "text": ("text_cleaning", "text_length"),
     "image": ("image_preparation", "image_size", "blur_radius"),
 }
 _SETTINGS["pair"] = _SETTINGS["text"] + _SETTINGS["image"]
-_LIBRARIES = {"text": ("tokenizers", "transformers"), "image": ("pillow",)}
-_LIBRARIES["pair"] = _LIBRARIES["text"] + _LIBRARIES["image"]
+_LIBRARIES = {
+    "text": ("numpy", "tokenizers", "torch", "transformers"),
+    "image": ("numpy", "pillow", "torch", "torchvision", "transformers"),
+}
+_LIBRARIES["pair"] = (*{*_LIBRARIES["text"], *_LIBRARIES["image"]},)
 
 
 @dataclass(frozen=True)
@@ -34,17 +39,17 @@ class ActivationKey:
 
     Attributes:
         role: `text`, `image`, or `pair` for text that reads its image.
-        weights: Digest of the backbone's weights.
+        tower: Fingerprint of the backbone: weights, config, tokenizer, preprocessor.
         place: Where it is cut.
         inputs: The preprocessing settings that this role reads.
         samples: Digest of the samples' contents, in order.
         dtype: How the values are stored.
-        libraries: Versions of what makes pixels or tokens.
+        libraries: Versions of what makes pixels or tokens, and computes with them.
         format: Version of our own preprocessing and file layout.
     """
 
     role: Role
-    weights: str
+    tower: str
     place: str
     inputs: dict[str, str | int | float]
     samples: str
@@ -61,7 +66,7 @@ class ActivationKey:
 
 def make_key(
     role: Role,
-    weights: str,
+    tower: str,
     cut: Cut,
     samples: Sequence[Sample],
     inputs: InputSettings,
@@ -71,7 +76,7 @@ def make_key(
 
     Args:
         role: Which backbone.
-        weights: Digest of its weights.
+        tower: Its fingerprint.
         cut: Where it is cut.
         samples: The samples; row i is sample i.
         inputs: How they are prepared.
@@ -88,10 +93,17 @@ def make_key(
             contents.update(sample.image_digest.encode() + b"\0")
     return ActivationKey(
         role=role,
-        weights=weights,
+        tower=tower,
         place=cut.place,
         inputs={name: getattr(inputs, name) for name in _SETTINGS[role]},
         samples=contents.hexdigest(),
         dtype=dtype,
-        libraries={name: version(name) for name in _LIBRARIES[role]},
+        libraries=_versions(role),
     )
+
+
+def _versions(role: Role) -> dict[str, str]:
+    versions = {name: version(name) for name in _LIBRARIES[role]}
+    if role != "text":  # the same Pillow decodes with whatever it was built on
+        versions["libjpeg"] = str(features.version("libjpeg_turbo") or features.version("jpg"))
+    return versions

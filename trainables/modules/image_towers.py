@@ -53,6 +53,9 @@ class ImageTower(Tower):
         super().__init__(model, source, is_random=is_random, joint=joint)
         self.mean, self.std = tuple(mean), tuple(std)
 
+    def _reads(self) -> dict[str, Any]:
+        return super()._reads() | {"mean": self.mean, "std": self.std}
+
     def _wrap(self, layers: nn.Module, start: int | None) -> Piece:
         return ImagePiece(Standardize(self.mean, self.std) if start is None else None, layers)
 

@@ -60,6 +60,9 @@ class TextTower(Tower):
     def _blocks(self) -> Any:
         return getattr(getattr(self.model, self._stack), self._list)
 
+    def _reads(self) -> dict[str, Any]:
+        return super()._reads() | {"tokenizer": self.tokenizer.fingerprint}
+
     def _piece(self, start: int | None, stop: int, pooling: Pooling | None) -> Piece:
         blocks = list(self._blocks[start or 0 : stop])
         finish = Pooler(self.model.pooler) if self.joint and pooling else None

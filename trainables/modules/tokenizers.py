@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
 HASHED = "HashTokenizer"
 
@@ -18,6 +19,10 @@ class Tokenizer(Protocol):
     """Anything that turns texts into token ids."""
 
     pad_id: int
+
+    @property
+    def fingerprint(self) -> str:
+        """A name that differs when any text could become other ids."""
 
     def encode(self, texts: Sequence[str], length: int) -> list[list[int]]:
         """Tokenise texts.
@@ -63,6 +68,29 @@ class PretrainedTokenizer:
         self._tokenizer = tokenizer
         self._end: int | None = tokenizer.eos_token_id if causal else None
         self.pad_id: int = tokenizer.pad_token_id or 0
+
+    @property
+    def fingerprint(self) -> str:
+        """A name that differs when any text could become other ids."""
+        digest = hashlib.blake2b(digest_size=16)
+        for part in (type(self._tokenizer).__name__, self._end, self.pad_id, *self._contents()):
+            digest.update(json.dumps(part, sort_keys=True, default=str).encode() + b"\0")
+        return digest.hexdigest()
+
+    def _contents(self) -> Iterator[Any]:
+        """What its files say, JSON-ready."""
+        backend = getattr(self._tokenizer, "backend_tokenizer", None)
+        if backend is not None:
+            rules = json.loads(backend.to_str())
+            # These two are the last call's, not the files'.
+            yield {k: v for k, v in rules.items() if k not in {"truncation", "padding"}}
+            return
+        yield self._tokenizer.get_vocab()
+        for name in sorted(self._tokenizer.vocab_files_names):
+            path = Path(str(getattr(self._tokenizer, name, None)))
+            yield hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else name
+        settings = self._tokenizer.init_kwargs.items()
+        yield {name: value for name, value in settings if isinstance(value, bool)}
 
     def encode(self, texts: Sequence[str], length: int) -> list[list[int]]:
         """Tokenise texts, cutting off what exceeds the length.
@@ -123,6 +151,11 @@ class HashTokenizer:
 
     def __init__(self, vocabulary_size: int) -> None:
         self.vocabulary_size = vocabulary_size
+
+    @property
+    def fingerprint(self) -> str:
+        """A name that differs when any text could become other ids."""
+        return f"{HASHED}-{self.vocabulary_size}"
 
     def encode(self, texts: Sequence[str], length: int) -> list[list[int]]:
         """Tokenise texts at white space.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -28,6 +29,22 @@ if TYPE_CHECKING:
     from trainables.modules.cut import Cut, Pooling
     from trainables.modules.joint import Joint
     from trainables.modules.piece import Piece
+
+
+# What a config says of a checkpoint's file, or of heads that no tower has.
+_NOT_COMPUTED = frozenset(
+    {
+        "_name_or_path",
+        "architectures",
+        "dtype",
+        "finetuning_task",
+        "id2label",
+        "label2id",
+        "problem_type",
+        "torch_dtype",
+        "transformers_version",
+    }
+)
 
 
 class Activations(NamedTuple):
@@ -116,18 +133,27 @@ class Tower(ABC):
             count + total_parameters(self.projection) + self.joint.unread if self.joint else count
         )
 
-    def digest(self) -> str:
-        """Hash the weights.
+    @property
+    def fingerprint(self) -> str:
+        """A name that differs when anything does that its embeddings of a sample depend on.
 
-        Returns:
-            A name that differs when any weight does.
+        That is its weights, the library's config of them, and how texts or images become inputs.
         """
-        digest = hashlib.blake2b(digest_size=16)
+        reads = json.dumps(self._reads(), sort_keys=True, default=str)
+        digest = hashlib.blake2b(reads.encode(), digest_size=16)
         for module in (self.model, self.projection):
             for name, tensor in sorted(module.state_dict().items() if module else ()):
                 digest.update(f"{name}{tuple(tensor.shape)}".encode())
                 digest.update(np.ascontiguousarray(tensor.numpy()).data)
         return digest.hexdigest()
+
+    def _reads(self) -> dict[str, Any]:
+        """All but the weights that an embedding depends on, JSON-ready."""
+        config = getattr(self.model, "config", None)
+        if config is None:  # torchvision's models say all in their layers
+            return {"layers": str(self.model)}
+        read = config.to_dict().items()
+        return {"config": {name: value for name, value in read if name not in _NOT_COMPUTED}}
 
     def check(self, cut: Cut) -> None:
         """Refuse a cut that this tower does not have.

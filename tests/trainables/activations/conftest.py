@@ -38,7 +38,7 @@ class Bench:
 
     def key(self, cut: Cut) -> ActivationKey:
         return make_key(
-            self.tower.role, self.tower.digest(), cut, self.samples, INPUTS, self.dtype
+            self.tower.role, self.tower.fingerprint, cut, self.samples, INPUTS, self.dtype
         )
 
     def build(self, folder: Path, *cuts: Cut) -> list[BuildProgress]:

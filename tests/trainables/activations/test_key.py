@@ -22,7 +22,7 @@ SAMPLES = [
 
 def key_of(role: Any = "text", **changes: Any) -> ActivationKey:
     given: dict[str, Any] = {
-        "weights": "w",
+        "tower": "w",
         "cut": Cut(1),
         "samples": SAMPLES,
         "inputs": InputSettings(),
@@ -35,7 +35,7 @@ CHANGES: list[tuple[str, dict[str, Any]]] = [
     (role, change)
     for role in ("text", "image")
     for change in (
-        {"weights": "v"},
+        {"tower": "v"},
         {"cut": Cut(2)},
         {"cut": Cut(0)},
         {"cut": Cut(0, "mean")},
@@ -107,7 +107,13 @@ def test_texts_do_not_run_into_each_other() -> None:
     assert key_of(samples=texts("ab", "")).samples != key_of(samples=texts("a", "b")).samples
 
 
-@pytest.mark.parametrize(("role", "library"), [("text", "tokenizers"), ("image", "pillow")])
+@pytest.mark.parametrize(
+    ("role", "library"),
+    [
+        *(("text", name) for name in ("numpy", "tokenizers", "torch", "transformers")),
+        *(("image", name) for name in ("numpy", "pillow", "torch", "torchvision", "transformers")),
+    ],
+)
 def test_a_key_differs_with_the_libraries_that_make_the_inputs(
     role: str, library: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,8 +124,16 @@ def test_a_key_differs_with_the_libraries_that_make_the_inputs(
     assert key_of(role).digest != before.digest
 
 
+def test_a_key_differs_with_the_decoder_that_pillow_was_built_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = key_of("image")
+    monkeypatch.setattr("trainables.activations.key.features.version", lambda _: "0")
+    assert key_of("image").digest != before.digest
+
+
 def test_a_key_differs_with_the_format() -> None:
-    assert replace(key_of(), format=2).digest != key_of().digest
+    assert replace(key_of(), format=0).digest != key_of().digest
 
 
 def test_poolings_share_a_key_where_blocks_train() -> None:

@@ -114,6 +114,6 @@ def test_another_key_never_reads_this_ones_file(
     bench = benches["text"]
     bench.build(tmp_path, Cut(1))
     inputs = replace(INPUTS, text_length=5)
-    other = make_key("text", bench.tower.digest(), Cut(1), bench.samples, inputs, "float32")
+    other = make_key("text", bench.tower.fingerprint, Cut(1), bench.samples, inputs, "float32")
     with pytest.raises(ActivationError, match=f"activations {other.digest} cannot .*: missing"):
         ActivationStore(tmp_path).open(other)

@@ -135,12 +135,12 @@ def test_dropout_follows_each_unfrozen_block_in_training_only(
 def test_other_weights_of_either_tower_are_other_weights(towers: Mapping[str, Tower]) -> None:
     tower = tower_for("pair", towers)
     assert isinstance(tower, CrossedTower)
-    before = tower.digest()
-    assert before not in {towers["text"].digest(), towers["image"].digest()}
+    before = tower.fingerprint
+    assert before not in {towers["text"].fingerprint, towers["image"].fingerprint}
     parameter = next(iter(towers["image"].model.parameters()))
     with torch.no_grad():
         parameter.add_(1)
-        assert tower.digest() != before
+        assert tower.fingerprint != before
         parameter.sub_(1)
 
 

@@ -37,7 +37,7 @@ def test_either_tower_saves_the_whole_backbone(
     pair["text"].save(tmp_path)
     again = LOADERS[name](str(tmp_path))
     for role, tower in pair.items():
-        assert again[role].digest() == tower.digest()
+        assert again[role].fingerprint == tower.fingerprint
         assert again[role].notes == ()
         assert tower.is_random == (source == "tiny")
     ours: Any = again["image"]
@@ -65,10 +65,10 @@ def test_a_saved_backbone_is_in_the_format_of_the_library(
 def test_a_digest_covers_the_projection(folders: Mapping[str, str], name: str) -> None:
     for role in DEPTHS:
         tower = LOADERS[name](folders[name])[role]
-        before = tower.digest()
+        before = tower.fingerprint
         with torch.no_grad():
             tower.projection.weight[0, 0] += 1e-3
-        assert tower.digest() != before
+        assert tower.fingerprint != before
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -78,4 +78,4 @@ def test_tiny_towers_are_the_same_each_time(name: str) -> None:
     first = LOADERS[name]("tiny")
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(2)
-    assert all(LOADERS[name]("tiny")[r].digest() == t.digest() for r, t in first.items())
+    assert all(LOADERS[name]("tiny")[r].fingerprint == t.fingerprint for r, t in first.items())

@@ -177,5 +177,5 @@ def test_a_description_names_a_backbone_once(
 ) -> None:
     described = describe(make_experiment(variant=name, backbones={CHECKPOINTS[name]: "tiny"}))
     assert described["random_backbones"] == [CHECKPOINTS[name]]
-    assert described["digests"].keys() == {"text", "image"}
+    assert described["fingerprints"].keys() == {"text", "image"}
     assert described["notes"] == []
