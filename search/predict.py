@@ -13,6 +13,7 @@ import tyro
 from analysis.program import fail, print_and_exit
 from search.settings import unset
 from trainables.config import ROLES
+from trainables.data.files import is_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,6 +42,8 @@ class PredictSettings:
     """The image of one pair."""
     data: Annotated[Path | None, unset("DIR", "none")] = None
     """Many pairs: a folder of GUID.txt and GUID.jpg, a data set (the unlabelled), or a CSV."""
+    allow_outside: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Take files outside the folder of the data too, by links, .. and absolute paths."""
     out: Annotated[Path | None, unset("FILE", "the terminal")] = None
     """Where the table of many pairs goes."""
 
@@ -64,7 +67,7 @@ class PredictSettings:
         if self.data is None and self.out is not None:
             yield "--out goes with --data"
         for flag, path in (("--image", self.image), ("--data", self.data)):
-            if path is not None and not path.exists():
+            if path is not None and not is_there(path):
                 yield f"{flag} must exist, got {path}"
 
     def modality_faults(self, modality: Modality) -> Iterator[str]:
@@ -129,7 +132,9 @@ def _samples(settings: PredictSettings) -> Sequence[Sample]:
     from trainables.data.sample import Sample  # noqa: PLC0415 - likewise
 
     if settings.data is not None:
-        corpus = load_corpus(settings.data, require_labels=False)
+        corpus = load_corpus(
+            settings.data, require_labels=False, allow_outside=settings.allow_outside
+        )
         return corpus.unlabelled or corpus.labelled
     if settings.image is not None:
         open_image(settings.image)

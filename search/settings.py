@@ -63,6 +63,8 @@ class DataSettings:
 
     path: Annotated[Path | None, unset("PATH", "data found here, else demo", "data")] = None
     """Folder of train.txt + data/, a CSV (guid,text,image,tag), or the word demo."""
+    allow_outside: FlagCreatePairsOff[bool] = False
+    """Take files outside the folder of the data too, by links, .. and absolute paths."""
     backbone: Annotated[
         UseAppendAction[tuple[str, ...]],
         arg(metavar="ROLE=SOURCE", help_behavior_hint="(repeatable)"),

@@ -21,7 +21,7 @@ MAY_DIFFER = frozenset(
         *("trials", "time_budget", "resume", "show_space", "dry_run"),
         *("gpus_per_trial", "cpus_per_trial", "max_concurrent", "reuse_actors", "address"),
         *("trial_timeout", "cache", "no_cache", "resident", "storage", "study_storage"),
-        *("tensorboard", "mlflow", "wandb"),
+        *("allow_outside", "tensorboard", "mlflow", "wandb"),
     }
 )
 """What may change when a search goes on: how much is searched and where it runs, not what."""

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from search.preparation import BuildStep
     from search.trials import Records
     from search.tuning import Search
+    from trainables.data.sample import Corpus
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def prepare(plan: Plan) -> Experiment:
         open_place(plan)
     if settings.resources.storage is not None:
         Attempts(plan.storage).make()
-    corpus = demo_corpus(plan.demo) if plan.source is None else load_corpus(plan.source)
+    corpus = _load(plan)
     folds = make_folds(
         corpus,
         split=settings.data.split,
@@ -113,6 +114,12 @@ def prepare(plan: Plan) -> Experiment:
         cache_dtype=settings.resources.cache_dtype,
         resident=settings.resources.resident,
     )
+
+
+def _load(plan: Plan) -> Corpus:
+    if plan.source is None:
+        return demo_corpus(plan.demo)
+    return load_corpus(plan.source, allow_outside=plan.settings.data.allow_outside)
 
 
 def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:

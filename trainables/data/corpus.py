@@ -9,8 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trainables.data.faults import CorpusError, Faults
-from trainables.data.images import IMAGE_SUFFIXES, ImageError, check_image
-from trainables.data.listing import TRAIN_LIST, Entry, list_folder, list_table
+from trainables.data.files import FileError, is_there, read_beginning, read_regular
+from trainables.data.images import (
+    IMAGE_SUFFIXES,
+    MAX_IMAGE_BYTES,
+    ImageError,
+    check_image,
+)
+from trainables.data.listing import TRAIN_LIST, Entry, list_folder, list_table, refuse_outside
 from trainables.data.sample import TAGS, Corpus, Sample
 from trainables.data.text import decode_text
 
@@ -42,11 +48,11 @@ def find_corpus(folder: Path) -> Path | None:
     return None
 
 
-def load_corpus(path: Path, *, require_labels: bool = True) -> Corpus:
+def load_corpus(path: Path, *, require_labels: bool = True, allow_outside: bool = False) -> Corpus:
     """Read a data set and check every file of it.
 
-    Each file is read once. A JPEG is judged by its header and end marker, other images are
-    decoded. Texts that are no UTF-8 or are empty are counted in `Corpus.notes`.
+    Each file is read once, and each image decoded. Texts that are no UTF-8 or are empty are
+    counted in `Corpus.notes`.
 
     Args:
         path: A folder with `train.txt` (`guid,tag`), perhaps `test_without_label.txt`, and
@@ -54,6 +60,8 @@ def load_corpus(path: Path, *, require_labels: bool = True) -> Corpus:
             `guid,text,image,tag`.
         require_labels: Whether two classes must be labelled, as training needs; without, a data
             set may be there to be predicted only, and a folder needs no list: all its pairs count.
+        allow_outside: Whether files outside the folder of the data may be read, which links, `..`
+            and absolute paths reach.
 
     Returns:
         The data set, with absolute image paths.
@@ -62,7 +70,7 @@ def load_corpus(path: Path, *, require_labels: bool = True) -> Corpus:
         CorpusError: If anything is missing or wrong; tells every fault at once.
     """
     path = path.absolute()
-    if not path.exists():
+    if not is_there(path):
         msg = f"data must be a folder with {TRAIN_LIST} or a CSV file, got {path}: it is missing"
         raise CorpusError(msg)
     faults = Faults()
@@ -74,6 +82,8 @@ def load_corpus(path: Path, *, require_labels: bool = True) -> Corpus:
         entries = list_folder(path, faults)
     else:
         entries = list_table(path, faults)
+    if not allow_outside:
+        refuse_outside(path, entries, faults)
     if require_labels and not faults:
         _require_classes(entries, faults)
     with ThreadPoolExecutor(_READERS) as readers:
@@ -103,26 +113,23 @@ def _read(entry: Entry) -> _Read:
     faults: list[tuple[str, str]] = []
     text, mended, cut, raw = "", False, False, b""
     try:
-        written = entry.text if isinstance(entry.text, bytes) else _beginning(entry.text)
+        written = entry.text
+        if not isinstance(written, bytes):
+            written = read_beginning(written, MAX_TEXT_BYTES + 1)
         cut = len(written) > MAX_TEXT_BYTES
         text, mended = decode_text(_whole_characters(written[:MAX_TEXT_BYTES]) if cut else written)
-    except OSError as error:
-        faults.append(("every text file must be readable", f"{entry.text!s}: {error.strerror}"))
+    except FileError as error:
+        faults.append(("every text file must be readable", f"{entry.text!s}: {error}"))
     try:
-        raw = entry.image.read_bytes()
+        raw = read_regular(entry.image, MAX_IMAGE_BYTES)
         check_image(entry.image, raw)
-    except OSError as error:
+    except FileError as error:
         rule = f"every image file must be readable ({' '.join(IMAGE_SUFFIXES)})"
-        faults.append((rule, f"{entry.image}: {error.strerror}"))
+        faults.append((rule, f"{entry.image}: {error}"))
     except ImageError as error:
         faults.append(("every image file must be whole", str(error)))
     digest = hashlib.blake2b(raw, digest_size=16).hexdigest()
     return _Read(Sample(entry.guid, text, entry.image, digest, entry.label), mended, cut, faults)
-
-
-def _beginning(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(MAX_TEXT_BYTES + 1)
 
 
 def _whole_characters(raw: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 EXAMPLES = 5
+_LONGEST = 400  # characters of one example
 
 
 class CorpusError(ValueError):
@@ -27,6 +28,8 @@ class Faults:
         """
         # A name on disk need not be UTF-8; the message must be.
         example = example.encode(errors="backslashreplace").decode()
+        if len(example) > _LONGEST:  # the place stands first, the cause last
+            example = f"{example[: _LONGEST // 2]} ... {example[-_LONGEST // 2 :]}"
         self._examples.setdefault(rule, []).append(example)
 
     def raise_any(self, source: object) -> None:

@@ -1,7 +1,8 @@
 """Image files to square RGB pixels: any mode, any size, deterministic.
 
-`prepare_image` is the hot path of every activation cache that is built. Its pixels are part of
-the cache's meaning: what changes them must change the cache's key.
+Nothing else in the project opens an image. `prepare_image` is the hot path of every activation
+cache that is built. Its pixels are part of the cache's meaning: what changes them must change the
+cache's key.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 
+from trainables.data.files import read_regular
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
@@ -25,11 +28,10 @@ if TYPE_CHECKING:
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 MAX_PIXELS = 64_000_000
+MAX_IMAGE_BYTES = 200_000_000  # of as many pixels without any packing
 
 # Only these decoders run on a user's files: Pillow's others are old, and one starts Ghostscript.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
-_JPEG_END = b"\xff\xd9"
-_JPEG_PADDING = b"\0\t\n\r "
 _WHITE = (255, 255, 255)
 _IMAGENET_SHARE = 224 / 256
 
@@ -56,10 +58,10 @@ def open_image(path: Path) -> Image.Image:
         The image, mode RGB, of any size up to `MAX_PIXELS`.
 
     Raises:
-        ImageError: If the file is missing, damaged, truncated, too large or of another format.
+        ImageError: If the file is missing, damaged, truncated, too large, no regular file or of
+            another format.
     """
-    with _named(path), Image.open(path, formats=_FORMATS) as image:
-        _refuse_bomb(image)
+    with _named(path), _opened(read_regular(path, MAX_IMAGE_BYTES)) as image:
         # No Image.draft: its coarser decoding changes pixels, and helps from twice the size only.
         image.load()
         # The pixels are whole by now, so that what fails here is the EXIF block: do without it.
@@ -68,25 +70,35 @@ def open_image(path: Path) -> Image.Image:
         return _rgb(image)
 
 
-def check_image(path: Path, raw: bytes) -> None:
-    """Refuse an image file that is not whole, without decoding it when a look is enough.
-
-    A JPEG with a sound header and an end marker passes; anything else is decoded.
+def check_image(path: Path, raw: bytes) -> tuple[int, int]:
+    """Refuse what `open_image` would refuse, at a part of its cost.
 
     Args:
         path: The file, for the message.
         raw: Its bytes.
 
+    Returns:
+        Width and height, in pixels, as they are stored.
+
     Raises:
         ImageError: If the file is empty, damaged, truncated, too large or of another format.
     """
+    with _named(path), _opened(raw) as image:
+        size = image.size
+        # The whole file is read all the same; only the pixels are made an eighth as long.
+        image.draft(None, (1, 1))
+        image.load()
+        return size
+
+
+def _opened(raw: bytes) -> Image.Image:
+    """The one place where the project lets Pillow look at bytes."""
     if not raw:
-        msg = f"{path}: the file is empty"
+        msg = "the file is empty"
         raise ImageError(msg)
-    with _named(path), Image.open(BytesIO(raw), formats=_FORMATS) as image:
-        _refuse_bomb(image)
-        if image.format != "JPEG" or not raw.rstrip(_JPEG_PADDING).endswith(_JPEG_END):
-            image.load()
+    image = Image.open(BytesIO(raw), formats=_FORMATS)
+    _refuse_bomb(image)
+    return image
 
 
 def prepare_image(image: Image.Image, settings: InputSettings) -> NDArray[np.uint8]:
@@ -183,8 +195,6 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def _cause(error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "the file is missing"
     if isinstance(error, Image.DecompressionBombError):  # Pillow's own limit, far above ours
         return f"the image must have at most {MAX_PIXELS:,} pixels; scale it down: {error}"
     if isinstance(error, UnidentifiedImageError):

@@ -7,17 +7,19 @@ end; so what comes back after a fault is for finding further faults only.
 from __future__ import annotations
 
 import csv
+import os
 from dataclasses import dataclass
 from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainables.config import nearest
+from trainables.data.files import FileError, read_regular
 from trainables.data.images import IMAGE_SUFFIXES
 from trainables.data.sample import TAGS, Sentiment
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
-    from pathlib import Path
 
     from trainables.data.faults import Faults
 
@@ -25,8 +27,10 @@ TRAIN_LIST = "train.txt"
 TEST_LIST = "test_without_label.txt"
 LIST_COLUMNS = ("guid", "tag")
 TABLE_COLUMNS = ("guid", "text", "image", "tag")
+MAX_LIST_BYTES = 500_000_000
 
 _NO_TAG = ("", "null")
+_MAX_NAME_BYTES = 200  # a file system takes 255 at most, and something is added
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ def list_folder(folder: Path, faults: Faults) -> list[Entry]:
         The rows of `train.txt`, then those of `test_without_label.txt`, each in its order; without
         any list, every pair by name, to be predicted.
     """
-    files = folder / "data" if (folder / "data").is_dir() else folder
+    files = _folder_of_pairs(folder)
     try:
         present = {path.name for path in files.iterdir()}
     except OSError as error:
@@ -85,20 +89,7 @@ def list_folder(folder: Path, faults: Faults) -> list[Entry]:
             if (guid := _guid(row, seen, faults)) is not None:
                 image = files / _image_name(guid, present)
                 entries.append(Entry(guid, files / f"{guid}.txt", image, label))
-    _refuse_links_out(files, entries, faults)
     return entries
-
-
-def _refuse_links_out(files: Path, entries: Sequence[Entry], faults: Faults) -> None:
-    """A data set from elsewhere must not have other files read, and shown in reports."""
-    inside = files.resolve()
-    for entry in entries:
-        for path in (entry.text, entry.image):
-            if isinstance(path, bytes) or not path.is_symlink():
-                continue
-            if not (target := path.resolve()).is_relative_to(inside):
-                rule = "every link must stay in the data folder; copy the file, or link the folder"
-                faults.add(rule, f"{path}: got a link to {target}")
 
 
 def _unlisted(files: Path, present: Collection[str], faults: Faults) -> list[Entry]:
@@ -137,6 +128,42 @@ def list_table(table: Path, faults: Faults) -> list[Entry]:
     return entries
 
 
+def _folder_of_pairs(folder: Path) -> Path:
+    return folder / "data" if (folder / "data").is_dir() else folder
+
+
+def refuse_outside(data: Path, entries: Sequence[Entry], faults: Faults) -> None:
+    """Refuse files outside a data set: one from elsewhere must not have others read and shown.
+
+    Args:
+        data: The folder, or the CSV file.
+        entries: Its rows.
+        faults: Takes what is wrong.
+    """
+    # A link may be the whole folder of pairs: whoever laid it knows where it leads.
+    inside = os.path.realpath(_folder_of_pairs(data) if data.is_dir() else data.parent)
+    parents: dict[Path, str] = {}
+    for entry in entries:
+        for path in (entry.text, entry.image):
+            if isinstance(path, bytes):
+                continue
+            if path.parent not in parents:  # a look at every part of every path would take long
+                parents[path.parent] = os.path.realpath(path.parent)
+            target = _followed(Path(parents[path.parent], path.name))
+            if not target.is_relative_to(inside):
+                rule = (
+                    "every file must lie in the data folder; copy it there, or use --allow-outside"
+                )
+                faults.add(rule, f"{path} is {target}")
+
+
+def _followed(path: Path) -> Path:
+    try:
+        return Path(os.path.realpath(path)) if path.is_symlink() else path
+    except OSError:  # of a name that is too long, which is told where it is read
+        return path
+
+
 def _rows(path: Path, columns: Sequence[str], faults: Faults) -> Iterator[_Row]:
     lines = _lines(path, faults)
     _, first = next(lines, ("", []))
@@ -155,9 +182,9 @@ def _rows(path: Path, columns: Sequence[str], faults: Faults) -> Iterator[_Row]:
 
 def _lines(path: Path, faults: Faults) -> Iterator[tuple[str, list[str]]]:
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        faults.add("every list file must be readable", f"{path}: {error.strerror}")
+        raw = read_regular(path, MAX_LIST_BYTES)
+    except FileError as error:
+        faults.add("every list file must be readable", f"{path}: {error}")
         return
     # Surrogates carry bytes that are no UTF-8 to the one value they belong to.
     text = raw.decode("utf-8-sig", errors="surrogateescape")
@@ -194,14 +221,21 @@ def _misplaced(row: _Row, must_be_labelled: bool, faults: Faults) -> None:
 
 def _guid(row: _Row, seen: dict[str, str], faults: Faults) -> str | None:
     guid = row.values["guid"].strip()
-    if not guid or guid in {".", ".."} or set(guid) & set("/\\:") or not guid.isprintable():
-        faults.add("guid must be a plain name without / \\ or :", f"{row.place}: got {guid!r}")
+    if not _is_plain_name(guid):
+        rule = f"guid must be a plain name without / \\ or :, of at most {_MAX_NAME_BYTES} bytes"
+        faults.add(rule, f"{row.place}: got {guid!r}")
         return None
     if guid in seen:
         faults.add("guid must be unique", f"{row.place}: got {guid!r}, as in {seen[guid]}")
         return None
     seen[guid] = row.place
     return guid
+
+
+def _is_plain_name(guid: str) -> bool:
+    if not guid or guid in {".", ".."} or set(guid) & set("/\\:") or not guid.isprintable():
+        return False
+    return len(guid.encode()) <= _MAX_NAME_BYTES
 
 
 def _image_name(guid: str, present: Collection[str]) -> str:

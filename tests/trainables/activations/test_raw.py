@@ -92,7 +92,7 @@ def test_pixels_are_those_of_the_prepared_images_in_the_order_asked_for(corpus: 
 def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     path = tmp_path / "gone.jpg"
     raw = RawImages([Sample("1", "", path, "")], INPUTS)
-    with pytest.raises(ImageError, match=r"gone\.jpg: the file is missing"):
+    with pytest.raises(ImageError, match=r"gone\.jpg: No such file"):
         raw.gather(torch.tensor([0]))
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from io import BytesIO
+from pathlib import Path
+from socket import AF_UNIX, socket
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,12 +19,12 @@ from PIL import Image
 from tests.trainables.data.conftest import fault_message, jpeg, write_lab
 from trainables.config import InputSettings
 from trainables.data.corpus import MAX_TEXT_BYTES, load_corpus
-from trainables.data.faults import Faults
-from trainables.data.images import open_image, prepare_image
+from trainables.data.faults import CorpusError, Faults
+from trainables.data.images import ImageError, open_image, prepare_image
 from trainables.data.listing import list_folder, list_table
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 BOTH = {"a": "positive", "b": "negative"}
@@ -84,8 +87,29 @@ def test_a_link_out_of_the_data_folder_is_refused(tmp_path: Path, name: str) -> 
     (folder / "data" / name).unlink()
     (folder / "data" / name).symlink_to(secret)
     message = fault_message(folder)
-    assert "every link must stay in the data folder; copy the file, or link the folder" in message
-    assert f"{name}: got a link to {secret}" in message
+    assert (
+        "every file must lie in the data folder; copy it there, or use --allow-outside" in message
+    )
+    assert f"{name} is {secret}" in message
+    assert len(load_corpus(folder, allow_outside=True).labelled) == 2
+
+
+@pytest.mark.parametrize("spelt", ["{outside}/b.jpg", "../outside/b.jpg", "linked/b.jpg"])
+def test_a_table_reaches_out_of_its_folder_only_where_that_is_allowed(
+    tmp_path: Path, spelt: str
+) -> None:
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    for folder, name in ((inside, "a.jpg"), (outside, "b.jpg")):
+        folder.mkdir()
+        (folder / name).write_bytes(jpeg(1))
+    (inside / "linked").symlink_to(outside)
+    image = spelt.format(outside=outside)
+    lines = ("guid,text,image,tag", "1,a,./../inside/a.jpg,positive", f"2,b,{image},negative")
+    (inside / "pairs.csv").write_text("\n".join(lines))
+    message = fault_message(inside / "pairs.csv")
+    assert "has 1 fault" in message
+    assert f"{inside / image} is {outside / 'b.jpg'}" in message
+    assert len(load_corpus(inside / "pairs.csv", allow_outside=True).labelled) == 2
 
 
 def test_links_within_the_folder_and_of_the_folder_are_fine(tmp_path: Path) -> None:
@@ -96,6 +120,94 @@ def test_links_within_the_folder_and_of_the_folder_are_fine(tmp_path: Path) -> N
     (folder / "data").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "linked").symlink_to(folder)
     assert len(load_corpus(tmp_path / "linked").labelled) == 2
+
+
+def fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def socket_at(path: Path) -> None:
+    with socket(AF_UNIX) as bound:
+        bound.bind(os.path.relpath(path))  # a socket's address takes 107 bytes
+
+
+def device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+SPECIAL = [
+    (fifo, "must be a regular file, got a named pipe"),
+    (socket_at, "must be a regular file, got a socket"),
+    (device, "must be a regular file, got a device"),
+]
+
+
+@pytest.mark.timeout(20)  # opening a pipe, and reading a device to its end, waits for ever
+@pytest.mark.parametrize("name", ["a.txt", "a.jpg"])
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        *SPECIAL,
+        (Path.mkdir, "must be a regular file, got a folder"),
+        (loop, "Too many levels of symbolic links"),
+    ],
+)
+def test_a_text_or_image_that_is_no_regular_file_is_told_and_not_opened(
+    tmp_path: Path, name: str, make: Callable[[Path], None], told: str
+) -> None:
+    folder = write_lab(tmp_path / "lab", BOTH)
+    (folder / "data" / name).unlink()
+    make(folder / "data" / name)
+    with pytest.raises(CorpusError, match=rf"{name}: .*{told}"):
+        load_corpus(folder, allow_outside=True)
+
+
+@pytest.mark.timeout(20)  # as above
+@pytest.mark.parametrize(("make", "told"), SPECIAL)
+def test_a_list_that_is_no_regular_file_is_told_and_not_opened(
+    tmp_path: Path, make: Callable[[Path], None], told: str
+) -> None:
+    folder = write_lab(tmp_path / "lab", BOTH)
+    (folder / "train.txt").unlink()
+    for name in ("train.txt", "pairs.csv"):
+        make(folder / name)
+    assert f"train.txt: it {told}" in fault_message(folder)
+    assert f"pairs.csv: it {told}" in fault_message(folder / "pairs.csv")
+
+
+def test_a_file_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "large.jpg"
+    with path.open("wb") as file:
+        file.truncate(3_000_000_000)
+    with pytest.raises(ImageError, match="at most 200 MB, got 3,000 MB"):
+        open_image(path)
+
+
+def test_a_pointer_of_git_lfs_is_told_as_what_it_is(tmp_path: Path) -> None:
+    folder = write_lab(tmp_path / "lab", BOTH)
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
+    for name in ("a.jpg", "b.txt"):
+        (folder / "data" / name).write_text(pointer)
+    message = fault_message(folder)
+    for name in ("a.jpg", "b.txt"):
+        assert f"{name}: the file is a Git LFS pointer, not the file itself" in message
+
+
+def test_a_name_of_five_thousand_letters_is_one_short_fault(tmp_path: Path) -> None:
+    folder = write_lab(tmp_path / "lab", BOTH)
+    (folder / "train.txt").write_text(f"guid,tag\na,positive\nb,negative\n{'x' * 5000},neutral\n")
+    rows = f"1,t,data/a.jpg,positive\n2,t,data/b.jpg,negative\n3,t,{'y' * 5000}.jpg,neutral\n"
+    (folder / "pairs.csv").write_text(f"guid,text,image,tag\n{rows}")
+    for source, told in ((folder, "of at most 200 bytes"), (folder / "pairs.csv", "too long")):
+        message = fault_message(source)
+        assert told in message
+        assert len(message) < 1000
+    with pytest.raises(CorpusError, match="it is missing"):
+        load_corpus(tmp_path / ("z" * 5000))
 
 
 @pytest.mark.parametrize("guid", ["../a", "..", "/etc/passwd", "a/../../b", "a\\b", "C:a"])

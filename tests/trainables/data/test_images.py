@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
-from PIL.JpegImagePlugin import JpegImageFile
 from torchvision import transforms
 
 from tests.trainables.data.conftest import jpeg
@@ -19,6 +18,7 @@ from trainables.data import images
 from trainables.data.images import ImageError, check_image, open_image, prepare_image
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -173,7 +173,7 @@ def test_an_image_over_the_limit_is_refused_with_its_size(
 
 def test_a_missing_and_an_empty_image_are_named(tmp_path: Path) -> None:
     path = tmp_path / "none.jpg"
-    with pytest.raises(ImageError, match=r"none\.jpg: the file is missing"):
+    with pytest.raises(ImageError, match=r"none\.jpg: No such file"):
         open_image(path)
     with pytest.raises(ImageError, match=r"none\.jpg: the file is empty"):
         check_image(path, b"")
@@ -184,12 +184,47 @@ def test_a_whole_jpeg_passes_whatever_follows_its_end(tmp_path: Path, trailer: b
     check_image(tmp_path, jpeg(0) + trailer)
 
 
-def test_a_jpeg_with_its_end_marker_is_not_decoded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_image_damaged_in_its_middle_is_refused_by_the_check(tmp_path: Path) -> None:
+    raw = bytearray(jpeg(0, (200, 150)))
+    middle = len(raw) // 2
+    raw[middle : middle + 4] = b"\xff\xc4\x00\x04"  # a table of codes where pixels should be
+    assert raw.endswith(b"\xff\xd9")
+    with pytest.raises(ImageError, match=r"bad\.jpg: broken data stream"):
+        check_image(tmp_path / "bad.jpg", bytes(raw))
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    seed=st.integers(0, 9),
+    progressive=st.booleans(),
+    share=st.floats(0, 1),
+    put=st.binary(min_size=1, max_size=40),
+    drop=st.integers(0, 40),
+)
+def test_the_check_refuses_what_opening_refuses_and_nothing_else(
+    tmp_path_factory: pytest.TempPathFactory,
+    seed: int,
+    progressive: bool,
+    share: float,
+    put: bytes,
+    drop: int,
 ) -> None:
-    monkeypatch.setattr(JpegImageFile, "load", lambda _: pytest.fail("decoded"))
-    check_image(tmp_path, jpeg(0))
-    check_image(tmp_path, jpeg(0) + b"\0\0\r\n")
+    file = BytesIO()
+    Image.open(BytesIO(jpeg(seed, (60, 50)))).save(file, "JPEG", progressive=progressive)
+    raw = file.getvalue()
+    at = 2 + round(share * (len(raw) - 2))
+    raw = raw[:at] + put + raw[at + drop :]
+    path = tmp_path_factory.getbasetemp() / "damaged.jpg"
+    path.write_bytes(raw)
+
+    def verdict(look: Callable[[], object]) -> str:
+        try:
+            look()
+        except ImageError as error:
+            return str(error)
+        return "whole"
+
+    assert verdict(lambda: check_image(path, raw)) == verdict(lambda: open_image(path))
 
 
 def test_basic_fits_the_whole_image_into_a_white_square() -> None:

@@ -84,7 +84,10 @@ def test_each_fault_of_a_folder_is_told(
     [
         ("3,hi,,positive", ["image must name a file", "pairs.csv line 4: got ''"]),
         ("3,hi,pics/3.jpg,positive", ["every image file must be readable", "3.jpg: No such"]),
-        ("3,hi,pics,positive", ["every image file must be readable", "pics: Is a directory"]),
+        (
+            "3,hi,pics,positive",
+            ["every image file must be readable", "pics: it must be a regular"],
+        ),
         ("3,hi,p\0.jpg,positive", ["image must name a file"]),
         ("3,hi, there,pics/1.jpg,positive", ["quoted where they hold a comma", "line 4: got 5"]),
         ('3,"hi" there,pics/1.jpg,positive', ["must be sound CSV", "pairs.csv line 4"]),
