@@ -81,6 +81,8 @@ SAMPLES: Mapping[str, Column] = {
     "tag": Column(_TAG, "its class; missing where it is to be predicted"),
     "text": Column("str", "the text as read"),
     "image": Column("str", "path of the image when the search ran"),
+    "width": Column("Int64", "width of the image, in pixels"),
+    "height": Column("Int64", "height of the image, in pixels"),
     "group": Column("int64", "index of the first sample that it is a duplicate of, or its own"),
 }
 """Columns of `Run.samples`, one row per sample, the labelled first; row i is sample i."""

@@ -103,6 +103,17 @@ class RunPaths:
         """What was explained (JSON): `samples`, each with `row`, `decided`, `words`, `overlay`."""
         return self.explanations / "index.json"
 
+    def thumbnail(self, row: int) -> Path:
+        """Where the small image of a sample that the report shows is.
+
+        Args:
+            row: Index of the sample.
+
+        Returns:
+            A JPEG file.
+        """
+        return self.path / "thumbnails" / f"{row}.jpg"
+
     @property
     def ray(self) -> Path:
         """Folder of Ray's own files; nothing in it is needed once the search has ended."""

@@ -80,7 +80,7 @@ class RunFolder(KeptProbabilities):
 
         Returns:
             Row i is sample i: `guid`, `tag` (missing where unlabelled), `text`, `image` (path),
-            `group` (index of the first sample that it is a duplicate of).
+            its `width` and `height`, `group` (index of the first sample that it duplicates).
         """
         return read_parquet(self.samples, "the search ended before it had read its data")
 

@@ -87,12 +87,15 @@ def samples_table(corpus: Corpus) -> pd.DataFrame:
         The content of `samples.parquet`.
     """
     samples = corpus.samples
+    sizes = [sample.image_size for sample in samples]
     return pd.DataFrame(
         {
             "guid": [sample.guid for sample in samples],
             "tag": [None if sample.label is None else sample.label.tag for sample in samples],
             "text": [sample.text for sample in samples],
             "image": [str(sample.image) for sample in samples],
+            "width": pd.array([size[0] if size else None for size in sizes], "Int64"),
+            "height": pd.array([size[1] if size else None for size in sizes], "Int64"),
             "group": duplicate_groups(samples),
         }
     )

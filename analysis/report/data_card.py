@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
-from PIL import Image
 
 from analysis.report.figures import Figure, styled
 from analysis.results import CLASSES
@@ -17,10 +14,10 @@ from analysis.spelling import share, whole
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from analysis.run import Run
 
-_READERS = 8
 _MOST_WORDS = 60
 
 
@@ -41,7 +38,7 @@ def data_card(run: Run) -> DataCard:
     """Describe the data of a run.
 
     Args:
-        run: The run; image files that are still there are measured by their headers.
+        run: The run.
 
     Returns:
         The card; what is not known is left out.
@@ -58,7 +55,7 @@ def data_card(run: Run) -> DataCard:
     facts += _duplicates(samples)
     words = samples["text"].map(lambda text: len(text.split()))
     facts.append(("words per text", f"{words.median():.0f} median, {words.max()} at most"))
-    sizes = _sizes(samples["image"].tolist())
+    sizes = _sizes(samples)
     if len(sizes):
         middle = np.median(sizes, axis=0)
         facts.append(("image size", f"{middle[0]:.0f} x {middle[1]:.0f} px median"))
@@ -83,20 +80,11 @@ def _duplicates(samples: pd.DataFrame) -> list[tuple[str, str]]:
     return [*facts, ("groups both labelled and to predict", whole(len(across)))]
 
 
-def _sizes(paths: list[str]) -> np.ndarray:
-    with ThreadPoolExecutor(_READERS) as readers:
-        found = [size for size in readers.map(_size, paths) if size is not None]
-    return np.array(found).reshape(-1, 2)
-
-
-def _size(path: str) -> tuple[int, int] | None:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a huge image is told of by its size
-            with Image.open(path) as image:
-                return image.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
+def _sizes(samples: pd.DataFrame) -> NDArray[np.int64]:
+    columns = ["width", "height"]
+    if not set(columns) <= set(samples.columns):  # of an older run
+        return np.empty((0, 2), np.int64)
+    return samples[columns].dropna().to_numpy(np.int64)
 
 
 def _word_figure(samples: pd.DataFrame, words: pd.Series[int]) -> Figure:

@@ -1,21 +1,23 @@
-"""The samples that a model is surest about, rightly and wrongly: what it sees and misses."""
+"""The samples that a model is surest about, rightly and wrongly: what it sees and misses.
+
+No image of the data set is opened here, where a stranger's file would be decoded: `search` has put
+small ones into the run folder, and their bytes go into the page as they are.
+"""
 
 from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from analysis.results import CLASSES
 from analysis.surest import by_class
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -23,25 +25,9 @@ if TYPE_CHECKING:
     from analysis.resampling import Validated
     from analysis.run import Run
 
-_SIDE = 240  # pixels of a thumbnail's longer side
-_QUALITY = 72
 _PER_GROUP = 4
-_MOST_PIXELS = 50_000_000
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image inside the page.
-
-    Attributes:
-        source: A data URI.
-        width: In pixels.
-        height: In pixels.
-    """
-
-    source: str
-    width: int
-    height: int
+_JPEG = b"\xff\xd8"
+_MOST_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -52,7 +38,7 @@ class Card:
         row: Its index.
         guid: Its name.
         text: Its text.
-        picture: Its image, small; None where it is no longer there.
+        picture: Its image, small, as a data URI; None where there is none.
         overlay: The same with what the model looked at; None where that was not explained.
         words: Parts of the text with how much each spoke for the decision, in [-1, 1]; may be
             empty.
@@ -64,8 +50,8 @@ class Card:
     row: int
     guid: str
     text: str
-    picture: Picture | None
-    overlay: Picture | None
+    picture: str | None
+    overlay: str | None
     words: tuple[tuple[str, float], ...]
     truth: str
     decided: str
@@ -102,12 +88,34 @@ def gallery(run: Run, validated: Validated, explained: Mapping[int, Explanation]
     """
     groups = []
     for group in by_class(validated):
-        # What was explained comes first: there is more to see.
-        known = np.isin(validated.rows[group.places], list(explained))
-        order = group.places[np.argsort(~known, kind="stable")][:_PER_GROUP]
-        cards = tuple(_card(run, validated, place, explained) for place in order)
+        shown = _shown(validated, group.places, explained)
+        cards = tuple(_card(run, validated, place, explained) for place in shown)
         groups.append(Group(CLASSES[group.label], group.right, cards, len(group.places)))
     return groups
+
+
+def rows_shown(validated: Validated, explained: Iterable[int]) -> list[int]:
+    """Say whose images a report shows, for whoever makes them small.
+
+    Args:
+        validated: What the model said of samples that it did not train on.
+        explained: Rows of the samples that were explained.
+
+    Returns:
+        Rows of samples, ascending.
+    """
+    explained = set(explained)
+    groups = by_class(validated)
+    places = [place for group in groups for place in _shown(validated, group.places, explained)]
+    return sorted({int(validated.rows[place]) for place in places})
+
+
+def _shown(
+    validated: Validated, places: NDArray[np.int64], explained: Iterable[int]
+) -> NDArray[np.int64]:
+    # What was explained comes first: there is more to see.
+    known = np.isin(validated.rows[places], list(explained))
+    return places[np.argsort(~known, kind="stable")][:_PER_GROUP]
 
 
 def _card(
@@ -119,8 +127,8 @@ def _card(
         row=row,
         guid=str(sample["guid"]),
         text=str(sample["text"]),
-        picture=thumbnail(Path(sample["image"])),
-        overlay=thumbnail(explanation.overlay) if explanation and explanation.overlay else None,
+        picture=_inlined(run.folder.thumbnail(row)),
+        overlay=_inlined(explanation.overlay) if explanation and explanation.overlay else None,
         words=explanation.words if explanation else (),
         truth=CLASSES[validated.labels[place]],
         decided=CLASSES[validated.decided[place]],
@@ -132,25 +140,14 @@ def _named(probabilities: NDArray[np.floating]) -> dict[str, float]:
     return {name: float(value) for name, value in zip(CLASSES, probabilities, strict=True)}
 
 
-def thumbnail(path: Path) -> Picture | None:
-    """Make a small picture that stands inside the page.
-
-    Args:
-        path: An image.
-
-    Returns:
-        The picture; None where the file is gone, is no image or is far too large.
-    """
+def _inlined(path: Path) -> str | None:
+    """Put a small JPEG of the run folder into the page, not decoded; nothing else is taken."""
     try:
-        with Image.open(path) as opened:
-            if opened.width * opened.height > _MOST_PIXELS:
-                return None
-            opened.draft("RGB", (2 * _SIDE, 2 * _SIDE))  # a JPEG is decoded small
-            image = ImageOps.exif_transpose(opened).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > _MOST_BYTES:
+            return None
+        raw = path.read_bytes()
+    except OSError:
         return None
-    image.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-    file = BytesIO()
-    image.save(file, "JPEG", quality=_QUALITY, optimize=True)
-    source = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
-    return Picture(source, image.width, image.height)
+    if not raw.startswith(_JPEG):
+        return None
+    return f"data:image/jpeg;base64,{base64.b64encode(raw).decode()}"

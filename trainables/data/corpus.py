@@ -111,7 +111,7 @@ class _Read:
 
 def _read(entry: Entry) -> _Read:
     faults: list[tuple[str, str]] = []
-    text, mended, cut, raw = "", False, False, b""
+    text, mended, cut, raw, size = "", False, False, b"", None
     try:
         written = entry.text
         if not isinstance(written, bytes):
@@ -122,14 +122,15 @@ def _read(entry: Entry) -> _Read:
         faults.append(("every text file must be readable", f"{entry.text!s}: {error}"))
     try:
         raw = read_regular(entry.image, MAX_IMAGE_BYTES)
-        check_image(entry.image, raw)
+        size = check_image(entry.image, raw)
     except FileError as error:
         rule = f"every image file must be readable ({' '.join(IMAGE_SUFFIXES)})"
         faults.append((rule, f"{entry.image}: {error}"))
     except ImageError as error:
         faults.append(("every image file must be whole", str(error)))
     digest = hashlib.blake2b(raw, digest_size=16).hexdigest()
-    return _Read(Sample(entry.guid, text, entry.image, digest, entry.label), mended, cut, faults)
+    sample = Sample(entry.guid, text, entry.image, digest, entry.label, size)
+    return _Read(sample, mended, cut, faults)
 
 
 def _whole_characters(raw: bytes) -> bytes:

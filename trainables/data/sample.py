@@ -45,6 +45,7 @@ class Sample:
         image: Path of the image file.
         image_digest: Digest of the image file's bytes: equal digests mean equal images.
         label: The class, or None where it is to be predicted.
+        image_size: Width and height of the image in pixels; None where it was not looked at.
     """
 
     guid: str
@@ -52,6 +53,7 @@ class Sample:
     image: Path
     image_digest: str
     label: Sentiment | None = None
+    image_size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

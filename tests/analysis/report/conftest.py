@@ -20,8 +20,9 @@ HOSTILE = '<img src="http://example.invalid/x.png" onerror="document.title=\'bro
 def full_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     folder = write_run(tmp_path_factory.mktemp("report") / "run <&> one", trials=12, epochs=6)
     samples = folder.read_samples()
-    for row, image in enumerate(samples["image"].iloc[:40]):
-        Image.new("RGB", (60 + row, 50), (6 * row, 90, 120)).save(image)
+    folder.thumbnail(0).parent.mkdir()
+    for row in range(40):
+        Image.new("RGB", (60 + row, 50), (6 * row, 90, 120)).save(folder.thumbnail(row))
     samples["text"] = HOSTILE
     folder.write_samples(samples)
     best = folder.read_best()

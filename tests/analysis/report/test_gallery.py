@@ -1,44 +1,20 @@
 from __future__ import annotations
 
-import base64
-from io import BytesIO
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from PIL import Image
+import pytest
 
 import analysis
 from analysis.explanations import Explanation
-from analysis.report.gallery import gallery, thumbnail
+from analysis.report.gallery import _inlined, gallery, rows_shown
 from analysis.resampling import Validated
 from analysis.results import RunFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def opened(source: str) -> Image.Image:
-    head, body = source.split(",")
-    assert head == "data:image/jpeg;base64"
-    return Image.open(BytesIO(base64.b64decode(body)))
-
-
-def test_a_thumbnail_is_small_and_whatever_the_file_was(tmp_path: Path) -> None:
-    for mode, name, size in [("RGBA", "a.png", (600, 300)), ("P", "b.gif", (30, 90))]:
-        Image.new(mode, size).save(tmp_path / name)
-        found = thumbnail(tmp_path / name)
-        assert found is not None
-        assert opened(found.source).size == (found.width, found.height)
-        assert max(found.width, found.height) <= 240
-        assert found.width / found.height == size[0] / size[1]
-
-
-def test_what_is_gone_or_no_image_has_no_thumbnail(tmp_path: Path) -> None:
-    (tmp_path / "text.jpg").write_text("no image")
-    Image.new("L", (9000, 9000)).save(tmp_path / "vast.png")
-    for name in ("gone.jpg", "text.jpg", "vast.png"):
-        assert thumbnail(tmp_path / name) is None
 
 
 def test_the_surest_mistakes_and_hits_of_each_class_are_shown(tmp_path: Path) -> None:
@@ -63,6 +39,9 @@ def test_the_surest_mistakes_and_hits_of_each_class_are_shown(tmp_path: Path) ->
     rows = np.arange(count)
     said = Validated(rows, rows * 0, rows * 0, probabilities, decided)
     explained = {1: Explanation(1, "positive", 0.5, None, (("text", 0.5), ("1", -0.25)))}
+    small = folder.thumbnail(10)
+    small.parent.mkdir()
+    small.write_bytes(b"\xff\xd8 small")
     groups = gallery(analysis.load(tmp_path), said, explained)
     assert [(group.truth, group.right, group.count) for group in groups[:2]] == [
         ("positive", False, 6),
@@ -73,7 +52,10 @@ def test_the_surest_mistakes_and_hits_of_each_class_are_shown(tmp_path: Path) ->
     assert [card.row for card in wrong] == [10, 8, 6, 4]
     assert [card.row for card in right] == [1, 11, 9, 7]  # what was explained comes first
     assert right[0].words == (("text", 0.5), ("1", -0.25))
-    assert (wrong[0].guid, wrong[0].text, wrong[0].picture) == ("10", "text 10", None)
+    assert rows_shown(said, explained) == [1, 4, 6, 7, 8, 9, 10, 11]
+    assert (wrong[0].guid, wrong[0].text) == ("10", "text 10")
+    assert wrong[0].picture == "data:image/jpeg;base64,/9ggc21hbGw="
+    assert wrong[1].picture is None
     assert (wrong[0].truth, wrong[0].decided) == ("positive", "negative")
     assert wrong[0].probabilities["negative"] == probabilities[10, 2]
 
@@ -88,3 +70,16 @@ def test_a_sample_that_repeats_validate_twice_is_shown_once(tmp_path: Path) -> N
     said = Validated(twice, np.arange(2), twice + 1, probabilities, twice + 1)
     groups = gallery(analysis.load(tmp_path), said, {})
     assert sum(len(group.cards) for group in groups) == 1
+
+
+@pytest.mark.timeout(20)  # opening a pipe waits for ever
+def test_only_a_small_jpeg_of_the_run_folder_gets_into_the_page(tmp_path: Path) -> None:
+    jpeg = b"\xff\xd8 small"
+    (tmp_path / "private.jpg").write_bytes(jpeg)
+    (tmp_path / "0.jpg").symlink_to("private.jpg")
+    (tmp_path / "1.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0")
+    (tmp_path / "2.jpg").write_bytes(jpeg + bytes(2_000_000))
+    os.mkfifo(tmp_path / "3.jpg")
+    (tmp_path / "4.jpg").mkdir()
+    assert all(_inlined(tmp_path / f"{row}.jpg") is None for row in range(6))
+    assert _inlined(tmp_path / "private.jpg") is not None

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import ast
 import struct
 import zlib
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -19,7 +21,6 @@ from trainables.data.images import ImageError, check_image, open_image, prepare_
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -182,6 +183,22 @@ def test_a_missing_and_an_empty_image_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("trailer", [b"", b"\0\0\n", b"what a phone appends"])
 def test_a_whole_jpeg_passes_whatever_follows_its_end(tmp_path: Path, trailer: bytes) -> None:
     check_image(tmp_path, jpeg(0) + trailer)
+
+
+def test_one_function_opens_images_in_the_whole_project() -> None:
+    root = Path(images.__file__).parents[2]
+    readers = {"open", "imread", "read_image", "decode_image", "decode_jpeg", "fromstring"}
+    found = []
+    for package in ("analysis", "search", "spaces", "trainables"):
+        for path in sorted((root / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("PIL"):
+                    assert not readers & {name.name for name in node.names}, path
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                    owner = ast.unparse(node.func.value).split(".")[-1]
+                    if owner in {"Image", "cv2", "io", "imageio"} and node.func.attr in readers:
+                        found.append((str(path.relative_to(root)), ast.unparse(node)))
+    assert found == [("trainables/data/images.py", "Image.open(BytesIO(raw), formats=_FORMATS)")]
 
 
 def test_an_image_damaged_in_its_middle_is_refused_by_the_check(tmp_path: Path) -> None:
