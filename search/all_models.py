@@ -13,8 +13,8 @@ from analysis.comparison import compare
 from analysis.formats import to_terminal
 from analysis.run import load
 from analysis.scores import DECISION_SCORES
+from search.errors import SettingsError
 from search.plan import make_plan
-from search.stored import SettingsError
 from spaces import SPACES
 from trainables.config import nearest
 from trainables.variants import VARIANTS

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from pyarrow.fs import FileSelector, FileSystem
 
-from search.stored import SettingsError
+from search.checkpoint_storage import below
+from search.errors import SettingsError
 from trainables.trainable import STATE
 
 if TYPE_CHECKING:
@@ -86,50 +85,6 @@ class Attempts:
         start = len(self._root.strip("/")) + 1
         for info in self._files.get_file_info(wanted):
             yield info.path.strip("/")[start:]
-
-
-def below(place: str, name: str) -> str:
-    """Name what is in a folder.
-
-    Args:
-        place: The folder's path or URI; what follows a question mark stays at the end.
-        name: A relative path.
-
-    Returns:
-        A path or URI.
-    """
-    if "://" not in place:
-        return str(Path(place, name))
-    folder, mark, options = place.partition("?")
-    return f"{folder.rstrip('/')}/{name}{mark}{options}"
-
-
-def whole_place(storage: str) -> str:
-    """Make a folder mean the same wherever one stands.
-
-    Args:
-        storage: A folder or a URI.
-
-    Returns:
-        The folder from the root; a URI as it is.
-    """
-    return storage if "://" in storage else str(Path(storage).expanduser().absolute())
-
-
-def storage_faults(storage: str | None) -> Iterator[str]:
-    """Say what is wrong with where Ray's files are asked to go; nothing is opened yet.
-
-    Args:
-        storage: A folder or a URI; None for the run folder.
-
-    Yields:
-        One sentence per fault, without what may be a password.
-    """
-    if storage is not None and "://" in storage and urlsplit(storage).password is not None:
-        yield (
-            f"--storage must be without a key, got {urlsplit(storage).scheme}://...: it would be"
-            " written to search.json; every node takes it from its own environment"
-        )
 
 
 def _unusable(place: str, error: Exception) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.exceptions import RayError
 
-from search.scheduler import is_disk_full, one_line
+from search.errors import ClusterError, WorkError, cause_of, is_disk_full, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,14 +40,6 @@ _ENVIRONMENT = {
 _SECONDS_TO_ANSWER = 10.0
 _PACKAGES = ("search", "trainables", "spaces", "analysis")
 _FORWARDED = ("HF_", "TRANSFORMERS_", "TORCH_HOME", "XDG_CACHE_HOME")
-
-
-class ClusterError(RuntimeError):
-    """The cluster cannot be had, or the input is found wrong or impossible there."""
-
-
-class WorkError(RuntimeError):
-    """Work on the cluster failed for a reason that is not the input's."""
 
 
 @dataclass(frozen=True)
@@ -223,9 +215,9 @@ def fetch(reference: Any) -> Any:
     try:
         return ray.get(reference)
     except RayError as error:
-        cause = getattr(error, "cause", None) or error
+        cause = cause_of(error)
         if isinstance(cause, ValueError):  # what trainables raise for bad input
             raise ClusterError(str(cause)) from error
-        if is_disk_full(cause):
+        if isinstance(cause, OSError) and is_disk_full(cause):
             raise cause from error
         raise WorkError(one_line(error)) from error

@@ -14,8 +14,8 @@ from analysis.resampling import Validated
 from analysis.results import CLASSES
 from analysis.scores import decide
 from search.candidates import epochs_of, fresh_seed, per_repeat
-from search.cluster import WorkError
 from search.crew import Job
+from search.errors import WorkError
 from search.stage_view import follow
 from search.trials import neutral_threshold
 from trainables.objective import mode_of

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from search.errors import SettingsError
 from search.provenance import data_record, split_record
-from search.stored import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,7 +12,8 @@ from ray._private.state import actors
 from ray.exceptions import ActorUnavailableError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from search.cluster import WorkError, fetch
+from search.cluster import fetch
+from search.errors import WorkError
 from trainables.trainable import use_assigned_share
 
 if TYPE_CHECKING:

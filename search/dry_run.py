@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import ray
 from rich.table import Table
 
-from search.cluster import ClusterError, connected, fetch, share_out
+from search.cluster import connected, fetch, share_out
+from search.errors import ClusterError
 from search.preparation import configs_ahead, describe
 from search.view import clock
 from trainables.trainable import use_assigned_share

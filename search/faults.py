@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from analysis.results import RunFolder
-    from search.settings import ResourceSettings, SearchSettings
+    from search.settings import ResourceSettings, SearchSettings, TrackingSettings
 
 _ADDRESS = re.compile(r"auto|[^/]+:\d{1,5}")
+_TRACKERS = {"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"}
 _PACKAGES = {"cmaes": "cmaes", "gp": "scipy"}  # samplers by the package each needs
 
 
@@ -34,6 +35,7 @@ def faults_of(settings: SearchSettings) -> Iterator[str]:
     yield from _choice_faults(settings)
     yield from _resource_faults(settings.resources)
     yield from _place_faults(settings.resources)
+    yield from _tracking_faults(settings.tracking)
 
 
 def _number_faults(settings: SearchSettings) -> Iterator[str]:
@@ -77,6 +79,12 @@ def _place_faults(resources: ResourceSettings) -> Iterator[str]:
             on_this_node(resources.cache)
         except ValueError as error:
             yield f"--cache: {error}"
+
+
+def _tracking_faults(settings: TrackingSettings) -> Iterator[str]:
+    for name, package in _TRACKERS.items():
+        if getattr(settings, name) and importlib.util.find_spec(package) is None:
+            yield f"--{name} needs the package {package}; pip install {package}"
 
 
 def _choice_faults(settings: SearchSettings) -> Iterator[str]:

@@ -11,8 +11,8 @@ import pandas as pd
 
 from analysis.results import CLASSES
 from search.candidates import per_repeat
-from search.cluster import WorkError
 from search.crew import Job
+from search.errors import WorkError
 from search.stage_view import follow
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from analysis.resampling import (
 )
 from analysis.scores import decide
 from analysis.threshold import decide_by_others, threshold_curve
+from search.best_record import write_best
 from search.candidates import held_out_share
-from search.export import write_best
 from search.floor_score import all_scores, score_floor
 from search.trials import neutral_threshold
 from trainables.objective import mode_of

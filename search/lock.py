@@ -8,7 +8,7 @@ import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from search.stored import SettingsError
+from search.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.cluster import alive, fetch, share_out
-from search.provenance import hardware_record
 from search.trials import OUTCOMES, outcomes
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ def pack_after_first(
     run: Callable[..., None],
     slots: Slots,
     say: Callable[[str], None],
-) -> None:
+) -> Packing | None:
     """Run the first trials with a GPU each, and give the others the share that those needed.
 
     Args:
@@ -121,20 +120,21 @@ def pack_after_first(
         run: Runs trials: with what each gets, and `most` of them.
         slots: Told of the share.
         say: Tells people.
+
+    Returns:
+        How trials share a GPU from here on; None where nothing was to be shared.
     """
     if not slots.resources.gpus:
-        return
+        return None
     if not outcomes(search.records):
         run(slots.resources, most=slots.resources.slots)
     if search.cut_off.reason:
-        return
-    nodes, folder = alive(), search.plan.folder
+        return None
+    nodes = alive()
     packing = pack(nodes, search.records)
     slots.share(packed(nodes, search.plan.settings.resources, packing))
     say(packing.words)
-    hardware = hardware_record(nodes, slots.resources)
-    record = {"hardware": hardware, "packing": asdict(packing)}
-    folder.write_search(folder.read_search() | record)
+    return packing
 
 
 def gpu_memory_mb(node: Node) -> float:

@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.results import RunFolder
-from search.attempts import below, storage_faults, whole_place
+from search.checkpoint_storage import below, storage_faults, whole_place
 from search.durations import seconds_of
+from search.errors import SettingsError
 from search.faults import faults_of, folder_faults
 from search.narrowing import narrow
 from search.scratch import ScratchSpace, at_scratch_rates, from_scratch
 from search.selection_settings import held, selection_faults
 from search.settings import ALL, default_cache
 from search.sources import choose_backbones, choose_inputs
-from search.stored import SettingsError
-from search.study_place import name_run, place_faults, whole_url
-from search.tracking import tracking_faults
+from search.study_place import name_run, open_place, place_faults, whole_url
 from search.warm_start import warm_starts
 from spaces import SPACES
 from trainables.config import nearest
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
     from search.settings import SearchSettings
     from search.space import NarrowedSpace
+    from search.study_place import StudyPlace
     from search.warm_start import WarmStart
     from trainables.config import InputSettings
     from trainables.variants.variant import Variant
@@ -85,6 +85,16 @@ class Plan:
     storage: str
     resumed: bool = False
 
+    def open_storage(self) -> StudyPlace:
+        """Open where the study lives.
+
+        Returns:
+            The place; the study in it may be still to begin.
+        """
+        url = self.settings.resources.study_storage
+        name = self.settings.model if url is None else self.name  # alone in its file
+        return open_place(self.folder, url, name, resumed=self.resumed)
+
 
 def make_plan(settings: SearchSettings) -> Plan:
     """Work out every default, and check every value.
@@ -98,13 +108,15 @@ def make_plan(settings: SearchSettings) -> Plan:
     Raises:
         SettingsError: If any value is wrong; the message has one line per fault.
     """
-    faults = [*faults_of(settings), *tracking_faults(settings.tracking)]
+    faults = list(faults_of(settings))
     seconds = seconds_of("--time-budget", settings.time_budget, faults)
     patience = seconds_of("--trial-timeout", settings.resources.trial_timeout, faults)
     folder = RunFolder((settings.resume or settings.out or _new_folder(settings.model)).absolute())
-    if settings.resume is None:
+    resumed = settings.resume is not None
+    if not resumed:
         faults += folder_faults(folder)
-    faults += [*place_faults(settings, folder), *storage_faults(settings.resources.storage)]
+    faults += place_faults(settings.resources.study_storage, folder, resumed=resumed)
+    faults += storage_faults(settings.resources.storage)
     variant = _find_variant(settings.model, faults)
     tuning = settings.tuning
     epochs = tuning.epochs or variant.hand_tuned.max_epochs
@@ -120,7 +132,7 @@ def make_plan(settings: SearchSettings) -> Plan:
     grace = epochs if tuning.scheduler == "none" else tuning.grace_epochs
     tuning = replace(tuning, epochs=epochs)
     settings = replace(settings, out=folder.path, tuning=tuning)
-    name, storage = name_run(settings, folder), settings.resources.storage
+    name, storage = name_run(folder, resumed=resumed), settings.resources.storage
     return Plan(
         settings=_worked_out(settings, source, backbones, inputs, folds),
         variant=variant,
@@ -140,7 +152,7 @@ def make_plan(settings: SearchSettings) -> Plan:
         folder=folder,
         name=name,
         storage=str(folder.ray) if storage is None else below(whole_place(storage), name),
-        resumed=settings.resume is not None,
+        resumed=resumed,
     )
 
 
@@ -183,7 +195,9 @@ def _choose_configs(
         return narrowed, {}, ()
     warm: tuple[WarmStart, ...] = ()
     if settings.resume is None:  # an old study has begun with them
-        warm, more = warm_starts(settings, narrowed)
+        warm, more = warm_starts(
+            settings.tuning.warm_start, narrowed, settings.model, settings.modality
+        )
         faults += more
     return narrowed, narrowed.inside(hand_tuned), warm
 

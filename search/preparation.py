@@ -13,7 +13,8 @@ import ray
 from ray.exceptions import NodeDiedError, TaskUnschedulableError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from search.cluster import WorkError, fetch
+from search.cluster import fetch
+from search.errors import WorkError
 from search.space import draws
 from trainables.trainable import use_assigned_share
 

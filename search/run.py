@@ -9,15 +9,15 @@ import sys
 from typing import TYPE_CHECKING
 
 from analysis.program import fail
+from search.errors import SettingsError
 from search.settings import ALL, parse
-from search.stored import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from search.plan import Plan
     from search.settings import SearchSettings
-    from search.workflow import Outcome
+    from search.summary import Outcome
 
 DONE, NOTHING, INTERRUPTED = 0, 1, 130
 
@@ -86,8 +86,8 @@ def _search(plan: Plan) -> int:
     from rich.text import Text  # noqa: PLC0415
 
     from search import workflow  # noqa: PLC0415
-    from search.cluster import ClusterError, WorkError  # noqa: PLC0415
     from search.dry_run import dry_run  # noqa: PLC0415
+    from search.errors import ClusterError, WorkError  # noqa: PLC0415
     from search.headline import title, warning  # noqa: PLC0415
     from search.summary import print_summary  # noqa: PLC0415
 
@@ -135,7 +135,7 @@ def _goes_on(plan: Plan) -> str:
 
 
 def _spelt(error: Exception) -> str:
-    from search.scheduler import is_disk_full  # noqa: PLC0415  # as above
+    from search.errors import is_disk_full  # noqa: PLC0415  # as above
 
     if not isinstance(error, OSError):
         return f"the study: {error.__cause__}"  # Optuna's own words say nothing

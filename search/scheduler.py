@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import pickle
 from numbers import Real
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
+from search.errors import cause_of, is_disk_full, one_line
 from search.revival import name_of
 from search.trials import EPOCH
 from trainables.objective import mode_of
@@ -116,7 +116,7 @@ class FiniteASHA(ASHAScheduler):  # type: ignore[misc]  # Ray has no types
         self._void(trial.trial_id, record.epochs)
         error = _error_of(trial)
         record.error = record.error or one_line(error)
-        record.blameless = is_disk_full(_cause(error))
+        record.blameless = is_disk_full(cause_of(error))
 
     def rebuild(self, trials: Sequence[FrozenTrial]) -> None:
         """Fill the rungs with what the trials of a study reported, as if it had not been cut off.
@@ -151,34 +151,6 @@ class FiniteASHA(ASHAScheduler):  # type: ignore[misc]  # Ray has no types
                 recorded.pop(trial_id, None)
 
 
-def one_line(error: BaseException | None) -> str:
-    """Say why a trial failed.
-
-    Args:
-        error: What Ray kept of it.
-
-    Returns:
-        The type and the message of the cause, in one line.
-    """
-    cause = _cause(error)
-    if cause is None:
-        return "unknown: Ray kept no error"
-    words = " ".join(str(cause).split()) or "no message"
-    return f"{type(cause).__name__}: {words}"[:500]
-
-
-def is_disk_full(error: BaseException | None) -> bool:
-    """Say whether an error comes from a full disk.
-
-    Args:
-        error: The error.
-
-    Returns:
-        Whether it is the system's error for no space or no quota left.
-    """
-    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
-
-
 def _error_of(trial: Trial) -> BaseException | None:
     """Read what Ray kept of an error: from where it wrote it, before it is synchronised."""
     path = getattr(trial, "pickled_error_file", None)
@@ -186,10 +158,6 @@ def _error_of(trial: Trial) -> BaseException | None:
         error: BaseException = pickle.loads(Path(path).read_bytes())  # this process wrote it
         return error
     return trial.get_pickled_error()  # type: ignore[no-any-return]  # Ray has no types
-
-
-def _cause(error: BaseException | None) -> BaseException | None:
-    return getattr(error, "cause", None) or error
 
 
 def _is_finite(value: object) -> bool:

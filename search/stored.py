@@ -11,6 +11,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
+from search.errors import SettingsError
 from trainables.config import nearest
 
 if TYPE_CHECKING:
@@ -29,10 +30,6 @@ MAY_DIFFER = frozenset(
 SettingsT = TypeVar("SettingsT")
 
 _FLAGS = {"path": "--data"}  # where a flag is not spelt as its field
-
-
-class SettingsError(ValueError):
-    """Settings do not make a search; the message lists every fault."""
 
 
 def resumed_run(words: Sequence[str]) -> Path | None:

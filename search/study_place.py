@@ -15,8 +15,8 @@ from sqlalchemy.exc import ArgumentError
 
 from analysis.files import ResultsError
 from analysis.study_storage import NAME, database_of, open_database
+from search.errors import SettingsError
 from search.journal import StudyJournal
-from search.stored import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
     from analysis.results import RunFolder
-    from search.plan import Plan
-    from search.settings import SearchSettings
 
 _FORM = "--study-storage must be DIALECT://USER@HOST/DATABASE or sqlite:///FILE"
 _SECRETS = ("password", "passwd", "sslpassword")  # as options of a URL, which drivers take too
@@ -46,17 +44,17 @@ class StudyPlace:
     one_write: Callable[[], AbstractContextManager[None]]
 
 
-def place_faults(settings: SearchSettings, folder: RunFolder) -> Iterator[str]:
+def place_faults(url: str | None, folder: RunFolder, *, resumed: bool) -> Iterator[str]:
     """Say what is wrong with where the study is asked to live; nothing is opened yet.
 
     Args:
-        settings: What was asked.
+        url: The database that was asked for; None for a file in the run folder.
         folder: The run folder.
+        resumed: Whether it holds a search that goes on.
 
     Yields:
         One sentence per fault, without what may be a password.
     """
-    url = settings.resources.study_storage
     if url is None:
         return
     try:
@@ -72,7 +70,7 @@ def place_faults(settings: SearchSettings, folder: RunFolder) -> Iterator[str]:
         )
     elif not parsed.database or parsed.database == ":memory:":
         yield f"{_FORM}, got {url} without a database"
-    if settings.resume is not None and database_of(folder) is None:
+    if resumed and database_of(folder) is None:
         yield f"--study-storage must be left out, as {folder.path} holds its study in a file"
 
 
@@ -95,26 +93,29 @@ def whole_url(url: str | None) -> str | None:
     return parsed.set(database=str(file)).render_as_string(hide_password=False)
 
 
-def name_run(settings: SearchSettings, folder: RunFolder) -> str:
+def name_run(folder: RunFolder, *, resumed: bool) -> str:
     """Name a search where others have theirs too: in a database, in a shared folder.
 
     Args:
-        settings: What was asked.
         folder: The run folder.
+        resumed: Whether it holds a search that goes on.
 
     Returns:
         The name it was begun with; for a new one, a name that no other has.
     """
-    if settings.resume is not None:
+    if resumed:
         return str(folder.read_search().get(NAME, folder.path.name))
     return f"{folder.path.name}-{uuid4().hex[:8]}"
 
 
-def open_place(plan: Plan) -> StudyPlace:
+def open_place(folder: RunFolder, url: str | None, name: str, *, resumed: bool) -> StudyPlace:
     """Open where the study of a search lives.
 
     Args:
-        plan: The search.
+        folder: The run folder.
+        url: The database; None for a file in the run folder.
+        name: The study's name in it.
+        resumed: Whether the run folder holds a search that goes on.
 
     Returns:
         The place; the study in it may be still to begin.
@@ -123,17 +124,16 @@ def open_place(plan: Plan) -> StudyPlace:
         SettingsError: If the database cannot be had, or lacks the study of a run that goes on.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    url = plan.settings.resources.study_storage
     if url is None:
-        journal = StudyJournal(plan.folder.study)
-        return StudyPlace(JournalStorage(journal), plan.settings.model, journal.one_write)
+        journal = StudyJournal(folder.study)
+        return StudyPlace(JournalStorage(journal), name, journal.one_write)
     try:
         storage = open_database(url)
     except ResultsError as error:
         msg = f"--study-storage: {error}"
         raise SettingsError(msg) from error
-    begun = plan.resumed and plan.folder.trials.exists()
-    if begun and plan.name not in optuna.get_all_study_names(storage):
-        msg = f"--study-storage must hold the study {plan.name} of {plan.folder.path}, got {url}"
+    begun = resumed and folder.trials.exists()
+    if begun and name not in optuna.get_all_study_names(storage):
+        msg = f"--study-storage must hold the study {name} of {folder.path}, got {url}"
         raise SettingsError(msg)
-    return StudyPlace(storage, plan.name, nullcontext)
+    return StudyPlace(storage, name, nullcontext)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
+from search.cut_off import TIME_BUDGET
 from search.fusions import fusion_rows
 from search.view import clock
 from trainables.config import ROLES
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 
     from analysis.results import RunFolder
     from search.trials import Records
-    from search.workflow import Outcome
 
 _COLUMNS = {
     "val_accuracy": "accuracy",
@@ -29,6 +30,30 @@ _COLUMNS = {
     "val_f1_neutral": "F1 neu",
     "val_f1_negative": "F1 neg",
 }
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a search came to.
+
+    Attributes:
+        records: Its trials.
+        best: The content of `best.json`; None when no trial has a score.
+        cut_off: Why it ended early; empty when it ran its course.
+        notes: Plain sentences for the summary.
+        seconds: Wall-clock time of the trials.
+    """
+
+    records: Records
+    best: dict[str, Any] | None
+    cut_off: str
+    notes: tuple[str, ...]
+    seconds: float
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether what comes after the trials is not worth its time now."""
+        return self.cut_off not in {"", TIME_BUDGET}
 
 
 def print_summary(console: Console, outcome: Outcome, folder: RunFolder, warning: str) -> None:

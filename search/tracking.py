@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ray.tune import Callback
 
     from search.plan import Plan
-    from search.settings import TrackingSettings
 
 _PROJECT = "multimodal-sentiment-search"
-_PACKAGES = {"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"}
-
-
-def tracking_faults(settings: TrackingSettings) -> Iterator[str]:
-    """Say which trackers were asked for and are not there.
-
-    Args:
-        settings: What was asked.
-
-    Yields:
-        One sentence per fault.
-    """
-    for name, package in _PACKAGES.items():
-        if getattr(settings, name) and importlib.util.find_spec(package) is None:
-            yield f"--{name} needs the package {package}; pip install {package}"
 
 
 def trackers(plan: Plan) -> list[Callback]:

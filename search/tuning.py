@@ -12,12 +12,10 @@ from ray import tune
 from search.attempts import Attempts
 from search.capacity import asking_for
 from search.cut_off import CutOff
-from search.reserve import seconds_to_keep
 from search.revival import revive
 from search.scheduler import FiniteASHA
 from search.searcher import Limits, StudySearcher
 from search.study import begin, open_study
-from search.study_place import open_place
 from search.trials import outcomes
 from search.watch import Watch
 
@@ -139,19 +137,25 @@ class _TrialFolders:
         return {"_records": {}}  # Ray writes it with every trial
 
 
-def open_search(plan: Plan, deadline: float, slots: Callable[[], int]) -> Search:
+def open_search(
+    plan: Plan,
+    deadline: float,
+    slots: Callable[[], int],
+    to_keep: Callable[[Records], float] = lambda _: 0.0,
+) -> Search:
     """Begin the study of a search, or go on with it.
 
     Args:
         plan: What to search.
         deadline: When all is to be done, on the clock of `time.monotonic`; infinity for no limit.
         slots: Says how many trials can run at a time.
+        to_keep: Says how many of the seconds left are for what comes after the trials so far.
 
     Returns:
         The search, before its first trial of this attempt.
     """
     settings = plan.settings
-    place = open_place(plan)
+    place = plan.open_storage()
     study = open_study(
         place.storage,
         place.name,
@@ -161,7 +165,7 @@ def open_search(plan: Plan, deadline: float, slots: Callable[[], int]) -> Search
     )
     begin(study, plan.hand_tuned, plan.warm_start)
     revive(study)
-    cut_off = CutOff(deadline, lambda: seconds_to_keep(plan, searcher.records, slots()))
+    cut_off = CutOff(deadline, lambda: to_keep(searcher.records))
     searcher = StudySearcher(
         study,
         place.one_write,

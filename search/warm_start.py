@@ -12,9 +12,9 @@ from analysis.results import RunFolder
 from analysis.study_storage import open_storage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
-    from search.settings import SearchSettings
     from search.space import NarrowedSpace
 
 _PER_RUN = 3
@@ -33,13 +33,15 @@ class WarmStart(NamedTuple):
 
 
 def warm_starts(
-    settings: SearchSettings, space: NarrowedSpace
+    paths: Sequence[Path], space: NarrowedSpace, model: str, modality: str
 ) -> tuple[tuple[WarmStart, ...], list[str]]:
     """Read the best configs of earlier runs.
 
     Args:
-        settings: What was asked.
+        paths: Their folders.
         space: The narrowed space; what an earlier run did not search keeps its default.
+        model: The variant that is searched now; theirs must be the same.
+        modality: What it reads; theirs must be the same.
 
     Returns:
         Up to three distinct configs of each run, the confirmed ones first, and one sentence per
@@ -47,10 +49,10 @@ def warm_starts(
     """
     found: list[WarmStart] = []
     faults: list[str] = []
-    for path in settings.tuning.warm_start:
+    for path in paths:
         folder = RunFolder(path.expanduser().absolute())
         try:
-            faults += _misfits(folder, settings)
+            faults += _misfits(folder, model, modality)
             best = _best_params(folder)
         except (ResultsError, KeyError, OSError) as error:
             faults.append(f"--warm-start: {error}")
@@ -62,9 +64,9 @@ def warm_starts(
     return tuple(found), faults
 
 
-def _misfits(folder: RunFolder, settings: SearchSettings) -> Iterable[str]:
+def _misfits(folder: RunFolder, model: str, modality: str) -> Iterable[str]:
     record = folder.read_search()
-    for name, mine in (("model", settings.model), ("modality", settings.modality)):
+    for name, mine in (("model", model), ("modality", modality)):
         theirs = record.get(name, "both")
         if theirs != mine:
             yield f"--warm-start must name runs of {name} {mine}, got {folder.path} of {theirs}"

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
 from search.attempts import Attempts
+from search.best_record import write_best
 from search.capacity import Slots
-from search.cluster import connected, fitting, share_out
+from search.cluster import alive, connected, fitting, share_out
 from search.continuation import refuse_other_backbones, refuse_other_data, with_attempts
-from search.cut_off import TIME_BUDGET
-from search.export import write_best, write_importances
+from search.export import write_importances
 from search.fusions import write_fusions
 from search.lock import locked
 from search.packing import pack_after_first
@@ -24,10 +24,11 @@ from search.progress import LiveView, show_building
 from search.provenance import hardware_record, samples_table, search_record
 from search.recorder import Recorder
 from search.reporting import write_report
+from search.reserve import seconds_to_keep
 from search.selection import select
 from search.settings import AUTO
 from search.space import distributions
-from search.study_place import open_place
+from search.summary import Outcome
 from search.tracking import trackers
 from search.trials import OUTCOMES, outcomes, ranked
 from search.tuning import open_search
@@ -45,35 +46,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from search.cluster import Node, TrialResources
+    from search.packing import Packing
     from search.plan import Plan
     from search.preparation import BuildStep
-    from search.trials import Records
     from search.tuning import Search
     from trainables.data.sample import Corpus
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a search came to.
-
-    Attributes:
-        records: Its trials.
-        best: The content of `best.json`; None when no trial has a score.
-        cut_off: Why it ended early; empty when it ran its course.
-        notes: Plain sentences for the summary.
-        seconds: Wall-clock time of the trials.
-    """
-
-    records: Records
-    best: dict[str, Any] | None
-    cut_off: str
-    notes: tuple[str, ...]
-    seconds: float
-
-    @property
-    def hopeless(self) -> bool:
-        """Whether what comes after the trials is not worth its time now."""
-        return self.cut_off not in {"", TIME_BUDGET}
 
 
 def prepare(plan: Plan) -> Experiment:
@@ -87,7 +64,7 @@ def prepare(plan: Plan) -> Experiment:
     """
     settings = plan.settings
     if settings.resources.study_storage is not None:  # what cannot be had shows before any work
-        open_place(plan)
+        plan.open_storage()
     if settings.resources.storage is not None:
         Attempts(plan.storage).make()
     corpus = _load(plan)
@@ -148,7 +125,9 @@ def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
         for one in () if plan.resumed else plan.warm_start:
             console.print(f"begins with {one.origin}", highlight=False, soft_wrap=True)
         slots = Slots(resources, plan.settings.resources.max_concurrent)
-        search = open_search(plan, deadline, slots)
+        search = open_search(
+            plan, deadline, slots, lambda records: seconds_to_keep(plan, records, slots())
+        )
         outcome = _run_trials(search, experiment, slots)
         if outcome.best and not outcome.hopeless and plan.settings.selection.retrain:
             limits = deadline, console
@@ -195,7 +174,9 @@ def _run_trials(search: Search, experiment: Experiment, slots: Slots) -> Outcome
     try:
         run = partial(search.run, trainable, callbacks=[recorder, view, *trackers(plan)])
         if plan.settings.resources.gpus_per_trial == AUTO:
-            pack_after_first(search, run, slots, view.say)
+            packing = pack_after_first(search, run, slots, view.say)
+            if packing is not None:
+                write_packing(plan, slots, packing)
         run(slots.resources)
     finally:
         view.close()
@@ -210,3 +191,16 @@ def _run_trials(search: Search, experiment: Experiment, slots: Slots) -> Outcome
     note = write_importances(plan.folder, records, mode, distributions(plan.space))
     best = write_best(plan.folder, records, metric, mode)
     return Outcome(records, best, search.cut_off.reason, (note,) * bool(note), seconds)
+
+
+def write_packing(plan: Plan, slots: Slots, packing: Packing) -> None:
+    """Keep in the run folder how trials share a GPU from here on.
+
+    Args:
+        plan: The search.
+        slots: What each trial gets.
+        packing: Why so much.
+    """
+    hardware = hardware_record(alive(), slots.resources)
+    record = {"hardware": hardware, "packing": asdict(packing)}
+    plan.folder.write_search(plan.folder.read_search() | record)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from search.all_models import search_all, settings_by_model
+from search.errors import SettingsError
 from search.settings import parse
-from search.stored import SettingsError
 from spaces import SPACES
 
 if TYPE_CHECKING:

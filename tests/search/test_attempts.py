@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from ray.tune import Callback
 
-from search.attempts import Attempts, below
+from search.attempts import Attempts
+from search.checkpoint_storage import below
 from search.cluster import TrialResources, connected
+from search.errors import SettingsError
 from search.plan import make_plan
 from search.settings import parse
 from search.space import NarrowedSpace
-from search.stored import SettingsError
 from search.trials import outcomes
 from search.tuning import open_search
 from trainables.trainable import RESUME_FROM, STATE, read_state

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from search.candidates import fresh_seed
-from search.cluster import WorkError
 from search.confirm import confirm, epochs_by_others
+from search.errors import WorkError
 from search.floor import lay_floor
 from tests.search.test_candidates import corpus_of, plan_of, record
 from trainables.data.sample import Corpus, Fold, Sample

@@ -12,8 +12,9 @@ import pytest
 import ray
 
 from search import crew as crew_module
-from search.cluster import ClusterError, TrialResources, WorkError, connected
+from search.cluster import TrialResources, connected
 from search.crew import Crew, Job
+from search.errors import ClusterError, WorkError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,8 @@ import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from analysis.results import CLASSES, FATES, RunFolder
-from search.export import trials_table, write_best, write_importances
+from search.best_record import write_best
+from search.export import trials_table, write_importances
 from search.trials import Fate, TrialRecord, ranked
 from trainables.data.sample import TAGS
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from analysis.results import RunFolder
+from search.errors import SettingsError
 from search.lock import locked
-from search.stored import SettingsError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,6 +21,7 @@ from search.settings import ResourceSettings, parse
 from search.space import NarrowedSpace
 from search.trials import TrialRecord, outcomes
 from search.tuning import open_search
+from search.workflow import write_packing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,7 +139,9 @@ def test_the_first_trial_has_a_whole_gpu_and_the_others_share_one(
             search = open_search(plan, math.inf, slots)
             recorder = Recorder(plan.folder, search.records, "max", search.cut_off)
             run = partial(search.run, make_trainable(), callbacks=[recorder])
-            pack_after_first(search, run, slots, print)
+            shared = pack_after_first(search, run, slots, print)
+            assert shared is not None
+            write_packing(plan, slots, shared)
             assert outcomes(search.records) == 1
             assert slots.resources == TrialResources(1, 0.25, slots=4)
             run(slots.resources)

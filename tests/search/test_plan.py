@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from search.errors import SettingsError
 from search.plan import make_plan
 from search.settings import parse
 from search.space import distributions
-from search.stored import SettingsError
 from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from search.scheduler import one_line
+from search.errors import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable

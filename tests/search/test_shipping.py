@@ -12,10 +12,9 @@ from rich.console import Console
 
 from analysis.results import CLASSES
 from search.candidates import fresh_seed
-from search.cluster import WorkError
+from search.errors import SettingsError, WorkError
 from search.nested import preferred
 from search.shipping import ship
-from search.stored import SettingsError
 from tests.search.test_candidates import plan_of
 from tests.search.test_confirm import EYE, FOLDS, ScriptedCrew, with_unlabelled
 from trainables.seeds import stream_seed

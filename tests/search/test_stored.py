@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from search.errors import SettingsError
 from search.plan import make_plan
 from search.provenance import _plain
 from search.settings import SearchSettings, parse
-from search.stored import SettingsError, refuse_changes, stored_settings
+from search.stored import refuse_changes, stored_settings
 
 WORDS = (
     "--model early_fusion --data demo --epochs 3 --fix normalize=true --range head_dropout=0:0.4"

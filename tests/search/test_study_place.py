@@ -19,7 +19,6 @@ from search.plan import make_plan
 from search.provenance import _plain
 from search.settings import parse
 from search.stored import SettingsError
-from search.study_place import open_place
 from tests.search.conftest import FakeRay
 from tests.search.postgresql import PASSWORD
 from tests.search.test_resume import QUICK, Command, kill
@@ -93,11 +92,11 @@ def test_a_killed_driver_leaves_trials_that_go_on(url: str, tmp_path: Path) -> N
 def test_a_run_says_where_its_study_is_and_goes_on_there(url: str, tmp_path: Path) -> None:
     plan = plan_in(tmp_path / "run", "--study-storage", url)
     leave(plan)
-    place = open_place(plan)
+    place = plan.open_storage()
     optuna.create_study(storage=place.storage, study_name=place.name)
     again = make_plan(parse(["--resume", str(tmp_path / "run")]))
     assert again.name == plan.name
-    assert again.name in optuna.get_all_study_names(open_place(again).storage)
+    assert again.name in optuna.get_all_study_names(again.open_storage().storage)
 
 
 def test_two_runs_of_a_name_have_studies_of_their_own(tmp_path: Path) -> None:
@@ -148,10 +147,10 @@ def test_a_database_without_the_study_of_a_run_is_refused(tmp_path: Path) -> Non
     plan = plan_in(tmp_path / "run", "--study-storage", f"sqlite:///{tmp_path / 'study.db'}")
     leave(plan)
     again = make_plan(parse(["--resume", str(plan.folder.path)]))
-    open_place(again)  # it had not begun
+    again.open_storage()  # it had not begun
     plan.folder.trials.touch()
     with pytest.raises(SettingsError, match=f"must hold the study {plan.name} of "):
-        open_place(again)
+        again.open_storage()
 
 
 def test_a_study_in_a_file_stays_there(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 from ray.tune.logger import TBXLoggerCallback
 
 from analysis.results import RunFolder
-from search import tracking
+from search import faults
 from search.settings import TrackingSettings, parse
-from search.tracking import trackers, tracking_faults
+from search.tracking import trackers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,6 @@ def test_nothing_is_tracked_unless_it_is_asked_for(tmp_path: Path) -> None:
     asked = parse(["--model", "early_fusion"]).tracking
     assert asked == TrackingSettings()
     assert trackers(plan(tmp_path, asked)) == []
-    assert list(tracking_faults(asked)) == []
 
 
 def test_tensorboard_is_written_through_rays_callback(tmp_path: Path) -> None:
@@ -34,9 +33,9 @@ def test_tensorboard_is_written_through_rays_callback(tmp_path: Path) -> None:
 
 
 def test_a_tracker_that_is_not_installed_is_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking.importlib.util, "find_spec", lambda _: None)
-    asked = TrackingSettings(mlflow=True, wandb=True)
-    assert list(tracking_faults(asked)) == [
+    monkeypatch.setattr(faults.importlib.util, "find_spec", lambda _: None)
+    asked = parse(["--model", "early_fusion", "--mlflow", "--wandb"])
+    assert list(faults.faults_of(asked)) == [
         "--mlflow needs the package mlflow; pip install mlflow",
         "--wandb needs the package wandb; pip install wandb",
     ]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from optuna.trial import TrialState
 
+from search.best_record import write_best
 from search.cluster import TrialResources, connected
-from search.export import write_best
 from search.plan import make_plan
 from search.progress import LiveView
 from search.recorder import Recorder

@@ -9,8 +9,8 @@ import pytest
 from optuna.storages import JournalStorage
 
 from analysis.results import RunFolder
+from search.errors import SettingsError
 from search.journal import StudyJournal
-from search.plan import SettingsError
 from search.space import distributions
 from search.study import begin, open_study
 from tests.search.test_candidates import plan_of
