@@ -86,7 +86,7 @@ class DataSettings:
         ImagePreparation | None, unset(_choice(ImagePreparation), "the model's")
     ] = None
     """basic pads to a white square; improved crops the centre square; imagenet 7/8 of it."""
-    image_size: Annotated[int | None, unset("PIXELS", "the model's")] = None
+    image_size: Annotated[int | None, unset("PIXELS", "the checkpoint's")] = None
     """Side of the square."""
     blur_radius: Annotated[float | None, unset("PIXELS", "the model's")] = None
     """Gaussian blur; 0 is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 from search.narrowing import split_pair
 from search.scratch import from_scratch
 from trainables.config import nearest
-from trainables.modules.weights import TINY, check_source
+from trainables.modules.preprocessor import read_preprocessor
+from trainables.modules.weights import TINY, TORCHVISION_RESNETS, WeightsError, check_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from search.settings import DataSettings
     from trainables.config import InputSettings, Modality
+    from trainables.modules.preprocessor import Preprocessor
     from trainables.variants.variant import Variant
 
 # Random weights see no detail, and a demonstration should be quick.
@@ -56,8 +59,24 @@ def choose_backbones(
         local = Path(source).expanduser()
         sources[role] = str(local.absolute()) if local.exists() else source
     for role, source in sources.items():
-        faults += check_source(role, source)
+        faults += check_source(role, source) or _preprocessor_faults(role, source)
     return sources, faults
+
+
+def _preprocessor_faults(role: str, source: str) -> list[str]:
+    try:
+        _preprocessor({role: source})
+    except WeightsError as error:
+        return str(error).splitlines()
+    return []
+
+
+def _preprocessor(backbones: Mapping[str, str]) -> Preprocessor | None:
+    """Read what the checkpoint of the images says of their preparation."""
+    for role, source in backbones.items():
+        if role != "text" and source not in {TINY, *TORCHVISION_RESNETS}:
+            return read_preprocessor(role, source)
+    return None
 
 
 def choose_inputs(
@@ -76,6 +95,10 @@ def choose_inputs(
     defaults = asdict(variant.inputs)
     if from_scratch(backbones):
         defaults["image_size"] = _TINY_IMAGE_SIZE
+    elif asked.image_size is None:
+        with suppress(WeightsError):  # a fault of the backbone by now
+            found = _preprocessor(backbones)
+            defaults["image_size"] = (found and found.side) or defaults["image_size"]
     values = {name: getattr(asked, name) for name in defaults}
     given = {name: value for name, value in values.items() if value is not None}
     return replace(variant.inputs, **{**defaults, **given})

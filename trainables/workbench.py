@@ -17,6 +17,8 @@ from trainables.activations.residence import placed
 from trainables.activations.store import ActivationStore, BuildProgress
 from trainables.config import ROLES
 from trainables.modules.crossed import tower_for
+from trainables.modules.image_towers import ImageTower, ResNetTower
+from trainables.modules.preprocessor import PREPROCESSOR, read_preprocessor
 from trainables.modules.tower import total_parameters
 from trainables.seeds import stream_seed
 from trainables.training.fold import FoldTrainer, TrainingData
@@ -239,7 +241,26 @@ def describe(experiment: Experiment) -> dict[str, Any]:
     towers = bench.towers.values()
     return {
         "random_backbones": list(dict.fromkeys(t.backbone for t in towers if t.is_random)),
-        "notes": [note for tower in towers for note in tower.notes],
+        "notes": [
+            note for tower in towers for note in (*tower.notes, *_unlike(tower, experiment))
+        ],
         "fingerprints": {role: tower.fingerprint for role, tower in bench.towers.items()},
         "parameters": bench.count(bench.variant.build(bench.variant.hand_tuned, bench.towers)),
     }
+
+
+def _unlike(tower: Tower, experiment: Experiment) -> Iterator[str]:
+    """Say how images are read otherwise than a tower's checkpoint was trained on."""
+    if not isinstance(tower, ImageTower) or isinstance(tower, ResNetTower) or tower.is_random:
+        return
+    preprocessor = read_preprocessor(tower.backbone, tower.source)
+    if preprocessor is None:
+        yield (
+            f"{tower.backbone}: {tower.source} has no {PREPROCESSOR}: its images are standardised"
+            " as its family's mostly are"
+        )
+    elif difference := preprocessor.difference(experiment.inputs):
+        yield (
+            f"{tower.backbone}: {tower.source} {difference}"
+            " (see --image-preparation and --image-size)"
+        )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from search.space import distributions
 from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -239,3 +241,25 @@ def test_one_modality_needs_its_own_weights_and_hyperparameters_only(model: str)
     assert plan.hand_tuned.keys() <= drawn.keys()
     assert "image" not in plan.backbones
     assert plan.backbones
+
+
+def test_images_are_of_the_size_that_their_checkpoint_was_trained_on(
+    weights: Mapping[str, str], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(weights["vit"], tmp_path / "vit")
+    (folder / "preprocessor_config.json").write_text('{"size": 384, "crop_size": 336}')
+    words = ["--model", "early_fusion", "--data", "corpus", "--backbone", f"image={folder}"]
+    words += ["--backbone", f"text={weights['bert']}"]
+    assert make_plan(parse(words)).inputs.image_size == 336
+    assert make_plan(parse([*words, "--image-size", "64"])).inputs.image_size == 64
+
+
+def test_a_broken_preprocessor_is_a_fault_before_any_work(
+    weights: Mapping[str, str], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(weights["vit"], tmp_path / "vit")
+    file = folder / "preprocessor_config.json"
+    file.write_text('{"image_std": null}')
+    assert faults(f"--data corpus --backbone image={folder}") == [
+        f"backbone image: {file}: image_std must be three numbers > 0, got None"
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +21,6 @@ from trainables.workbench import Workbench, build_activations, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from torch import Tensor
 
@@ -213,6 +214,30 @@ def test_a_description_says_which_backbones_are_random(
     assert described["random_backbones"] == ["image"]
     assert described["fingerprints"] == {r: t.fingerprint for r, t in bench.towers.items()}
     assert described["parameters"]["total"] > described["parameters"]["trainable"] > 0
+
+
+@pytest.mark.parametrize(
+    ("content", "note"),
+    [
+        ('{"size": {"height": 384, "width": 384}}', "squeezed to 384 x 384 pixels; here they are"),
+        (None, "has no preprocessor_config.json"),
+    ],
+)
+def test_a_description_says_how_images_are_read_otherwise_than_the_checkpoint_was_trained(
+    make_experiment: Callable[..., Experiment],
+    weights: Mapping[str, str],
+    tmp_path: Path,
+    content: str | None,
+    note: str,
+) -> None:
+    folder = Path(shutil.copytree(weights["vit"], tmp_path / "vit"))
+    (folder / "preprocessor_config.json").unlink()
+    if content is not None:
+        (folder / "preprocessor_config.json").write_text(content)
+    backbones = {"text": "tiny", "image": str(folder)}
+    (said,) = describe(make_experiment(backbones=backbones))["notes"]
+    assert said.startswith(f"image: {folder} ")
+    assert note in said
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def load_blip_towers(source: str, roles: Sequence[Role] = ROLES["both"]) -> dict
             output_loading_info=True,
         )
     words = load_tokenizer(BLIP, source, config.text_config.vocab_size)
-    colours = load_colours(source, OPENAI_COLOURS)
+    colours = load_colours(BLIP, source, OPENAI_COLOURS)
     loaded = JointModel(BLIP, model, words, colours, source, found["missing_keys"])
     return loaded.towers(roles)
 

@@ -78,7 +78,7 @@ def load_clip_towers(source: str, roles: Sequence[Role] = ROLES["both"]) -> dict
         )
     vocabulary: int = config.text_config.vocab_size
     words = load_tokenizer(CLIP, source, vocabulary, causal=True)
-    colours = load_colours(source, OPENAI_COLOURS)
+    colours = load_colours(CLIP, source, OPENAI_COLOURS)
     loaded = JointModel(CLIP, model, words, colours, source, found["missing_keys"])
     return loaded.towers(roles, ClipTextTower)
 

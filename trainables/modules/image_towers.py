@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from trainables.modules.piece import Piece
+from trainables.modules.preprocessor import PREPROCESSOR
 from trainables.modules.tower import Activations, Tower, total_parameters
 
 if TYPE_CHECKING:
@@ -185,4 +186,4 @@ def save_colours(folder: Path, mean: Sequence[float], std: Sequence[float]) -> N
         std: Standard deviation of each colour channel.
     """
     colours = {"image_mean": list(mean), "image_std": list(std)}
-    (folder / "preprocessor_config.json").write_text(json.dumps(colours))
+    (folder / PREPROCESSOR).write_text(json.dumps(colours))

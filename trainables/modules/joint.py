@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trainables.config import Role
-    from trainables.modules.loading import Colours
+    from trainables.modules.preprocessor import Colours
     from trainables.modules.tokenizers import Tokenizer
     from trainables.modules.tower import Tower
 

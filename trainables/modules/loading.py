@@ -12,16 +12,15 @@ from transformers import AutoTokenizer
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 from transformers.utils import logging
 
+from trainables.modules.preprocessor import read_preprocessor
 from trainables.modules.tokenizers import HashTokenizer, PretrainedTokenizer, is_hashed
 from trainables.modules.weights import WeightsError, check_source, is_local
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
+    from trainables.modules.preprocessor import Colours
     from trainables.modules.tokenizers import Tokenizer
-
-# Mean and standard deviation of each colour channel, of pixels in [0, 1].
-Colours = tuple["Sequence[float]", "Sequence[float]"]
 
 # What CLIP and BLIP were trained on.
 OPENAI_COLOURS: Colours = (tuple(OPENAI_CLIP_MEAN), tuple(OPENAI_CLIP_STD))
@@ -100,24 +99,22 @@ def load_tokenizer(role: str, source: str, vocabulary: int, *, causal: bool = Fa
         raise WeightsError(msg) from error
 
 
-def load_colours(source: str, default: Colours) -> Colours:
-    """Read colour statistics off the preprocessor's file.
+def load_colours(role: str, source: str, default: Colours) -> Colours:
+    """Read off a checkpoint's preprocessor how its pixels are standardised.
 
     Args:
+        role: The backbone's name on the command line.
         source: A folder or a hub id.
-        default: What they are where there is no such file.
+        default: The family's, where there is no such file or it does not say.
 
     Returns:
         Mean and standard deviation of each colour channel, of pixels in [0, 1].
-    """
-    from transformers.image_processing_base import ImageProcessingMixin  # noqa: PLC0415 - slow
 
-    try:
-        settings, _ = ImageProcessingMixin.get_image_processor_dict(_place(source))
-    except OSError:
-        settings = {}
-    mean, std = default
-    return settings.get("image_mean", mean), settings.get("image_std", std)
+    Raises:
+        WeightsError: If its file is damaged.
+    """
+    preprocessor = read_preprocessor(role, source)
+    return default if preprocessor is None else preprocessor.colours(default)
 
 
 def first_line(error: Exception) -> str:

@@ -102,7 +102,7 @@ def load_image_tower(source: str) -> ImageTower:
         state = _resnet_state(path if path.is_file() else path / RESNET_FILE)
         return ResNetTower(_resnet_of(state, source), source, is_random=False)
     model = _from_pretrained("image", source)
-    mean, std = load_colours(source, _HALVES)
+    mean, std = load_colours("image", source, _HALVES)
     if isinstance(model, MobileNetV2Model):
         return MobileNetTower(model, mean, std, source, is_random=False)
     if isinstance(model, ViTModel):
