@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import CategoricalDistribution
@@ -64,7 +64,8 @@ def narrow(
     space: Space,
     fix: Iterable[str],
     ranges: Iterable[str],
-    modality: Modality = "both",
+    modality: Modality,
+    epochs: int,
 ) -> tuple[NarrowedSpace, list[str]]:
     """Read `--fix` and `--range`.
 
@@ -74,6 +75,7 @@ def narrow(
         fix: `NAME=VALUE` words; any hyperparameter of the variant, searched or not.
         ranges: `NAME=LOW:HIGH` words; hyperparameters of the space.
         modality: What is read of a pair; what has no say then is not drawn.
+        epochs: Of a trial; a schedule that cannot act in so few is not drawn.
 
     Returns:
         The narrowed space, and one sentence per fault: with any, the space is of no use.
@@ -91,7 +93,23 @@ def narrow(
         for name in sorted((found.fixed.keys() | found.ranges.keys()) & unread)
     ]
     found.faults += _config_faults(variant, found.fixed)
-    return NarrowedSpace(space, found.fixed, found.ranges, unread), found.faults
+    inert = _inert(found, variant, epochs)
+    return NarrowedSpace(space, found.fixed, found.ranges, unread, inert), found.faults
+
+
+def _inert(found: Narrowing, variant: Variant[Any], epochs: int) -> dict[str, frozenset[Value]]:
+    """Find the choices that cannot act; it is a fault to hold one."""
+    config = variant.config()
+    config = replace(config, patience=found.fixed.get("patience", config.patience))
+    least = config.least_plateau_epochs
+    if epochs >= least:
+        return {}
+    if found.fixed.get("schedule") == "plateau":
+        found.faults.append(
+            f"--fix schedule=plateau must have --epochs >= {least}, the first that it can act in"
+            f" with patience {config.patience}, got {epochs}"
+        )
+    return {"schedule": frozenset({"plateau"})}
 
 
 def _read_fixed(found: Narrowing, variant: Variant[Any], words: Iterable[str]) -> None:

@@ -126,7 +126,7 @@ def make_plan(settings: SearchSettings) -> Plan:
     faults += selection_faults(settings, folds)
     source = _find_source(settings.data.path)
     backbones, inputs = _choose_sources(settings, variant, source, faults)
-    space, hand_tuned, warm_start = _choose_configs(settings, variant, backbones, faults)
+    space, hand_tuned, warm_start = _choose_configs(settings, variant, backbones, epochs, faults)
     if faults:
         raise SettingsError("\n".join(faults))
     grace = epochs if tuning.scheduler == "none" else tuning.grace_epochs
@@ -181,6 +181,7 @@ def _choose_configs(
     settings: SearchSettings,
     variant: Variant[Any],
     backbones: Mapping[str, str],
+    epochs: int,
     faults: list[str],
 ) -> tuple[NarrowedSpace, dict[str, Any], tuple[WarmStart, ...]]:
     """Give the space, and what is tried first: the hand-tuned config, then those of other runs."""
@@ -188,7 +189,7 @@ def _choose_configs(
     if from_scratch(backbones):
         space, hand_tuned = ScratchSpace(space), at_scratch_rates(hand_tuned)
     narrowed, found = narrow(
-        variant, space, held(settings), settings.tuning.range, settings.modality
+        variant, space, held(settings), settings.tuning.range, settings.modality, epochs
     )
     faults += found
     if found:

@@ -38,12 +38,15 @@ class NarrowedSpace:
         fixed: Values by name; every trial has them, also where the space draws no such name.
         ranges: Lowest and highest value by name, both inclusive.
         unread: Names that have no say, as those of a tower that is not there: never drawn.
+        inert: Choices by name that would change nothing, as a schedule that the epochs are too
+            few for: never drawn.
     """
 
     space: Space
     fixed: Mapping[str, Value] = field(default_factory=dict)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     unread: frozenset[str] = frozenset()
+    inert: Mapping[str, frozenset[Value]] = field(default_factory=dict)
 
     def __call__(self, trial: optuna.Trial) -> None:
         """Suggest one trial.
@@ -104,6 +107,8 @@ class _NarrowedTrial:
             return choices[0]
         if name in self._narrowed.fixed:
             return self._held(name)
+        inert = self._narrowed.inert.get(name, frozenset())
+        choices = [choice for choice in choices if choice not in inert]
         if name in self._narrowed.ranges:
             low, high = self._narrowed.ranges[name]
             kept = [choice for choice in choices if low <= cast("float", choice) <= high]

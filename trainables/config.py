@@ -30,6 +30,8 @@ ROLES: Mapping[Modality, tuple[Role, ...]] = {
 }
 """What a classifier reads of a pair, by modality."""
 
+_PLATEAU_PATIENCE = 3  # the lab's
+
 # What each hyperparameter must be, in words and as a test; NaN fails every one.
 _RULES: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
     (
@@ -116,8 +118,9 @@ class TrainConfig:
         head_learning_rate: Peak AdamW learning rate of what starts random, > 0.
         backbone_learning_rate: Peak AdamW learning rate of unfrozen pretrained layers, > 0.
         weight_decay: AdamW weight decay, >= 0; norms and biases are exempt.
-        schedule: `plateau` lowers the rates when the validation loss stalls, as the lab;
-            `cosine` warms up linearly and decays to zero.
+        schedule: `plateau` lowers the rates when the loss of a twentieth of the training samples
+            stalls, which it holds back: the samples that score a trial have no part in its
+            training; `cosine` warms up linearly and decays to zero.
         warmup_ratio: Share of all steps spent in the warm-up of `cosine`, in [0, 1).
         batch_size: Samples per optimiser step, >= 1.
         max_epochs: Epochs a trial trains when nothing stops it, >= 1.
@@ -174,6 +177,16 @@ class TrainConfig:
         if faults:
             raise ConfigError("\n".join(faults))
         return config
+
+    @property
+    def plateau_patience(self) -> int:
+        """Stalled epochs that `plateau` bears: the rates fall before `patience` ends the trial."""
+        return max(0, min(_PLATEAU_PATIENCE, self.patience - 2))
+
+    @property
+    def least_plateau_epochs(self) -> int:
+        """Epochs in which `plateau` can act: a best one, those that stall, and one after them."""
+        return self.plateau_patience + 3
 
     def faults(self) -> Iterator[str]:
         """Say what is wrong with the values.

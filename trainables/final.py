@@ -32,8 +32,7 @@ def train_member(
 ) -> bytes:
     """Train a config on some labelled samples for a number of epochs.
 
-    The schedule is the trial's: it still runs over `max_epochs`. Nothing is held out, so `plateau`
-    watches the training loss.
+    The schedule is the trial's: it still runs over `max_epochs`.
 
     Args:
         bench: What the process keeps.
@@ -170,7 +169,7 @@ def _train(
     def train(parts: int) -> FoldTrainer:
         (trainer,) = bench.start(bench.config(params), [fold], [seed], parts).trainers
         for _ in range(epochs):
-            trainer.end_epoch(trainer.train_epoch())
+            trainer.train_epoch()
         return trainer
 
     return fitting(train)[0]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from optuna.distributions import CategoricalDistribution
 
 from search.errors import SettingsError
 from search.plan import make_plan
@@ -81,6 +82,16 @@ def faults(words: str) -> list[str]:
         (
             "--fix schedule=cosin",
             "--fix: schedule must be one of plateau, cosine, got 'cosin'; did you mean 'cosine'?",
+        ),
+        (
+            "--fix schedule=plateau --epochs 3",
+            "--fix schedule=plateau must have --epochs >= 4, the first that it can act in with"
+            " patience 3, got 3",
+        ),
+        (
+            "--fix schedule=plateau --fix patience=5 --epochs 5",
+            "--fix schedule=plateau must have --epochs >= 6, the first that it can act in with"
+            " patience 5, got 5",
         ),
         ("--fix max_epochs=3", "--fix max_epochs is not possible; use --epochs"),
         (
@@ -263,3 +274,15 @@ def test_a_broken_preprocessor_is_a_fault_before_any_work(
     assert faults(f"--data corpus --backbone image={folder}") == [
         f"backbone image: {file}: image_std must be three numbers > 0, got None"
     ]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "choices"),
+    [(3, ("cosine",)), (4, ("cosine", "plateau")), (6, ("cosine", "plateau"))],
+)
+def test_a_schedule_that_cannot_act_within_the_epochs_is_no_choice(
+    epochs: int, choices: tuple[str, ...]
+) -> None:
+    plan = make_plan(parse(f"--model clip --data demo --epochs {epochs}".split()))
+    assert distributions(plan.space)["schedule"] == CategoricalDistribution(choices)
+    assert plan.hand_tuned["schedule"] == choices[-1], "the lab's, where it can act"

@@ -18,7 +18,6 @@ from trainables.final import assemble, mean_of, train_member, validate_joining
 from trainables.inference import model_folder
 from trainables.inference.predictor import Predictor
 from trainables.training.decision import DecisionRule, decide
-from trainables.training.fold import FoldTrainer
 from trainables.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -42,22 +41,11 @@ def test_the_final_model_trained_on_every_labelled_sample(
     config = bench.config(params)
     (trainer,) = bench.start(config, [Fold(rows, rows[:0])], [experiment.seed]).trainers
     for _ in range(2):
-        trainer.end_epoch(trainer.train_epoch())
+        trainer.train_epoch()
     saved = load_file(tmp_path / "model" / "classifier.safetensors")
     for name, value in trainer.classifier.state_dict().items():
         assert torch.equal(saved[name], value)
     assert result["model_parameters"] == bench.count(trainer.classifier)["total"]
-
-
-def test_the_schedule_watches_the_training_loss_as_nothing_is_left_to_validate_on(
-    make_experiment: Callable[..., Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[float] = []
-    losses = iter([0.7, 0.5])
-    monkeypatch.setattr(FoldTrainer, "train_epoch", lambda _: next(losses))
-    monkeypatch.setattr(FoldTrainer, "end_epoch", lambda _, loss: seen.append(loss))
-    train_final(make_experiment(), PARAMS, 2, tmp_path / "model")
-    assert seen == [0.7, 0.5]
 
 
 def test_the_unlabelled_are_predicted_in_their_order(
@@ -183,6 +171,6 @@ def test_joining_is_validated_on_samples_that_no_member_saw(
     for rows, said in zip(inner, found["members"], strict=True):
         (trainer,) = bench.start(bench.config(PARAMS), [Fold(rows, rows[:0])], [5]).trainers
         for _ in range(2):
-            trainer.end_epoch(trainer.train_epoch())
+            trainer.train_epoch()
         expected = trainer.predict(torch.tensor(folds[0].val)).exp().numpy()
         assert (said == expected).all()

@@ -13,7 +13,7 @@ from trainables.data.sample import Sentiment
 from trainables.training.losses import make_loss
 from trainables.training.optimization import Schedule, make_optimizer, mixed_precision
 from trainables.training.randomness import RandomStream
-from trainables.training.sampling import draw_epoch, drawn_counts
+from trainables.training.sampling import draw_epoch, drawn_counts, hold_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -91,7 +91,8 @@ class FoldTrainer:
         self._random = RandomStream(seed, data.device)
         with self._random.active():
             self.classifier = build().to(data.device)
-        self._train = torch.tensor(fold.train).to(data.device)
+            train, self._watched = self._parted(torch.tensor(fold.train))
+        self._train = train.to(data.device)
         self.val = torch.tensor(fold.val)
         self._labels = data.labels[self._train].cpu()
         counts = drawn_counts(self._labels, config.sampling, len(Sentiment))
@@ -100,6 +101,13 @@ class FoldTrainer:
         steps = math.ceil(round(counts.sum().item()) / config.batch_size)
         self._schedule = Schedule(self.optimizer, config, steps)
         self._autocast, self._scaler = mixed_precision(data.device)
+
+    def _parted(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the samples that train, and those whose loss the schedule watches."""
+        if self._config.schedule != "plateau":
+            return rows, rows[:0]
+        held = hold_back(self._data.labels[rows].cpu())
+        return rows[~held], rows[held]
 
     def train_epoch(self) -> float:
         """Train for one pass over what an epoch draws of the fold's training samples.
@@ -121,6 +129,8 @@ class FoldTrainer:
             rates = ", ".join(f"{rate:.1e}" for rate in self.learning_rates)
             msg = f"training loss is {loss} (learning rates {rates}); lower the learning rates"
             raise DivergedError(msg)
+        if len(self._watched):
+            self._schedule.after_epoch(self._loss_of(self._watched, self.predict(self._watched)))
         return loss
 
     def _step(self, rows: Tensor) -> Tensor:
@@ -170,7 +180,7 @@ class FoldTrainer:
         }
 
     def validate(self) -> Validation:
-        """Classify the fold's validation samples and let the schedule see their loss.
+        """Classify the fold's validation samples.
 
         Returns:
             What the model says of them.
@@ -179,21 +189,16 @@ class FoldTrainer:
             DivergedError: If the loss is not finite.
         """
         log_probabilities, branches = self._classify(self.val)
-        loss = F.nll_loss(log_probabilities, self._data.labels[self.val].cpu()).item()
-        if not math.isfinite(loss):
-            msg = f"validation loss is {loss}; lower the learning rates"
-            raise DivergedError(msg)
-        self.end_epoch(loss)
+        loss = self._loss_of(self.val, log_probabilities)
         several = {name: b.exp().numpy() for name, b in branches.items() if len(branches) > 1}
         return Validation(log_probabilities.exp().numpy(), loss, several)
 
-    def end_epoch(self, loss: float) -> None:
-        """Let the schedule see an epoch's loss.
-
-        Args:
-            loss: Of the validation data; of the training data where none validate.
-        """
-        self._schedule.after_epoch(loss)
+    def _loss_of(self, rows: Tensor, log_probabilities: Tensor) -> float:
+        loss = F.nll_loss(log_probabilities, self._data.labels[rows].cpu()).item()
+        if not math.isfinite(loss):
+            msg = f"validation loss is {loss}; lower the learning rates"
+            raise DivergedError(msg)
+        return loss
 
     @property
     def learning_rates(self) -> tuple[float, float]:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from trainables.config import TrainConfig
     from trainables.modules.classifier import Classifier
 
-# The lab's plateau rule: a stall of 3 epochs multiplies the rates by 0.7, down to 1e-7.
-PLATEAU_FACTOR, PLATEAU_PATIENCE, PLATEAU_MINIMUM = 0.7, 3, 1e-7
+# The lab's plateau rule: a stall multiplies the rates by 0.7, down to 1e-7.
+PLATEAU_FACTOR, PLATEAU_MINIMUM = 0.7, 1e-7
 
 
 def make_optimizer(classifier: Classifier, config: TrainConfig) -> AdamW:
@@ -63,7 +63,7 @@ class Schedule:
             self._scheduler = ReduceLROnPlateau(
                 optimizer,
                 factor=PLATEAU_FACTOR,
-                patience=PLATEAU_PATIENCE,
+                patience=config.plateau_patience,
                 min_lr=PLATEAU_MINIMUM,
             )
         else:
@@ -80,7 +80,7 @@ class Schedule:
         """Go on by one epoch.
 
         Args:
-            loss: Of the validation data; of the training data where there is none to validate on.
+            loss: Of samples that neither train nor score the model.
         """
         if isinstance(self._scheduler, ReduceLROnPlateau):
             self._scheduler.step(loss)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from trainables.config import Sampling
 
 
+_EVERY = 20
+
+
 def draw_epoch(labels: Tensor, sampling: Sampling) -> Tensor:
     """Draw an epoch from torch's global random stream, on the CPU: the same on every device.
 
@@ -40,6 +43,22 @@ def draw_epoch(labels: Tensor, sampling: Sampling) -> Tensor:
         if count:
             kept[(drawn == label).nonzero()[: int(counts[counts > 0].min()), 0]] = True
     return order[kept]
+
+
+def hold_back(labels: Tensor) -> Tensor:
+    """Choose every twentieth sample of each class: the same whenever a training goes on.
+
+    Args:
+        labels: Classes of the N training samples, shape (N,), int64.
+
+    Returns:
+        Which samples are held back, shape (N,), bool: at least one of each class that has two.
+    """
+    held = torch.zeros(len(labels), dtype=torch.bool)
+    for label in labels.unique():
+        own = (labels == label).nonzero().squeeze(1)
+        held[own[::_EVERY]] = len(own) > 1
+    return held
 
 
 def drawn_counts(labels: Tensor, sampling: Sampling, classes: int) -> Tensor:

@@ -89,9 +89,12 @@ def fold_of(index: int) -> Fold:
     return Fold(rows[rows // 3 % 5 != index], rows[rows // 3 % 5 == index])
 
 
-def trainer_of(config: TrainConfig, fold: int | Fold = 0, seed: int = 3) -> FoldTrainer:
+def trainer_of(
+    config: TrainConfig, fold: int | Fold = 0, seed: int = 3, labels: Tensor | None = None
+) -> FoldTrainer:
     device = torch.device("cpu")
-    data = TrainingData({"text": Table()}, torch.tensor(LABELS), device)
+    labels = torch.tensor(LABELS) if labels is None else labels
+    data = TrainingData({"text": Table()}, labels, device)
     fold = fold_of(fold) if isinstance(fold, int) else fold
     return FoldTrainer(classifier, data, fold, config, seed)
 

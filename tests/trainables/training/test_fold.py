@@ -109,8 +109,10 @@ def test_a_validation_scores_the_held_out_samples_without_dropout() -> None:
     assert loss == pytest.approx(F.cross_entropy(logits, torch.tensor(LABELS)[val]).item())
 
 
-def test_validation_changes_nothing_but_what_a_plateau_remembers() -> None:
-    once, often = trainer_of(config_of()), trainer_of(config_of())
+@pytest.mark.parametrize("schedule", ["cosine", "plateau"])
+def test_validation_changes_nothing(schedule: str) -> None:
+    config = config_of(schedule=schedule)
+    once, often = trainer_of(config), trainer_of(config)
     for trainer, times in ((once, 1), (often, 3)):
         trainer.train_epoch()
         for _ in range(times):
@@ -126,11 +128,34 @@ def test_more_rows_than_a_pass_takes_are_predicted_in_order() -> None:
     torch.testing.assert_close(predicted, trainer.predict(torch.arange(45)).repeat(7, 1))
 
 
-def test_the_validation_loss_drives_the_plateau() -> None:
-    trainer = trainer_of(config_of(schedule="plateau", head_learning_rate=0.5))
-    for loss in (1.0, 1.0, 1.0, 1.0, 1.0):
-        trainer.end_epoch(loss)
-    assert trainer.learning_rates == pytest.approx((0.35, 0.7 * 5e-5))
+def test_samples_that_score_a_trial_have_no_part_in_its_plateau() -> None:
+    config = config_of(schedule="plateau", head_learning_rate=0.5, patience=3)
+    runs = []
+    for shift in (0, 1):
+        labels = torch.tensor(LABELS)
+        labels[fold_of(0).val] = (labels[fold_of(0).val] + shift) % 3
+        trainer = trainer_of(config, labels=labels)
+        for _ in range(6):
+            trainer.train_epoch()
+            trainer.validate()
+        runs.append(trainer)
+    one, other = runs
+    assert one.learning_rates == other.learning_rates
+    assert one.learning_rates[0] < 0.5, "the rates have fallen within six epochs"
+    assert all(torch.equal(value, state(one)[name]) for name, value in state(other).items())
+
+
+def test_the_plateau_watches_samples_that_it_does_not_train_on() -> None:
+    config = config_of(schedule="plateau")
+    held = fold_of(0).train[:3]  # the first of each class
+    runs = []
+    for shift in (0, 1):
+        labels = torch.tensor(LABELS)
+        labels[held] = (labels[held] + shift) % 3
+        trainer = trainer_of(config, labels=labels)
+        trainer.train_epoch()
+        runs.append(state(trainer))
+    assert all(torch.equal(value, runs[0][name]) for name, value in runs[1].items())
 
 
 def test_the_same_seed_gives_the_same_weights_bit_for_bit() -> None:

@@ -98,7 +98,7 @@ def test_the_cosine_schedule_takes_no_notice_of_epochs() -> None:
 
 def test_the_plateau_schedule_lowers_both_rates_after_a_stall() -> None:
     schedule, optimizer = schedule_of(
-        schedule="plateau", head_learning_rate=1.0, backbone_learning_rate=0.1
+        schedule="plateau", patience=5, head_learning_rate=1.0, backbone_learning_rate=0.1
     )
     seen = []
     for loss in (1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5):
@@ -108,6 +108,26 @@ def test_the_plateau_schedule_lowers_both_rates_after_a_stall() -> None:
     # The first epoch is the best; the fourth that is no better exceeds the patience of 3.
     assert seen == pytest.approx([1, 1, 1, 1, 0.7, 0.7, 0.7])
     assert rates(optimizer) == pytest.approx([0.7, 0.7, 0.07, 0.07])
+
+
+@pytest.mark.parametrize("patience", range(2, 7))
+def test_the_plateau_schedule_acts_before_patience_ends_a_trial(patience: int) -> None:
+    schedule, optimizer = schedule_of(schedule="plateau", patience=patience)
+    before = rates(optimizer)
+    schedule.after_epoch(1.0)
+    for _ in range(patience - 1):
+        schedule.after_epoch(1.0)
+    assert rates(optimizer)[0] < before[0]
+
+
+def test_the_least_epochs_of_a_plateau_are_those_that_end_with_an_epoch_at_lower_rates() -> None:
+    config = TrainConfig(patience=3)
+    schedule, optimizer = schedule_of(schedule="plateau", patience=3)
+    before, seen = rates(optimizer), 0
+    while rates(optimizer) == before:
+        schedule.after_epoch(1.0)
+        seen += 1
+    assert config.least_plateau_epochs == seen + 1 == 4
 
 
 def test_the_plateau_schedule_stops_at_its_least_rate() -> None:

@@ -11,7 +11,7 @@ import torch
 from tests.trainables.training.conftest import config_of, trainer_of
 from trainables.config import ConfigError
 from trainables.data.sample import Fold
-from trainables.training.sampling import draw_epoch, drawn_counts
+from trainables.training.sampling import draw_epoch, drawn_counts, hold_back
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +25,11 @@ ALL: tuple[Sampling, ...] = ("none", "weighted", "undersample")
 
 def counts_of(order: Tensor) -> list[int]:
     return torch.bincount(LABELS[order], minlength=3).tolist()
+
+
+def test_a_twentieth_of_each_class_is_held_back_and_never_its_last_sample() -> None:
+    assert torch.bincount(LABELS[hold_back(LABELS)]).tolist() == [3, 1, 2]
+    assert hold_back(torch.tensor([0, 1, 1])).tolist() == [False, True, False]
 
 
 def test_without_sampling_an_epoch_is_every_sample_once() -> None:
