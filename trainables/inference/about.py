@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CONFIG, CLASSIFIER, FORMAT = "config.json", "classifier.safetensors", 2
+DIGESTS = "sha256"
+"""The key of a model's config that holds the digests of its files."""
+
 _PARTS = {"members": list, "inputs": dict, "decision": dict, "random_backbones": list}
 
 
@@ -63,6 +66,9 @@ def read_about(folder: Path) -> dict[str, Any]:
     damaged = [name for name, kind in _PARTS.items() if not isinstance(about.get(name), kind)]
     if damaged or not about["members"]:
         msg = f"{path} is damaged: it lacks {', '.join(damaged or ['members'])}"
+        raise ModelError(msg)
+    if not isinstance(about.get(DIGESTS, {}), dict):
+        msg = f"{path} is damaged: its {DIGESTS} must be digests by file"
         raise ModelError(msg)
     if about["modality"] not in ROLES:
         msg = f"{path} must have a modality among {', '.join(ROLES)}, got {about['modality']!r}"

@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 
 from trainables.config import ROLES
 from trainables.data.sample import TAGS
-from trainables.inference.about import CONFIG, FORMAT, classifier_file
+from trainables.inference.about import CONFIG, DIGESTS, FORMAT, classifier_file
+from trainables.inference.integrity import digests_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,7 +68,7 @@ def save_model(
         state = member.classifier.state_dict()
         state = {name: value.cpu().contiguous() for name, value in state.items()}
         save_file(state, folder / classifier_file(number))
-    about = {
+    about: dict[str, Any] = {
         "format": FORMAT,
         "variant": variant.name,
         "modality": next(name for name, roles in ROLES.items() if {*roles} == towers.keys()),
@@ -77,4 +78,6 @@ def save_model(
         "decision": asdict(rule),
         "random_backbones": [name for name, tower in backbones.items() if tower.is_random],
     }
+    about = json.loads(json.dumps(about))  # as it is read back
+    about[DIGESTS] = digests_of(folder, about)
     (folder / CONFIG).write_text(json.dumps(about, indent=2) + "\n")

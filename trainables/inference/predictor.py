@@ -13,9 +13,17 @@ from safetensors.torch import load_file
 from trainables.activations.raw import LivePrefix, raw_inputs
 from trainables.config import ROLES, ConfigError, InputSettings
 from trainables.data.sample import Sentiment
-from trainables.inference.about import ModelError, classifier_file, read_about
+from trainables.inference.about import (
+    CONFIG,
+    DIGESTS,
+    ModelError,
+    classifier_file,
+    read_about,
+)
+from trainables.inference.integrity import changed_files
 from trainables.inference.model_folder import Member
 from trainables.modules.crossed import PAIR, tower_for
+from trainables.modules.saving import not_finite
 from trainables.training.decision import DecisionRule
 from trainables.variants import VARIANTS
 
@@ -64,6 +72,13 @@ class Predictor:
 
     def __init__(self, folder: Path, device: torch.device | None = None) -> None:
         about = read_about(folder)
+        if changed := changed_files(folder, about):
+            msg = (
+                f"model folder {folder} is not as it was written: {', '.join(changed)}; copy it"
+                f" anew, or take {DIGESTS} out of its {CONFIG} if the change was meant"
+            )
+            raise ModelError(msg)
+        self._folder = folder
         self._device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._variant = VARIANTS[about["variant"]]
         self.modality: Modality = about["modality"]
@@ -87,7 +102,11 @@ class Predictor:
         self._members = []
         for number, (config, entry) in enumerate(zip(configs, about["members"], strict=True), 1):
             classifier = self._variant.build(config, self._towers)
-            classifier.load_state_dict(load_file(folder / classifier_file(number)))
+            state = load_file(folder / classifier_file(number))
+            if name := not_finite(state):
+                msg = f"{classifier_file(number)} holds NaN or infinity, in {name}"
+                raise ModelError(msg)
+            classifier.load_state_dict(state)
             classifier = classifier.to(self._device).eval()
             self._members.append(Member(config, classifier, float(entry["weight"])))
 
@@ -99,6 +118,9 @@ class Predictor:
 
         Returns:
             Probabilities, the mean over members, shape (N, C), float32.
+
+        Raises:
+            ModelError: If one is not finite.
         """
         if not samples:
             return np.empty((0, len(Sentiment)), np.float32)
@@ -107,6 +129,14 @@ class Predictor:
         sources: dict[tuple[str, Cut], LivePrefix] = {}  # members share what is cut alike
         for member in self._members:
             mean += member.weight / total * self._said_by(member, samples, sources)
+        if not (finite := np.isfinite(mean).all(axis=1)).all():
+            guid = samples[int(np.flatnonzero(~finite)[0])].guid
+            msg = (
+                f"model folder {self._folder} gives probabilities that are not finite for"
+                f" {(~finite).sum()} of {len(samples)} samples, such as {guid}: its weights are"
+                " damaged"
+            )
+            raise ModelError(msg)
         return mean.astype(np.float32)
 
     def _said_by(

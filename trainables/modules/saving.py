@@ -1,4 +1,4 @@
-"""Writing weights: a disk that is full says so, whatever library meets it."""
+"""Writing and reading weights: a full disk says so, and what is no number is named."""
 
 from __future__ import annotations
 
@@ -10,10 +10,32 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from torch import Tensor
+
 _CODE = re.compile(r"os error (\d+)")
+
+
+def not_finite(state: Mapping[str, Tensor]) -> str | None:
+    """Name a tensor that holds NaN or infinity.
+
+    Args:
+        state: Tensors by name.
+
+    Returns:
+        The first such tensor's name; None where all are finite.
+    """
+    for name, tensor in state.items():
+        # One pass without a mask as large as the weights; a sum that overflows is looked at again.
+        if (
+            tensor.is_floating_point()
+            and not tensor.sum().isfinite()
+            and not tensor.isfinite().all()
+        ):
+            return name
+    return None
 
 
 @contextmanager

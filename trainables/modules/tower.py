@@ -17,6 +17,8 @@ import numpy as np
 from trainables.modules.blocks import OpenBlock
 from trainables.modules.cut import EVERY_LAYER
 from trainables.modules.piece import PassPooled, Projected
+from trainables.modules.saving import not_finite
+from trainables.modules.weights import WeightsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,6 +86,9 @@ class Tower(ABC):
         is_random: Whether the weights are random.
         joint: What it shares with the other tower of its checkpoint; None where it stands alone.
 
+    Raises:
+        WeightsError: If a weight is NaN or infinite.
+
     Attributes:
         depth: Blocks that may be unfrozen.
         hidden_size: Size of what the last block says of a sample.
@@ -103,6 +108,16 @@ class Tower(ABC):
         self.source = source
         self.is_random = is_random
         self.joint = joint
+        self._refuse_not_finite()
+
+    def _refuse_not_finite(self) -> None:
+        for module in (self.model, self.projection):
+            if name := not_finite(module.state_dict() if module else {}):
+                msg = (
+                    f"backbone {self.backbone}: the weights of {self.source} hold NaN or infinity,"
+                    f" in {name}; the file is damaged, or their training diverged"
+                )
+                raise WeightsError(msg)
 
     @property
     def backbone(self) -> str:

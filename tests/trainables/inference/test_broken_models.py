@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from trainables.inference.about import ModelError, read_about
 from trainables.inference.predictor import Predictor
+
+if TYPE_CHECKING:
+    from trainables.data.sample import Corpus
 
 
 @pytest.fixture
@@ -21,6 +26,7 @@ def broken(saved_tiny: Path, tmp_path: Path) -> Path:
 
 def change_config(folder: Path, **changes: Any) -> None:
     about = json.loads((folder / "config.json").read_text())
+    del about["sha256"]  # a change that is meant
     (folder / "config.json").write_text(json.dumps(about | changes))
 
 
@@ -93,14 +99,61 @@ def test_a_config_that_is_no_table_is_named(broken: Path, content: str) -> None:
     assert str(broken / "config.json") in fault_of(broken)
 
 
-@pytest.mark.parametrize(
-    "name", ["classifier.safetensors", "text/model.safetensors", "image/resnet.safetensors"]
-)
+WEIGHTS = ["classifier.safetensors", "text/model.safetensors", "image/resnet.safetensors"]
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
 def test_truncated_weights_are_named(broken: Path, name: str) -> None:
     (broken / name).write_bytes((broken / name).read_bytes()[:500])
+    change_config(broken)
     assert str(broken) in fault_of(broken)
 
 
 def test_a_missing_tower_is_named(broken: Path) -> None:
     shutil.rmtree(broken / "text")
+    lacking = "text/config.json is missing, text/model.safetensors is missing"
+    assert lacking in fault_of(broken)
+    change_config(broken)
     assert f"no folder {broken / 'text'}" in fault_of(broken)
+
+
+def test_one_flipped_bit_of_any_file_is_named(broken: Path) -> None:
+    for path in [path for path in broken.rglob("*") if path.is_file()]:
+        content = path.read_bytes()
+        flipped = bytearray(content)
+        flipped[len(content) // 2] ^= 1
+        path.write_bytes(flipped)
+        assert path.name in fault_of(broken)
+        path.write_bytes(content)
+    Predictor(broken)
+
+
+def test_a_changed_setting_is_named_with_what_to_do_if_it_was_meant(broken: Path) -> None:
+    path = broken / "config.json"
+    path.write_text(path.read_text().replace("0.36", "0.37"))
+    assert fault_of(broken).endswith(
+        "config.json is damaged or was changed; copy it anew, or take sha256 out of its"
+        " config.json if the change was meant"
+    )
+    change_config(broken)
+    Predictor(broken)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_weights_that_are_no_numbers_are_named(broken: Path, name: str, value: float) -> None:
+    state = load_file(broken / name)
+    worst = max(state, key=lambda key: state[key].numel())
+    state[worst].flatten()[7] = value
+    save_file(state, broken / name, {"format": "pt"})
+    change_config(broken)
+    assert f"NaN or infinity, in {worst}" in fault_of(broken)
+
+
+def test_a_prediction_that_is_no_number_is_an_error(broken: Path, corpus: Corpus) -> None:
+    state = load_file(broken / "classifier.safetensors")
+    state["head.output.weight"][:] = 3e38  # finite, and too large to be added up
+    save_file(state, broken / "classifier.safetensors")
+    change_config(broken)
+    with pytest.raises(ModelError, match=r"not finite for .* of 36 samples, such as 0"):
+        Predictor(broken).predict(corpus.samples)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tests.conftest import SHARED
@@ -13,6 +17,7 @@ from tests.trainables.modules.conftest import FAMILIES, load
 from trainables.modules.cut import Cut
 from trainables.modules.piece import PassPooled, Piece
 from trainables.modules.tower import Activations, total_parameters
+from trainables.modules.weights import WeightsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -199,6 +204,22 @@ def test_batch_norms_of_a_piece_that_trains_keep_their_statistics(
     assert before
     assert all(torch.equal(value, before[name]) for name, value in suffix.named_buffers())
     assert torch.equal(trained, evaluated)
+
+
+@pytest.mark.parametrize("family", ["distilbert", "resnet"])
+def test_backbones_whose_weights_are_no_numbers_are_refused(
+    weights: Mapping[str, str], tmp_path: Path, family: str
+) -> None:
+    source = Path(weights[family])
+    other = tmp_path / source.name
+    (shutil.copy if source.is_file() else shutil.copytree)(source, other)
+    file = other if source.is_file() else other / "model.safetensors"
+    state = load_file(file)
+    worst = max(state, key=lambda name: state[name].numel())
+    state[worst].flatten()[3] = math.nan
+    save_file(state, file, {"format": "pt"})
+    with pytest.raises(WeightsError, match=rf"of {other} hold NaN or infinity, in {worst}; "):
+        load({family: str(other)}, family)
 
 
 def test_parameters_are_counted_by_whether_they_train() -> None:
