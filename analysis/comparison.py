@@ -27,7 +27,7 @@ COLUMNS: Mapping[str, Column] = {
     "total_parameters": Column("Int64", "parameters of the whole model"),
     "trainable_parameters": Column("Int64", "parameters that trained"),
     "unfrozen_layers": Column("str", "blocks that trained, by tower"),
-    "epochs": Column("Int64", "epochs until the best"),
+    "epochs": Column("Int64", "epochs of the scored model: until the best, or as confirmed"),
     "f1_positive": Column("float64", "F1 of positive"),
     "f1_neutral": Column("float64", "F1 of neutral"),
     "f1_negative": Column("float64", "F1 of negative"),
@@ -36,6 +36,7 @@ COLUMNS: Mapping[str, Column] = {
     "weighted_f1": Column("float64", "mean F1 weighted by the classes' counts"),
     "low": Column("float64", "lower end of the 95 % interval of the compared score"),
     "high": Column("float64", "upper end of it"),
+    "covers": Column("str", "what the interval covers; empty where the run does not say"),
     "scored": Column("str", "searched: the best of many trials, so optimistic; or confirmed"),
     "seconds": Column("float64", "time of the chosen trial, all its folds and epochs"),
     "samples_per_second": Column("float64", "training samples per second of its epochs"),
@@ -118,8 +119,7 @@ def _said(run: Run) -> dict[str, Validated]:
     """What a run's config said of samples that it did not train on, by how it is scored."""
     if run.best is None:
         return {}
-    trial = run.best["trial"]
-    found = {"confirmed": run.confirmed(trial), "searched": run.validated(trial)}
+    found = {"confirmed": run.told, "searched": run.validated(run.best["trial"])}
     return {scored: said for scored, said in found.items() if said is not None}
 
 
@@ -138,16 +138,18 @@ def _row(run: Run, said: Mapping[str, Validated], metric: str) -> dict[str, Any]
     row["scored"] = "confirmed" if confirmed else "searched"
     if confirmed and run.objective == f"val_{metric}":
         row["low"], row["high"] = confirmed["interval"]
+        row["covers"] = confirmed.get("covers")
     elif row["scored"] in said:
         drawn = resampled_scores(metric, [said[row["scored"]]])
         row["low"], row["high"] = interval(drawn[0])
+        row["covers"] = said[row["scored"]].covers
     unfrozen = {
         name.removesuffix("_unfrozen_layers"): value
         for name, value in run.best["params"].items()
         if name.endswith("unfrozen_layers")
     }
     row["unfrozen_layers"] = ", ".join(f"{tower} {count}" for tower, count in unfrozen.items())
-    row["epochs"] = run.best["best_epoch"]
+    row["epochs"] = (confirmed or {}).get("epochs", run.best["best_epoch"])
     return row | _costs(run)
 
 

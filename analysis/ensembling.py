@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.choice import best_epoch, by_others
 from analysis.resampling import Validated
 from analysis.scores import decide
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
+
+    from analysis.choice import Course, Rule
 
 _ROUNDS = 30
 
@@ -34,23 +39,6 @@ class Members:
     probabilities: NDArray[np.floating]
     thresholds: NDArray[np.float64]
 
-    def where(self, chosen: NDArray[np.bool_]) -> Members:
-        """Leave out validations.
-
-        Args:
-            chosen: Which stay, shape (V,).
-
-        Returns:
-            The rest, as one fold.
-        """
-        return Members(
-            self.rows[chosen],
-            np.zeros(int(chosen.sum()), dtype=np.int64),
-            self.labels[chosen],
-            self.probabilities[:, chosen],
-            self.thresholds,
-        )
-
     def joined(self, weights: NDArray[np.floating]) -> Validated:
         """Average configs.
 
@@ -64,26 +52,63 @@ class Members:
         decided = decide(said, float(weights @ self.thresholds))
         return Validated(self.rows, self.parts, self.labels, said, decided)
 
-    def decided_by_others(self, name: str, *, single: bool, sign: int) -> Validated:
-        """Decide each fold by what is chosen on the samples of the other folds.
 
-        Args:
-            name: The score that chooses, as in `Validated.score`.
-            single: Whether to choose the best config instead of an ensemble.
-            sign: 1 where more of the score is better, else -1.
+def members_of(courses: Sequence[Course], rule: Rule) -> Members:
+    """Take configs as members, each at the epochs that the other folds choose.
 
-        Returns:
-            What was said, whose score is not the one that chose.
-        """
-        said = np.empty(self.probabilities.shape[1:])
-        decided = np.empty(len(self.labels), dtype=np.int64)
-        for part in np.unique(self.parts):
-            inside = self.parts == part
-            others = self.where(~np.isin(self.rows, self.rows[inside]))
-            weights = select_greedily(name, others, rounds=1 if single else _ROUNDS, sign=sign)
-            mine = self.where(inside).joined(weights)
-            said[inside], decided[inside] = mine.probabilities, mine.decided
-        return Validated(self.rows, self.parts, self.labels, said, decided)
+    Args:
+        courses: What each said of the same validations.
+        rule: By what is chosen.
+
+    Returns:
+        The members.
+    """
+    first = courses[0]
+    said = [by_others(course, rule).validated.probabilities for course in courses]
+    own = [rule.own_threshold(course.neutral_threshold) for course in courses]
+    return Members(first.rows, first.parts, first.labels, np.stack(said), np.array(own))
+
+
+def ensemble_by_others(courses: Sequence[Course], rule: Rule) -> Validated:
+    """Decide each part by the ensemble that is selected on the samples of the other parts.
+
+    Args:
+        courses: What each config said of the same validations.
+        rule: By what is chosen; a tuned threshold is the ensemble's.
+
+    Returns:
+        What was said, whose score is not the one that chose.
+    """
+    first = courses[0]
+    said = np.empty(first.probabilities.shape[1:])
+    decided = np.empty(len(first.labels), dtype=np.int64)
+    for inside, others in first.others():
+        seen = [course.where(others) for course in courses]
+        members = members_of(seen, rule)
+        weights = select_greedily(rule.score, members, sign=rule.sign)
+        threshold = ensemble_threshold(members, weights, rule)
+        mine = [
+            course.probabilities[best_epoch(one, rule), inside]
+            for course, one in zip(courses, seen, strict=True)
+        ]
+        said[inside] = np.tensordot(weights, np.stack(mine), axes=1)
+        decided[inside] = decide(said[inside], threshold)
+    return first.decided(said, decided)
+
+
+def ensemble_threshold(members: Members, weights: NDArray[np.floating], rule: Rule) -> float:
+    """Give the neutral threshold that an ensemble decides by.
+
+    Args:
+        members: What the configs said.
+        weights: Share of each, shape (M,), of sum 1.
+        rule: How it is had: tuned on what the ensemble says, or the mean of the members' own.
+
+    Returns:
+        The threshold, in [0, 1].
+    """
+    said = members.joined(weights).probabilities
+    return rule.threshold(members.labels, said, float(weights @ members.thresholds))
 
 
 def select_greedily(

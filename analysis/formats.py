@@ -79,9 +79,11 @@ def notes(comparison: Comparison) -> list[str]:
     """
     rows, metric = comparison.rows, heading(comparison.metric)
     said = [f"The interval is of {metric}."] if rows["low"].notna().any() else []
+    covered = rows[rows["covers"] != ""].groupby("covers", sort=False)["run"]
+    said += [f"{', '.join(names)}: the interval covers {covers}." for covers, names in covered]
     for word, meaning in (
         ("searched", "of the best trial, chosen for them, so optimistic"),
-        ("confirmed", "of the chosen config, trained again on fresh seeds and folds"),
+        ("confirmed", "of what was chosen, trained again on fresh seeds and folds"),
     ):
         named = rows.loc[rows["scored"] == word, "run"]
         said += [f"{', '.join(named)}: {word} scores, {meaning}."] * bool(len(named))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from analysis.choice import by_others, choose, choose_by_others
 from analysis.results import CLASSES
-from analysis.scores import DECISION_SCORES, confusion, decide, score_confusion
+from analysis.scores import DECISION_SCORES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from analysis.choice import Course, Rule
+    from analysis.resampling import Validated
 
 WEIGHTED, VOTE = "weighted", "vote"
 _WEIGHTS = np.linspace(0, 1, 21)
@@ -56,28 +61,39 @@ def fuse(
     return weight * first + (1 - weight) * second
 
 
-def fusion_scores(
-    labels: NDArray[np.int64],
-    first: NDArray[np.floating],
-    second: NDArray[np.floating],
-    neutral_threshold: float,
-) -> pd.DataFrame:
-    """Score every fusion of two branches that were trained once.
+def fusion_scores(first: Course, second: Course, rule: Rule) -> pd.DataFrame:
+    """Score every fusion of two branches that were trained once, each the mean over folds.
 
     Args:
-        labels: True classes in [0, C), shape (N,).
-        first: Class probabilities of the first branch, shape (N, C).
-        second: Class probabilities of the second branch, shape (N, C).
-        neutral_threshold: Of the decision, in [0, 1].
+        first: What the first branch said, at one epoch.
+        second: What the second branch said of the same validations.
+        rule: By what the weight is chosen, and how it is decided.
 
     Returns:
         A row for `vote`, then one for `weighted` at each weight of the first branch from 0 (the
-        second alone) to 1: columns `fusion`, `weight` (NaN for the vote) and the scores.
+        second alone) to 1, and last one for `weighted` where each fold has the weight that is
+        best on the other folds: columns `fusion`, `weight` (the last row's is that of all folds;
+        NaN for the vote), `chosen` (`no`: the same on all folds; `others`: by the other folds, so
+        that no score is of what chose it) and the scores.
     """
     rows: list[dict[str, Any]] = []
-    for fusion, weight in [(VOTE, np.nan), *((WEIGHTED, weight) for weight in _WEIGHTS)]:
-        decided = decide(fuse(first, second, fusion, weight), neutral_threshold)
-        counts = confusion(labels, decided)
-        scores = {name: float(score_confusion(name, counts)) for name in DECISION_SCORES}
-        rows.append({"fusion": fusion, "weight": weight, **scores})
+    said = first.probabilities[0], second.probabilities[0]
+    vote = _fused(first, fuse(*said, VOTE, 0.0))
+    weighted = [_fused(first, fuse(*said, WEIGHTED, weight)) for weight in _WEIGHTS]
+    for fusion, weight, course in [
+        (VOTE, np.nan, vote),
+        *((WEIGHTED, weight, course) for weight, course in zip(_WEIGHTS, weighted, strict=True)),
+    ]:
+        validated = by_others(course, rule).validated
+        rows.append({"fusion": fusion, "weight": weight, "chosen": "no", **_scores(validated)})
+    found, weight = choose_by_others(weighted, rule).validated, _WEIGHTS[choose(weighted, rule)]
+    rows.append({"fusion": WEIGHTED, "weight": weight, "chosen": "others", **_scores(found)})
     return pd.DataFrame(rows)
+
+
+def _fused(course: Course, probabilities: NDArray[np.floating]) -> Course:
+    return replace(course, probabilities=probabilities[None])
+
+
+def _scores(validated: Validated) -> dict[str, float]:
+    return {name: validated.score(name) for name in DECISION_SCORES}

@@ -56,7 +56,11 @@ class RunPaths:
 
     @property
     def fusions(self) -> Path:
-        """Of late fusion, the chosen trial decided otherwise: `fusion`, `weight`, scores."""
+        """Of late fusion, the chosen trial fused otherwise: `fusion`, `weight`, `chosen`, scores.
+
+        Scores are means over folds; `chosen` says which row has a weight that was chosen, by the
+        folds that it is not scored on. Older runs pooled the folds and lack the column.
+        """
         return self.path / "fusions.csv"
 
     @property
@@ -143,11 +147,20 @@ class RunPaths:
             trial: The trial's number, from 0.
 
         Returns:
-            A Parquet file: `repeat`, `fold` (from 0, counted through all repeats), `epoch` (the
-            one that the other folds chose), `row` (index of a labelled sample) and one column
-            per class.
+            A Parquet file: `repeat`, `fold` (from 0, counted through all repeats), `epoch`, from
+            1, `chosen` (whether it is the one that the other folds chose), `row` (index of a
+            labelled sample) and one column per class. Older runs kept the chosen epochs only.
         """
         return self.path / "confirmations" / f"{trial}.parquet"
+
+    @property
+    def told(self) -> Path:
+        """What the confirmed score is of (Parquet): each fold by what the other folds chose.
+
+        `repeat`, `fold`, `trial` (the config that they chose), `epoch` (likewise), `row`, one
+        column per class, and `decided`, an index of the classes.
+        """
+        return self.path / "confirmations" / "told.parquet"
 
     def test_probabilities(self, trial: int) -> Path:
         """Where the probabilities of the unlabelled samples by a confirmed config are.

@@ -68,8 +68,8 @@ class KeptProbabilities(RunPaths):
         """
         write_parquet(self.confirmation(trial), frame)
 
-    def read_confirmation(self, trial: int) -> pd.DataFrame:
-        """Read what a config said out of fold when it was trained again.
+    def read_courses(self, trial: int) -> pd.DataFrame:
+        """Read what a config said out of fold after every epoch when it was trained again.
 
         Args:
             trial: The trial's number, from 0.
@@ -78,6 +78,38 @@ class KeptProbabilities(RunPaths):
             Columns as `RunPaths.confirmation` says.
         """
         return read_parquet(self.confirmation(trial), f"trial {trial} was not confirmed")
+
+    def read_confirmation(self, trial: int) -> pd.DataFrame:
+        """Read what a config said out of fold when it was trained again, at its chosen epochs.
+
+        Args:
+            trial: The trial's number, from 0.
+
+        Returns:
+            Columns as `RunPaths.confirmation` says, one row per validation; an older run kept no
+            others.
+        """
+        frame = self.read_courses(trial)
+        if "chosen" not in frame:
+            return frame
+        kept = frame[frame["chosen"]].drop(columns="chosen")
+        return kept.sort_values("fold", kind="stable", ignore_index=True)
+
+    def write_told(self, frame: pd.DataFrame) -> None:
+        """Write what the confirmed score is of.
+
+        Args:
+            frame: Columns as `RunPaths.told` says.
+        """
+        write_parquet(self.told, frame)
+
+    def read_told(self) -> pd.DataFrame:
+        """Read what the confirmed score is of.
+
+        Returns:
+            Columns as `RunPaths.told` says.
+        """
+        return read_parquet(self.told, "no config was confirmed, or by an older version")
 
     def write_floor(self, frame: pd.DataFrame) -> None:
         """Write what the logistic regression said out of fold.

@@ -1,8 +1,11 @@
-"""How sure a score is: bootstrap intervals, paired comparisons, standard errors over folds."""
+"""How sure a score is: bootstrap intervals and paired comparisons.
+
+Samples are drawn by their groups of duplicates, and repeats of the folds beside them: the error
+of a score, its interval and every "so many standard errors" come from the same draws.
+"""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,6 +32,9 @@ class Validated:
         labels: True classes, shape (V,), int64.
         probabilities: Class probabilities, shape (V, C).
         decided: Decided classes, shape (V,), int64.
+        groups: Which duplicates each validation's sample belongs to, shape (V,); None where it
+            is not known, then each sample stands alone.
+        repeats: The repeat of the folds that each is of, shape (V,); None for a single one.
     """
 
     rows: NDArray[np.int64]
@@ -36,6 +42,19 @@ class Validated:
     labels: NDArray[np.int64]
     probabilities: NDArray[np.floating]
     decided: NDArray[np.int64]
+    groups: NDArray[np.int64] | None = None
+    repeats: NDArray[np.int64] | None = None
+
+    @property
+    def covers(self) -> str:
+        """What an interval of its score covers, and what it does not."""
+        samples = "which samples are scored"
+        if self.groups is not None:
+            samples += " (duplicates together)"
+        count = 1 if self.repeats is None else len(np.unique(self.repeats))
+        if count == 1:
+            return f"{samples}; not other seeds and folds, which --repeats would add"
+        return f"{samples}, and seeds and folds ({count} repeats)"
 
     def part_scores(
         self, name: str, weights: NDArray[np.float64] | None = None
@@ -49,19 +68,21 @@ class Validated:
         Returns:
             The scores, shape (B, F), or (F,) without weights.
         """
-        used = np.ones((1, len(self.labels))) if weights is None else weights
-        count = int(self.parts.max()) + 1
-        member = (self.parts[:, None] == np.arange(count)).astype(np.float64)
+        count, classes = int(self.parts.max()) + 1, len(CLASSES)
         if name == "loss":
             losses = log_losses(self.labels, self.probabilities)
-            scores = (used * losses) @ member / (used @ member)
-        else:
-            classes = len(CLASSES)
-            cells = (self.parts * classes + self.labels) * classes + self.decided
-            table = np.eye(count * classes**2)[cells]
-            counts = (used @ table).reshape(len(used), count, classes, classes)
-            scores = score_confusion(name, counts)
-        return np.asarray(scores[0] if weights is None else scores)
+            if weights is None:
+                sizes = np.bincount(self.parts, minlength=count)
+                return np.asarray(np.bincount(self.parts, losses, count) / sizes)
+            member = (self.parts[:, None] == np.arange(count)).astype(np.float64)
+            return np.asarray((weights * losses) @ member / (weights @ member))
+        cells = (self.parts * classes + self.labels) * classes + self.decided
+        shape = count, classes, classes
+        if weights is None:
+            counts = np.bincount(cells, minlength=count * classes**2)
+            return score_confusion(name, counts.reshape(shape))
+        table = np.eye(count * classes**2)[cells]
+        return score_confusion(name, (weights @ table).reshape(len(weights), *shape))
 
     def score(self, name: str) -> float:
         """Score all folds.
@@ -97,30 +118,70 @@ def resampled_scores(
 ) -> NDArray[np.float64]:
     """Score configs on resampled samples: the same ones for all, so that they can be paired.
 
-    Samples are drawn with replacement within each class, and a sample brings all its repeats.
+    Groups of duplicates are drawn with replacement within each class (that of the group's first
+    sample), and a sample brings all its repeats. With R repeats R - 1 of them are drawn beside,
+    with replacement: then the spread is that of a mean over R, seeds and folds included.
 
     Args:
         name: One of `DECISION_SCORES`, or `loss`.
-        candidates: A configs, each validated on the same labelled samples.
+        candidates: A configs, each validated on the same labelled samples; the first one's groups
+            and repeats count.
         seed: Seeds the draws.
         draws: How many, B >= 1.
 
     Returns:
-        Mean scores over folds, shape (A, B).
+        Mean scores over folds, shape (A, B); a fold of which a draw has no sample is left out.
 
     Source:
-        Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 13 and 8.
+        Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 13 and 8; Davison
+        and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8: clusters.
+        McCarthy and Snowden, "The Bootstrap and Finite Population Sampling", 1985: n - 1 of n.
     """
     random = np.random.default_rng(seed)
-    rows, first = np.unique(candidates[0].rows, return_index=True)
-    labels = candidates[0].labels[first]
-    places = [np.searchsorted(rows, candidate.rows) for candidate in candidates]
+    first = candidates[0]
+    group_of = first.rows if first.groups is None else first.groups
+    groups, where = np.unique(group_of, return_index=True)
+    labels = first.labels[where]
+    rows, where = np.unique(first.rows, return_index=True)
+    group_of = np.searchsorted(groups, group_of[where])
+    places = [group_of[np.searchsorted(rows, each.rows)] for each in candidates]
     scores: list[list[NDArray[np.float64]]] = [[] for _ in candidates]
     for begin in range(0, draws, _CHUNK):
-        weights = _weights(labels, min(_CHUNK, draws - begin), random)
+        count = min(_CHUNK, draws - begin)
+        weights = _weights(labels, count, random)
+        parts = _part_weights(first, count, random)
         for mine, candidate, place in zip(scores, candidates, places, strict=True):
-            mine.append(candidate.part_scores(name, weights[:, place]).mean(axis=1))
+            mine.append(_means(candidate, name, weights[:, place], parts))
     return np.array([np.concatenate(mine) for mine in scores])
+
+
+def _means(
+    one: Validated, name: str, weights: NDArray[np.float64], parts: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
+    """Mean scores over folds, shape (B,)."""
+    with np.errstate(invalid="ignore"):
+        scores = one.part_scores(name, weights)
+    if parts is None and np.isfinite(scores).all():
+        return np.asarray(scores.mean(axis=1))
+    used = np.isfinite(scores) * (1.0 if parts is None else parts[:, : scores.shape[1]])
+    # A draw that has no sample of the folds it drew says nothing of them: all folds must do.
+    used = np.where(used.any(axis=1, keepdims=True), used, np.isfinite(scores))
+    return np.asarray((np.nan_to_num(scores) * used).sum(axis=1) / used.sum(axis=1))
+
+
+def _part_weights(
+    one: Validated, draws: int, random: np.random.Generator
+) -> NDArray[np.float64] | None:
+    """How often each fold counts, shape (B, F), by its repeat; None for a single repeat."""
+    if one.repeats is None:
+        return None
+    repeats, of = np.unique(one.repeats, return_inverse=True)
+    if len(repeats) == 1:
+        return None
+    part_of = np.zeros(int(one.parts.max()) + 1, dtype=np.int64)
+    part_of[one.parts] = of
+    drawn = random.multinomial(len(repeats) - 1, [1 / len(repeats)] * len(repeats), size=draws)
+    return drawn[:, part_of].astype(np.float64)
 
 
 def _weights(
@@ -162,32 +223,24 @@ def compare(name: str, one: Validated, other: Validated, *, seed: int = 0) -> Co
         The comparison, by the paired bootstrap.
     """
     mine, theirs = resampled_scores(name, [one, other], seed=seed)
-    drawn = mine - theirs
+    return paired(one.score(name) - other.score(name), mine - theirs)
+
+
+def paired(difference: float, drawn: NDArray[np.float64]) -> Comparison:
+    """Say how sure a difference is.
+
+    Args:
+        difference: The first config's score less the second one's.
+        drawn: The same on resampled samples, shape (B,).
+
+    Returns:
+        The comparison.
+    """
     # One more than was counted: no finite number of draws shows that something never happens.
     tail = min((drawn <= 0).sum(), (drawn >= 0).sum())
     return Comparison(
-        difference=one.score(name) - other.score(name),
+        difference=difference,
         standard_error=float(drawn.std(ddof=1)),
         interval=interval(drawn),
         p_value=min(1.0, 2 * (float(tail) + 1) / (len(drawn) + 1)),
     )
-
-
-def fold_standard_error(scores: NDArray[np.float64], validation_share: float) -> float:
-    """Estimate the standard error of a mean over folds, whose training sets overlap.
-
-    Args:
-        scores: One per fold, repeats included, shape (J,).
-        validation_share: Share of the samples that a fold validates on, in (0, 1).
-
-    Returns:
-        The standard error; NaN for a single fold.
-
-    Source:
-        Nadeau and Bengio, "Inference for the Generalization Error", Machine Learning 52, 2003,
-        section 3: the variance over folds times (1/J + validation size / training size).
-    """
-    if len(scores) < 2:
-        return math.nan
-    overlap = validation_share / (1 - validation_share)
-    return math.sqrt(float(np.var(scores, ddof=1)) * (1 / len(scores) + overlap))

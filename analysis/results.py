@@ -182,7 +182,7 @@ class RunFolder(KeptProbabilities):
         """Write what other fusions make of the chosen trial.
 
         Args:
-            fusions: Columns `fusion`, `weight` and the scores.
+            fusions: Columns as `RunPaths.fusions` says.
         """
         write_csv(self.fusions, fusions)
 
@@ -190,7 +190,7 @@ class RunFolder(KeptProbabilities):
         """Read what other fusions make of the chosen trial.
 
         Returns:
-            Columns `fusion`, `weight` and the scores.
+            Columns as `RunPaths.fusions` says.
         """
         return read_csv(self.fusions, "the model has no branches")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from analysis.choice import Rule, by_others
 from analysis.columns import (
     HISTORY,
     IMPORTANCES,
@@ -20,7 +21,7 @@ from analysis.columns import (
     Column,
     typed,
 )
-from analysis.confirmation import decide_confirmation
+from analysis.confirmation import course_of
 from analysis.resampling import Validated
 from analysis.results import CLASSES, CONFIG, ResultsError, RunFolder
 from analysis.scores import decide
@@ -141,12 +142,15 @@ class Run:
             raise ResultsError(msg)
         rows = table["row"].to_numpy(np.int64)
         probabilities = table[list(CLASSES)].to_numpy()
+        parts = np.repeat(np.arange(len(sizes)), sizes)
         return Validated(
             rows=rows,
-            parts=np.repeat(np.arange(len(sizes)), sizes),
+            parts=parts,
             labels=self._labels[rows],
             probabilities=probabilities,
             decided=decide(probabilities, self._neutral_threshold(trial)),
+            groups=None if self._groups is None else self._groups[rows],
+            repeats=parts // (len(sizes) // self.search["split"].get("repeats", 1)),
         )
 
     def confirmed(self, trial: int) -> Validated | None:
@@ -163,13 +167,34 @@ class Run:
         kept = self.folder.confirmation(trial).exists() and not self.samples.empty
         if decision is None or not kept:
             return None
-        return decide_confirmation(
-            self.folder.read_confirmation(trial),
+        course = course_of(
+            self.folder.read_courses(trial),
             self._labels,
-            rule=decision["rule"],
-            objective=self.objective,
             neutral_threshold=self._neutral_threshold(trial),
+            groups=self._groups,
         )
+        sign = 1 if self.larger_is_better else -1
+        rule = Rule(self.objective.removeprefix("val_"), sign, decision["rule"])
+        return by_others(course, rule).validated
+
+    @cached_property
+    def told(self) -> Validated | None:
+        """What the confirmed score is of: each fold by the config that the other folds chose.
+
+        Of a run of an older version, what the chosen config said; None where none was confirmed.
+        """
+        if self.best is None or not self.best.get("confirmed"):
+            return None
+        if not self.folder.told.exists() or self.samples.empty:
+            return self.confirmed(self.best["trial"])
+        frame = self.folder.read_told()
+        course = course_of(frame, self._labels, groups=self._groups)
+        return course.decided(course.probabilities[0], frame["decided"].to_numpy(np.int64))
+
+    @property
+    def _groups(self) -> NDArray[np.int64] | None:
+        """Groups of duplicates among the samples; None in a run that did not keep them."""
+        return self.samples["group"].to_numpy(np.int64) if "group" in self.samples else None
 
     @property
     def _labels(self) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""The neutral threshold: its exact curve, its best value, and an honest score of choosing it."""
+"""The neutral threshold: its exact curve and its best value."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.scores import DECISION_SCORES, NEUTRAL, POLAR, decide, score
+from analysis.scores import DECISION_SCORES, NEUTRAL, POLAR, score
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
-
-_INNER_PARTS = 5
 
 
 @dataclass(frozen=True)
@@ -79,45 +77,3 @@ def threshold_curve(
         thresholds.astype(np.float64),
         {name: score(name, hits, decided, support) for name in DECISION_SCORES},
     )
-
-
-def decide_by_others(
-    name: str,
-    rows: NDArray[np.int64],
-    parts: NDArray[np.int64],
-    labels: NDArray[np.int64],
-    probabilities: NDArray[np.floating],
-) -> NDArray[np.int64]:
-    """Decide each part by the threshold that is best on the samples of the other parts.
-
-    So the score of these decisions is not the one that the threshold was chosen on.
-
-    Args:
-        name: The score that chooses, one of `DECISION_SCORES`.
-        rows: Which sample each of V validations is of, shape (V,); with repeats a sample has
-            several, and none of them helps to decide the others.
-        parts: The fold of each validation, shape (V,); a single one is parted in five.
-        labels: True classes, shape (V,).
-        probabilities: Class probabilities, shape (V, C).
-
-    Returns:
-        Decided classes, shape (V,).
-    """
-    if len(np.unique(parts)) == 1:
-        parts = _even_parts(labels)
-    decided = np.empty(len(labels), dtype=np.int64)
-    for part in np.unique(parts):
-        inside = parts == part
-        others = ~np.isin(rows, rows[inside])
-        chosen, _ = threshold_curve(labels[others], probabilities[others]).best(name)
-        decided[inside] = decide(probabilities[inside], chosen)
-    return decided
-
-
-def _even_parts(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Deal the samples of each class out in turn."""
-    parts = np.empty(len(labels), dtype=np.int64)
-    for label in np.unique(labels):
-        where = np.flatnonzero(labels == label)
-        parts[where] = np.arange(len(where)) % _INNER_PARTS
-    return parts

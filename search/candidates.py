@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analysis.choice import Rule
 from search.trials import TrialRecord, ranked
 from trainables.data.splits import make_folds
 from trainables.objective import mode_of
@@ -116,13 +117,15 @@ def per_repeat(plan: Plan) -> int:
     return plan.folds if plan.folds > 1 else _USED_FIFTHS
 
 
-def held_out_share(plan: Plan) -> float:
-    """Say which share of the labelled samples a fold validates on.
+def rule_of(plan: Plan) -> Rule:
+    """Say by what a config is chosen after the search.
 
     Args:
         plan: The search.
 
     Returns:
-        In (0, 1).
+        Its objective and its way to decide.
     """
-    return 1 / (plan.folds if plan.folds > 1 else _FIFTHS)
+    metric = plan.settings.tuning.metric
+    sign = 1 if mode_of(metric) == "max" else -1
+    return Rule(metric.removeprefix("val_"), sign, plan.settings.selection.decision)

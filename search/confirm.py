@@ -10,21 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analysis.resampling import Validated
+from analysis.choice import by_others
+from analysis.confirmation import course_of
 from analysis.results import CLASSES
-from analysis.scores import decide
-from search.candidates import epochs_of, fresh_seed, per_repeat
+from search.candidates import epochs_of, fresh_seed, per_repeat, rule_of
 from search.crew import Job
 from search.errors import WorkError
 from search.stage_view import follow
 from search.trials import neutral_threshold
-from trainables.objective import mode_of
 from trainables.seeds import stream_seed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
     from rich.console import Console
 
     from search.crew import Crew
@@ -57,18 +55,19 @@ def confirm(
     todo = [r for r in picked if not plan.folder.confirmation(r.number).exists()]
     jobs = [_job(plan, record, fold, k) for record in todo for k, fold in enumerate(folds)]
     done: dict[int, dict[int, Any]] = {record.number: {} for record in todo}
-    notes = []
+    told: dict[int, str] = {}
     words = f"confirming {len(todo)} config{'s' * (len(todo) > 1)} on {len(folds)} fresh folds"
     for index, result in follow(console, words, crew.run(jobs), len(jobs)):
         record, fold = todo[index // len(folds)], index % len(folds)
         done[record.number][fold] = result
+        if (trouble := _trouble(result)) and record.number not in told:
+            told[record.number] = f"trial {record.number} could not be confirmed: {trouble}"
+            console.print(told[record.number], highlight=False, soft_wrap=True)
         if len(done[record.number]) == len(folds):
             courses = [course for _, course in sorted(done.pop(record.number).items())]
-            if trouble := _trouble(courses):
-                notes.append(f"trial {record.number} could not be confirmed: {trouble}")
-            else:
+            if record.number not in told:
                 _keep(plan, corpus, folds, record, courses)
-    return notes
+    return list(told.values())
 
 
 def _job(plan: Plan, record: TrialRecord, fold: Fold, number: int) -> Job:
@@ -81,13 +80,10 @@ def _job(plan: Plan, record: TrialRecord, fold: Fold, number: int) -> Job:
     return Job("train_fold", arguments)
 
 
-def _trouble(courses: Sequence[Any]) -> str:
-    for course in courses:
-        if isinstance(course, WorkError):
-            return str(course)
-        if not len(course["validated"]):
-            return str(course["diverged"])
-    return ""
+def _trouble(course: Any) -> str:
+    if isinstance(course, WorkError):
+        return str(course)
+    return "" if len(course["validated"]) else str(course["diverged"])
 
 
 def _keep(
@@ -97,66 +93,30 @@ def _keep(
     record: TrialRecord,
     courses: Sequence[Mapping[str, Any]],
 ) -> None:
-    threshold = neutral_threshold(record.params)
-    scores = epoch_scores(plan.settings.tuning.metric, corpus.labels, folds, courses, threshold)
-    chosen = epochs_by_others(scores, plan.settings.tuning.metric)
-    frames = []
-    for number, (fold, course, epoch) in enumerate(zip(folds, courses, chosen, strict=True)):
-        frame = pd.DataFrame(course["validated"][epoch], columns=list(CLASSES))
-        frame.insert(0, "row", fold.val)
-        frame.insert(0, "epoch", epoch + 1)
-        frame.insert(0, "fold", number)
-        frame.insert(0, "repeat", number // per_repeat(plan))
-        frames.append(frame)
-    said = [course["unlabelled"][epoch] for course, epoch in zip(courses, chosen, strict=True)]
+    frame = _frame(plan, folds, courses)
+    course = course_of(frame, corpus.labels, neutral_threshold=neutral_threshold(record.params))
+    epochs = by_others(course, rule_of(plan)).epochs
+    frame["chosen"] = frame["epoch"] == np.tile(epochs + 1, len(course.probabilities))
+    ends = np.cumsum([len(fold.val) for fold in folds]) - 1
+    said = [each["unlabelled"][epochs[end]] for each, end in zip(courses, ends, strict=True)]
     guids = [sample.guid for sample in corpus.unlabelled]
     plan.folder.write_test_probabilities(record.number, guids, np.mean(said, axis=0))
-    plan.folder.write_confirmation(record.number, pd.concat(frames, ignore_index=True))
+    plan.folder.write_confirmation(record.number, frame)
 
 
-def epoch_scores(
-    metric: str,
-    labels: NDArray[np.int64],
-    folds: Sequence[Fold],
-    courses: Sequence[Mapping[str, Any]],
-    neutral_threshold: float,
-) -> NDArray[np.float64]:
-    """Score every epoch of every fold.
-
-    Args:
-        metric: The objective.
-        labels: Classes of the labelled samples, shape (N,).
-        folds: What the courses were trained on.
-        courses: What was said after each epoch: see `train_fold`.
-        neutral_threshold: The config's.
-
-    Returns:
-        Shape (E, F), where E is the length of the shortest course.
-    """
-    epochs = min(len(course["validated"]) for course in courses)
-    rows = np.concatenate([fold.val for fold in folds])
-    parts = np.repeat(np.arange(len(folds)), [len(fold.val) for fold in folds])
-    scores = []
-    for epoch in range(epochs):
+def _frame(
+    plan: Plan, folds: Sequence[Fold], courses: Sequence[Mapping[str, Any]]
+) -> pd.DataFrame:
+    """Tabulate what was said, epoch by epoch, as far as the shortest course goes."""
+    sizes = [len(fold.val) for fold in folds]
+    numbers = np.repeat(np.arange(len(folds)), sizes)
+    frames = []
+    for epoch in range(min(len(course["validated"]) for course in courses)):
         said = np.concatenate([course["validated"][epoch] for course in courses])
-        decided = decide(said, neutral_threshold)
-        validated = Validated(rows, parts, labels[rows], said, decided)
-        scores.append(validated.part_scores(metric.removeprefix("val_")))
-    return np.array(scores)
-
-
-def epochs_by_others(scores: NDArray[np.float64], metric: str) -> list[int]:
-    """Choose each fold's epoch by the mean of the other folds, the first of equals.
-
-    So no fold's score is the best of its own epochs.
-
-    Args:
-        scores: By epoch and fold, shape (E, F).
-        metric: The objective.
-
-    Returns:
-        An epoch for each fold, from 0.
-    """
-    sign = 1 if mode_of(metric) == "max" else -1
-    others = scores.sum(axis=1, keepdims=True) - scores if scores.shape[1] > 1 else scores
-    return [int(epoch) for epoch in (sign * others).argmax(axis=0)]
+        frame = pd.DataFrame(said, columns=list(CLASSES))
+        frame.insert(0, "row", np.concatenate([fold.val for fold in folds]))
+        frame.insert(0, "epoch", epoch + 1)
+        frame.insert(0, "fold", numbers)
+        frame.insert(0, "repeat", numbers // per_repeat(plan))
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)

@@ -25,7 +25,7 @@ class EnsembleSettings:
     """Join the confirmed configs of one run, or of runs of several models."""
 
     runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN...")]
-    """Run folders: of the same data, objective, split, folds, repeats and seed."""
+    """Run folders: of the same data, objective, split, folds, repeats, seed and --decision."""
     out: Annotated[Path | None, unset("DIR", "print only")] = None
     """Folder of predictions.csv, probabilities.csv and ensemble.json."""
 

@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.resampling import Validated, compare, interval, resampled_scores
+from analysis.confirmation import course_of
+from analysis.resampling import interval
 from analysis.results import CLASSES
 from analysis.scores import decide
-from trainables.objective import SCORES, mode_of
+from trainables.objective import SCORES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
+    from analysis.resampling import Validated
     from search.plan import Plan
-    from search.trials import TrialRecord
 
 
 def all_scores(validated: Validated) -> dict[str, float]:
@@ -32,55 +33,47 @@ def all_scores(validated: Validated) -> dict[str, float]:
     return {f"val_{name}": validated.score(name) for name in SCORES}
 
 
-def score_floor(
-    plan: Plan, labels: NDArray[np.int64], order: Sequence[tuple[TrialRecord, Validated]]
-) -> tuple[dict[str, Any] | None, str | None]:
-    """Score the floor, and say whether the chosen config beats it and the hand-tuned one.
+def floor_ways(
+    plan: Plan, labels: NDArray[np.int64], groups: NDArray[np.int64] | None
+) -> dict[str, Validated]:
+    """Read what needs no search.
 
     Args:
         plan: The search.
         labels: Classes of the labelled samples, shape (N,).
-        order: The confirmed configs, the chosen one first.
+        groups: Which duplicates each of them belongs to, shape (N,), where it is known.
 
     Returns:
-        `majority`, `logistic_regression` and `hand_tuned` with their scores, the `interval` of
-        the regression, and the `margin` of the chosen config above it, in `standard_errors` too;
-        and the verdict. Either is None where it could not be had.
+        What the `logistic_regression` and the `majority` class say of the folds that configs were
+        confirmed on; empty without a floor.
     """
     if not plan.folder.floor.exists():
-        return None, None
-    frame = plan.folder.read_floor()
-    rows, parts = frame["row"].to_numpy(np.int64), frame["fold"].to_numpy(np.int64)
-    said, truth = frame[list(CLASSES)].to_numpy(), labels[rows]
+        return {}
+    course = course_of(plan.folder.read_floor(), labels, groups=groups)
     counts = np.bincount(labels, minlength=len(CLASSES))
-    shares = np.tile(counts / counts.sum(), (len(rows), 1))
-    others = {
-        "majority": Validated(rows, parts, truth, shares, decide(shares, 0.0)),
-        "logistic_regression": Validated(rows, parts, truth, said, decide(said, 0.0)),
+    shares = np.tile(counts / counts.sum(), (len(course.rows), 1))
+    return {
+        "logistic_regression": course.at(0, 0.0),
+        "majority": course.decided(shares, decide(shares, 0.0)),
     }
-    metric = plan.settings.tuning.metric
-    name = metric.removeprefix("val_")
-    (draws,) = resampled_scores(name, [others["logistic_regression"]], seed=plan.settings.seed)
-    floor: dict[str, Any] = {key: all_scores(one) for key, one in others.items()}
-    floor |= {"interval": list(interval(draws)), "margin": None, "standard_errors": None}
-    if not order:
-        return floor, None
-    best_record, best = order[0]
-    for record, one in order:
-        if record.hand_tuned:
-            floor["hand_tuned"] = all_scores(one)
-            if record is not best_record:
-                others["hand_tuned"] = one
-    sign = 1 if mode_of(metric) == "max" else -1
-    margins = {key: _margin(name, sign, best, one) for key, one in others.items()}
-    floor["margin"], floor["standard_errors"] = margins["logistic_regression"]
-    return floor, verdict(metric, best.score(name), margins)
 
 
-def _margin(name: str, sign: int, one: Validated, other: Validated) -> tuple[float, float | None]:
-    found = compare(name, one, other)
-    error = found.standard_error
-    return sign * found.difference, sign * found.difference / error if error > 0 else None
+def score_floor(
+    ways: Mapping[str, Validated], drawn: Mapping[str, NDArray[np.float64]]
+) -> dict[str, Any]:
+    """Score the floor.
+
+    Args:
+        ways: From `floor_ways`, and others.
+        drawn: Scores on resampled samples, by the same names, shape (B,).
+
+    Returns:
+        `majority` and `logistic_regression` with their scores, the `interval` of the regression,
+        and room for the `margin` of what was chosen above it, in `standard_errors` too.
+    """
+    floor = {key: all_scores(ways[key]) for key in ("majority", "logistic_regression")}
+    low, high = interval(drawn["logistic_regression"])
+    return {**floor, "interval": [low, high], "margin": None, "standard_errors": None}
 
 
 _SPELT = {
@@ -95,7 +88,7 @@ def verdict(metric: str, score: float, margins: Mapping[str, tuple[float, float 
 
     Args:
         metric: The objective.
-        score: Of the chosen config, confirmed.
+        score: Told of what was chosen.
         margins: By how much it is better than each other way, and in how many standard errors of
             the difference (None where both decide alike).
 

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from analysis.choice import Course, Rule
 from analysis.fusion import branches_of, fusion_scores
 from search.trials import neutral_threshold
+from trainables.objective import mode_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from analysis.results import RunFolder
+    from trainables.data.sample import Fold
 
 
-def write_fusions(folder: RunFolder, best: Mapping[str, Any], labels: NDArray[np.int64]) -> None:
+def write_fusions(
+    folder: RunFolder,
+    best: Mapping[str, Any],
+    labels: NDArray[np.int64],
+    folds: Sequence[Fold],
+) -> None:
     """Score every fusion of the chosen trial's branches, and write the table.
 
     Args:
@@ -24,36 +33,41 @@ def write_fusions(folder: RunFolder, best: Mapping[str, Any], labels: NDArray[np
             nothing is written.
         best: The content of `best.json`.
         labels: Classes of the labelled samples, shape (N,), int64.
+        folds: Those of the search.
     """
     kept = folder.read_trial_probabilities(best["trial"])
     branches = branches_of(kept)
     if not branches:
         return
-    first, second = branches.values()
-    threshold = neutral_threshold(best["params"])
-    folder.write_fusions(fusion_scores(labels[kept["row"]], first, second, threshold))
+    rows = kept["row"].to_numpy(np.int64)
+    parts = np.repeat(np.arange(len(folds)), [len(fold.val) for fold in folds])
+    own = neutral_threshold(best["params"])
+    first, second = (
+        Course(rows, parts, labels[rows], said[None], own) for said in branches.values()
+    )
+    metric = best["objective"]
+    # The rows beside it are as searched: decided by the trial's own threshold.
+    rule = Rule(metric.removeprefix("val_"), 1 if mode_of(metric) == "max" else -1, "searched")
+    folder.write_fusions(fusion_scores(first, second, rule))
 
 
-def fusion_rows(folder: RunFolder, metric: str) -> dict[str, dict[str, float]]:
+def fusion_rows(folder: RunFolder) -> dict[str, dict[str, float]]:
     """Name the fusions that are worth a look.
 
     Args:
         folder: Where the table is, if there is one.
-        metric: The objective.
 
     Returns:
-        Scores of the vote and of the best weight, by what to call them; empty without a table.
+        Scores of the vote and of the weight that the other folds choose, by what to call them;
+        empty without a table, or with one of an older version, whose folds were pooled.
     """
     if not folder.fusions.exists():
         return {}
     table = folder.read_fusions()
-    order = metric.removeprefix("val_")
-    order = order if order in table else "weighted_f1"
-    weighted = table[table["fusion"] == "weighted"]
-    best = weighted.sort_values(order, kind="stable").iloc[-1]
+    if "chosen" not in table:
+        return {}
+    nested = table[table["chosen"] == "others"].iloc[0]
     rows = {"by vote": table[table["fusion"] == "vote"].iloc[0]}
-    rows[f"by text weight {best['weight']:.2f}"] = best
-    return {
-        name: {f"val_{key}": row[key] for key in table.columns.drop(["fusion", "weight"])}
-        for name, row in rows.items()
-    }
+    rows[f"by text weight {nested['weight']:.2f}, nested"] = nested
+    names = table.columns.drop(["fusion", "weight", "chosen"])
+    return {which: {f"val_{key}": row[key] for key in names} for which, row in rows.items()}

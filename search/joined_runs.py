@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analysis.ensembling import Members, select_greedily
+from analysis.choice import Rule, by_others, choose_by_others
+from analysis.confirmation import course_of
+from analysis.ensembling import (
+    ensemble_by_others,
+    ensemble_threshold,
+    members_of,
+    select_greedily,
+)
 from analysis.files import write_json
 from analysis.resampling import compare
 from analysis.results import CLASSES, RunFolder
@@ -21,7 +28,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_ALIKE = ("objective", "data digest", "split", "folds", "repeats", "seed")
+    from analysis.choice import Course
+
+_ALIKE = ("objective", "data digest", "split", "folds", "repeats", "seed", "decision")
 
 
 class JoiningError(ValueError):
@@ -75,20 +84,25 @@ def join_runs(paths: Sequence[Path]) -> Joined:
     faults = list(_faults(folders, searches, bests))
     if faults:
         raise JoiningError("\n".join(faults))
-    names, frames, thresholds, said = [], [], [], []
+    names, courses, said = [], [], []
+    labels, groups = _samples(folders[0])
     for folder, best in zip(folders, bests, strict=True):
         table = folder.read_trials().set_index("trial")
         for one in best["candidates"]:
             number = one["trial"]
             names.append(f"trial {number} of {folder.path.name}")
-            frames.append(folder.read_confirmation(number))
-            thresholds.append(_threshold(table.loc[number]))
+            own, frame = _threshold(table.loc[number]), folder.read_courses(number)
+            courses.append(course_of(frame, labels, neutral_threshold=own, groups=groups))
             said.append(folder.read_test_probabilities(number))
-    members = _members(folders[0], frames, np.array(thresholds))
-    objective = bests[0]["objective"]
-    record, weights = _judged(objective, 1 if bests[0]["mode"] == "max" else -1, members, names)
+    objective, sign = bests[0]["objective"], 1 if bests[0]["mode"] == "max" else -1
+    rule = Rule(objective.removeprefix("val_"), sign, _decision(searches[0]))
+    members = members_of(courses, rule)
+    weights = select_greedily(rule.score, members, sign=sign)
+    threshold = ensemble_threshold(members, weights, rule)
+    record = _record(rule, courses, names, weights)
+    record |= {"decision": rule.decision, "neutral_threshold": threshold}
     mean = np.tensordot(weights, [each[list(CLASSES)].to_numpy() for each in said], axes=1)
-    decided = decide(mean, float(weights @ members.thresholds))
+    decided = decide(mean, threshold)
     return Joined(
         record, said[0]["guid"].tolist(), mean.astype(np.float32), [CLASSES[c] for c in decided]
     )
@@ -110,7 +124,18 @@ def _faults(
 def _identity(search: dict[str, Any]) -> tuple[Any, ...]:
     split = search["split"]
     parts = split["kind"], split["folds"], split.get("repeats", 1)
-    return search["objective"], search["data"]["digest"], *parts, search["settings"]["seed"]
+    settings = search["settings"]
+    return (
+        search["objective"],
+        search["data"]["digest"],
+        *parts,
+        settings["seed"],
+        _decision(search),
+    )
+
+
+def _decision(search: dict[str, Any]) -> str:
+    return str(search["settings"].get("selection", {}).get("decision", "searched"))
 
 
 def _threshold(trial: pd.Series[Any]) -> float:
@@ -118,46 +143,43 @@ def _threshold(trial: pd.Series[Any]) -> float:
     return float(TrainConfig.neutral_threshold if pd.isna(value) else value)
 
 
-def _members(
-    folder: RunFolder, frames: Sequence[pd.DataFrame], thresholds: NDArray[np.float64]
-) -> Members:
-    tags = folder.read_samples()["tag"]
-    rows = frames[0]["row"].to_numpy(np.int64)
-    labels = tags.iloc[rows].map(CLASSES.index).to_numpy(np.int64)
-    said = np.stack([frame[list(CLASSES)].to_numpy() for frame in frames])
-    return Members(rows, frames[0]["fold"].to_numpy(np.int64), labels, said, thresholds)
+def _samples(folder: RunFolder) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+    """Classes of the labelled samples, and their groups of duplicates where they were kept."""
+    samples = folder.read_samples()
+    samples = samples[samples["tag"].notna()]
+    groups = samples["group"].to_numpy(np.int64) if "group" in samples else None
+    return samples["tag"].map(CLASSES.index).to_numpy(np.int64), groups
 
 
-def _judged(
-    objective: str, sign: int, members: Members, names: Sequence[str]
-) -> tuple[dict[str, Any], NDArray[np.float64]]:
-    name = objective.removeprefix("val_")
-    weights = select_greedily(name, members, sign=sign)
-    ensemble = members.decided_by_others(name, single=False, sign=sign)
-    single = members.decided_by_others(name, single=True, sign=sign)
+def _record(
+    rule: Rule, courses: Sequence[Course], names: Sequence[str], weights: NDArray[np.float64]
+) -> dict[str, Any]:
+    name = rule.score
+    ensemble = ensemble_by_others(courses, rule)
+    single = choose_by_others(courses, rule).validated
     found = compare(name, ensemble, single)
-    preferred = sign * found.difference > 0 and (weights > 0).sum() > 1
-    scores = [members.joined(row).score(name) for row in np.eye(len(names))]
+    preferred = rule.sign * found.difference > 0 and (weights > 0).sum() > 1
+    scores = [by_others(course, rule).validated.score(name) for course in courses]
     low, high = found.interval
     verdict = (
         f"nested validation {'prefers' if preferred else 'does not prefer'} the ensemble:"
-        f" {objective} {ensemble.score(name):.4f} against {single.score(name):.4f} of the best"
-        f" config alone (difference {found.difference:+.4f}, 95 % interval {low:+.4f} to"
-        f" {high:+.4f}, p {found.p_value:.2f})"
+        f" val_{name} {ensemble.score(name):.4f} against {single.score(name):.4f} of choosing one"
+        f" config (difference {found.difference:+.4f}, 95 % interval {low:+.4f} to"
+        f" {high:+.4f}, p {found.p_value:.2f}; the interval covers {ensemble.covers})"
     )
     told = [
         {"name": which, "score": score, "weight": float(weight)}
         for which, score, weight in zip(names, scores, weights, strict=True)
     ]
-    record = {
-        "objective": objective,
+    return {
+        "objective": f"val_{name}",
         "members": told,
         "ensemble": ensemble.score(name),
         "single": single.score(name),
         "difference": found.difference,
         "interval": [low, high],
+        "covers": ensemble.covers,
         "p_value": found.p_value,
         "preferred": bool(preferred),
         "verdict": verdict,
     }
-    return record, weights

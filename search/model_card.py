@@ -95,11 +95,18 @@ def _scores(best: Mapping[str, Any]) -> str:
         lines.append(f"| {name} | {values} |")
     if confirmed:
         low, high = confirmed["interval"]
+        covers = f" It covers {confirmed['covers']}." if "covers" in confirmed else ""
+        among = (
+            f" It is the score of choosing among {confirmed['contenders']} configs: each fold is"
+            " scored by the one that the other folds choose."
+            if confirmed.get("contenders", 1) > 1
+            else ""
+        )
         lines += [
             "",
             f"The confirmed {best['objective']} is {confirmed['score']:.4f}, 95 % bootstrap"
-            f" interval {low:.4f} to {high:.4f}: of models of this config trained on other seeds"
-            " and folds than those of the search, scored on pairs that they did not see.",
+            f" interval {low:.4f} to {high:.4f}: of models trained on other seeds and folds than"
+            f" those of the search, scored on pairs that they did not see.{among}{covers}",
         ]
     if best.get("verdict"):
         lines += ["", f"In words: {best['verdict']}."]

@@ -75,13 +75,11 @@ def print_summary(console: Console, outcome: Outcome, folder: RunFolder, warning
     hand_tuned = best["hand_tuned"]
     is_hand_tuned = bool(hand_tuned) and hand_tuned["trial"] == best["trial"]
     console.print(
-        f"best [bold green]{best['objective']} {best['score']:.4f}[/] by trial {best['trial']}"
-        f"{' (the hand-tuned config)' * is_hand_tuned} at epoch {best['best_epoch']}:"
-        f" {best['why']}",
+        _headline(best) + " (the hand-tuned config)" * is_hand_tuned + f": {best['why']}",
         highlight=False,
         soft_wrap=not console.is_terminal,
     )
-    rows = _rows(best, is_hand_tuned=is_hand_tuned) | fusion_rows(folder, best["objective"])
+    rows = _rows(best, is_hand_tuned=is_hand_tuned) | fusion_rows(folder)
     console.print(_score_table(rows))
     for line in _told(best):
         console.print(line, highlight=False, soft_wrap=not console.is_terminal)
@@ -109,6 +107,18 @@ def why_all_failed(records: Records) -> str:
     return f"no trial has a score; {count} of {len(records)} failed with: {reason}"
 
 
+def _headline(best: Mapping[str, Any]) -> str:
+    """Say how good the chosen config is: as confirmed, where it was."""
+    confirmed = best.get("confirmed")
+    score = f"{(confirmed or best)['score']:.4f}"
+    how = f"{confirmed['epochs']} epochs" if confirmed else f"at epoch {best['best_epoch']}"
+    told = " as confirmed" if confirmed else ""
+    return (
+        f"best [bold green]{best['objective']} {score}[/]{told} by trial {best['trial']}"
+        f"{', ' if confirmed else ' '}{how}"
+    )
+
+
 def _rows(best: Mapping[str, Any], *, is_hand_tuned: bool) -> dict[str, Mapping[str, float]]:
     """Give the scores to show: what is honest first, where there is any."""
     confirmed, floor = best.get("confirmed"), best.get("floor")
@@ -128,7 +138,14 @@ def _rows(best: Mapping[str, Any], *, is_hand_tuned: bool) -> dict[str, Mapping[
 def _told(best: Mapping[str, Any]) -> Iterator[str]:
     if confirmed := best.get("confirmed"):
         low, high = confirmed["interval"]
-        yield f"confirmed {confirmed['score']:.4f}, 95 % interval {low:.4f} to {high:.4f}"
+        covers = f", which covers {confirmed['covers']}" if "covers" in confirmed else ""
+        yield f"confirmed {confirmed['score']:.4f}, 95 % interval {low:.4f} to {high:.4f}{covers}"
+        if confirmed.get("contenders", 1) > 1:
+            agreed = confirmed["folds_chose"].count(best["trial"])
+            yield (
+                f"each fold is scored by the config that the other folds choose: trial"
+                f" {best['trial']} in {agreed} of {len(confirmed['folds_chose'])}"
+            )
     if best.get("verdict"):
         yield best["verdict"]
     if final := best.get("final"):

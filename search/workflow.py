@@ -134,7 +134,7 @@ def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
             best, notes = select(plan, experiment, outcome.records, slots.resources, limits)
             outcome = replace(outcome, best=best, notes=(*outcome.notes, *notes))
     if outcome.best:
-        write_fusions(plan.folder, outcome.best, experiment.corpus.labels)
+        write_fusions(plan.folder, outcome.best, experiment.corpus.labels, experiment.folds)
     note = write_report(plan.folder)
     return replace(outcome, notes=(*outcome.notes, *[note] * bool(note)))
 

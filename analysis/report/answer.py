@@ -112,6 +112,7 @@ def _chosen(run: Run, best: Mapping[str, Any], metric: str, validated: Validated
     if confirmed := best.get("confirmed"):
         low, high = confirmed["interval"]
         note = "trained again on fresh seeds and folds"
+        note += ", chosen on other folds" * (confirmed.get("contenders", 1) > 1)
         return Rival(name, confirmed["score"], low, high, "chosen", note)
     note = f"the best of {whole(len(run.trials))} trials"
     low, high = _bounds(validated, metric)
@@ -149,7 +150,8 @@ def _hand_tuned(run: Run, best: Mapping[str, Any], metric: str) -> Rival | None:
 
 def _floors(best: Mapping[str, Any], metric: str, validated: Validated | None) -> Iterator[Rival]:
     floor = best.get("floor") or {}
-    if value := (floor.get("logistic_regression") or {}).get(f"val_{metric}"):
+    value = (floor.get("logistic_regression") or {}).get(f"val_{metric}")
+    if value is not None:
         low, high = floor.get("interval") or (None, None)
         yield Rival(
             "logistic regression", value, low, high, "floor", "on the frozen features, same folds"
@@ -203,11 +205,26 @@ def _verdicts(
     elif tuned:
         gain = rivals[0].score - next(r.score for r in rivals if r.name == HAND_TUNED)
         yield f"Searching changed {heading(metric)} by {gain:+.4f} from the hand-tuned config."
-    if not best.get("confirmed"):
+    yield from _basis(run, best)
+
+
+def _basis(run: Run, best: Mapping[str, Any]) -> Iterator[str]:
+    """Say what the score is of, and what its interval covers."""
+    confirmed = best.get("confirmed")
+    if not confirmed:
         yield (
             f"The score is the best of {whole(len(run.trials))} trials on the samples that chose "
             "it, so it is optimistic."
         )
+    elif confirmed.get("contenders", 1) > 1:
+        chose = confirmed["folds_chose"]
+        yield (
+            f"The score is of choosing among {confirmed['contenders']} configs: each fold is "
+            f"scored by the one that the other folds choose, trial {best['trial']} in "
+            f"{chose.count(best['trial'])} of {len(chose)}."
+        )
+    if confirmed and confirmed.get("covers"):
+        yield f"The interval covers {confirmed['covers']}."
 
 
 def _against_majority(rivals: list[Rival], metric: str) -> Iterator[str]:

@@ -45,10 +45,17 @@ def why(run: Run) -> str:
     """
     assert run.best is not None
     best = run.best
-    said = f"Trial {best['trial']} at epoch {best['best_epoch']}: {best['why']}."
-    spread = best["scores"].get(f"{run.objective}_std")
+    confirmed = best.get("confirmed") or {}
     folds = run.search.get("split", {}).get("folds", 1)
-    return said + (f" Spread over {folds} folds: {spread:.4f}." if spread and folds > 1 else "")
+    if "epochs" in confirmed:
+        at = f", {confirmed['epochs']} epochs"
+        spread, folds = confirmed.get("spread"), len(confirmed.get("folds_chose", ())) or folds
+    else:
+        at = f" at epoch {best['best_epoch']}"
+        spread = best["scores"].get(f"{run.objective}_std")
+    said = f"Trial {best['trial']}{at}: {best['why']}."
+    many = spread is not None and folds > 1
+    return said + (f" Spread over {folds} folds: {spread:.4f}." if many else "")
 
 
 def config(run: Run) -> list[tuple[str, str]]:

@@ -96,7 +96,8 @@ def candidate_table(run: Run) -> dict[str, Any] | None:
     heads = ["trial", f"searched {name}", f"confirmed {name}", "lost", "spread", "interval"]
     rows = []
     for found in candidates:
-        lost = found["searched"] - found["confirmed"]
+        sign = 1 if run.larger_is_better else -1
+        lost = sign * (found["searched"] - found["confirmed"])
         low, high = found.get("interval") or (None, None)
         numbers = [found["searched"], found["confirmed"], lost, found.get("spread")]
         cells = [{"text": f"trial {found['trial']}", "value": float(found["trial"])}]

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from analysis.ensembling import Members, select_greedily
+from analysis.choice import Course, Rule, choose_by_others
+from analysis.ensembling import (
+    Members,
+    ensemble_by_others,
+    ensemble_threshold,
+    members_of,
+    select_greedily,
+)
 from analysis.scores import decide
+from analysis.threshold import threshold_curve
 
 
-def members_of(*said: np.ndarray, labels: np.ndarray, folds: int = 1) -> Members:
+def made_of(*said: np.ndarray, labels: np.ndarray) -> Members:
     rows = np.arange(len(labels))
-    return Members(rows, rows % folds, labels, np.stack(said), np.zeros(len(said)))
+    return Members(rows, rows * 0, labels, np.stack(said), np.zeros(len(said)))
 
 
 def noisy(seed: int, labels: np.ndarray, right: float) -> np.ndarray:
@@ -27,7 +37,7 @@ def test_two_that_mend_each_other_are_joined_as_worked_by_hand() -> None:
     one = np.array([[0.9, 0.1, 0], [0.5, 0.4, 0.1], [0, 0.1, 0.9]])
     other = np.array([[0.4, 0.5, 0.1], [0, 0.9, 0.1], [0.1, 0.1, 0.8]])
     useless = np.full((3, 3), 1 / 3)
-    members = members_of(useless, one, other, labels=labels)
+    members = made_of(useless, one, other, labels=labels)
     weights = select_greedily("accuracy", members)
     assert weights.tolist() == [0, 0.5, 0.5]
     assert members.joined(weights).score("accuracy") == 1
@@ -37,7 +47,7 @@ def test_two_that_mend_each_other_are_joined_as_worked_by_hand() -> None:
 
 def test_a_loss_is_made_lower() -> None:
     labels = np.random.default_rng(0).integers(3, size=200)
-    members = members_of(*(noisy(k, labels, 0.5) for k in range(4)), labels=labels)
+    members = made_of(*(noisy(k, labels, 0.5) for k in range(4)), labels=labels)
     weights = select_greedily("loss", members, sign=-1)
     alone = [members.joined(row).score("loss") for row in np.eye(4)]
     assert members.joined(weights).score("loss") < min(alone)
@@ -54,20 +64,43 @@ def test_thresholds_are_averaged_with_the_probabilities() -> None:
     assert joined.decided.tolist() == decide(said, 0.6).tolist() == [1, 0]
 
 
-def test_noise_is_not_taken_for_a_better_config() -> None:
-    # Twenty configs of equal worth: the best one in sample seems better than it is by others.
-    labels = np.random.default_rng(1).integers(3, size=150)
-    members = members_of(*(noisy(k, labels, 0.3) for k in range(20)), labels=labels, folds=5)
-    alone = select_greedily("accuracy", members, rounds=1)
-    honest = members.decided_by_others("accuracy", single=True, sign=1).score("accuracy")
-    typical = np.mean([members.joined(row).score("accuracy") for row in np.eye(20)])
-    assert members.joined(alone).score("accuracy") > typical + 0.04
-    assert honest < typical + 0.02
+ACCURACY = Rule("accuracy", 1, "argmax")
 
 
-def test_configs_of_real_worth_win_by_others_too() -> None:
-    labels = np.random.default_rng(2).integers(3, size=600)
-    members = members_of(*(noisy(k, labels, 0.4) for k in range(6)), labels=labels, folds=5)
-    ensemble = members.decided_by_others("accuracy", single=False, sign=1).score("accuracy")
-    single = members.decided_by_others("accuracy", single=True, sign=1).score("accuracy")
+def courses_of(seed: int, count: int, right: float, samples: int) -> list[Course]:
+    labels = np.random.default_rng(seed).integers(3, size=samples)
+    rows = np.arange(samples)
+    return [
+        Course(rows, rows % 5, labels, noisy(k, labels, right)[None], 0.0) for k in range(count)
+    ]
+
+
+def test_an_ensemble_of_noise_is_no_better_than_its_members_by_others() -> None:
+    # Every config guesses: an ensemble of them guesses too, however well it was selected.
+    courses = courses_of(1, 20, 0.0, 150)
+    members = members_of(courses, ACCURACY)
+    inside = members.joined(select_greedily("accuracy", members)).score("accuracy")
+    honest = ensemble_by_others(courses, ACCURACY).score("accuracy")
+    assert inside > 1 / 3 + 0.08
+    assert abs(honest - 1 / 3) < 2 * np.sqrt(2 / 9 / 150)
+
+
+def test_configs_that_mend_each_other_win_by_others_too() -> None:
+    courses = courses_of(2, 6, 0.4, 600)
+    ensemble = ensemble_by_others(courses, ACCURACY).score("accuracy")
+    single = choose_by_others(courses, ACCURACY).validated.score("accuracy")
     assert ensemble > single + 0.05
+
+
+def test_an_ensemble_decides_by_the_rule_of_its_search() -> None:
+    courses = [replace(one, neutral_threshold=0.6) for one in courses_of(3, 3, 0.4, 200)]
+    for decision, expected in (("searched", 0.6), ("argmax", 0.0)):
+        rule = Rule("accuracy", 1, decision)
+        members = members_of(courses, rule)
+        weights = np.full(3, 1 / 3)
+        assert ensemble_threshold(members, weights, rule) == pytest.approx(expected)
+    rule = Rule("accuracy", 1, "tuned")
+    members = members_of(courses, rule)
+    said = members.joined(weights).probabilities
+    best, _ = threshold_curve(members.labels, said).best("accuracy")
+    assert ensemble_threshold(members, weights, rule) == best

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,6 @@ from analysis.calibration import log_losses
 from analysis.resampling import (
     Validated,
     compare,
-    fold_standard_error,
     interval,
     resampled_scores,
 )
@@ -119,7 +120,47 @@ def test_a_true_null_is_rejected_no_more_often_than_it_says() -> None:
     assert np.mean(np.array(p_values) < 0.05) <= 0.15
 
 
-def test_the_fold_standard_error_is_that_worked_by_hand() -> None:
-    # Scores 1, 2, 3: variance 1; three folds of a third: 1/3 + (1/3)/(2/3) = 5/6.
-    assert fold_standard_error(np.array([1.0, 2, 3]), 1 / 3) == pytest.approx(math.sqrt(5 / 6))
-    assert math.isnan(fold_standard_error(np.array([0.5]), 0.2))
+def repeated(one: Validated, times: int, **more: Any) -> Validated:
+    """The same validations in so many rows of other numbers, or of the same ones."""
+    rows = np.concatenate([one.rows + k * len(one.rows) for k in range(times)])
+    tiled = {
+        "rows": rows,
+        "parts": np.tile(one.parts, times),
+        "labels": np.tile(one.labels, times),
+        "probabilities": np.tile(one.probabilities, (times, 1)),
+        "decided": np.tile(one.decided, times),
+    }
+    return Validated(**(tiled | more))
+
+
+def test_duplicates_make_no_interval_narrower() -> None:
+    one = validated(2, count=200)
+    alone = resampled_scores("weighted_f1", [one])[0]
+    doubled = repeated(one, 2)
+    tied = replace(doubled, groups=np.tile(one.rows, 2))
+    np.testing.assert_allclose(resampled_scores("weighted_f1", [tied])[0], alone)
+    # As if every pair and its copy were two samples: narrower by the root of two.
+    apart = resampled_scores("weighted_f1", [doubled])[0]
+    assert apart.std() == pytest.approx(alone.std() / math.sqrt(2), rel=0.1)
+
+
+def test_repeats_that_differ_widen_the_interval_as_a_mean_over_them_does() -> None:
+    # Everything right in two repeats of four and wrong in the others: no sample differs, so all
+    # the spread is the repeats'. The mean of four such has the standard error s / 2.
+    rows = np.tile(np.arange(30), 4)
+    labels, repeats = rows % 3, np.repeat(np.arange(4), 30)
+    decided = np.where(repeats < 2, labels, (labels + 1) % 3)
+    one = Validated(rows, repeats, labels, np.eye(3)[decided], decided, repeats=repeats)
+    (draws,) = resampled_scores("accuracy", [one], draws=8000)
+    assert draws.std() == pytest.approx(np.std([1, 1, 0, 0], ddof=1) / 2, rel=0.05)
+    assert draws.mean() == pytest.approx(0.5, abs=0.02)
+    assert "4 repeats" in one.covers
+    (single,) = resampled_scores("accuracy", [replace(one, repeats=None)])
+    assert single.std() == 0
+
+
+def test_a_fold_of_which_nothing_was_drawn_is_left_out() -> None:
+    labels, groups = np.array([0, 0, 0, 1, 2]), np.array([0, 0, 0, 3, 4])
+    parts = np.array([0, 0, 0, 1, 1])
+    one = Validated(np.arange(5), parts, labels, np.eye(3)[labels], labels, groups)
+    assert (resampled_scores("accuracy", [one, replace(one, groups=None)]) == 1).all()

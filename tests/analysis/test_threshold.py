@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.scores import DECISION_SCORES, confusion, decide, score_confusion
-from analysis.threshold import decide_by_others, threshold_curve
+from analysis.threshold import threshold_curve
 
 
 def drawn(seed: int, count: int, decimals: int = 9) -> tuple[np.ndarray, np.ndarray]:
@@ -53,40 +53,3 @@ def test_single_precision_is_decided_as_it_was_counted() -> None:
     curve = threshold_curve(labels, single)
     got = brute("macro_f1", labels, single, curve.thresholds)
     np.testing.assert_allclose(curve.scores["macro_f1"], got)
-
-
-def test_each_fold_is_decided_by_the_threshold_of_the_others() -> None:
-    labels, probabilities = drawn(5, 60)
-    rows, parts = np.arange(60), np.arange(60) % 3
-    decided = decide_by_others("macro_f1", rows, parts, labels, probabilities)
-    for part in range(3):
-        others = parts != part
-        best, _ = threshold_curve(labels[others], probabilities[others]).best("macro_f1")
-        expected = decide(probabilities[~others], best)
-        assert decided[~others].tolist() == expected.tolist()
-
-
-def test_a_sample_of_another_repeat_does_not_help_to_decide_itself() -> None:
-    labels, probabilities = drawn(6, 40)
-    twice = np.tile(np.arange(40), 2)
-    parts = np.concatenate([np.arange(40) % 2, 2 + np.arange(40) // 20])
-    both = np.tile(probabilities, (2, 1))
-    before = decide_by_others("macro_f1", twice, parts, np.tile(labels, 2), both)
-    # The labels of the samples of fold 0 are all that changes: fold 0 is decided as before.
-    changed = np.where(np.arange(40) % 2 == 0, (labels + 1) % 3, labels)
-    after = decide_by_others("macro_f1", twice, parts, np.tile(changed, 2), both)
-    assert before[parts == 0].tolist() == after[parts == 0].tolist()
-
-
-def test_choosing_on_noise_gains_in_sample_and_nothing_by_others() -> None:
-    gains, honest = [], []
-    for seed in range(20):
-        labels, probabilities = drawn(seed, 150)
-        plain = brute("macro_f1", labels, probabilities, np.zeros(1))[0]
-        gains.append(threshold_curve(labels, probabilities).best("macro_f1")[1] - plain)
-        decided = decide_by_others(
-            "macro_f1", np.arange(150), np.zeros(150, int), labels, probabilities
-        )
-        honest.append(float(score_confusion("macro_f1", confusion(labels, decided))) - plain)
-    assert np.mean(gains) > 0.02
-    assert np.mean(honest) < np.mean(gains) / 2

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.resampling import Validated, fold_standard_error
-from analysis.scores import decide
-from search.confirm import epoch_scores, epochs_by_others
+from analysis.choice import Course, Rule, by_others
+from analysis.resampling import resampled_scores
 from search.plan import make_plan
 from search.settings import parse
 from search.workflow import prepare
@@ -33,10 +32,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from analysis.resampling import Validated
     from search.plan import Plan
     from trainables.data.sample import Fold
 
-_METRIC = "val_weighted_f1"
+_METRIC = "weighted_f1"
 
 
 def train_all(bench: Workbench, plan: Plan, folds: Sequence[Fold]) -> dict[str, Validated]:
@@ -54,18 +54,18 @@ def train_all(bench: Workbench, plan: Plan, folds: Sequence[Fold]) -> dict[str, 
     labels = bench.experiment.corpus.labels
     threshold = float(params["neutral_threshold"])
     courses = [train_fold(bench, params, f, epochs, seed=k) for k, f in enumerate(folds)]
-    chosen = [epochs - 1]
-    if len(folds) > 1:
-        scores = epoch_scores(_METRIC, labels, folds, courses, threshold)
-        chosen = epochs_by_others(scores, _METRIC)
-    tuned = [course["validated"][e] for course, e in zip(courses, chosen, strict=True)]
-    floor = [regress_fold(bench, fold) for fold in folds]
+    last = slice(-1, None) if len(folds) == 1 else slice(None)  # no others choose for one fold
+    tuned = np.concatenate([each["validated"][last] for each in courses], axis=1)
+    floor = np.concatenate([regress_fold(bench, fold) for fold in folds])[None]
     rows = np.concatenate([fold.val for fold in folds])
-    parts = np.repeat(np.arange(len(folds)), [len(fold.val) for fold in folds])
+    numbers = np.repeat(np.arange(len(folds)), [len(fold.val) for fold in folds])
+    groups = duplicate_groups(bench.experiment.corpus.labelled)[rows]
+    repeats = numbers // (plan.folds if len(folds) > 1 else 1)
+    rule = Rule(_METRIC, 1, "searched")
     found = {}
     for name, said, at in (("hand-tuned", tuned, threshold), ("logistic regression", floor, 0.0)):
-        both = np.concatenate(said)
-        found[name] = Validated(rows, parts, labels[rows], both, decide(both, at))
+        course = Course(rows, numbers, labels[rows], said, at, groups, repeats)
+        found[name] = by_others(course, rule).validated
     return found
 
 
@@ -98,14 +98,14 @@ def main(arguments: Sequence[str]) -> None:
         folds = make_folds(corpus, split=split, folds=count, seed=0, repeats=repeats)  # type: ignore[arg-type]
         among = tied(groups, folds)
         for name, said in train_all(bench, plan, folds).items():
-            scores = said.part_scores("weighted_f1")
-            error = fold_standard_error(scores, 1 / max(count, 5 if count == 1 else 2))
+            score = said.score(_METRIC)
+            error = float(resampled_scores(_METRIC, [said])[0].std(ddof=1))
             right = said.decided == said.labels
             shares = [
                 float(right[mask].mean()) if mask.any() else math.nan for mask in (among, ~among)
             ]
-            rows.append(_row(split, name, (float(scores.mean()), error), (among.sum(), *shares)))
-            figures.append({"split": split, "model": name, "score": float(scores.mean())})
+            rows.append(_row(split, name, (score, error), (among.sum(), *shares)))
+            figures.append({"split": split, "model": name, "score": score})
     show(
         f"weighted F1 by split, {plan.folds} folds x {plan.settings.data.repeats}, lab 1 fold",
         ("split", "model", "weighted F1", "s.e.", "duplicates", "right there", "right elsewhere"),

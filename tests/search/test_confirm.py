@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from search.candidates import fresh_seed
-from search.confirm import confirm, epochs_by_others
+from search.confirm import confirm
 from search.errors import WorkError
 from search.floor import lay_floor
 from tests.search.test_candidates import corpus_of, plan_of, record
@@ -73,6 +74,8 @@ def test_each_fold_is_scored_at_the_epoch_that_the_others_choose(tmp_path: Path)
     # Sums of the others, by epoch: 1.0 and 1.4; 1.4 and 1.3; 1.4 and 1.1.
     kept = plan.folder.read_confirmation(4)
     assert kept.groupby("fold")["epoch"].unique().map(list).tolist() == [[2], [1], [1]]
+    courses = plan.folder.read_courses(4)
+    assert courses["epoch"].value_counts().to_dict() == {1: 60, 2: 60, 3: 60}
     assert kept["row"].tolist() == np.concatenate([fold.val for fold in FOLDS]).tolist()
     assert set(kept["repeat"]) == {0}
     test = plan.folder.read_test_probabilities(4)
@@ -106,19 +109,21 @@ def test_a_config_that_crashes_or_diverges_is_told_and_the_others_are_kept(tmp_p
         return course(job, (0.9, 0.8))
 
     crew: Any = ScriptedCrew(answer)
+    console = Console(file=io.StringIO(), width=200)
+    answered: list[str] = []  # what had been said when the last fold was trained
+    run = crew.run
+    crew.run = lambda jobs: (
+        answered.append(console.file.getvalue()) or one  # type: ignore[attr-defined]
+        for one in run(jobs)
+    )
     picked = [record(n, "finished", 0.1, 0.2) for n in (1, 2, 3)]
-    notes = confirm(crew, plan, corpus_of(), FOLDS, picked, QUIET)
+    notes = confirm(crew, plan, corpus_of(), FOLDS, picked, console)
+    assert "trial 1 could not be confirmed: killed" in answered[-1]
     assert sorted(notes) == [
         "trial 1 could not be confirmed: killed",
         "trial 2 could not be confirmed: training loss is nan",
     ]
     assert [plan.folder.confirmation(n).exists() for n in (1, 2, 3)] == [False, False, True]
-
-
-def test_the_loss_is_chosen_by_its_lowest_and_the_first_of_equals() -> None:
-    scores = np.array([[3.0, 1.0, 2.0], [1.0, 1.0, 3.0], [9.0, 9.0, 9.0]])
-    assert epochs_by_others(scores, "val_loss") == [0, 1, 1]
-    assert epochs_by_others(np.zeros((4, 2)), "val_accuracy") == [0, 0]
 
 
 def test_the_floor_is_kept_once(tmp_path: Path) -> None:

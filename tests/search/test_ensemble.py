@@ -11,6 +11,7 @@ import pytest
 
 from analysis.results import CLASSES, RunFolder
 from search.ensemble import main
+from search.joined_runs import join_runs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +65,35 @@ def test_runs_that_mend_each_other_are_joined_and_predict(
     assert sum(one["weight"] for one in record["members"]) == pytest.approx(1)
     assert record["members"][0]["name"] == "trial 0 of one"
     assert record["ensemble"] > record["single"]
+
+
+def test_the_ensemble_decides_as_its_search_does(run: Any) -> None:
+    settings = {"seed": 0, "selection": {"decision": "tuned"}}
+    path = run("one", {0: 0.4, 3: 0.4}, settings=settings)
+    for trial in (0, 3):
+        # Unsure pairs, which a tuned threshold of neutral decides as the likeliest class would
+        # not: all that is neutral has its poles under a half.
+        frame = RunFolder(path).read_confirmation(trial)
+        unsure = np.array([0.45, 0.1, 0.45])
+        frame.loc[frame["row"] % 3 == 1, list(CLASSES)] = unsure
+        frame.loc[frame["row"] % 3 != 1, list(CLASSES)] = [0.8, 0.1, 0.1]
+        frame.loc[frame["row"] % 3 == 2, list(CLASSES)] = [0.1, 0.1, 0.8]
+        RunFolder(path).write_confirmation(trial, frame)
+        said = np.array([[0.4, 0.3, 0.3], [0.1, 0.1, 0.8]], np.float32)
+        RunFolder(path).write_test_probabilities(trial, GUIDS, said)
+    joined = join_runs([path])
+    assert joined.tags == ["neutral", "negative"]
+    assert (joined.record["decision"], joined.record["neutral_threshold"]) == ("tuned", 0.8)
+    assert joined.record["ensemble"] == joined.record["single"] == 1
+
+
+def test_runs_that_decide_otherwise_are_not_joined(
+    run: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {"seed": 0, "selection": {"decision": "tuned"}}
+    one, other = run("one", {0: 0.5}), run("other", {0: 0.5}, settings=settings)
+    assert main([str(one), str(other)]) == 2
+    assert f"{other} must be of the same decision as {one}" in capsys.readouterr().err
 
 
 def test_nothing_is_written_where_one_config_is_better_alone(

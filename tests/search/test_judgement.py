@@ -15,6 +15,7 @@ from search.judgement import judge
 from tests.search.test_candidates import keyed, plan_of, record
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from search.plan import Plan
@@ -76,15 +77,76 @@ def test_the_best_confirmed_config_is_chosen_not_the_best_searched_one(judged: A
     confirmed = best["confirmed"]
     assert confirmed["score"] == pytest.approx(np.mean(per_fold))
     assert confirmed["spread"] == pytest.approx(np.std(per_fold))
-    # Nadeau and Bengio: three folds of a third.
-    error = np.std(per_fold, ddof=1) * (1 / 3 + 1 / 2) ** 0.5
-    assert confirmed["standard_error"] == pytest.approx(error)
-    assert confirmed["interval"][0] < confirmed["score"] < confirmed["interval"][1]
+    low, high = confirmed["interval"]
+    assert low < confirmed["score"] < high
+    # The error and the interval are of the same draws: a normal one's is 3.92 errors wide.
+    assert high - low == pytest.approx(3.92 * confirmed["standard_error"], rel=0.06)
     assert confirmed["scores"]["val_weighted_f1"] == confirmed["score"]
     assert (confirmed["epochs"], confirmed["repeats"]) == (3, 1)  # 8/3 rounded
     assert best["comparison"]["difference"] == pytest.approx(
         best["candidates"][0]["confirmed"] - best["candidates"][1]["confirmed"]
     )
+
+
+def frame_by_fold(rights: Sequence[float]) -> pd.DataFrame:
+    """A config that is right in the first so many twelfths of each fold, and sure."""
+    frame = frame_of(1.0, 0)
+    folds = frame.groupby("fold")["row"]
+    place = folds.cumcount() / folds.transform("size")
+    wrong = place.to_numpy() >= np.array(rights)[frame["fold"]] / 12
+    frame[list(CLASSES)] = np.eye(3)[np.where(wrong, (LABELS + 1) % 3, LABELS)]
+    return frame
+
+
+def judged_by_fold(plan: Plan, rights: dict[int, Sequence[float]], **more: Any) -> Any:
+    history(plan, *rights)
+    records = [record(number, "finished", 0.5) for number in rights]
+    for number, shares in rights.items():
+        plan.folder.write_confirmation(number, frame_by_fold(shares))
+    return judge(plan, keyed(*records), LABELS, records, **more)
+
+
+def test_what_is_told_is_the_score_of_folds_that_had_no_part_in_choosing(tmp_path: Path) -> None:
+    plan = plan_of("--folds 3 --metric val_accuracy", tmp_path)
+    best = judged_by_fold(plan, {1: (11, 6, 6), 2: (5, 10, 7), 3: (3, 3, 3)})
+    # In twelfths, summed: 23, 22 and 9. The others of fold 0 choose trial 2 (17 against 12), those
+    # of fold 1 trial 1 (17 against 12), those of fold 2 trial 1 (17 against 15).
+    assert (best["trial"], best["confirmed"]["folds_chose"]) == (1, [2, 1, 1])
+    assert best["candidates"][0]["confirmed"] == pytest.approx(23 / 36)
+    assert best["confirmed"]["score"] == pytest.approx((5 + 6 + 6) / 36)
+    assert best["confirmed"]["scores"]["val_accuracy"] == best["confirmed"]["score"]
+    assert best["confirmed"]["contenders"] == 3
+    told = plan.folder.read_told()
+    assert told.groupby("fold")["trial"].unique().map(list).tolist() == [[2], [1], [1]]
+    right = told["decided"] == LABELS[told["row"]]
+    assert right.groupby(told["fold"]).mean().mean() == pytest.approx(17 / 36)
+
+
+def test_duplicates_are_drawn_together_and_what_the_interval_covers_is_told(
+    tmp_path: Path,
+) -> None:
+    words, rights = "--folds 3 --metric val_accuracy", {1: (6, 6, 6)}
+    widths = []
+    for number, size in enumerate((1, 12)):  # each on its own, and by twelve
+        plan = plan_of(words, tmp_path / str(number))
+        plan.folder.write_samples(pd.DataFrame({"group": ROWS // size}))
+        confirmed = judged_by_fold(plan, rights)["confirmed"]
+        widths.append(confirmed["standard_error"])
+        assert "which samples are scored (duplicates together)" in confirmed["covers"]
+        assert "not other seeds" in confirmed["covers"]
+    assert widths[1] > 2 * widths[0]
+
+
+def test_a_config_of_which_no_model_can_be_had_is_passed_over(tmp_path: Path) -> None:
+    plan = plan_of("--folds 3 --metric val_accuracy", tmp_path)
+    rights = {1: (11, 11, 11), 2: (6, 6, 6)}
+    best = judged_by_fold(plan, rights, failed={1})
+    assert (best["trial"], best["confirmed"]["contenders"]) == (2, 1)
+    assert best["confirmed"]["score"] == pytest.approx(0.5)
+    best = judge(
+        plan, keyed(record(1, "finished", 0.9), record(3, "finished", 0.2)), LABELS, [], {1}
+    )
+    assert (best["trial"], best["confirmed"]) == (3, None)
 
 
 def test_a_trials_own_threshold_decides_and_argmax_ignores_it(judged: Any) -> None:
