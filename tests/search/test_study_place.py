@@ -15,10 +15,10 @@ from analysis.results import RunFolder
 from analysis.run import load
 from analysis.study import study_trials
 from analysis.study_storage import open_database, open_storage
+from search.errors import SettingsError
 from search.plan import make_plan
 from search.provenance import _plain
 from search.settings import parse
-from search.stored import SettingsError
 from tests.search.conftest import FakeRay
 from tests.search.postgresql import PASSWORD
 from tests.search.test_resume import QUICK, Command, kill
