@@ -10,8 +10,11 @@ from rich.table import Table
 from search.cluster import connected, fetch, share_out
 from search.errors import ClusterError
 from search.preparation import configs_ahead, describe
+from search.space import draws
 from search.view import clock
 from trainables.trainable import use_assigned_share
+
+_DRAWS = 64  # random trials, to find the extremes among
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +43,8 @@ def dry_run(plan: Plan, experiment: Experiment, console: Console) -> None:
             console.print(note, style="yellow", highlight=False)
         with console.status("one step of the heaviest and of the lightest config"):
             worker = _rehearse.options(num_cpus=resources.cpus, num_gpus=resources.gpus)
-            told = fetch(worker.remote(experiment, configs_ahead(plan)))
+            random = draws(plan.space, _DRAWS, plan.settings.seed)
+            told = fetch(worker.remote(experiment, [*configs_ahead(plan), *random]))
     console.print(_table(told))
     for line in lines(told, plan, experiment, resources):
         console.print(line, highlight=False, soft_wrap=not console.is_terminal)

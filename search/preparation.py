@@ -14,8 +14,8 @@ from ray.exceptions import NodeDiedError, TaskUnschedulableError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.cluster import fetch
+from search.cut_coverage import meet_every_cut
 from search.errors import WorkError
-from search.space import draws
 from trainables.trainable import use_assigned_share
 
 if TYPE_CHECKING:
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     from trainables.experiment import Experiment
 
 _LOST = (NodeDiedError, TaskUnschedulableError)
-_DRAWS = 64  # random trials: they meet every cut of a space
 
 
 def configs_ahead(plan: Plan) -> list[dict[str, Any]]:
-    """Give configs that meet all that a search will meet, before its first trial.
+    """Give configs that need all the frozen activations of a search, before its first trial.
 
     Args:
         plan: The search.
 
     Returns:
-        The hand-tuned config, then random ones.
+        The hand-tuned config, then one for every way in which a trial may cut the backbones.
     """
-    return [dict(plan.hand_tuned), *draws(plan.space, _DRAWS, plan.settings.seed)]
+    every = meet_every_cut(plan.variant, plan.space, plan.settings.modality)
+    return [dict(plan.hand_tuned), *every]
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ import torch
 
 from analysis.results import RunFolder
 from search.plan import make_plan
+from search.preparation import configs_ahead
 from search.settings import parse
-from search.space import draws
 from tests.benchmarks.reporting import machine, show
 from tests.benchmarks.searches import (
     add_search_options,
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from trainables.experiment import Experiment
-
-
-_DRAWS = 64  # random trials: they meet every cut of a space
 
 
 def train_bare(
@@ -80,8 +77,8 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """
     words = search_arguments(options, folder / "run", folder / "cache")
     words += ["--max-concurrent", "1"]
-    experiment, space = make_experiment(words), make_plan(parse(words)).space
-    for _ in build_activations(experiment, draws(space, _DRAWS, options.seed)):
+    experiment, plan = make_experiment(words), make_plan(parse(words))
+    for _ in build_activations(experiment, configs_ahead(plan)):
         pass
     search = run_module("search.run", words)
     configs, trials = read_configs(folder / "run"), RunFolder(folder / "run").read_trials()
