@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 # What spreadsheets take for a formula; a plain word or number may begin with a sign.
-_FORMULA = re.compile(r"'*(?:[=@\t\r]|[+-](?![\w.-]*$))")
+_FORMULA = re.compile(r"[=@\t\r]|[+-](?![\w.-]*$)")
 
 
 class ResultsError(RuntimeError):
@@ -82,8 +82,7 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
         path: The file.
         frame: The table; its index is not written.
     """
-    safe = frame.apply(lambda column: column.map(spreadsheet_safe))
-    write_whole(path, lambda partial: safe.to_csv(partial, index=False, lineterminator="\n"))
+    write_whole(path, lambda partial: frame.to_csv(partial, index=False, lineterminator="\n"))
 
 
 def spreadsheet_safe(cell: Any) -> Any:
@@ -93,14 +92,9 @@ def spreadsheet_safe(cell: Any) -> Any:
         cell: A cell of a table.
 
     Returns:
-        The cell; `read_csv` gives back what it was.
+        The cell, with an apostrophe where it needs one.
     """
     return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
-
-
-def _as_written(cell: Any) -> Any:
-    is_safe = isinstance(cell, str) and cell.startswith("'") and _FORMULA.match(cell[1:])
-    return cell[1:] if is_safe else cell
 
 
 def read_csv(path: Path, missing: str, *, text: Iterable[str] = ()) -> pd.DataFrame:
@@ -128,8 +122,6 @@ def read_csv(path: Path, missing: str, *, text: Iterable[str] = ()) -> pd.DataFr
             keep_default_na=False,  # a guid may be spelt NA
             na_values=empty,
         )
-        for name in text & set(frame.columns):
-            frame[name] = frame[name].map(_as_written)
     except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
         msg = f"{path} must be a CSV table, got {error}"
         raise ResultsError(msg) from error

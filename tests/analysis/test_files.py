@@ -21,19 +21,20 @@ from analysis.files import read_csv, spreadsheet_safe, write_csv, write_json
         "+cmd|' /C calc'!A0",
         "-2+3",
         "\t=1",
-        "'=1",
-        "''=1",
     ],
 )
-def test_a_cell_that_a_spreadsheet_would_run_is_written_as_text(tmp_path: Path, cell: str) -> None:
+def test_a_cell_that_a_spreadsheet_would_run_becomes_text_where_that_is_asked(
+    tmp_path: Path, cell: str
+) -> None:
     assert spreadsheet_safe(cell) == f"'{cell}"
     path = tmp_path / "t.csv"
     write_csv(path, pd.DataFrame({"guid": [cell], "tag": ["positive"]}))
-    read = read_csv(path, "", text=("guid", "tag"))
-    assert read["guid"].tolist() == [cell], "and is read back as it was"
+    assert pd.read_csv(path)["guid"].tolist() == [cell], "a table holds what was put in"
 
 
-@pytest.mark.parametrize("cell", ["007", "-5", "+1.5", "-abc_1", "it's", "'tis", "", "a=b", 3, -1])
+@pytest.mark.parametrize(
+    "cell", ["007", "-5", "+1.5", "-abc_1", "it's", "'tis", "'=1", "", "a=b", 3, -1]
+)
 def test_other_cells_stay_as_they_are(cell: Any) -> None:
     assert spreadsheet_safe(cell) == cell
 
