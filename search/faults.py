@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING
 
 from trainables.config import nearest
+from trainables.data.encodings import encoding_faults
 from trainables.experiment import on_this_node
 from trainables.objective import METRICS
 
@@ -91,6 +92,7 @@ def _choice_faults(settings: SearchSettings) -> Iterator[str]:
     metric, sampler = settings.tuning.metric, settings.tuning.sampler
     if metric not in METRICS:
         yield f"--metric must be a metric of a trial, got {metric!r}; {nearest(metric, METRICS)}"
+    yield from encoding_faults(settings.data.encoding)
     package = _PACKAGES.get(sampler)
     if package and importlib.util.find_spec(package) is None:
         yield f"--sampler {sampler} needs the package {package}; pip install {package}"

@@ -5,18 +5,19 @@ from __future__ import annotations
 import csv
 import sys
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path  # noqa: TC003 - tyro reads the annotations
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from analysis.program import fail, print_and_exit
 from search.settings import unset
 from trainables.config import ROLES
+from trainables.data.encodings import encoding_faults
 from trainables.data.files import is_there
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import TextIO
 
     from trainables.config import Modality
@@ -44,8 +45,12 @@ class PredictSettings:
     """Many pairs: a folder of GUID.txt and GUID.jpg, a data set (the unlabelled), or a CSV."""
     allow_outside: tyro.conf.FlagCreatePairsOff[bool] = False
     """Take files outside the folder of the data too, by links, .. and absolute paths."""
+    encoding: Annotated[str | None, unset("NAME", "that of the search, where it fits")] = None
+    """Encoding of texts of --data that are no UTF-8, such as gb18030 or cp1252."""
     out: Annotated[Path | None, unset("FILE", "the terminal")] = None
     """Where the table of many pairs goes."""
+    spreadsheet_safe: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Put an apostrophe before a guid that a spreadsheet would run as a formula."""
 
     @property
     def model(self) -> Path:
@@ -66,6 +71,7 @@ class PredictSettings:
             yield "give --data or --text with --image, not both"
         if self.data is None and self.out is not None:
             yield "--out goes with --data"
+        yield from encoding_faults(self.encoding)
         for flag, path in (("--image", self.image), ("--data", self.data)):
             if path is not None and not is_there(path):
                 yield f"{flag} must exist, got {path}"
@@ -102,13 +108,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from trainables.inference.about import read_about  # noqa: PLC0415 - after the cheap checks
 
     try:
-        faults = list(settings.modality_faults(read_about(settings.model)["modality"]))
-        if faults:
+        about = read_about(settings.model)
+        if faults := list(settings.modality_faults(about["modality"])):
             return fail(faults)
         # Torch is imported only now: --help and bad input answer at once.
         from trainables.inference.predictor import Predictor  # noqa: PLC0415
 
-        samples = _samples(settings)
+        samples = _samples(settings, about)
         predictor = Predictor(settings.model)
         predictions = predictor.predict(samples)
     except ValueError as error:  # of the data, the image or the model: all say what is wrong
@@ -119,28 +125,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if settings.data is None:
         _show(predictions[0])
     elif settings.out is None:
-        _write(predictions, sys.stdout)
+        _write(predictions, sys.stdout, settings)
     else:
         with settings.out.open("w", newline="", encoding="utf-8") as file:
-            _write(predictions, file)
+            _write(predictions, file, settings)
     return 0
 
 
-def _samples(settings: PredictSettings) -> Sequence[Sample]:
+def _samples(settings: PredictSettings, about: Mapping[str, Any]) -> Sequence[Sample]:
     from trainables.data.corpus import load_corpus  # noqa: PLC0415 - after the cheap checks
     from trainables.data.images import open_image  # noqa: PLC0415 - likewise
     from trainables.data.sample import Sample  # noqa: PLC0415 - likewise
 
     if settings.data is not None:
         corpus = load_corpus(
-            settings.data, require_labels=False, allow_outside=settings.allow_outside
+            settings.data,
+            require_labels=False,
+            allow_outside=settings.allow_outside,
+            modality=about["modality"],
+            encoding=settings.encoding,
+            expected_encoding=about["inputs"].get("encoding"),
         )
+        for note in corpus.notes:
+            sys.stderr.write(f"note: {note}\n")
         return corpus.unlabelled or corpus.labelled
     if settings.image is not None:
         open_image(settings.image)
     # What the model does not read is never looked at.
-    image = settings.image or Path()
-    return [Sample(guid="pair", text=settings.text or "", image=image, image_digest="")]
+    return [Sample("pair", settings.text or "", settings.image, image_digest="")]
 
 
 def _show(prediction: Prediction) -> None:
@@ -155,14 +167,15 @@ def _show(prediction: Prediction) -> None:
         console.print(f"  {tag:<9}{probability:6.1%}  [cyan]{bar}[/]")
 
 
-def _write(predictions: Sequence[Prediction], file: TextIO) -> None:
+def _write(predictions: Sequence[Prediction], file: TextIO, settings: PredictSettings) -> None:
     from analysis.files import spreadsheet_safe  # noqa: PLC0415 - likewise
     from trainables.data.sample import TAGS  # noqa: PLC0415 - likewise
 
     table = csv.writer(file, lineterminator="\n")
     table.writerow(["guid", "tag", *TAGS])
     for guid, probabilities, tag in predictions:
-        table.writerow([spreadsheet_safe(guid), tag, *(f"{p:.6f}" for p in probabilities)])
+        name = spreadsheet_safe(guid) if settings.spreadsheet_safe else guid
+        table.writerow([name, tag, *(f"{p:.6f}" for p in probabilities)])
 
 
 if __name__ == "__main__":

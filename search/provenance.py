@@ -93,7 +93,7 @@ def samples_table(corpus: Corpus) -> pd.DataFrame:
             "guid": [sample.guid for sample in samples],
             "tag": [None if sample.label is None else sample.label.tag for sample in samples],
             "text": [sample.text for sample in samples],
-            "image": [str(sample.image) for sample in samples],
+            "image": [str(sample.image or "") for sample in samples],
             "width": pd.array([size[0] if size else None for size in sizes], "Int64"),
             "height": pd.array([size[1] if size else None for size in sizes], "Int64"),
             "group": duplicate_groups(samples),
@@ -154,13 +154,14 @@ def data_record(corpus: Corpus) -> dict[str, Any]:
         corpus: The data.
 
     Returns:
-        Its name, digest and counts.
+        Its name, digest, the encoding of texts that are no UTF-8, and counts.
     """
     counts = np.bincount(corpus.labels, minlength=len(TAGS))
     return {
         "name": corpus.name,
         "is_demo": corpus.is_demo,
         "digest": corpus.digest,
+        "encoding": corpus.encoding,
         "labelled": len(corpus.labelled),
         "unlabelled": len(corpus.unlabelled),
         "classes": {tag: int(count) for tag, count in zip(TAGS, counts, strict=True)},

@@ -96,8 +96,8 @@ def _search(plan: Plan) -> int:
     warned = warning(plan, experiment.corpus)
     piped = not console.is_terminal  # then a line stays a line
     console.print(Text(title(plan, experiment.corpus), style="bold"), soft_wrap=piped)
-    if warned:
-        console.print(Text(warned, style="yellow"), soft_wrap=piped)
+    for noticed in [warned] * bool(warned) + list(experiment.corpus.notes):
+        console.print(Text(noticed, style="yellow"), soft_wrap=piped)
     try:
         if plan.settings.dry_run:
             dry_run(plan, experiment, console)

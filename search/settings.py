@@ -76,6 +76,8 @@ class DataSettings:
     """Folds trained side by side; 1 is one split."""
     repeats: Annotated[int, arg(metavar="R")] = 1
     """Times the folds are drawn anew; a trial trains all."""
+    encoding: Annotated[str | None, unset("NAME", "found by all texts together")] = None
+    """Encoding of texts that are no UTF-8, such as gb18030 or cp1252."""
     text_cleaning: Annotated[TextCleaning | None, unset(_choice(TextCleaning), "the model's")] = (
         None
     )

@@ -81,7 +81,7 @@ def prepare(plan: Plan) -> Experiment:
         variant=plan.variant.name,
         corpus=corpus,
         folds=folds,
-        inputs=plan.inputs,
+        inputs=replace(plan.inputs, encoding=corpus.encoding),
         backbones=plan.backbones,
         metric=settings.tuning.metric,
         max_epochs=plan.epochs,
@@ -94,9 +94,17 @@ def prepare(plan: Plan) -> Experiment:
 
 
 def _load(plan: Plan) -> Corpus:
+    data, modality = plan.settings.data, plan.settings.modality
     if plan.source is None:
-        return demo_corpus(plan.demo)
-    return load_corpus(plan.source, allow_outside=plan.settings.data.allow_outside)
+        return demo_corpus(plan.demo).reading(modality)
+    before = plan.folder.read_search()["data"] if plan.resumed else {}
+    return load_corpus(
+        plan.source,
+        allow_outside=data.allow_outside,
+        modality=modality,
+        encoding=data.encoding,
+        expected_encoding=before.get("encoding"),
+    )
 
 
 def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:

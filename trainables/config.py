@@ -84,6 +84,7 @@ class InputSettings:
         image_size: Side of the square, in pixels, >= 32.
         blur_radius: Radius of the Gaussian blur, in pixels of the square, >= 0; 0 is none (the lab
             blurs by 0.5, which costs the frozen features a point of weighted F1).
+        encoding: Of texts that are no UTF-8, by Python's name; None where it is not known.
     """
 
     text_cleaning: TextCleaning = "improved"
@@ -91,6 +92,7 @@ class InputSettings:
     image_preparation: ImagePreparation = "improved"
     image_size: int = 224
     blur_radius: float = 0.0
+    encoding: str | None = None
 
     def faults(self) -> Iterator[str]:
         """Say what is wrong with the values.

@@ -53,6 +53,10 @@ def faults(words: str) -> list[str]:
             " did you mean 'val_weighted_f1'?",
         ),
         (
+            "--encoding gb18300",
+            "--encoding must be an encoding of text, got 'gb18300'; did you mean 'gb18030'?",
+        ),
+        (
             "--time-budget 5x",
             "--time-budget must be a time such as 90s, 20m or 1h30m, got '5x'",
         ),

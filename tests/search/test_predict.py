@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -73,6 +74,38 @@ def test_a_table_can_go_to_a_file(run_folder: Path, pairs: Path, tmp_path: Path)
     assert main([str(run_folder), "--data", str(pairs), "--out", str(out)]) == 0
     assert out.read_text().splitlines()[0] == "guid,tag,positive,neutral,negative"
     assert len(out.read_text().splitlines()) == 7
+
+
+def test_guids_stay_as_they_are_unless_a_spreadsheet_is_to_open_them(
+    run_folder: Path, pairs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = next(pairs.glob("*.png")).name
+    table = pairs / "pairs.csv"
+    table.write_text(f"guid;text;image\n=1+1;a, b;{image}\n007;c;{image}\n")
+    guids = {}
+    for flags in ([], ["--spreadsheet-safe"]):
+        assert main([str(run_folder), "--data", str(table), *flags]) == 0
+        rows = csv.DictReader(io.StringIO(capsys.readouterr().out))
+        guids[tuple(flags)] = [row["guid"] for row in rows]
+    assert guids == {(): ["=1+1", "007"], ("--spreadsheet-safe",): ["'=1+1", "007"]}
+
+
+def test_texts_are_read_in_the_encoding_of_the_search(
+    make_experiment: Callable[..., Experiment],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    inputs = replace(make_experiment().inputs, encoding="gb18030")
+    train_final(make_experiment(inputs=inputs, modality="text"), PARAMS, 1, tmp_path / "model")
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    (texts / "1.txt").write_bytes("good day…".encode("gb18030"))  # one text alone cannot tell
+    for words, name in (([], "GB18030"), (["--encoding", "cp1252"], "CP1252")):
+        assert main([str(tmp_path), "--data", str(texts), *words]) == 0
+        err = capsys.readouterr().err
+        assert f"note: 1 of 1 texts is {name}, not UTF-8; read as such\n" in err
+    assert main([str(tmp_path), "--data", str(texts), "--encoding", "gb18031"]) == 2
+    assert "--encoding must be an encoding of text" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

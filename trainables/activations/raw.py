@@ -128,7 +128,9 @@ class RawImages(RawInputs):
         return Activations(torch.from_numpy(np.stack(pixels)))
 
     def _prepare(self, row: int) -> NDArray[np.uint8]:
-        return prepare_image(open_image(self._samples[row].image), self._inputs)
+        path = self._samples[row].image
+        assert path is not None  # what reads images is given samples that have them
+        return prepare_image(open_image(path), self._inputs)
 
 
 class RawPairs(RawInputs):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from trainables.data.encodings import Decoder
 from trainables.data.faults import CorpusError, Faults
 from trainables.data.files import FileError, is_there, read_beginning, read_regular
 from trainables.data.images import (
@@ -18,10 +19,12 @@ from trainables.data.images import (
 )
 from trainables.data.listing import TRAIN_LIST, Entry, list_folder, list_table, refuse_outside
 from trainables.data.sample import TAGS, Corpus, Sample
-from trainables.data.text import decode_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from trainables.config import Modality
 
 __all__ = ["CorpusError", "find_corpus", "load_corpus"]
 
@@ -48,20 +51,34 @@ def find_corpus(folder: Path) -> Path | None:
     return None
 
 
-def load_corpus(path: Path, *, require_labels: bool = True, allow_outside: bool = False) -> Corpus:
+def load_corpus(
+    path: Path,
+    *,
+    require_labels: bool = True,
+    allow_outside: bool = False,
+    modality: Modality = "both",
+    encoding: str | None = None,
+    expected_encoding: str | None = None,
+) -> Corpus:
     """Read a data set and check every file of it.
 
     Each file is read once, and each image decoded. Texts that are no UTF-8 or are empty are
-    counted in `Corpus.notes`.
+    counted in `Corpus.notes`; those that are no UTF-8 are taken to be of one encoding, which all
+    of them together show.
 
     Args:
         path: A folder with `train.txt` (`guid,tag`), perhaps `test_without_label.txt`, and
             `GUID.txt` and `GUID.jpg` in `data/` or beside the lists; or a CSV file
             `guid,text,image,tag`.
         require_labels: Whether two classes must be labelled, as training needs; without, a data
-            set may be there to be predicted only, and a folder needs no list: all its pairs count.
+            set may be there to be predicted only, a table needs no tags, and a folder needs no
+            list: all its pairs count.
         allow_outside: Whether files outside the folder of the data may be read, which links, `..`
             and absolute paths reach.
+        modality: What is read of a pair; the rest need not be there, and is not looked at.
+        encoding: Of texts that are no UTF-8, where the user says it.
+        expected_encoding: Of such texts, where it is likely from elsewhere: taken where it decodes
+            them all.
 
     Returns:
         The data set, with absolute image paths.
@@ -73,15 +90,15 @@ def load_corpus(path: Path, *, require_labels: bool = True, allow_outside: bool 
     if not is_there(path):
         msg = f"data must be a folder with {TRAIN_LIST} or a CSV file, got {path}: it is missing"
         raise CorpusError(msg)
-    faults = Faults()
+    faults, decoder = Faults(), Decoder(encoding, expected_encoding)
     if path.is_dir():
         path = find_corpus(path) or path
         if require_labels and not (path / TRAIN_LIST).exists():
             rule = f"a data folder must hold {TRAIN_LIST} (guid,tag) beside the pairs or data/"
             faults.add(rule, f"got {path}")
-        entries = list_folder(path, faults)
+        entries = list_folder(path, faults, decoder, modality)
     else:
-        entries = list_table(path, faults)
+        entries = list_table(path, faults, decoder, modality, require_tags=require_labels)
     if not allow_outside:
         refuse_outside(path, entries, faults)
     if require_labels and not faults:
@@ -92,45 +109,75 @@ def load_corpus(path: Path, *, require_labels: bool = True, allow_outside: bool 
         for rule, example in read.faults:
             faults.add(rule, example)
     faults.raise_any(path)
-    samples = [read.sample for read in reads]
+    samples = _samples(entries, reads, decoder)
     return Corpus(
         name=path.stem if path.is_file() else path.name,
         labelled=tuple(sample for sample in samples if sample.label is not None),
         unlabelled=tuple(sample for sample in samples if sample.label is None),
-        notes=_notes(reads),
+        notes=(*decoder.notes, *_notes(samples, reads, modality)),
+        encoding=decoder.encoding,
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Read:
-    sample: Sample
-    mended: bool  # whether the text had bytes that are no UTF-8
-    cut: bool  # whether the text was longer than is read
-    faults: list[tuple[str, str]]  # rule and example
+    text: str | bytes = ""  # bytes of a file are decoded when those of all are known
+    cut: bool = False  # whether the text was longer than is read
+    image_digest: str = ""
+    image_size: tuple[int, int] | None = None
+    faults: list[tuple[str, str]] = field(default_factory=list)  # rule and example
 
 
 def _read(entry: Entry) -> _Read:
-    faults: list[tuple[str, str]] = []
-    text, mended, cut, raw, size = "", False, False, b"", None
+    read = _Read()
+    if entry.text is not None:
+        _read_text(entry.text, read)
+    if entry.image is not None:
+        _read_image(entry.image, read)
+    return read
+
+
+def _read_text(text: Path | str, read: _Read) -> None:
     try:
-        written = entry.text
-        if not isinstance(written, bytes):
-            written = read_beginning(written, MAX_TEXT_BYTES + 1)
-        cut = len(written) > MAX_TEXT_BYTES
-        text, mended = decode_text(_whole_characters(written[:MAX_TEXT_BYTES]) if cut else written)
+        written = (
+            text.encode() if isinstance(text, str) else read_beginning(text, MAX_TEXT_BYTES + 1)
+        )
     except FileError as error:
-        faults.append(("every text file must be readable", f"{entry.text!s}: {error}"))
+        read.faults.append(("every text file must be readable", f"{text}: {error}"))
+        return
+    read.cut = len(written) > MAX_TEXT_BYTES
+    if read.cut:
+        written = _whole_characters(written[:MAX_TEXT_BYTES])
+    read.text = written.decode() if isinstance(text, str) else written
+
+
+def _read_image(image: Path, read: _Read) -> None:
     try:
-        raw = read_regular(entry.image, MAX_IMAGE_BYTES)
-        size = check_image(entry.image, raw)
+        raw = read_regular(image, MAX_IMAGE_BYTES)
+        read.image_size = check_image(image, raw)
     except FileError as error:
         rule = f"every image file must be readable ({' '.join(IMAGE_SUFFIXES)})"
-        faults.append((rule, f"{entry.image}: {error}"))
+        read.faults.append((rule, f"{image}: {error}"))
     except ImageError as error:
-        faults.append(("every image file must be whole", str(error)))
-    digest = hashlib.blake2b(raw, digest_size=16).hexdigest()
-    sample = Sample(entry.guid, text, entry.image, digest, entry.label, size)
-    return _Read(sample, mended, cut, faults)
+        read.faults.append(("every image file must be whole", str(error)))
+    else:
+        read.image_digest = hashlib.blake2b(raw, digest_size=16).hexdigest()
+
+
+def _samples(entries: Sequence[Entry], reads: Sequence[_Read], decoder: Decoder) -> list[Sample]:
+    raws = [read.text for read in reads if isinstance(read.text, bytes)]
+    decoded = iter(decoder.decode(raws, "texts"))
+    return [
+        Sample(
+            entry.guid,
+            read.text if isinstance(read.text, str) else next(decoded),
+            entry.image,
+            read.image_digest,
+            entry.label,
+            read.image_size,
+        )
+        for entry, read in zip(entries, reads, strict=True)
+    ]
 
 
 def _whole_characters(raw: bytes) -> bytes:
@@ -149,18 +196,18 @@ def _require_classes(entries: list[Entry], faults: Faults) -> None:
         faults.add(rule, f"got {found or 'no labelled pair'}")
 
 
-def _notes(reads: list[_Read]) -> tuple[str, ...]:
-    mended = sum(read.mended for read in reads)
+def _notes(
+    samples: Sequence[Sample], reads: Sequence[_Read], modality: Modality
+) -> tuple[str, ...]:
     cut = sum(read.cut for read in reads)
-    empty = sum(not read.sample.text.strip() for read in reads)
+    empty = sum(not sample.text.strip() for sample in samples)
     total = f"of {len(reads):,} texts"
     notes = []
-    if mended:
-        notes.append(f"{mended:,} {total} are not UTF-8; their undecodable bytes were dropped")
     if cut:
         notes.append(
             f"{cut:,} {total} are longer than {MAX_TEXT_BYTES:,} bytes; the rest is left out"
         )
-    if empty:
-        notes.append(f"{empty:,} {total} are empty; their images stand alone")
+    if empty and modality != "image":
+        what = "their images stand alone" if modality == "both" else "they say nothing"
+        notes.append(f"{empty:,} {total} are empty; {what}")
     return tuple(notes)

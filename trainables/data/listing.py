@@ -6,31 +6,37 @@ end; so what comes back after a fault is for finding further faults only.
 
 from __future__ import annotations
 
-import csv
 import os
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainables.config import nearest
-from trainables.data.files import FileError, read_regular
+from trainables.config import ROLES, nearest
 from trainables.data.images import IMAGE_SUFFIXES
+from trainables.data.rows import Row, read_rows
 from trainables.data.sample import TAGS, Sentiment
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Sequence
 
+    from trainables.config import Modality
+    from trainables.data.encodings import Decoder
     from trainables.data.faults import Faults
 
 TRAIN_LIST = "train.txt"
 TEST_LIST = "test_without_label.txt"
 LIST_COLUMNS = ("guid", "tag")
 TABLE_COLUMNS = ("guid", "text", "image", "tag")
-MAX_LIST_BYTES = 500_000_000
 
 _NO_TAG = ("", "null")
 _MAX_NAME_BYTES = 200  # a file system takes 255 at most, and something is added
+_PLAIN_NAME = f"guid must be a plain name without / \\ or :, of at most {_MAX_NAME_BYTES} bytes"
+_IMAGE_ENDS = tuple(end for suffix in IMAGE_SUFFIXES for end in (suffix, suffix.upper()))
+_PAIRS = {
+    "both": "pairs GUID.txt and GUID.jpg",
+    "text": "texts GUID.txt",
+    "image": "images GUID.jpg",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +45,20 @@ class Entry:
 
     Attributes:
         guid: Its name, unique; safe as a part of a file's name.
-        text: The file of the text, or the text's own bytes.
-        image: The file of the image.
+        text: The file of the text, or the text; None where it is not read.
+        image: The file of the image; None where it is not read.
         label: The class, or None where it is to be predicted.
     """
 
     guid: str
-    text: Path | bytes
-    image: Path
+    text: Path | str | None
+    image: Path | None
     label: Sentiment | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    place: str  # file and line, for messages
-    values: dict[str, str]  # by column
-
-
-def list_folder(folder: Path, faults: Faults) -> list[Entry]:
+def list_folder(
+    folder: Path, faults: Faults, decoder: Decoder, modality: Modality = "both"
+) -> list[Entry]:
     """List the pairs of a folder in the lab's layout.
 
     Args:
@@ -64,6 +66,8 @@ def list_folder(folder: Path, faults: Faults) -> list[Entry]:
             `GUID.txt` and `GUID.jpg` (or another of `IMAGE_SUFFIXES`, the first found) in
             `data/`, or beside the lists when there is no `data/`.
         faults: Takes what is wrong.
+        decoder: Decodes the lists.
+        modality: What is read of a pair; nothing else is looked for.
 
     Returns:
         The rows of `train.txt`, then those of `test_without_label.txt`, each in its order; without
@@ -76,55 +80,86 @@ def list_folder(folder: Path, faults: Faults) -> list[Entry]:
         faults.add("every folder must be readable", f"{files}: {error.strerror}")
         return []
     if not any((folder / name).exists() for name in (TRAIN_LIST, TEST_LIST)):
-        return _unlisted(files, present, faults)
+        return _unlisted(files, present, faults, modality)
     entries: list[Entry] = []
     seen: dict[str, str] = {}
     for name, must_be_labelled in ((TRAIN_LIST, True), (TEST_LIST, False)):
         if not (folder / name).exists():
             continue
-        for row in _rows(folder / name, LIST_COLUMNS, faults):
+        optional = "" if must_be_labelled else "tag"
+        for row in read_rows(folder / name, LIST_COLUMNS, faults, decoder, optional=optional):
             label = _label(row, faults)
             if (label is not None) is not must_be_labelled:
                 _misplaced(row, must_be_labelled, faults)
             if (guid := _guid(row, seen, faults)) is not None:
-                image = files / _image_name(guid, present)
-                entries.append(Entry(guid, files / f"{guid}.txt", image, label))
+                entries.append(_pair(files, guid, present, modality, label))
     return entries
 
 
-def _unlisted(files: Path, present: Collection[str], faults: Faults) -> list[Entry]:
-    guids = sorted(name.removesuffix(".txt") for name in present if name.endswith(".txt"))
+def _unlisted(
+    files: Path, present: Collection[str], faults: Faults, modality: Modality
+) -> list[Entry]:
+    ends = (".txt",) if "text" in ROLES[modality] else _IMAGE_ENDS
+    guids = {name[: name.rindex(".")] for name in present if name.endswith(ends)}
     if not guids:
-        faults.add("a data folder must hold pairs GUID.txt and GUID.jpg", f"got {files}")
-    return [
-        Entry(guid, files / f"{guid}.txt", files / _image_name(guid, present), None)
-        for guid in guids
-    ]
+        faults.add(f"a data folder must hold {_PAIRS[modality]}", f"got {files}")
+    for guid in guids:
+        if not _is_plain_name(guid):
+            faults.add(_PLAIN_NAME, f"{files}: got {guid!r}")
+    return [_pair(files, guid, present, modality) for guid in sorted(guids)]
 
 
-def list_table(table: Path, faults: Faults) -> list[Entry]:
+def _pair(
+    files: Path,
+    guid: str,
+    present: Collection[str],
+    modality: Modality,
+    label: Sentiment | None = None,
+) -> Entry:
+    text = files / f"{guid}.txt" if "text" in ROLES[modality] else None
+    image = files / _image_name(guid, present) if "image" in ROLES[modality] else None
+    return Entry(guid, text, image, label)
+
+
+def list_table(
+    table: Path,
+    faults: Faults,
+    decoder: Decoder,
+    modality: Modality = "both",
+    *,
+    require_tags: bool = True,
+) -> list[Entry]:
     """List the pairs of a CSV file.
 
     Args:
-        table: A file with the columns `guid,text,image,tag`, in any order and among others;
-            images relative to its folder; no tag or `null` where it is to be predicted.
+        table: A file with the columns `guid,text,image,tag`, in any order and among others,
+            parted by commas, semicolons or tabs; images relative to its folder; no tag or `null`
+            where it is to be predicted.
         faults: Takes what is wrong.
+        decoder: Decodes it.
+        modality: What is read of a pair; a column that is not read may be missing.
+        require_tags: Whether the column `tag` must be there.
 
     Returns:
         The rows, in order.
     """
+    roles: tuple[str, ...] = ROLES[modality]
+    columns = [name for name in TABLE_COLUMNS if name in {"guid", "tag", *roles}]
+    optional = "" if require_tags else "tag"
     entries: list[Entry] = []
     seen: dict[str, str] = {}
-    for row in _rows(table, TABLE_COLUMNS, faults):
+    for row in read_rows(table, columns, faults, decoder, optional=optional):
         label = _label(row, faults)
-        image = row.values["image"].strip()
-        named = bool(image) and image.isprintable()
+        image = row.values["image"].strip() if "image" in roles else None
+        named = image is None or (bool(image) and image.isprintable())
         if not named:
             faults.add("image must name a file", f"{row.place}: got {image!r}")
         guid = _guid(row, seen, faults)
         if named and guid is not None:
-            text = row.values["text"].encode(errors="surrogateescape")
-            entries.append(Entry(guid, text, table.parent / image, label))
+            text = row.values["text"] if "text" in roles else None
+            entries.append(
+                Entry(guid, text, None if image is None else table.parent / image, label)
+            )
     return entries
 
 
@@ -145,7 +180,7 @@ def refuse_outside(data: Path, entries: Sequence[Entry], faults: Faults) -> None
     parents: dict[Path, str] = {}
     for entry in entries:
         for path in (entry.text, entry.image):
-            if isinstance(path, bytes):
+            if not isinstance(path, Path):
                 continue
             if path.parent not in parents:  # a look at every part of every path would take long
                 parents[path.parent] = os.path.realpath(path.parent)
@@ -164,41 +199,7 @@ def _followed(path: Path) -> Path:
         return path
 
 
-def _rows(path: Path, columns: Sequence[str], faults: Faults) -> Iterator[_Row]:
-    lines = _lines(path, faults)
-    _, first = next(lines, ("", []))
-    header = [name.strip().lower() for name in first]
-    if not set(columns) <= set(header):
-        rule = f"the first line must name the columns {','.join(columns)}"
-        faults.add(rule, f"{path.name}: got {','.join(header)[:80]!r}")
-        return
-    for place, values in lines:
-        if len(values) == len(header):
-            yield _Row(place, dict(zip(header, values, strict=True)))
-        else:
-            rule = f"every line must have {len(header)} values, quoted where they hold a comma"
-            faults.add(rule, f"{place}: got {len(values)}")
-
-
-def _lines(path: Path, faults: Faults) -> Iterator[tuple[str, list[str]]]:
-    try:
-        raw = read_regular(path, MAX_LIST_BYTES)
-    except FileError as error:
-        faults.add("every list file must be readable", f"{path}: {error}")
-        return
-    # Surrogates carry bytes that are no UTF-8 to the one value they belong to.
-    text = raw.decode("utf-8-sig", errors="surrogateescape")
-    reader = csv.reader(StringIO(text, newline=""), skipinitialspace=True, strict=True)
-    try:
-        for values in reader:
-            if any(value.strip() for value in values):
-                yield f"{path.name} line {reader.line_num}", values
-    except csv.Error as error:
-        place = f"{path.name} line {reader.line_num}"
-        faults.add("every list file must be sound CSV", f"{place}: {error}")
-
-
-def _label(row: _Row, faults: Faults) -> Sentiment | None:
+def _label(row: Row, faults: Faults) -> Sentiment | None:
     tag = row.values["tag"].strip().lower()
     if tag in _NO_TAG:
         return None
@@ -209,7 +210,7 @@ def _label(row: _Row, faults: Faults) -> Sentiment | None:
     return Sentiment[tag.upper()]
 
 
-def _misplaced(row: _Row, must_be_labelled: bool, faults: Faults) -> None:
+def _misplaced(row: Row, must_be_labelled: bool, faults: Faults) -> None:
     tag = row.values["tag"].strip()
     if must_be_labelled and tag.lower() in _NO_TAG:
         rule = f"every pair in {TRAIN_LIST} must have a tag; move others to {TEST_LIST}"
@@ -219,11 +220,10 @@ def _misplaced(row: _Row, must_be_labelled: bool, faults: Faults) -> None:
         faults.add(rule, f"{row.place}: got {tag!r}")
 
 
-def _guid(row: _Row, seen: dict[str, str], faults: Faults) -> str | None:
+def _guid(row: Row, seen: dict[str, str], faults: Faults) -> str | None:
     guid = row.values["guid"].strip()
     if not _is_plain_name(guid):
-        rule = f"guid must be a plain name without / \\ or :, of at most {_MAX_NAME_BYTES} bytes"
-        faults.add(rule, f"{row.place}: got {guid!r}")
+        faults.add(_PLAIN_NAME, f"{row.place}: got {guid!r}")
         return None
     if guid in seen:
         faults.add("guid must be unique", f"{row.place}: got {guid!r}, as in {seen[guid]}")
@@ -239,5 +239,5 @@ def _is_plain_name(guid: str) -> bool:
 
 
 def _image_name(guid: str, present: Collection[str]) -> str:
-    names = [guid + form for suffix in IMAGE_SUFFIXES for form in (suffix, suffix.upper())]
+    names = [guid + end for end in _IMAGE_ENDS]
     return next((name for name in names if name in present), names[0])

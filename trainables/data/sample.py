@@ -6,17 +6,21 @@ Nothing here imports torch: the driver of a search holds these and stays light.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from trainables.config import ROLES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from trainables.config import Modality
 
 
 class Sentiment(IntEnum):
@@ -41,16 +45,17 @@ class Sample:
 
     Attributes:
         guid: Its name, unique in a corpus; a string, so that leading zeros survive.
-        text: The raw text, decoded but not cleaned.
-        image: Path of the image file.
-        image_digest: Digest of the image file's bytes: equal digests mean equal images.
+        text: The raw text, decoded but not cleaned; empty where it is not read.
+        image: Path of the image file; None where it is not read.
+        image_digest: Digest of the image file's bytes: equal digests mean equal images; empty
+            where it is not read.
         label: The class, or None where it is to be predicted.
         image_size: Width and height of the image in pixels; None where it was not looked at.
     """
 
     guid: str
     text: str
-    image: Path
+    image: Path | None
     image_digest: str
     label: Sentiment | None = None
     image_size: tuple[int, int] | None = None
@@ -65,7 +70,8 @@ class Corpus:
         labelled: The samples to train and validate on, in the order of the list file.
         unlabelled: The samples to predict, in the order of the list file.
         is_demo: Whether this is the embedded, generated demo data.
-        notes: Plain sentences on what was mended while reading, such as texts that are no UTF-8.
+        notes: Plain sentences on what was noticed while reading, such as texts that are no UTF-8.
+        encoding: Of most of the texts that are no UTF-8; None where all are.
     """
 
     name: str
@@ -73,11 +79,30 @@ class Corpus:
     unlabelled: tuple[Sample, ...] = ()
     is_demo: bool = False
     notes: tuple[str, ...] = ()
+    encoding: str | None = None
 
     @property
     def samples(self) -> tuple[Sample, ...]:
         """All samples, the labelled first: row i of every activation file is sample i."""
         return self.labelled + self.unlabelled
+
+    def reading(self, modality: Modality) -> Corpus:
+        """Leave out what is not read of a pair.
+
+        Args:
+            modality: What is.
+
+        Returns:
+            The data set, whose samples have nothing else.
+        """
+        gone: dict[str, Any] = {} if "text" in ROLES[modality] else {"text": ""}
+        if "image" not in ROLES[modality]:
+            gone |= {"image": None, "image_digest": "", "image_size": None}
+        labelled, unlabelled = (
+            tuple(replace(sample, **gone) for sample in samples)
+            for samples in (self.labelled, self.unlabelled)
+        )
+        return replace(self, labelled=labelled, unlabelled=unlabelled)
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Raw bytes to text, and text to what a tokenizer should see: deterministic and idempotent."""
+"""Text to what a tokenizer should see: deterministic and idempotent."""
 
 from __future__ import annotations
 
@@ -18,21 +18,6 @@ _DROPPED = {
 }
 # Typographic, modifier, full-width and mistyped apostrophes, the prime, the accents.
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u2019\u2018\u02bc\uff07\u2032`\u00b4", "'"))
-
-
-def decode_text(raw: bytes) -> tuple[str, bool]:
-    """Decode a text that should be UTF-8.
-
-    Args:
-        raw: The bytes of the text, with or without a byte order mark.
-
-    Returns:
-        The text without the mark and without what is no UTF-8, and whether there was any such.
-    """
-    try:
-        return raw.decode("utf-8-sig"), False
-    except UnicodeDecodeError:
-        return raw.decode("utf-8-sig", errors="ignore"), True
 
 
 def clean_text(text: str, cleaning: TextCleaning) -> str:

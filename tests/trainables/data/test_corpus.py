@@ -13,6 +13,7 @@ from trainables.data.sample import Sentiment
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from trainables.config import Modality
     from trainables.data.sample import Corpus
 
 
@@ -94,20 +95,76 @@ def test_a_table_is_read_with_columns_in_any_order(tmp_path: Path) -> None:
     assert corpus.name == "pairs"
     assert [s.guid for s in corpus.labelled] == ["01", "04"]
     assert [s.guid for s in corpus.unlabelled] == ["02", "03"]
-    assert [s.text for s in corpus.labelled] == ['hello, "world"', "caf"]
+    assert [s.text for s in corpus.labelled] == ['hello, "world"', "café"]
     assert corpus.labelled[0].image == tmp_path / "pics" / "1.jpg"
-    assert corpus.notes == ("1 of 4 texts are not UTF-8; their undecodable bytes were dropped",)
+    assert corpus.notes == ("1 of 5 lines of pairs.csv is CP1252, not UTF-8; read as such",)
 
 
-def test_texts_that_are_empty_or_no_utf8_are_mended_and_counted(lab: Path) -> None:
+def test_texts_that_are_empty_or_no_utf8_are_counted(lab: Path) -> None:
     (lab / "data" / "12.txt").write_bytes(b"caf\xe9")
     (lab / "data" / "8.txt").write_bytes(b" \n")
     corpus = load_corpus(lab)
-    assert corpus.labelled[1].text == "caf"
+    assert corpus.labelled[1].text == "café"
+    assert corpus.encoding == "cp1252"
     assert corpus.notes == (
-        "1 of 5 texts are not UTF-8; their undecodable bytes were dropped",
+        "1 of 5 texts is CP1252, not UTF-8; read as such",
         "1 of 5 texts are empty; their images stand alone",
     )
+
+
+def test_the_encoding_that_is_asked_for_goes_before_the_likely_one(lab: Path) -> None:
+    (lab / "data" / "12.txt").write_bytes("Живи".encode("koi8-r"))
+    read = {
+        asked: load_corpus(lab, encoding=asked, expected_encoding="koi8-r").labelled[1].text
+        for asked in ("cp866", None)
+    }
+    assert read == {"cp866": "Живи".encode("koi8-r").decode("cp866"), None: "Живи"}
+
+
+def test_lists_and_tables_of_other_encodings_are_read_right(lab: Path, tmp_path: Path) -> None:
+    for encoding in ("gb18030", "utf-16", "utf-8-sig"):
+        (lab / "train.txt").write_bytes(
+            "guid,tag\r\n007,positive\r\n中文,negative".encode(encoding)
+        )
+        for end in ("txt", "jpg"):
+            (lab / "data" / f"中文.{end}").write_bytes((lab / "data" / f"12.{end}").read_bytes())
+        assert [s.guid for s in load_corpus(lab).labelled] == ["007", "中文"]
+    table = write_table(tmp_path)
+    rows = (f"{n},“{n}…”,pics/1.jpg,{('positive', 'negative')[n % 2]}" for n in range(9))
+    for encoding in ("gb18030", "utf-16-le", "utf-32"):
+        table.write_bytes("\n".join(["guid,text,image,tag", *rows]).encode(encoding))
+        rows = iter(table.read_bytes().decode(encoding).splitlines()[1:])
+        assert [s.text for s in load_corpus(table).labelled] == [f"“{n}…”" for n in range(9)]
+
+
+@pytest.mark.parametrize("modality", ["text", "image"])
+def test_what_is_not_read_need_not_be_there(lab: Path, tmp_path: Path, modality: Modality) -> None:
+    whole = load_corpus(lab).reading(modality)
+    table = write_table(tmp_path, f"guid,{modality},tag", *ROWS[modality])
+    for path in (lab / "data").iterdir():
+        if (path.suffix == ".txt") is (modality == "image"):
+            path.unlink()
+    assert load_corpus(lab, modality=modality) == whole
+    (lab / "train.txt").unlink()
+    (lab / "test_without_label.txt").unlink()
+    unlisted = load_corpus(lab, modality=modality, require_labels=False)
+    assert [s.guid for s in unlisted.unlabelled] == ["007", "12", "8", "9", "x-1"]
+    corpus = load_corpus(table, modality=modality)
+    assert [s.text for s in corpus.labelled] == (["hi", "ho"] if modality == "text" else ["", ""])
+    assert [s.image is None for s in corpus.labelled] == [modality == "text"] * 2
+
+
+ROWS = {
+    "text": ("1,hi,positive", "2,ho,negative"),
+    "image": ("1,pics/1.jpg,positive", "2,pics/2.jpg,negative"),
+}
+
+
+def test_to_predict_a_table_needs_no_tags(tmp_path: Path) -> None:
+    table = write_table(tmp_path, "image;guid;text", "pics/1.jpg;1;a, b", "pics/2.jpg;2;c")
+    assert "must name the columns guid,text,image,tag: " in fault_message(table).replace("\n", " ")
+    corpus = load_corpus(table, require_labels=False)
+    assert [(s.guid, s.text) for s in corpus.unlabelled] == [("1", "a, b"), ("2", "c")]
 
 
 def test_labels_are_not_required_to_predict(lab: Path) -> None:
@@ -152,6 +209,8 @@ def test_all_faults_are_told_at_once_with_five_examples_of_each(tmp_path: Path) 
 def test_the_real_data_set_is_read_whole(real: Corpus) -> None:
     assert [real.labels.tolist().count(label) for label in Sentiment] == [2388, 419, 1193]
     assert len(real.unlabelled) == 511
-    assert real.notes == (
-        "1,061 of 4,511 texts are not UTF-8; their undecodable bytes were dropped",
-    )
+    assert real.notes == ("1,061 of 4,511 texts are GB18030, not UTF-8; read as such",)
+    assert not any("\ufffd" in sample.text for sample in real.samples)
+    by_guid = {sample.guid: sample.text for sample in real.samples}
+    assert "#киев" in by_guid["946"]
+    assert by_guid["4754"].startswith("夜食のナン ")

@@ -19,6 +19,7 @@ from PIL import Image
 from tests.trainables.data.conftest import fault_message, jpeg, write_lab
 from trainables.config import InputSettings
 from trainables.data.corpus import MAX_TEXT_BYTES, load_corpus
+from trainables.data.encodings import Decoder
 from trainables.data.faults import CorpusError, Faults
 from trainables.data.images import ImageError, open_image, prepare_image
 from trainables.data.listing import list_folder, list_table
@@ -267,9 +268,9 @@ def test_a_table_is_read_back_as_it_was_written(
     path = tmp_path_factory.mktemp("table") / "pairs.csv"
     path.write_bytes(b"\xef\xbb\xbf" * mark + written.getvalue().encode())
     faults = Faults()
-    entries = list_table(path, faults)
+    entries = list_table(path, faults, Decoder())
     faults.raise_any(path)
-    read = [(e.guid, e.text.decode(), e.label) for e in entries if isinstance(e.text, bytes)]
+    read = [(e.guid, e.text, e.label) for e in entries]
     assert [row[:2] for row in read] == [row[:2] for row in rows]
     labels = [None if label is None else label.tag for _, _, label in read]
     assert labels == [tag.lower() if tag not in {"", "null"} else None for *_, tag in rows]
@@ -283,8 +284,8 @@ def test_no_bytes_of_a_list_raise_anything_but_told_faults(
     folder = tmp_path_factory.mktemp("lists")
     (folder / "train.txt").write_bytes(raw)
     (folder / "pairs.csv").write_bytes(raw)
-    list_folder(folder, Faults())
-    list_table(folder / "pairs.csv", Faults())
+    list_folder(folder, Faults(), Decoder())
+    list_table(folder / "pairs.csv", Faults(), Decoder())
 
 
 def test_pixels_stay_in_range_for_any_shape() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.data.text import clean_text, decode_text
+from trainables.data.text import clean_text
 
 if TYPE_CHECKING:
     from trainables.config import TextCleaning
@@ -28,21 +28,6 @@ PIECES = [
     " ",
 ]
 TWEETS = st.lists(st.sampled_from(PIECES) | st.text(max_size=5)).map("".join)
-
-
-@pytest.mark.parametrize(
-    ("raw", "text", "mended"),
-    [
-        (b"plain", "plain", False),
-        ("caf\u00e9 \U0001f600".encode(), "caf\u00e9 \U0001f600", False),
-        (b"\xef\xbb\xbfmarked", "marked", False),
-        (b"caf\xe9 noir", "caf noir", True),
-        (b"\xef\xbb\xbfcut \xf0\x9f\x98", "cut ", True),
-        (b"", "", False),
-    ],
-)
-def test_texts_are_decoded_leniently(raw: bytes, text: str, mended: bool) -> None:
-    assert decode_text(raw) == (text, mended)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,148 @@
+"""Rows of a list file: values parted by commas, semicolons or tabs under a line of names."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from io import StringIO
+from typing import TYPE_CHECKING
+
+from trainables.data.encodings import is_wide
+from trainables.data.files import FileError, read_regular
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from trainables.data.encodings import Decoder
+    from trainables.data.faults import Faults
+
+MAX_LIST_BYTES = 500_000_000
+
+_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
+_SOUND = "every list file must be sound CSV"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a list file.
+
+    Attributes:
+        place: Its file and first line, for messages.
+        values: By column.
+    """
+
+    place: str
+    values: dict[str, str]
+
+
+def read_rows(
+    path: Path, columns: Sequence[str], faults: Faults, decoder: Decoder, *, optional: str = ""
+) -> Iterator[Row]:
+    """Read a list file whose first line names its columns.
+
+    Args:
+        path: The file.
+        columns: Those it must have, in any order and among others.
+        faults: Takes what is wrong.
+        decoder: Decodes it, each line by itself.
+        optional: One of the columns that may be missing; then it is empty.
+
+    Yields:
+        The rows that are sound, in order.
+    """
+    text = _text(path, faults, decoder)
+    if text is None:
+        return
+    first = next((line for line in StringIO(text) if line.strip()), "")
+    delimiter = max(_DELIMITERS, key=first.count)
+    lines = _lines(path.name, text, delimiter, faults)
+    header = [name.strip().lower() for name in next(lines, ("", []))[1]]
+    if _header_faults(path.name, header, columns, faults, optional):
+        return
+    for place, values in lines:
+        if len(values) == len(header):
+            yield Row(place, {optional: "", **dict(zip(header, values, strict=True))})
+        else:
+            mark = _DELIMITERS[delimiter]
+            rule = f"every line must have {len(header)} values, quoted where they hold a {mark}"
+            faults.add(rule, f"{place}: got {len(values)}")
+
+
+def _text(path: Path, faults: Faults, decoder: Decoder) -> str | None:
+    try:
+        raw = read_regular(path, MAX_LIST_BYTES)
+    except FileError as error:
+        faults.add("every list file must be readable", f"{path}: {error}")
+        return None
+    if is_wide(raw):
+        return decoder.decode([raw], f"lists, {path.name},")[0]
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return "\n".join(decoder.decode(raw.split(b"\n"), f"lines of {path.name}"))
+
+
+def _header_faults(
+    name: str, header: Sequence[str], columns: Sequence[str], faults: Faults, optional: str
+) -> bool:
+    if missing := set(columns) - {optional} - set(header):
+        rule = f"the first line must name the columns {','.join(columns)}"
+        if optional:
+            rule += f" ({optional} may be missing)"
+        faults.add(rule, f"{name}: got {','.join(header)[:80]!r}")
+    twice = sorted({column for column in columns if header.count(column) > 1})
+    for column in twice:
+        faults.add("every column must be named once", f"{name}: got {column!r} twice or more")
+    return bool(missing or twice)
+
+
+def _lines(
+    name: str, text: str, delimiter: str, faults: Faults
+) -> Iterator[tuple[str, list[str]]]:
+    reader = csv.reader(
+        StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True
+    )
+    start = 0
+    try:
+        for values in reader:
+            if any(value.strip() for value in values):
+                yield f"{name} line {start + 1}", values
+            start = reader.line_num
+    except csv.Error as error:
+        number, what = _stray_quote(text, start, delimiter)
+        told = f"the quote that opens here {what}" if what else str(error)
+        faults.add(_SOUND, f"{name} line {number}: {told}")
+
+
+def _stray_quote(text: str, start: int, delimiter: str) -> tuple[int, str]:
+    """Find the quote that a row of a CSV stumbles over.
+
+    Args:
+        text: The file.
+        start: Lines before the row.
+        delimiter: What parts its values.
+
+    Returns:
+        The line where the quote opens and what is wrong with it; the row's first line and nothing
+        where it is no quote.
+    """
+    number = opened = start + 1
+    quoted, before = False, delimiter
+    for line in list(StringIO(text, newline=""))[start:]:
+        place = 0
+        while place < len(line):
+            mark, after = line[place], line[place + 1 : place + 2]
+            if quoted and mark == after == '"':
+                place += 1
+            elif mark == '"' and quoted:
+                quoted = False
+                if after not in {"", "\r", "\n", delimiter}:
+                    return opened, f"closes in line {number} in the middle of a value"
+            elif mark == '"' and before in {delimiter, "\n", "\r"}:
+                quoted, opened = True, number
+            if mark != " " or before not in {delimiter, "\n", "\r"}:
+                before = mark
+            place += 1
+        number += 1
+    return (opened, "is never closed") if quoted else (start + 1, "")
