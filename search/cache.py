@@ -30,7 +30,8 @@ class CacheSettings:
     check: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Read every file and compare its checksum."""
     prune: Annotated[float | None, unset("DAYS", "remove nothing")] = None
-    """Remove what is unfinished or damaged, and what no search opened for DAYS (0: all)."""
+    """Remove what is unfinished or damaged, and what no search opened for DAYS (0: all).
+    What is being built stays, and so does any file that is not the cache's own."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,17 +52,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         faults.append(f"--cache must be a folder, got {folder}")
     if faults:
         return fail(faults)
-    from trainables.activations.catalogue import catalogue, remove  # noqa: PLC0415 - after --help
+    from trainables.activations.catalogue import (  # noqa: PLC0415 - after --help
+        BEING_BUILT,
+        catalogue,
+        remove,
+    )
+    from trainables.activations.ownership import MARKER, is_marked  # noqa: PLC0415 - likewise
+
+    if settings.cache is not None and not is_marked(folder):
+        return fail(
+            [
+                f"--cache must be a folder in which searches keep frozen activations: {folder}"
+                f" lacks their marker, {MARKER}; a search with --cache {folder} writes it"
+            ]
+        )
 
     files = catalogue(folder, check=settings.check or settings.prune is not None)
     if settings.prune is not None:
         limit = time.time() - settings.prune * _DAY
-        old = [file for file in files if file.state or file.used <= limit]
-        freed = sum(remove(folder, file) for file in old)
-        files = [file for file in files if file not in old]
-        sys.stdout.write(f"removed {len(old)} files, {freed / 1e6:,.1f} MB\n")
+        idle = [file for file in files if file.state != BEING_BUILT]
+        old = [file for file in idle if file.state or file.used <= limit]
+        gone = [file for file in old if remove(folder, file)]
+        files = [file for file in files if file not in gone]
+        freed = sum(file.size for file in gone)
+        sys.stdout.write(f"removed {len(gone)} files, {freed / 1e6:,.1f} MB\n")
     _show(folder, files)
-    return 1 if any(file.state for file in files) else 0
+    return 1 if any(file.state not in {"", BEING_BUILT} for file in files) else 0
 
 
 def _show(folder: Path, files: Sequence[CachedFile]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from search.cache import main
+from trainables.activations.locks import locked
 from trainables.modules.cut import Cut
 from trainables.workbench import Workbench
 
@@ -47,7 +48,8 @@ def test_damage_is_found_by_a_check_and_removed_by_pruning(
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    (cache / "image-0.123.partial").write_bytes(b"0" * 10)
+    unfinished = cache / f"image-{'0' * 24}.123.partial"
+    unfinished.write_bytes(content[: len(content) // 2])
     assert main(["--cache", str(cache), "--check"]) == 1
     assert "damaged" in " ".join(capsys.readouterr().out.split())
     assert main(["--cache", str(cache), "--prune", "1"]) == 0
@@ -55,6 +57,47 @@ def test_damage_is_found_by_a_check_and_removed_by_pruning(
     assert out.startswith("removed 2 files")
     assert out.splitlines()[-1].startswith("1 files, ")
     assert not path.exists()
+    assert not unfinished.exists()
+
+
+@pytest.mark.parametrize("days", ["0", "365"])
+def test_other_peoples_files_in_a_cache_are_neither_listed_nor_removed(
+    cache: Path, capsys: pytest.CaptureFixture[str], days: str
+) -> None:
+    name = f"text-{'0' * 24}"
+    theirs = ("thesis-final.pdf", "a-b.xlsx", ".id-rsa.key", f"{name}.json", f"{name}.safetensors")
+    for other in (*theirs, f"{name}.7.partial"):
+        (cache / other).write_text('{"key": {"role": "text"}}')
+    assert main(["--cache", str(cache), "--check"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("2 files, ")
+    assert main(["--cache", str(cache), "--prune", days]) == 0
+    assert all((cache / other).exists() for other in (*theirs, f"{name}.7.partial"))
+
+
+def test_a_folder_that_no_search_made_its_cache_is_refused(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path.name for path in cache.iterdir()} - {"CACHEDIR.TAG"}
+    (cache / "CACHEDIR.TAG").write_text("Signature: 8a477f597d28d172789f06886806bc55\n")
+    assert main(["--cache", str(cache), "--prune", "0"]) == 2
+    assert "lacks their marker, CACHEDIR.TAG" in " ".join(capsys.readouterr().err.split())
+    assert before < {path.name for path in cache.iterdir()}
+
+
+def test_what_a_running_search_builds_is_left_to_it(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header, other = sorted(cache.glob("*.json"))
+    data = header.with_suffix(".safetensors")
+    header.unlink()
+    data.rename(data.with_suffix(".99.partial"))  # as in the middle of a build
+    with locked(header.with_suffix(".lock")):
+        assert main(["--cache", str(cache), "--prune", "0"]) == 0
+        assert "being built" in " ".join(capsys.readouterr().out.split())
+        assert data.with_suffix(".99.partial").exists()
+        assert not other.exists()
+    assert main(["--cache", str(cache), "--prune", "365"]) == 0
+    assert {path.name for path in cache.iterdir()} == {"CACHEDIR.TAG"}
 
 
 def test_only_what_was_not_used_of_late_is_pruned(

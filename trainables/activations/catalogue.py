@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from trainables.activations.locks import locked_if_free
+from trainables.activations.ownership import is_marked, is_our_data, is_our_header
+
 if TYPE_CHECKING:
     from pathlib import Path
 
+BEING_BUILT = "being built"
+"""The state of a file that another process is at work on."""
+
 _CHUNK = 1 << 24
+_NAME = re.compile(r"((?:text|image|pair)-[0-9a-f]{24})\.(?:json|safetensors|\d+\.partial)")
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,7 @@ class CachedFile:
 
 
 def catalogue(folder: Path, *, check: bool) -> list[CachedFile]:
-    """List a cache.
+    """List a cache: only what is ours, in a folder that is.
 
     Args:
         folder: The cache; it need not exist.
@@ -48,27 +56,38 @@ def catalogue(folder: Path, *, check: bool) -> list[CachedFile]:
     Returns:
         The files, the last used first.
     """
-    digests = {path.name.split(".")[0] for path in folder.glob("*-*.*") if path.is_file()}
-    files = [_entry(folder, digest, check=check) for digest in digests]
+    if not is_marked(folder):
+        return []
+    digests = {name[1] for path in folder.iterdir() if (name := _NAME.fullmatch(path.name))}
+    ours = {digest: parts for digest in digests if (parts := _parts(folder, digest))}
+    files = [_entry(folder, digest, parts, check=check) for digest, parts in ours.items()]
     return sorted(files, key=lambda file: (-file.used, file.digest))
 
 
-def _entry(folder: Path, digest: str, *, check: bool) -> CachedFile:
-    parts = [path for path in folder.glob(f"{digest}.*") if path.suffix != ".lock"]
+def _parts(folder: Path, digest: str) -> list[Path]:
+    """The files of a key, but for its lock; none where none of them says that it is ours."""
+    header, data = header_path(folder, digest), data_path(folder, digest)
+    partial = [path for path in folder.glob(f"{digest}.*.partial") if is_our_data(path)]
+    whole = [header, data] if is_our_header(header) or is_our_data(data) else []
+    return [path for path in (*whole, *partial) if path.is_file()]
+
+
+def _entry(folder: Path, digest: str, parts: list[Path], *, check: bool) -> CachedFile:
     size = sum(path.stat().st_size for path in parts)
     used = max((path.stat().st_mtime for path in parts), default=0.0)
-    state = fault(folder, digest, check=check) or ""
+    with locked_if_free(lock_path(folder, digest)) as free:
+        state = fault(folder, digest, check=check) or "" if free else BEING_BUILT
     if state == "missing":
         state = "unfinished"
     header: dict[str, Any] = {}
-    with suppress(OSError, ValueError):
+    if is_our_header(header_path(folder, digest)):
         header = json.loads(header_path(folder, digest).read_text())
     place = header.get("key", {}).get("place", "?")
     samples = header.get("samples", 0)
     return CachedFile(digest, header.get("source", "?"), place, samples, size, used, state)
 
 
-def remove(folder: Path, file: CachedFile) -> int:
+def remove(folder: Path, file: CachedFile) -> bool:
     """Remove one key's files; a search that has them open goes on undisturbed.
 
     Args:
@@ -76,13 +95,30 @@ def remove(folder: Path, file: CachedFile) -> int:
         file: What to remove.
 
     Returns:
-        The bytes that were freed.
+        Whether it is gone: not where it is being built again by now.
     """
-    # The header goes first: without it nothing else is trusted.
-    header_path(folder, file.digest).unlink(missing_ok=True)
-    for path in folder.glob(f"{file.digest}.*"):
-        path.unlink(missing_ok=True)
-    return file.size
+    lock = lock_path(folder, file.digest)
+    with locked_if_free(lock) as free:
+        if not free:
+            return False
+        # The header goes first: without it nothing else is trusted.
+        for path in _parts(folder, file.digest):
+            path.unlink(missing_ok=True)
+        lock.unlink(missing_ok=True)
+    return True
+
+
+def lock_path(folder: Path, digest: str) -> Path:
+    """Where a key's lock lies.
+
+    Args:
+        folder: The cache.
+        digest: The key's digest.
+
+    Returns:
+        The path of an empty file.
+    """
+    return folder / f"{digest}.lock"
 
 
 def mark_used(folder: Path, digest: str) -> None:

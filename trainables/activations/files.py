@@ -19,6 +19,7 @@ import torch
 from safetensors import safe_open
 
 from trainables.activations.catalogue import checksum, data_path, header_path
+from trainables.activations.ownership import MADE_BY
 from trainables.activations.raw import gather_ragged
 from trainables.modules.tower import Activations
 
@@ -193,7 +194,7 @@ class StoredActivations:
 
 def _layout(tensors: dict[str, tuple[str, Sequence[int]]]) -> bytes:
     """The head of a safetensors file, for tensors whose bytes follow in this order."""
-    header: dict[str, Any] = {}
+    header: dict[str, Any] = {"__metadata__": {"made_by": MADE_BY}}
     end = 0
     for name, (dtype, shape) in tensors.items():
         start, end = end, end + prod(shape) * np.dtype(dtype).itemsize

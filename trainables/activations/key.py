@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from PIL import features
+
+from trainables.activations.ownership import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,8 +61,7 @@ class ActivationKey:
     @cached_property
     def digest(self) -> str:
         """A file name that differs when any field does."""
-        text = json.dumps(asdict(self), sort_keys=True)
-        return f"{self.role}-{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}"
+        return name_of(asdict(self))
 
 
 def make_key(

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
 import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from trainables.activations.catalogue import data_path, fault, header_path, mark_used
+from trainables.activations.catalogue import (
+    data_path,
+    fault,
+    header_path,
+    lock_path,
+    mark_used,
+)
 from trainables.activations.files import ActivationError, ActivationWriter, StoredActivations
 from trainables.activations.forward import forward
+from trainables.activations.locks import locked
+from trainables.activations.ownership import mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -56,6 +63,7 @@ class ActivationStore:
         self._sound: set[str] = set()
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            mark(folder)
         except OSError as error:
             msg = f"cache {folder} cannot be made: {error}; give --cache DIR or use --no-cache"
             raise ActivationError(msg) from error
@@ -130,16 +138,14 @@ class ActivationStore:
         """Hold the locks of some keys, all in one order, so that no two wait for each other."""
         with ExitStack() as stack:
             for digest in sorted(key.digest for key in keys):
-                path = self.folder / f"{digest}.lock"
                 try:
-                    lock = stack.enter_context(path.open("w"))
+                    stack.enter_context(locked(lock_path(self.folder, digest)))
                 except OSError as error:
                     msg = (
                         f"cache {self.folder} lacks {digest} and cannot be written: {error}; "
                         "give --cache DIR or use --no-cache"
                     )
                     raise ActivationError(msg) from error
-                fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
     def _write(
