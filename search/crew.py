@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -17,7 +18,7 @@ from search.errors import WorkError
 from trainables.trainable import use_assigned_share
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Sequence
     from types import TracebackType
 
     from search.cluster import TrialResources
@@ -57,7 +58,7 @@ class Crew:
         self._workers: list[Any] = []
         self.home: str = ray.get_runtime_context().get_node_id()
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Any]]:
+    def run(self, jobs: Sequence[Job]) -> Generator[tuple[int, Any], None, None]:
         """Run jobs side by side.
 
         Args:
@@ -65,11 +66,21 @@ class Crew:
 
         Yields:
             The index of a job and its result, as they end; the result of one that crashed for
-            good is a `WorkError`. Input found wrong, as bad weights, raises a `ClusterError`.
+            good is a `WorkError`. Input found wrong, as bad weights, raises a `ClusterError`. Who
+            wants no more results closes the iterator: what is still running then ends.
         """
+        busy: dict[Any, tuple[int, Any]] = {}
+        try:
+            yield from self._run(jobs, busy)
+        finally:
+            for _, worker in busy.values():
+                self._replaced(worker)
+
+    def _run(
+        self, jobs: Sequence[Job], busy: dict[Any, tuple[int, Any]]
+    ) -> Generator[tuple[int, Any], None, None]:
         waiting, lost = deque(enumerate(jobs)), Counter[int]()
         idle = [self._worker(k) for k in range(min(self._resources.slots, len(jobs)))]
-        busy: dict[Any, tuple[int, Any]] = {}
         while waiting or busy:
             while waiting and idle:
                 index, job = waiting.popleft()
@@ -168,19 +179,22 @@ def _is_unreachable(result: Any) -> bool:
     return isinstance(getattr(result, "__cause__", None), ActorUnavailableError)
 
 
-def in_order(results: Iterable[tuple[int, Any]]) -> list[Any]:
+def in_order(results: Generator[tuple[int, Any], None, None]) -> list[Any]:
     """Collect results that are all needed.
 
     Args:
         results: As `Crew.run` gives them.
 
     Returns:
-        The results, in the order of their jobs; a `WorkError` among them raises.
+        The results, in the order of their jobs; the first `WorkError` raises at once, and the
+        others are not waited for.
     """
-    found = dict(results)
-    for result in found.values():
-        if isinstance(result, WorkError):
-            raise result
+    found = {}
+    with closing(results):
+        for index, result in results:
+            if isinstance(result, WorkError):
+                raise result
+            found[index] = result
     return [found[index] for index in sorted(found)]
 
 

@@ -72,7 +72,7 @@ def judge(
     labels: NDArray[np.int64],
     picked: Sequence[TrialRecord],
     failed: Collection[int] = (),
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     """Choose a config, and write `best.json` anew.
 
     Args:
@@ -84,7 +84,8 @@ def judge(
 
     Returns:
         What was written: see `write_best`; and `confirmed`, `candidates`, `comparison`, `floor`,
-        `verdict` and `decision`, each null where it could not be had.
+        `verdict` and `decision`, each null where it could not be had. None where all trials with
+        a score have failed.
     """
     metric = plan.settings.tuning.metric
     able = [record for record in picked if record.number not in failed]
@@ -103,6 +104,8 @@ def judge(
         chosen = order[0].record, _why(order)
     elif failed:
         left = [r for r in ranked(records, mode_of(metric)) if r.number not in failed]
+        if not left:
+            return None
         chosen = left[0], "the best of the search of whose config a model could be trained"
     drawn = _draws(plan, ways)
     if order:

@@ -13,6 +13,7 @@ from analysis.results import CLASSES
 from analysis.scores import decide
 from search.candidates import fresh_seed
 from search.crew import Job, in_order
+from search.errors import WorkError
 from search.stage_view import follow
 from trainables.objective import is_better
 
@@ -78,7 +79,12 @@ def choose_kind(
             return Choice(asked, "asked for; there are too few folds to validate it")
         reason = "there are too few folds to join, or none was confirmed"
         return Choice("refit", f"{reason}: one model is trained on all data")
-    said = _said_by_kind(crew, plan, folds, best, console)
+    try:
+        said = _said_by_kind(crew, plan, folds, best, console)
+    except WorkError as error:
+        kind, reason = asked or "refit", f"joining fold models could not be validated: {error}"
+        console.print(reason, highlight=False, soft_wrap=True)
+        return Choice(kind, f"asked for; {reason}" if asked else reason)
     rows = np.concatenate([fold.val for fold in folds[:OUTER_FOLDS]])
     parts = np.repeat(np.arange(OUTER_FOLDS), [len(fold.val) for fold in folds[:OUTER_FOLDS]])
     name = plan.settings.tuning.metric.removeprefix("val_")

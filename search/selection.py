@@ -8,19 +8,25 @@ from typing import TYPE_CHECKING, Any
 from search.candidates import fresh_folds, pick
 from search.confirm import confirm
 from search.crew import Crew
+from search.errors import WorkError
 from search.floor import lay_floor
 from search.judgement import judge
 from search.reserve import affordable
-from search.shipping import ship
+from search.shipping import UntrainableError, ship
 from search.stages import once
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
     from rich.console import Console
 
     from search.cluster import TrialResources
     from search.plan import Plan
     from search.trials import Records
     from trainables.experiment import Experiment
+
+_UNTRAINABLE = "untrainable"
+_MOST_TRIES = 5  # more than that many that fail have a common cause
 
 
 def select(
@@ -55,13 +61,56 @@ def select(
     with Crew(experiment, resources) as crew:
         notes += confirm(crew, plan, corpus, folds, picked, console)
         notes += lay_floor(crew, plan, folds, console)
-        best = judge(plan, records, corpus.labels, picked)
-        shipped = once(
-            plan.folder,
-            "ship",
-            best,
-            lambda: ship(crew, plan, corpus, folds, best, console),
-            leaves=(plan.folder.model, plan.folder.predictions),
+        shipped, untrainable = ship_the_best_that_trains(
+            plan,
+            lambda failed: judge(plan, records, corpus.labels, picked, failed),
+            lambda best: ship(crew, plan, corpus, folds, best, console),
+            console,
         )
     plan.folder.write_best(shipped)
-    return shipped, notes
+    return shipped, notes + untrainable
+
+
+def ship_the_best_that_trains(
+    plan: Plan,
+    choose: Callable[[Collection[int]], dict[str, Any] | None],
+    train: Callable[[Mapping[str, Any]], dict[str, Any]],
+    console: Console,
+) -> tuple[dict[str, Any], list[str]]:
+    """Ship the chosen config; where no model of it can be trained, the next one.
+
+    Which could not be trained is kept with the run, once another one ships: a search that goes on
+    does not try them again.
+
+    Args:
+        plan: The search.
+        choose: Chooses a config, given the trials to pass over; None where no other is left.
+        train: Trains what ships: see `ship`.
+        console: Where to say what could not be trained, as soon as it is known.
+
+    Returns:
+        The content of `best.json`, and a plain sentence for each config that was passed over.
+
+    Raises:
+        WorkError: If none of the best few can be trained.
+    """
+    folder = plan.folder
+    known = folder.read_stages().get(_UNTRAINABLE, {}).get("result", {})
+    failed = {int(trial): str(reason) for trial, reason in known.items()}
+    fresh: dict[int, str] = {}
+    while (best := choose(failed.keys() | fresh.keys())) is not None:
+        leaves = folder.model, folder.predictions
+        try:
+            shipped = once(folder, "ship", best, lambda best=best: train(best), leaves)  # type: ignore[misc]
+        except UntrainableError as error:
+            fresh[int(best["trial"])] = str(error)
+            console.print(f"{error}; the next best is tried", highlight=False, soft_wrap=True)
+            if len(fresh) < _MOST_TRIES:
+                continue
+            break
+        failed |= fresh
+        if failed:
+            entry = {"depends_on": {}, "result": failed}
+            folder.write_stages({**folder.read_stages(), _UNTRAINABLE: entry})
+        return shipped, list(failed.values())
+    raise WorkError("; ".join(fresh.values()))

@@ -12,8 +12,9 @@ import numpy as np
 
 from search.candidates import fresh_seed, per_repeat
 from search.crew import Job, in_order
+from search.errors import WorkError
 from search.model_card import model_card
-from search.nested import choose_kind
+from search.nested import Choice, choose_kind
 from search.stage_view import follow
 from search.trials import neutral_threshold
 from trainables.data.sample import Sentiment
@@ -28,9 +29,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from search.crew import Crew
-    from search.nested import Choice
     from search.plan import Plan
     from trainables.data.sample import Corpus, Fold
+
+
+class UntrainableError(WorkError):
+    """No model of the chosen config can be trained: another must do."""
 
 
 def ship(
@@ -43,6 +47,8 @@ def ship(
 ) -> dict[str, Any]:
     """Train the model that ships, write it, and predict the unlabelled samples.
 
+    Where fold models cannot be trained, one model on all data ships instead.
+
     Args:
         crew: Does the work.
         plan: The search.
@@ -54,16 +60,15 @@ def ship(
     Returns:
         The content of `best.json` with `final`: the kind of model, why it, the scores that
         decided, its epochs, seeds and size.
+
+    Raises:
+        UntrainableError: If no model of the config can be trained.
     """
     folds = folds[: per_repeat(plan)]
     choice = choose_kind(crew, plan, corpus, folds, best, console)
     confirmed = best.get("confirmed")
     epochs = int(confirmed["epochs"] if confirmed else best["best_epoch"])
-    whole = [np.arange(len(corpus.labelled))]
-    rows = whole if choice.kind == "refit" else [fold.train for fold in folds]
-    jobs = _trainings(plan, best["params"], rows, epochs)
-    words = f"training what ships: {choice.kind} of {len(jobs)}, {epochs} epochs"
-    weights = in_order(follow(console, words, crew.run(jobs), len(jobs)))
+    choice, rows, weights = _trained(crew, plan, (corpus, folds), (best, epochs), choice, console)
     together = len(rows) if choice.kind == "average" else 1
     groups = [weights[k : k + together] for k in range(0, len(weights), together)]
     members = [(best["params"], group, 1.0) for group in groups]
@@ -84,6 +89,32 @@ def ship(
         "parameters": written["model_parameters"],
     }
     return _publish(plan, corpus, {**best, "final": final}, written)
+
+
+def _trained(
+    crew: Crew,
+    plan: Plan,
+    data: tuple[Corpus, Sequence[Fold]],
+    config: tuple[Mapping[str, Any], int],
+    choice: Choice,
+    console: Console,
+) -> tuple[Choice, list[NDArray[np.int64]], list[bytes]]:
+    """Train what ships, a refit if nothing else can be; gives what it is in the end."""
+    (corpus, folds), (best, epochs) = data, config
+    is_refit = choice.kind == "refit"
+    rows = [np.arange(len(corpus.labelled))] if is_refit else [fold.train for fold in folds]
+    jobs = _trainings(plan, best["params"], rows, epochs)
+    words = f"training what ships: {choice.kind} of {len(jobs)}, {epochs} epochs"
+    try:
+        return choice, rows, in_order(follow(console, words, crew.run(jobs), len(jobs)))
+    except WorkError as error:
+        if is_refit:
+            msg = f"no model of trial {best['trial']} could be trained: {error}"
+            raise UntrainableError(msg) from error
+        reason = f"the models of the {choice.kind} could not be trained ({error})"
+    console.print(f"{reason}; one model on all data is, instead", highlight=False, soft_wrap=True)
+    refit = Choice("refit", f"{reason}: one model is trained on all data", choice.scores)
+    return _trained(crew, plan, data, config, refit, console)
 
 
 def _trainings(

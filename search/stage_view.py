@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from search.view import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable
 
     from rich.console import Console
 
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 def follow(
     console: Console, words: str, results: Iterable[Result], total: int
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Show how results come in.
 
     Args:

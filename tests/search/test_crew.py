@@ -13,7 +13,7 @@ import ray
 
 from search import crew as crew_module
 from search.cluster import TrialResources, connected
-from search.crew import Crew, Job
+from search.crew import Crew, Job, in_order
 from search.errors import ClusterError, WorkError
 
 if TYPE_CHECKING:
@@ -61,6 +61,11 @@ def test_jobs_use_every_slot_survive_a_crash_and_tell_what_failed(
                 assert "out of memory" in str(found[1])
                 with pytest.raises(ClusterError, match="bad weights"):
                     list(crew.run([Job("work", {"error": ValueError("bad weights")})]))
+                # What is of no use any more is not waited for: the second job would take an hour.
+                jobs = [wrong, Job("work", {"seconds": 3600})]
+                with pytest.raises(WorkError, match="out of memory"):
+                    in_order(crew.run(jobs))
+                assert len(dict(crew.run([Job("work", {}), Job("work", {})]))) == 2
         with Crew(make_experiment(), TrialResources(1.0, 0.0, 1)) as crew:
             rows = np.arange(30)
             params = {"batch_size": 8, "projection_width": 8, "hidden_width": 8}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from analysis.results import CLASSES
 from search.candidates import fresh_seed
 from search.errors import SettingsError, WorkError
 from search.nested import preferred
-from search.shipping import ship
+from search.shipping import UntrainableError, ship
 from tests.search.test_candidates import plan_of
 from tests.search.test_confirm import EYE, FOLDS, ScriptedCrew, with_unlabelled
 from trainables.seeds import stream_seed
@@ -175,9 +176,39 @@ def test_one_split_or_an_unconfirmed_config_is_refitted_for_its_best_epoch(
     assert crew.jobs[-1].arguments["rule"].neutral_threshold == 0.4
 
 
+def test_fold_models_that_diverge_give_way_to_a_refit_and_it_is_said(tmp_path: Path) -> None:
+    usual = crew_of(members=0.9).answer
+
+    def answer(job: Job) -> Any:
+        if job.method == "train_member" and len(job.arguments["rows"]) < len(LABELS):
+            return WorkError("DivergedError: training loss is nan")
+        return usual(job)
+
+    plan, crew = plan_with(tmp_path), Here(answer)
+    console = Console(file=io.StringIO(), width=200)
+    best: dict[str, Any] = ship(crew, plan, with_unlabelled(), FOLDS, BEST, console)  # type: ignore[arg-type]
+    final = best["final"]
+    assert (final["kind"], final["members"]) == ("refit", 1)
+    assert "the models of the ensemble could not be trained (DivergedError: tr" in final["why"]
+    assert "one model on all data is, instead" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert members_of(crew)[0][1][0].endswith(b":60")
+    assert crew.jobs[-1].arguments["rule"].temperature == 1.3  # of the refit, not of the ensemble
+
+
+@pytest.mark.parametrize(("words", "kind"), [("", "refit"), (" --final ensemble", "ensemble")])
+def test_what_cannot_be_validated_is_shipped_without_and_it_is_said(
+    tmp_path: Path, words: str, kind: str
+) -> None:
+    usual = crew_of().answer
+    crew = Here(lambda job: WorkError("nan") if job.method == "validate_joining" else usual(job))
+    final = shipped(plan_with(tmp_path, f"--folds 3 --metric val_accuracy{words}"), crew)
+    assert (final["kind"], final["scores"]) == (kind, None)
+    assert final["why"].endswith("joining fold models could not be validated: nan")
+
+
 def test_a_training_that_crashes_is_no_model(tmp_path: Path) -> None:
     plan, crew = plan_with(tmp_path), Here(lambda _: WorkError("killed"))
-    with pytest.raises(WorkError, match="killed"):
+    with pytest.raises(UntrainableError, match="no model of trial 3 could be trained: killed"):
         ship(crew, plan, with_unlabelled(), FOLDS, BEST, QUIET)  # type: ignore[arg-type]
     assert not plan.folder.model.exists()
 
