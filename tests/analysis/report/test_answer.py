@@ -104,6 +104,14 @@ def test_a_floor_that_was_measured_is_shown_with_its_verdict_first(folder: RunFo
     assert not any("no real floor" in verdict for verdict in found.verdicts)
 
 
+def test_a_floor_of_nothing_is_shown(folder: RunFolder) -> None:
+    nothing = {"logistic_regression": {METRIC: 0.0}, "majority": {METRIC: 0.0}}
+    found = answer(analysis.load(with_best(folder, floor=FLOOR | nothing).path))
+    assert found is not None
+    floors = {rival.name: rival.score for rival in found.rivals if rival.kind == "floor"}
+    assert floors == {"logistic regression": 0.0, "majority class": 0.0}
+
+
 @pytest.mark.parametrize(
     ("errors", "standing"),
     [(2.0, "above"), (0.9, "level"), (-0.9, "level"), (-2.0, "below"), (None, "")],

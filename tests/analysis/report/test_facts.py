@@ -140,3 +140,12 @@ def test_candidates_show_what_the_searched_score_lost(folder: RunFolder) -> None
         "0.660 to 0.700",
     ]
     assert table["marks"] == ["best", ""]
+
+
+def test_a_loss_that_rose_is_lost_too(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", objective="val_loss", mode="min")
+    found = {"trial": 1, "searched": 0.7, "confirmed": 0.8, "interval": None}
+    folder.write_best(folder.read_best() | {"candidates": [found]})
+    table = candidate_table(analysis.load(folder.path))
+    assert table is not None
+    assert table["rows"][0][3]["text"] == "0.1000"
