@@ -38,6 +38,7 @@ TRIALS: Mapping[str, Column] = {
     "seconds": Column("float64", "wall-clock time since the trial first started"),
     "hand_tuned": Column("boolean", "whether it is the variant's hand-tuned config"),
     "error": Column("str", "why it failed or diverged, in one line"),
+    "note": Column("str", "what else is to be known of it, in one line"),
     "peak_memory_mb": Column("float64", "most memory that the trial took, in MB"),
     "retries": Column("Int64", "how often it was started again after a crash"),
 }

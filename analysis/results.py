@@ -128,10 +128,10 @@ class RunFolder(KeptProbabilities):
         """Read the table of ended trials.
 
         Returns:
-            One row per trial; `error` and `fate` are strings, missing numbers are NaN.
+            One row per trial; `error`, `note` and `fate` are strings, missing numbers are NaN.
         """
         missing = "no trial of this search has ended"
-        return read_csv(self.trials, missing, text=("fate", "error"))
+        return read_csv(self.trials, missing, text=("fate", "error", "note"))
 
     def append_history(self, row: Mapping[str, object]) -> None:
         """Add one reported epoch, in one write of one line.

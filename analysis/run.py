@@ -71,7 +71,11 @@ class Run:
     @cached_property
     def history(self) -> pd.DataFrame:
         """One row per trial and epoch, columns `HISTORY`."""
-        return _table(self.folder.history, self.folder.read_history, HISTORY)
+        history = _table(self.folder.history, self.folder.read_history, HISTORY)
+        # Older runs hold a row of stand-ins for the epoch in which a trial diverged.
+        diverged = self.trials[self.trials["fate"] == "diverged"]
+        last = history["trial"].map(dict(zip(diverged["trial"], diverged["epochs"], strict=True)))
+        return history[last.isna() | (history["epoch"] <= last)].reset_index(drop=True)
 
     @cached_property
     def importances(self) -> pd.DataFrame:

@@ -46,7 +46,8 @@ def trials_table(records: Records, mode: Mode) -> pd.DataFrame:
             "peak_memory_mb": round(record.peak_memory_mb, 1),
             "retries": record.retries,
             "hand_tuned": record.hand_tuned,
-            "error": record.error or record.note,
+            "error": record.error,
+            "note": record.note,
         }
         rows.append(row | {CONFIG + name: value for name, value in record.params.items()})
     frame = pd.DataFrame(rows, columns=None if rows else ["trial", "fate", "objective", "error"])

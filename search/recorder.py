@@ -59,13 +59,18 @@ class Recorder(Callback):  # type: ignore[misc]  # Ray has no types
         self._started.setdefault(trial.trial_id, time.monotonic() - before)
 
     def on_trial_result(self, *, trial: Trial, result: dict[str, Any], **_: Any) -> None:
-        """Write an epoch.
+        """Write an epoch, unless the trial diverged in it: then there is nothing to tell of it.
 
         Args:
             trial: Ray's trial.
             result: The report that Ray keeps; its arrays are removed.
         """
         record = self._timed(trial)
+        if result.get("diverged"):
+            # Ray must have an objective; the trial has none, and no one is to be shown a stand-in.
+            for name in [name for name in result if name.startswith("val_")]:
+                del result[name]
+            return
         probabilities, rows = result.pop("val_probabilities", None), result.pop("val_rows", None)
         branches = result.pop("val_branches", None)
         row: dict[str, object] = {"trial": record.number, EPOCH: result[EPOCH]}

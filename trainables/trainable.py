@@ -16,7 +16,7 @@ from pyarrow.fs import FileSystem
 from ray import tune
 from ray.tune.result import SHOULD_CHECKPOINT
 
-from trainables.objective import METRICS, worst
+from trainables.objective import worst
 
 if TYPE_CHECKING:
     from trainables.experiment import Experiment
@@ -117,9 +117,7 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
         try:
             scores, self._parts = fitting(lambda parts: self._epoch(epoch, parts), self._parts)
         except DivergedError as error:
-            lost = {name: worst(name) for name in METRICS} | {"train_loss": worst("train_loss")}
-            lost |= {f"{name}_std": 0.0 for name in METRICS}
-            return {**report, **lost, metric: worst(metric), "diverged": str(error), "done": True}
+            return {**report, metric: worst(metric), "diverged": str(error), "done": True}
         run = self._ensure()
         report |= scores.metrics
         report["peak_memory_mb"] = peak_memory_mb(self._bench.device)

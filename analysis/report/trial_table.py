@@ -25,7 +25,7 @@ _LEADING: tuple[_Column, ...] = (
     ("peak_memory_mb", "memory, MB", whole),
     ("retries", "retries", whole),
 )
-_TEXT = "fate", "error"
+_TEXT = "fate", "error", "note"
 
 
 def trial_table(run: Run) -> dict[str, Any]:
@@ -46,8 +46,9 @@ def trial_table(run: Run) -> dict[str, Any]:
         for name in run.parameters
         if trials[CONFIG + name].nunique(dropna=False) > 1
     ]
-    if "error" in trials and (trials["error"] != "").any():
-        columns.append(("error", "reason", None))
+    for name, head in (("error", "reason"), ("note", "note")):
+        if name in trials and (trials[name] != "").any():
+            columns.append((name, head, None))
     numeric = {
         name: name not in _TEXT and pd.api.types.is_numeric_dtype(trials[name])
         for name, _, _ in columns

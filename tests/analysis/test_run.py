@@ -58,6 +58,21 @@ def test_probabilities_are_one_tidy_table(run: Run) -> None:
     pd.testing.assert_frame_equal(one, run.folder.read_trial_probabilities(4))
 
 
+def test_stand_ins_for_the_epoch_in_which_a_trial_diverged_are_no_history(
+    run: Run,
+) -> None:
+    folder = run.folder
+    trials, history = folder.read_trials(), folder.read_history()
+    trials.loc[1, "fate"], trials.loc[1, "epochs"] = "diverged", 1
+    folder.write_trials(trials)
+    loaded = analysis.load(folder.path).history
+    kept = history[(history["trial"] != 1) | (history["epoch"] == 1)]
+    assert len(kept) < len(history)
+    assert loaded[["trial", "epoch"]].to_numpy().tolist() == (
+        kept[["trial", "epoch"]].to_numpy().tolist()
+    )
+
+
 def test_a_trials_decisions_score_what_its_history_says(run: Run) -> None:
     assert run.best is not None
     found = run.validated(run.best["trial"])

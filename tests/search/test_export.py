@@ -42,7 +42,7 @@ def test_search_and_analysis_speak_of_the_same_classes_and_fates() -> None:
 def test_the_table_has_one_row_per_ended_trial_in_order() -> None:
     running = TrialRecord(2, {"rate": 0.2})
     records = keyed(
-        record(3, "failed", error="ValueError: x", seconds=1.23456),
+        record(3, "failed", error="ValueError: x", note="batches in halves", seconds=1.23456),
         running,
         record(0, "finished", 0.5, 0.7, 0.6, hand_tuned=True),
     )
@@ -60,12 +60,14 @@ def test_the_table_has_one_row_per_ended_trial_in_order() -> None:
         "retries": 0,
         "hand_tuned": True,
         "error": "",
+        "note": "",
         "config/rate": 0.0,
         "config/width": 0,
     }
     assert math.isnan(last["objective"])
     assert pd.isna(last["best_epoch"])
     assert (last["error"], last["seconds"]) == ("ValueError: x", 1.235)
+    assert last["note"] == "batches in halves"
 
 
 def test_the_table_of_no_trials_can_be_written_and_read(folder: RunFolder) -> None:

@@ -117,6 +117,15 @@ def test_a_trial_that_failed_says_why_in_the_table(folder: RunFolder) -> None:
     assert table["rows"][1][2] == {"text": "", "value": None}
 
 
+def test_a_note_is_no_reason_to_fail(folder: RunFolder) -> None:
+    trials = folder.read_trials()
+    trials["note"] = ["batches in halves", *[""] * (len(trials) - 1)]
+    folder.write_trials(trials)
+    table = trial_table(analysis.load(folder.path))
+    assert [column["name"] for column in table["columns"]][-1] == "note"
+    assert [row[-1]["text"] for row in table["rows"][:2]] == ["batches in halves", ""]
+
+
 def test_candidates_show_what_the_searched_score_lost(folder: RunFolder) -> None:
     assert candidate_table(analysis.load(folder.path)) is None
     best = folder.read_best()
