@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - the command line is made from the annotations
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from rich.console import Console
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from analysis.comparison import compare
 from analysis.files import ResultsError
 from analysis.formats import FORMATS, to_terminal
-from analysis.program import fail, print_and_exit
+from analysis.program import fail, make_console, print_and_exit
 from analysis.run import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-_PIPED = 240
 
 
 @dataclass(frozen=True)
@@ -77,8 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if faults or found is None:
         return fail(faults)
     if settings.out is None:
-        # What is piped is not cut to the width of a terminal.
-        to_terminal(found, Console() if sys.stdout.isatty() else Console(width=_PIPED))
+        to_terminal(found, make_console())
     else:
         text = FORMATS[settings.out.suffix.removeprefix(".")](found)
         settings.out.write_text(text, encoding="utf-8")

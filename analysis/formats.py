@@ -119,7 +119,7 @@ def to_terminal(comparison: Comparison, console: Console) -> None:
         table.add_row(*map(Text, row), style=style)
     console.print(table)
     for note in notes(comparison):
-        console.print(Text(note, style="dim"), soft_wrap=not console.is_terminal)
+        console.print(Text(note, style="dim"))
 
 
 def _fitting(frame: pd.DataFrame, width: int) -> pd.DataFrame:

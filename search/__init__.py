@@ -1,1 +1,25 @@
+"""The search: Optuna draws the trials, Ray runs them, the best is trained and shipped."""
 
+import importlib.util
+import sys
+from pathlib import Path
+
+
+def _refuse_shadows() -> None:
+    """End a command that would import a file of the user's own in the place of a package of ours.
+
+    Python looks in the folder where it is started before it looks where we are installed.
+    """
+    home = Path(__file__).parents[1]
+    for package in ("analysis", "spaces", "trainables"):
+        found = importlib.util.find_spec(package)
+        if found and found.origin and not Path(found.origin).is_relative_to(home / package):
+            sys.stderr.write(
+                f"error: {found.origin} hides the package {package} of this program; rename it,"
+                " or run from another folder\n"
+            )
+            sys.exit(2)
+
+
+if sys.argv[:1] == ["-m"]:  # so it is while `python -m search.NAME` looks for NAME
+    _refuse_shadows()

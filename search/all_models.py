@@ -7,8 +7,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from analysis.comparison import compare
 from analysis.formats import to_terminal
 from analysis.run import load
@@ -22,10 +20,12 @@ from trainables.variants import VARIANTS
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
+    from rich.console import Console
+
     from search.settings import SearchSettings
     from trainables.config import Modality
 
-_PIPED = 240  # what is piped is not cut to the width of a terminal
+_SIGNALS = 128  # exit codes above it are those of signals
 
 
 def settings_by_model(settings: SearchSettings) -> dict[str, SearchSettings]:
@@ -85,21 +85,17 @@ def print_comparison(
         return
     metric = metric if metric in DECISION_SCORES else "weighted_f1"
     console.print()
-    wide = console if console.is_terminal else Console(width=_PIPED)
-    to_terminal(compare(runs, metric=metric, reference=reference), wide)
+    to_terminal(compare(runs, metric=metric, reference=reference), console)
 
 
 def search_all(
-    searches: Mapping[str, SearchSettings],
-    search: Callable[[SearchSettings], int],
-    ends: Collection[int],
+    searches: Mapping[str, SearchSettings], search: Callable[[SearchSettings], int]
 ) -> dict[str, int]:
     """Search each variant; one of which nothing comes does not keep the others.
 
     Args:
         searches: The settings of each, by variant.
-        search: Searches one and gives its exit code.
-        ends: Exit codes after which no other is begun.
+        search: Searches one and gives its exit code; one that a signal has ended ends all.
 
     Returns:
         The exit code of each that was begun, by variant.
@@ -107,7 +103,7 @@ def search_all(
     codes: dict[str, int] = {}
     for name, settings in searches.items():
         codes[name] = search(settings)
-        if codes[name] in ends:
+        if codes[name] > _SIGNALS:
             break
     return codes
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from analysis.program import fail, print_and_exit
+from analysis.program import fail, make_console, print_and_exit
 from search.settings import default_cache, unset
 
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _show(folder: Path, files: Sequence[CachedFile]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - after --help
-    from rich.table import Table  # noqa: PLC0415 - likewise
+    from rich.table import Table  # noqa: PLC0415 - after --help
 
     table = Table(title=f"{folder}", title_justify="left", box=None, pad_edge=False)
     for name, justify in (("file", "left"), ("backbone", "left"), ("cut", "left")):
@@ -103,7 +102,7 @@ def _show(folder: Path, files: Sequence[CachedFile]) -> None:
             f"[red]{file.state}[/]" if file.state else "whole",
         )
     total = sum(file.size for file in files)
-    Console().print(table)
+    make_console().print(table)
     sys.stdout.write(f"{len(files)} files, {total / 1e6:,.1f} MB\n")
 
 

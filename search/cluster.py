@@ -1,16 +1,9 @@
-"""Ray, started or joined quietly: what it has, and what a trial gets of it."""
+"""What a cluster has, what a trial gets of it, and how work there ends."""
 
 from __future__ import annotations
 
-import logging
 import math
-import os
-import signal
-import socket
-import threading
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -19,27 +12,9 @@ from ray.exceptions import RayError
 from search.errors import ClusterError, WorkError, cause_of, is_disk_full, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from search.settings import ResourceSettings
-
-_ENVIRONMENT = {
-    "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0, no tables on the console
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # our own view names them
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our own recorder writes the tables
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # else one missing metric ends the search
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # our own handler knows that it was the user
-    # Our own searcher gives out no more trials than can run; by Ray's default it would wait for
-    # each to start before it asks for the next, and an idle worker would take that from it.
-    "TUNE_MAX_PENDING_TRIALS_PG": "10000",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "TOKENIZERS_PARALLELISM": "false",  # workers fork; Ray already shares out the CPUs
-}
-_SECONDS_TO_ANSWER = 10.0
-_PACKAGES = ("search", "trainables", "spaces", "analysis")
-_FORWARDED = ("HF_", "TRANSFORMERS_", "TORCH_HOME", "XDG_CACHE_HOME")
 
 
 @dataclass(frozen=True)
@@ -77,48 +52,6 @@ class TrialResources:
         return {"cpu": self.cpus, "gpu": self.gpus} if self.gpus else {"cpu": self.cpus}
 
 
-@contextmanager
-def connected(address: str | None) -> Iterator[list[Node]]:
-    """Start Ray on this machine or join a cluster, and leave it at the end.
-
-    Args:
-        address: `HOST:PORT` of the cluster to join; None starts Ray here.
-
-    Yields:
-        The machines that are alive.
-
-    Raises:
-        ClusterError: If Ray does not start, or the cluster cannot be joined.
-        OSError: If the disk is full.
-    """
-    for name, value in _ENVIRONMENT.items():  # Ray reads them when it starts, workers inherit
-        os.environ.setdefault(name, value)
-    try:
-        _knock(address)
-        ray.init(**_options(address))
-    except Exception as error:  # Ray raises many types, and Exception itself when it is slow
-        if is_disk_full(error):
-            raise
-        where = "start on this machine" if address is None else f"be joined at {address}"
-        msg = f"Ray cannot {where}: {one_line(error)}"
-        raise ClusterError(msg) from error
-    logging.getLogger("ray").setLevel(logging.CRITICAL)
-    if threading.current_thread() is threading.main_thread():
-        # Ray would end the process in its own way; batch systems ask so for a good end.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield alive()
-    finally:
-        ray.shutdown()
-
-
-def _knock(address: str | None) -> None:
-    """Raise at once where nothing answers: Ray would go on trying for minutes."""
-    host, _, port = (address or "").rpartition(":")
-    if host and port.isdecimal():  # else Ray finds the cluster by itself
-        socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_ANSWER).close()
-
-
 def alive() -> list[Node]:
     """Look which machines the cluster has now.
 
@@ -130,19 +63,6 @@ def alive() -> list[Node]:
         for node in ray.nodes()
         if node["Alive"] and (resources := node["Resources"])
     ]
-
-
-def _options(address: str | None) -> dict[str, Any]:
-    quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-    if address is None:
-        return quiet | {"include_dashboard": False}
-    forwarded = {k: v for k, v in os.environ.items() if k.startswith(_FORWARDED)}
-    code = Path(__file__).parents[1]
-    environment = {
-        "env_vars": _ENVIRONMENT | forwarded,
-        "py_modules": [str(code / package) for package in _PACKAGES],
-    }
-    return quiet | {"address": address, "runtime_env": environment}
 
 
 def share_out(nodes: Sequence[Node], asked: ResourceSettings) -> TrialResources:

@@ -62,7 +62,7 @@ def confirm(
         done[record.number][fold] = result
         if (trouble := _trouble(result)) and record.number not in told:
             told[record.number] = f"trial {record.number} could not be confirmed: {trouble}"
-            console.print(told[record.number], highlight=False, soft_wrap=True)
+            console.print(told[record.number], highlight=False)
         if len(done[record.number]) == len(folds):
             courses = [course for _, course in sorted(done.pop(record.number).items())]
             if record.number not in told:

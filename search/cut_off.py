@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from optuna.exceptions import StorageInternalError
 from ray.tune.stopper import Stopper
 
+from search import interrupts
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import FrameType
 
 INTERRUPTED = "interrupted"
 TIME_BUDGET = "time budget"
@@ -80,26 +79,17 @@ class CutOff(Stopper):  # type: ignore[misc]  # Ray has no types
             self.fault = self.fault or error
             self.reason = self.reason or "a file could not be written"
 
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Take the first Ctrl-C or SIGTERM as the wish to end well; the second ends at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
+    def listening(self) -> AbstractContextManager[None]:
+        """Take the first Ctrl-C or SIGTERM as the wish to end well.
 
-        def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # Python's
-            if self.reason == INTERRUPTED:
-                raise KeyboardInterrupt
+        Returns:
+            A context for the trials.
+        """
+
+        def interrupt() -> None:
             self.reason = INTERRUPTED
 
-        before = {kind: signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)}
-        for kind in before:
-            signal.signal(kind, interrupt)
-        try:
-            yield
-        finally:
-            for kind, handler in before.items():
-                signal.signal(kind, handler)
+        return interrupts.ending_gently(interrupt)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"reason": self.reason}  # Ray writes it to its snapshots, which nothing reads

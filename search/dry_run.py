@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import ray
 from rich.table import Table
 
-from search.cluster import connected, fetch, share_out
+from search.cluster import fetch, share_out
+from search.connection import connected
 from search.errors import ClusterError
 from search.preparation import configs_ahead, describe
 from search.space import draws
@@ -37,7 +38,7 @@ def dry_run(plan: Plan, experiment: Experiment, console: Console) -> None:
     Raises:
         ClusterError: If the frozen activations do not fit the disk.
     """
-    with connected(plan.settings.resources.address) as nodes:
+    with connected(plan.address) as nodes:
         resources = share_out(nodes, plan.settings.resources)
         for note in describe(experiment)["notes"]:
             console.print(note, style="yellow", highlight=False)
@@ -47,7 +48,7 @@ def dry_run(plan: Plan, experiment: Experiment, console: Console) -> None:
             told = fetch(worker.remote(experiment, [*configs_ahead(plan), *random]))
     console.print(_table(told))
     for line in lines(told, plan, experiment, resources):
-        console.print(line, highlight=False, soft_wrap=not console.is_terminal)
+        console.print(line, highlight=False)
     if told["bytes"] > told["free_bytes"]:
         msg = (
             f"frozen activations of {_size(told['bytes'])} must fit the disk of {plan.cache}, got"

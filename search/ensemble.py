@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from analysis.program import fail, print_and_exit
+from analysis.program import fail, make_console, print_and_exit
 from search.settings import unset
 
 if TYPE_CHECKING:
@@ -72,7 +72,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _show(record: dict[str, Any]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - likewise
     from rich.table import Table  # noqa: PLC0415 - likewise
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
@@ -81,9 +80,9 @@ def _show(record: dict[str, Any]) -> None:
     for one in record["members"]:
         share = f"{one['weight']:.0%}" if one["weight"] else ""
         table.add_row(one["name"], f"{one['score']:.4f}", share)
-    console = Console(highlight=False)
+    console = make_console(highlight=False)
     console.print(table)
-    console.print(record["verdict"], soft_wrap=not console.is_terminal)
+    console.print(record["verdict"])
 
 
 if __name__ == "__main__":

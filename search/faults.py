@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import re
 from typing import TYPE_CHECKING
 
+from search.connection import address_faults, chosen_address, room_faults
 from trainables.config import nearest
 from trainables.data.encodings import encoding_faults
 from trainables.experiment import on_this_node
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from analysis.results import RunFolder
     from search.settings import ResourceSettings, SearchSettings, TrackingSettings
 
-_ADDRESS = re.compile(r"auto|[^/]+:\d{1,5}")
 _TRACKERS = {"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"}
 _PACKAGES = {"cmaes": "cmaes", "gp": "scipy"}  # samplers by the package each needs
 
@@ -71,8 +70,9 @@ def _resource_faults(resources: ResourceSettings) -> Iterator[str]:
 
 
 def _place_faults(resources: ResourceSettings) -> Iterator[str]:
-    if resources.address is not None and not _ADDRESS.fullmatch(resources.address):
-        yield f"--address must be HOST:PORT, or auto on a machine of it, got {resources.address!r}"
+    yield from address_faults(resources.address)
+    if chosen_address(resources.address) is None:
+        yield from room_faults()
     if resources.no_cache and resources.cache is not None:
         yield "--cache and --no-cache must not be given together"
     if resources.cache is not None:

@@ -4,12 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from search.connection import joining
 from search.scratch import from_scratch
 from trainables.modules.weights import TINY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from search.plan import Plan
     from trainables.data.sample import Corpus
+
+
+def headlines(plan: Plan, corpus: Corpus) -> Iterator[tuple[str, str]]:
+    """Say what is about to be searched, and where.
+
+    Args:
+        plan: The search.
+        corpus: The data.
+
+    Yields:
+        A line and its style.
+    """
+    yield title(plan, corpus), "bold"
+    if joined := joining(plan.settings.resources.address):
+        yield joined, ""
+    for noticed in (warning(plan, corpus), *corpus.notes):
+        if noticed:
+            yield noticed, "yellow"
 
 
 def title(plan: Plan, corpus: Corpus) -> str:

@@ -83,7 +83,7 @@ def choose_kind(
         said = _said_by_kind(crew, plan, folds, best, console)
     except WorkError as error:
         kind, reason = asked or "refit", f"joining fold models could not be validated: {error}"
-        console.print(reason, highlight=False, soft_wrap=True)
+        console.print(reason, highlight=False)
         return Choice(kind, f"asked for; {reason}" if asked else reason)
     rows = np.concatenate([fold.val for fold in folds[:OUTER_FOLDS]])
     parts = np.repeat(np.arange(OUTER_FOLDS), [len(fold.val) for fold in folds[:OUTER_FOLDS]])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.results import RunFolder
 from search.checkpoint_storage import below, storage_faults, whole_place
+from search.connection import chosen_address
 from search.durations import seconds_of
 from search.errors import SettingsError
 from search.faults import faults_of, folder_faults
@@ -57,6 +58,7 @@ class Plan:
         grace_epochs: Epochs before a trial can be stopped; all of them without ASHA.
         time_budget: Seconds until the search stops; infinity without a limit.
         trial_timeout: Seconds a trial may take for one epoch; infinity without a limit.
+        address: Of the Ray cluster to join; None starts Ray on this machine.
         cache: Folder of frozen activations; None for none.
         demo: Folder of the demo data.
         folder: Where the results go.
@@ -78,6 +80,7 @@ class Plan:
     grace_epochs: int
     time_budget: float
     trial_timeout: float
+    address: str | None
     cache: Path | None
     demo: Path
     folder: RunFolder
@@ -147,6 +150,7 @@ def make_plan(settings: SearchSettings) -> Plan:
         grace_epochs=grace or min(2, epochs),
         time_budget=seconds,
         trial_timeout=patience,
+        address=chosen_address(settings.resources.address),
         cache=None if settings.resources.no_cache else _cache(settings),
         demo=on_this_node(_cache(settings)) / DEMO,
         folder=folder,

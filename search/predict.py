@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from analysis.program import fail, print_and_exit
+from analysis.program import fail, make_console, print_and_exit
 from search.settings import unset
 from trainables.config import ROLES
 from trainables.data.encodings import encoding_faults
@@ -156,11 +156,9 @@ def _samples(settings: PredictSettings, about: Mapping[str, Any]) -> Sequence[Sa
 
 
 def _show(prediction: Prediction) -> None:
-    from rich.console import Console  # noqa: PLC0415 - likewise
-
     from trainables.data.sample import TAGS  # noqa: PLC0415 - likewise
 
-    console = Console(highlight=False)
+    console = make_console(highlight=False)
     console.print(f"[bold]{prediction.tag}[/]")
     for tag, probability in zip(TAGS, prediction.probabilities, strict=True):
         bar = "━" * round(30 * probability)

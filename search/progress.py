@@ -9,17 +9,17 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
-from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from analysis.program import make_console
 from search.trials import OUTCOMES
 from search.view import ended_line, render
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
     from search.preparation import BuildStep
     from search.trials import Records
@@ -50,7 +50,7 @@ class LiveView(Callback):  # type: ignore[misc]  # Ray has no types
         if self._console is not None:
             return
         self._start = time.monotonic()
-        self._console = Console()
+        self._console = make_console()
         if self._console.is_terminal:
             self._live = Live(self._render(), console=self._console, auto_refresh=False)
             self._live.start()
@@ -76,8 +76,7 @@ class LiveView(Callback):  # type: ignore[misc]  # Ray has no types
             line: For people.
         """
         if self._console is not None:
-            piped = not self._console.is_terminal
-            self._console.print(line, markup=False, highlight=False, soft_wrap=piped)
+            self._console.print(line, markup=False, highlight=False)
 
     def close(self) -> None:
         """Draw for the last time."""
@@ -95,7 +94,7 @@ class LiveView(Callback):  # type: ignore[misc]  # Ray has no types
             if ended and record.number not in self._said:
                 self._said.add(record.number)
                 line = ended_line(self._info, self._records, record, len(self._said))
-                self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+                self._console.print(line, markup=False, highlight=False)
 
     def _render(self) -> RenderableType:
         return render(self._info, self._records, time.monotonic() - self._start)

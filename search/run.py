@@ -1,14 +1,14 @@
 """Search, retrain, predict: `python -m search.run --model early_fusion --trials 20`.
 
-Exit codes: 0 done, 1 nothing came of it, 2 the input is wrong, 130 interrupted.
+Exit codes: 0 done, 1 nothing came of it, 2 the input is wrong, 130 interrupted, 143 by SIGTERM.
 """
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
-from analysis.program import fail
+from analysis.program import fail, make_console, work_and_exit
+from search import interrupts
 from search.errors import SettingsError
 from search.settings import ALL, parse
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from search.settings import SearchSettings
     from search.summary import Outcome
 
-DONE, NOTHING, INTERRUPTED = 0, 1, 130
+DONE, NOTHING = 0, 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,27 +31,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    try:
-        settings = parse(arguments)
-        return _run_all(settings) if settings.model == ALL else _run(settings)
-    except SettingsError as error:
-        return fail([str(error)])
-    except KeyboardInterrupt:
-        return fail(["interrupted"], INTERRUPTED)
+    with interrupts.handled():
+        try:
+            settings = parse(arguments)
+            return _run_all(settings) if settings.model == ALL else _run(settings)
+        except SettingsError as error:
+            return fail([str(error)])
+        except KeyboardInterrupt:
+            return fail([interrupts.words()], interrupts.exit_code())
 
 
 def _run_all(settings: SearchSettings) -> int:
-    from rich.console import Console  # noqa: PLC0415  # as below
-
-    from search.all_models import print_comparison, search_all, settings_by_model  # noqa: PLC0415
+    from search.all_models import print_comparison, search_all, settings_by_model  # noqa: PLC0415  # as below
     from search.plan import make_plan  # noqa: PLC0415
 
     searches = settings_by_model(settings)
     is_demo = make_plan(next(iter(searches.values()))).source is None
-    codes = search_all(searches, _run, {INTERRUPTED})
+    codes = search_all(searches, _run)
     done = [searches[name] for name, code in codes.items() if code == DONE]
     if not settings.show_space:
-        print_comparison(Console(), done, reference=not is_demo)
+        print_comparison(make_console(), done, reference=not is_demo)
     return max(codes.values())
 
 
@@ -71,46 +70,49 @@ def _run(settings: SearchSettings) -> int:
 
 
 def _show_space(plan: Plan) -> int:
-    from rich.console import Console  # noqa: PLC0415  # as above
+    from search.view import space_table  # noqa: PLC0415  # as above
 
-    from search.view import space_table  # noqa: PLC0415
-
-    Console().print(f"[bold]{plan.variant.name}[/]")
-    Console().print(space_table(plan.space, plan.hand_tuned))
+    console = make_console()
+    console.print(f"[bold]{plan.variant.name}[/]")
+    console.print(space_table(plan.space, plan.hand_tuned))
     return DONE
 
 
 def _search(plan: Plan) -> int:
     from optuna.exceptions import StorageInternalError  # noqa: PLC0415  # as above
-    from rich.console import Console  # noqa: PLC0415  # as above
-    from rich.text import Text  # noqa: PLC0415
 
-    from search import workflow  # noqa: PLC0415
-    from search.dry_run import dry_run  # noqa: PLC0415
     from search.errors import ClusterError, WorkError  # noqa: PLC0415
-    from search.headline import title, warning  # noqa: PLC0415
-    from search.summary import print_summary  # noqa: PLC0415
 
-    console = Console()
-    experiment = workflow.prepare(plan)
-    warned = warning(plan, experiment.corpus)
-    piped = not console.is_terminal  # then a line stays a line
-    console.print(Text(title(plan, experiment.corpus), style="bold"), soft_wrap=piped)
-    for noticed in [warned] * bool(warned) + list(experiment.corpus.notes):
-        console.print(Text(noticed, style="yellow"), soft_wrap=piped)
+    interrupts.say_at_once(lambda: _goes_on(plan).replace(";", "; what has ended is kept:", 1))
     try:
-        if plan.settings.dry_run:
-            dry_run(plan, experiment, console)
-            return DONE
-        outcome = workflow.run_search(plan, experiment, console)
+        return _searched(plan)
     except ClusterError as error:
         return fail([str(error)])
     except KeyboardInterrupt:
-        return fail([f"interrupted{_goes_on(plan)}"], INTERRUPTED)
+        return fail([f"{interrupts.words()}{_goes_on(plan)}"], interrupts.exit_code())
     except (OSError, StorageInternalError) as error:
         return fail([f"{_spelt(error)}{_goes_on(plan)}"], NOTHING)
     except WorkError as error:
         return fail([f"{error}{_goes_on(plan)}"], NOTHING)
+
+
+def _searched(plan: Plan) -> int:
+    from rich.text import Text  # noqa: PLC0415  # as above
+
+    from search import workflow  # noqa: PLC0415
+    from search.dry_run import dry_run  # noqa: PLC0415
+    from search.headline import headlines, warning  # noqa: PLC0415
+    from search.summary import print_summary  # noqa: PLC0415
+
+    console = make_console()
+    experiment = workflow.prepare(plan)
+    warned = warning(plan, experiment.corpus)
+    for line, style in headlines(plan, experiment.corpus):
+        console.print(Text(line, style=style))
+    if plan.settings.dry_run:
+        dry_run(plan, experiment, console)
+        return DONE
+    outcome = workflow.run_search(plan, experiment, console)
     if outcome.best is not None:
         print_summary(console, outcome, plan.folder, warned)
     return _verdict(plan, outcome)
@@ -121,8 +123,8 @@ def _verdict(plan: Plan, outcome: Outcome) -> int:
     from search.summary import why_all_failed  # noqa: PLC0415  # as above
 
     if outcome.cut_off == BY_THE_USER:
-        words = f"interrupted; what ended is in {plan.folder.path}{_goes_on(plan)}"
-        return fail([words], INTERRUPTED)
+        words = f"{interrupts.words()}; what ended is in {plan.folder.path}{_goes_on(plan)}"
+        return fail([words], interrupts.exit_code())
     if outcome.hopeless:
         return fail([f"stopped: {outcome.cut_off}{_goes_on(plan)}"], NOTHING)
     if outcome.best is None:
@@ -145,4 +147,4 @@ def _spelt(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    work_and_exit(main)

@@ -104,7 +104,7 @@ def ship_the_best_that_trains(
             shipped = once(folder, "ship", best, lambda best=best: train(best), leaves)  # type: ignore[misc]
         except UntrainableError as error:
             fresh[int(best["trial"])] = str(error)
-            console.print(f"{error}; the next best is tried", highlight=False, soft_wrap=True)
+            console.print(f"{error}; the next best is tried", highlight=False)
             if len(fresh) < _MOST_TRIES:
                 continue
             break

@@ -162,8 +162,8 @@ class ResourceSettings:
     """Keep worker processes from trial to trial."""
     trial_timeout: Annotated[str | None, unset("TIME", "none")] = None
     """Longest wait for a trial's next epoch, such as 20m; then it is failed as hung."""
-    address: Annotated[str | None, unset("HOST:PORT", "start Ray on this machine")] = None
-    """Ray cluster to join; auto on a machine of it."""
+    address: Annotated[str | None, unset("HOST:PORT", "RAY_ADDRESS, else local")] = None
+    """Ray cluster to join; auto on a machine of it; local starts Ray here, on the loopback."""
     storage: Annotated[str | None, unset("DIR", "RUN/ray")] = None
     """Folder that all nodes share, or a URI such as s3://bucket/path, for Ray's checkpoints."""
     study_storage: Annotated[str | None, unset("URL", "a file in OUT")] = None

@@ -112,7 +112,7 @@ def _trained(
             msg = f"no model of trial {best['trial']} could be trained: {error}"
             raise UntrainableError(msg) from error
         reason = f"the models of the {choice.kind} could not be trained ({error})"
-    console.print(f"{reason}; one model on all data is, instead", highlight=False, soft_wrap=True)
+    console.print(f"{reason}; one model on all data is, instead", highlight=False)
     refit = Choice("refit", f"{reason}: one model is trained on all data", choice.scores)
     return _trained(crew, plan, data, config, refit, console)
 

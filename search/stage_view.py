@@ -50,4 +50,4 @@ def follow(
             bars.advance(task)
             yield result
     seconds = time.monotonic() - began
-    console.print(f"{words} took {clock(seconds)}", highlight=False, soft_wrap=True)
+    console.print(f"{words} took {clock(seconds)}", highlight=False)

@@ -77,18 +77,17 @@ def print_summary(console: Console, outcome: Outcome, folder: RunFolder, warning
     console.print(
         _headline(best) + " (the hand-tuned config)" * is_hand_tuned + f": {best['why']}",
         highlight=False,
-        soft_wrap=not console.is_terminal,
     )
     rows = _rows(best, is_hand_tuned=is_hand_tuned) | fusion_rows(folder)
     console.print(_score_table(rows))
     for line in _told(best):
-        console.print(line, highlight=False, soft_wrap=not console.is_terminal)
+        console.print(line, highlight=False)
     for note in outcome.notes:
         console.print(note, style="dim", highlight=False)
     for name, value in _places(outcome, folder).items():
-        console.print(Text(f"{name:<12} {value}"), soft_wrap=not console.is_terminal)
+        console.print(Text(f"{name:<12} {value}"))
     if warning:
-        console.print(Text(warning, style="yellow"), soft_wrap=not console.is_terminal)
+        console.print(Text(warning, style="yellow"))
 
 
 def why_all_failed(records: Records) -> str:

@@ -86,10 +86,10 @@ class Search:
             self.searcher.close()
 
     def _room(self, resources: TrialResources, missing: int) -> AbstractContextManager[None]:
-        asked = self.plan.settings.resources
-        if asked.address is None:
+        if self.plan.address is None:
             return nullcontext()
-        return asking_for(resources, min(missing, asked.max_concurrent or missing))
+        most = self.plan.settings.resources.max_concurrent
+        return asking_for(resources, min(missing, most or missing))
 
     def _tune_config(self, missing: int) -> tune.TuneConfig:
         settings = self.plan.settings

@@ -13,7 +13,8 @@ from ray import tune
 from search.attempts import Attempts
 from search.best_record import write_best
 from search.capacity import Slots
-from search.cluster import alive, connected, fitting, share_out
+from search.cluster import alive, fitting, share_out
+from search.connection import connected
 from search.continuation import refuse_other_backbones, refuse_other_data, with_attempts
 from search.export import write_importances
 from search.fusions import write_fusions
@@ -122,7 +123,7 @@ def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
     with ExitStack() as held:
         if plan.resumed:
             held.enter_context(locked(plan.folder, new=False))
-        nodes = held.enter_context(connected(plan.settings.resources.address))
+        nodes = held.enter_context(connected(plan.address))
         resources = share_out(nodes, plan.settings.resources)
         record = _prepare_nodes(plan, experiment, nodes, resources, console)
         # The folder is a search's from here on: what is wrong with the input has shown by now.
@@ -131,7 +132,7 @@ def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
         plan.folder.write_search(record)
         plan.folder.write_samples(samples_table(experiment.corpus))
         for one in () if plan.resumed else plan.warm_start:
-            console.print(f"begins with {one.origin}", highlight=False, soft_wrap=True)
+            console.print(f"begins with {one.origin}", highlight=False)
         slots = Slots(resources, plan.settings.resources.max_concurrent)
         search = open_search(
             plan, deadline, slots, lambda records: seconds_to_keep(plan, records, slots())

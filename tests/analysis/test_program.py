@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
+from rich.table import Table
 
-from analysis.program import fail
+from analysis.program import fail, make_console
 from tests.analysis.synthetic import write_run
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_every_fault_has_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,6 +45,98 @@ def test_a_command_whose_reader_has_left_ends_without_a_word(command: str, tmp_p
         _, errors = process.communicate(timeout=60)
     assert errors == ""
     assert process.returncode == -signal.SIGPIPE
+
+
+WORK = """
+from analysis.program import make_console, work_and_exit
+import os, pathlib, time
+
+def main():
+    time.sleep(0.3)  # until the reader has left
+    console = make_console()
+    for number in range(3):
+        console.print(f"{number} " + "word " * 40)
+    other = open("other", "w")
+    assert other.fileno() > 2
+    pathlib.Path("done").touch()
+    return 0
+
+work_and_exit(main)
+"""
+
+
+@pytest.mark.parametrize(
+    ("shell", "note"),
+    [
+        ("| true", "note: the output cannot be written; the work goes on\n"),
+        ("> /dev/full", "note: the output cannot be written; the work goes on\n"),
+        (">&-", ""),
+        ("<&- >&- 2>&-", ""),
+        ("2>&1 | true", ""),
+        ("> out", ""),
+    ],
+)
+def test_work_goes_on_whatever_becomes_of_its_output(
+    shell: str, note: str, tmp_path: Path
+) -> None:
+    (tmp_path / "work.py").write_text(WORK)
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {sys.executable} work.py {shell}"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "30"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, note)
+    assert (tmp_path / "done").exists()
+    if shell == "> out":
+        assert len((tmp_path / "out").read_text().splitlines()) == 3, "COLUMNS wraps no file"
+
+
+def test_what_is_piped_is_wrapped_at_no_width(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    table = Table("name", "value")
+    table.add_row("x" * 80, "1")
+    console = make_console()
+    console.print("word " * 40)
+    console.print(table)
+    assert [len(line) for line in capsys.readouterr().out.splitlines()[:1]] == [200]
+    assert console.width > 80
+
+
+@pytest.mark.parametrize("command", ["search.cache", "analysis.compare"])
+def test_a_command_whose_output_has_no_room_says_so(command: str, tmp_path: Path) -> None:
+    write_run(tmp_path / "run")
+    words = f"--cache {tmp_path}" if command == "search.cache" else str(tmp_path / "run")
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m {command} {words} > /dev/full"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    told = "error: No space left on device: the output cannot be written\n"
+    assert (done.returncode, done.stderr) == (1, told)
+
+
+@pytest.mark.parametrize("name", ["analysis.py", "spaces/__init__.py"])
+def test_a_file_of_the_users_own_that_hides_a_package_is_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    done = subprocess.run(
+        [sys.executable, "-m", "search.run", "--help"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    package = name.partition("/")[0].partition(".")[0]
+    told = f"error: {tmp_path / name} hides the package {package} of this program; rename it, or"
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"{told} run from another folder\n"
 
 
 def test_the_package_says_what_it_does_not_have() -> None:

@@ -60,10 +60,10 @@ def test_all_faults_of_all_variants_come_at_once_and_each_but_once() -> None:
 
 def test_a_variant_of_which_nothing_comes_does_not_keep_the_others() -> None:
     found = searches("")
-    codes = search_all(found, lambda each: 1 if each.model == "clip" else 0, {130})
+    codes = search_all(found, lambda each: 1 if each.model == "clip" else 0)
     assert codes == {name: int(name == "clip") for name in SPACES}
 
 
 def test_an_interruption_ends_all() -> None:
-    codes = search_all(searches(""), lambda each: 130 if each.model == "late_fusion" else 0, {130})
+    codes = search_all(searches(""), lambda each: 130 if each.model == "late_fusion" else 0)
     assert codes == {"early_fusion": 0, "late_fusion": 130}

@@ -12,7 +12,8 @@ from ray.tune import Callback
 
 from search.attempts import Attempts
 from search.checkpoint_storage import below
-from search.cluster import TrialResources, connected
+from search.cluster import TrialResources
+from search.connection import connected
 from search.errors import SettingsError
 from search.plan import make_plan
 from search.settings import parse

@@ -1,20 +1,17 @@
 from __future__ import annotations
 
 import errno
-import socket
-import subprocess
 from typing import Any
 
 import pytest
 import ray
-from ray.exceptions import RaySystemError, RayTaskError
+from ray.exceptions import RayTaskError
 
 from search.cluster import (
     ClusterError,
     Node,
     TrialResources,
     WorkError,
-    connected,
     fetch,
     share_out,
 )
@@ -77,51 +74,6 @@ def raising(error: Exception) -> Any:
         raise error
 
     return refuse
-
-
-@pytest.mark.parametrize(
-    ("error", "told"),
-    [
-        (ConnectionError("no\none"), "ConnectionError: no one"),
-        (
-            PermissionError(errno.EACCES, "Permission denied", "/tmp/ray"),
-            "PermissionError: .*ray'",
-        ),
-        (TimeoutError("too slow"), "TimeoutError: too slow"),
-        (subprocess.CalledProcessError(1, "gcs_server"), "CalledProcessError: .*status 1."),
-        (RaySystemError("died"), "RaySystemError: .*died"),
-        (AssertionError(), "AssertionError: no message"),
-        (Exception("the current node timed out"), "Exception: the current node timed out"),
-    ],
-)
-def test_whatever_keeps_ray_from_starting_is_told_in_one_line(
-    error: Exception, told: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ray, "init", raising(error))
-    for address, where in ((None, "start on this machine"), ("auto", "be joined at auto")):
-        with (
-            pytest.raises(ClusterError, match=f"^Ray cannot {where}: {told}$"),
-            connected(address),
-        ):
-            pass
-
-
-def test_a_cluster_that_is_not_there_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray, "init", raising(AssertionError("never asked")))
-    with socket.socket() as taken:  # bound, and never listening
-        taken.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        told = rf"^Ray cannot be joined at {address}: ConnectionRefusedError: "
-        with pytest.raises(ClusterError, match=told), connected(address):
-            pass
-
-
-def test_a_disk_too_full_for_ray_is_told_as_any_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    full = OSError(errno.ENOSPC, "No space left on device", "/tmp/ray")
-    monkeypatch.setattr(ray, "init", raising(full))
-    with pytest.raises(OSError, match="No space left") as error, connected(None):
-        pass
-    assert error.value is full
 
 
 @pytest.mark.parametrize(

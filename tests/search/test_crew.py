@@ -12,7 +12,8 @@ import pytest
 import ray
 
 from search import crew as crew_module
-from search.cluster import TrialResources, connected
+from search.cluster import TrialResources
+from search.connection import connected
 from search.crew import Crew, Job, in_order
 from search.errors import ClusterError, WorkError
 

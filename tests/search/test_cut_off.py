@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import errno
 import math
-import signal
 import time
 
 import pytest
 
-from search.cut_off import INTERRUPTED, TIME_BUDGET, CutOff
+from search.cut_off import TIME_BUDGET, CutOff
 
 
 def test_a_search_without_limit_is_never_cut_off() -> None:
@@ -20,20 +19,6 @@ def test_a_search_is_cut_off_once_its_time_is_up() -> None:
     cut_off = CutOff(time.monotonic())
     assert cut_off.stop_all()
     assert cut_off.reason == TIME_BUDGET
-
-
-@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
-def test_the_second_signal_ends_at_once(first: int, second: int) -> None:
-    before = [signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)]
-    cut_off = CutOff(math.inf)
-    with cut_off.listening():
-        signal.raise_signal(first)
-        assert cut_off.stop_all()
-        assert cut_off.reason == INTERRUPTED
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(second)
-    assert [signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def test_a_file_that_cannot_be_written_ends_the_search() -> None:

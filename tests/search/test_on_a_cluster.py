@@ -9,7 +9,8 @@ import pytest
 
 from analysis.results import RunFolder
 from search import crew as crew_module
-from search.cluster import TrialResources, connected
+from search.cluster import TrialResources
+from search.connection import connected
 from search.crew import Crew, Job
 from tests.search.test_resume import Command, assert_whole
 

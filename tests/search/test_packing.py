@@ -12,7 +12,8 @@ import pytest
 
 from search import packing
 from search.capacity import Slots
-from search.cluster import Node, TrialResources, connected, share_out
+from search.cluster import Node, TrialResources, share_out
+from search.connection import connected
 from search.packing import Packing, pack, pack_after_first, packed, trials_per_gpu
 from search.packing import gpu_memory_mb as gpu_memory
 from search.plan import make_plan

@@ -45,7 +45,7 @@ def faults(words: str) -> list[str]:
         ("--max-concurrent 0", "--max-concurrent must be >= 1, got 0"),
         ("--gpus-per-trial -1", "--gpus-per-trial must be >= 0, got -1"),
         ("--gpus-per-trial 1.5", "--gpus-per-trial must be a whole number when above 1, got 1.5"),
-        ("--address head", "--address must be HOST:PORT, or auto on a machine of it, got 'head'"),
+        ("--address head", "--address must be HOST:PORT, auto or local, got 'head'"),
         ("--cpus-per-trial 0", "--cpus-per-trial must be > 0, got 0"),
         (
             "--metric val_weighted_f",

@@ -12,7 +12,8 @@ import pytest
 from optuna.trial import TrialState
 
 from search.best_record import write_best
-from search.cluster import TrialResources, connected
+from search.cluster import TrialResources
+from search.connection import connected
 from search.plan import make_plan
 from search.progress import LiveView
 from search.recorder import Recorder

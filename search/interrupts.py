@@ -1,0 +1,150 @@
+"""Ctrl-C, SIGTERM and SIGHUP: the first asks for a good end, another Ctrl-C ends at once.
+
+Only the first raises: what cleans up after it is left in peace. Batch systems and `timeout` may
+send a signal twice, and have SIGKILL for what does not end.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+_SECONDS_FOR_A_GOOD_END = 5.0
+_KINDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass
+class _State:
+    active: bool = False
+    first: signal.Signals | None = None
+    since: float = 0.0
+    gently: Callable[[], None] | None = None
+    last_words: Callable[[], str] = str
+
+
+_STATE = _State()
+
+
+@contextmanager
+def handled() -> Iterator[None]:
+    """Take the signals that ask a process to end; for a whole command."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {kind: signal.getsignal(kind) for kind in _KINDS}
+    _STATE.active, _STATE.first, _STATE.gently, _STATE.last_words = True, None, None, str
+    take_back({kind for kind in _KINDS if before[kind] is not signal.SIG_IGN})  # as by nohup
+    try:
+        yield
+    finally:
+        _STATE.active = False
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+
+def take_back(kinds: set[signal.Signals] | frozenset[signal.Signals]) -> None:
+    """Handle signals again that a library has taken to itself.
+
+    Args:
+        kinds: Which.
+    """
+    if _STATE.active and threading.current_thread() is threading.main_thread():
+        for kind in kinds:
+            signal.signal(kind, _handle)
+
+
+@contextmanager
+def ending_gently(end: Callable[[], None]) -> Iterator[None]:
+    """Let work that ends by itself be asked to, in place of an exception in its middle.
+
+    Args:
+        end: Asks it; called by the first signal, from within its handler.
+
+    Yields:
+        Once, for the work.
+    """
+    _STATE.gently = end
+    try:
+        yield
+    finally:
+        _STATE.gently = None
+
+
+def say_at_once(words: Callable[[], str]) -> None:
+    """Set what is said when there is no time for more.
+
+    Args:
+        words: Gives one line.
+    """
+    _STATE.last_words = words
+
+
+def last_words() -> str:
+    """Give what `say_at_once` has set.
+
+    Returns:
+        The end of a line.
+    """
+    return _STATE.last_words()
+
+
+def received(kind: signal.Signals) -> None:
+    """Take note of a signal that a library has made an exception of.
+
+    Args:
+        kind: Which.
+    """
+    _STATE.first = _STATE.first or kind
+
+
+def exit_code() -> int:
+    """Give the exit code that a shell would give to what the signal ended.
+
+    Returns:
+        130 for Ctrl-C, 143 for SIGTERM.
+    """
+    return 128 + (_STATE.first or signal.SIGINT)
+
+
+def words() -> str:
+    """Say what ended the command.
+
+    Returns:
+        A few words.
+    """
+    first = _STATE.first or signal.SIGINT
+    return "interrupted" if first is signal.SIGINT else f"ended by {first.name}"
+
+
+def _handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # Python's
+    kind = signal.Signals(number)
+    if _STATE.first is None:
+        _STATE.first, _STATE.since = kind, time.monotonic()
+        if _STATE.gently is None:
+            raise KeyboardInterrupt
+        _STATE.gently()
+    elif kind is signal.SIGINT or time.monotonic() - _STATE.since > _SECONDS_FOR_A_GOOD_END:
+        leave_at_once(f"interrupted at once{last_words()}", exit_code())
+
+
+def leave_at_once(line: str, code: int) -> None:
+    """End the process without a clean-up: what is in its files is whole, and can be gone on with.
+
+    Args:
+        line: Why.
+        code: The exit code.
+    """
+    with suppress(OSError):  # no one is there to read it
+        if os.isatty(1):
+            os.write(1, b"\x1b[?25h\n")  # a live view hides the cursor
+        os.write(2, f"error: {line}\n".encode(errors="replace"))
+    os._exit(code)

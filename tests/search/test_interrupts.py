@@ -1,0 +1,70 @@
+"""Signals that ask a search to end: the first is obeyed in peace, an impatient one at once."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+
+import pytest
+
+from search import interrupts
+from search.cut_off import INTERRUPTED, CutOff
+
+KINDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.mark.parametrize(("kind", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_the_first_signal_raises_and_no_other_disturbs_what_cleans_up(
+    kind: str, code: int
+) -> None:
+    before = [signal.getsignal(each) for each in KINDS]
+    with interrupts.handled():
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.Signals[kind])
+        signal.raise_signal(signal.SIGTERM)
+        assert interrupts.exit_code() == code
+    assert [signal.getsignal(each) for each in KINDS] == before
+
+
+def test_trials_are_asked_to_end_and_not_torn() -> None:
+    cut_off = CutOff(math.inf)
+    with interrupts.handled(), cut_off.listening():
+        signal.raise_signal(signal.SIGTERM)
+        assert cut_off.stop_all()
+        assert cut_off.reason == INTERRUPTED
+        signal.raise_signal(signal.SIGTERM)  # `timeout` sends it to the group, too
+
+
+def test_a_second_ctrl_c_ends_at_once(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    left: list[int] = []
+    monkeypatch.setattr(os, "_exit", left.append)
+    with interrupts.handled(), interrupts.ending_gently(lambda: None):
+        interrupts.say_at_once(lambda: "; and more")
+        for _ in range(2):
+            signal.raise_signal(signal.SIGINT)
+    assert left == [130]
+    assert capfd.readouterr().err == "error: interrupted at once; and more\n"
+    with interrupts.handled(), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)  # another command begins anew
+
+
+def test_what_does_not_end_after_a_while_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[int] = []
+    monkeypatch.setattr(os, "_exit", left.append)
+    monkeypatch.setattr(interrupts, "_SECONDS_FOR_A_GOOD_END", -1)
+    with interrupts.handled(), interrupts.ending_gently(lambda: None):
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+    assert left == [143]
+
+
+def test_what_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interrupts.handled():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
