@@ -135,7 +135,7 @@ def _open_closed_streams() -> None:
             _give_up(descriptor)
         if getattr(sys, name) is None:
             mode = "r" if name == "stdin" else "w"
-            stream = open(descriptor, mode, encoding="utf-8", closefd=False)  # noqa: SIM115, PTH123
+            stream = open(descriptor, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
 
 
