@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _LOG_BOUNDS = (np.log(0.05), np.log(20.0))
-_SMALLEST = 1e-12
+SMALLEST = 1e-12
+"""What a probability counts as at least, where its logarithm is taken."""
 
 
 def with_temperature(
@@ -26,7 +27,7 @@ def with_temperature(
     Returns:
         Class probabilities, shape (N, C).
     """
-    logits = np.log(np.maximum(probabilities.astype(np.float64), _SMALLEST)) / temperature
+    logits = np.log(np.maximum(probabilities.astype(np.float64), SMALLEST)) / temperature
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
@@ -44,7 +45,7 @@ def log_losses(
         In nats, shape (N,).
     """
     true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return -np.log(np.maximum(true, _SMALLEST))
+    return -np.log(np.maximum(true, SMALLEST))
 
 
 def fit_temperature(labels: NDArray[np.int64], probabilities: NDArray[np.floating]) -> float:

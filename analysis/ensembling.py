@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.calibration import SMALLEST
 from analysis.choice import best_epoch, by_others
 from analysis.resampling import Validated
 from analysis.scores import decide
@@ -85,7 +86,7 @@ def ensemble_by_others(courses: Sequence[Course], rule: Rule) -> Validated:
     for inside, others in first.others():
         seen = [course.where(others) for course in courses]
         members = members_of(seen, rule)
-        weights = select_greedily(rule.score, members, sign=rule.sign)
+        weights = select_greedily(members)
         threshold = ensemble_threshold(members, weights, rule)
         mine = [
             course.probabilities[best_epoch(one, rule), inside]
@@ -111,32 +112,35 @@ def ensemble_threshold(members: Members, weights: NDArray[np.floating], rule: Ru
     return rule.threshold(members.labels, said, float(weights @ members.thresholds))
 
 
-def select_greedily(
-    name: str, members: Members, *, rounds: int = _ROUNDS, sign: int = 1
-) -> NDArray[np.float64]:
+def select_greedily(members: Members, *, rounds: int = _ROUNDS) -> NDArray[np.float64]:
     """Add, with replacement, the config that helps the ensemble most, and keep the best ensemble.
 
+    What helps is a lower cross-entropy, the mean over folds, whatever the objective: it sees every
+    sample's probability move, where a score of decisions moves by whole samples, so ensembles
+    selected by it have the better F1 on other samples too.
+
     Args:
-        name: The score, as in `Validated.score`.
-        members: What the configs said.
-        rounds: How many are added, >= 1; with 1 the best config alone is selected.
-        sign: 1 where more of the score is better, else -1.
+        members: What M configs said.
+        rounds: How many are added, >= 1; with 1 one config alone is selected.
 
     Returns:
         The share of each config, shape (M,), of sum 1.
 
     Source:
         Caruana, Niculescu-Mizil, Crew and Ksikes, "Ensemble Selection from Libraries of Models",
-        ICML 2004, sections 2.1 and 2.2.
+        ICML 2004, sections 2.1 and 2.2; without its bags, which gained nothing here.
     """
-    count = len(members.probabilities)
-    picked = np.zeros(count)
+    places = np.arange(len(members.labels))
+    true = members.probabilities[:, places, members.labels].astype(np.float64)  # (M, V)
+    _, part, sizes = np.unique(members.parts, return_inverse=True, return_counts=True)
+    shares = 1 / (len(sizes) * sizes[part])
+    picked, total = np.zeros(len(true)), np.zeros(len(places))
     best, best_score = picked, -np.inf
     for size in range(1, rounds + 1):
-        options = (picked + np.eye(count)) / size
-        scores = [sign * members.joined(weights).score(name) for weights in options]
+        scores = np.log(np.maximum((total + true) / size, SMALLEST)) @ shares
         chosen = int(np.argmax(scores))
-        picked = picked + np.eye(count)[chosen]
+        picked[chosen] += 1
+        total += true[chosen]
         if scores[chosen] > best_score:
             best, best_score = picked / size, scores[chosen]
     return best

@@ -97,7 +97,7 @@ def join_runs(paths: Sequence[Path]) -> Joined:
     objective, sign = bests[0]["objective"], 1 if bests[0]["mode"] == "max" else -1
     rule = Rule(objective.removeprefix("val_"), sign, _decision(searches[0]))
     members = members_of(courses, rule)
-    weights = select_greedily(rule.score, members, sign=sign)
+    weights = select_greedily(members)
     threshold = ensemble_threshold(members, weights, rule)
     record = _record(rule, courses, names, weights)
     record |= {"decision": rule.decision, "neutral_threshold": threshold}
