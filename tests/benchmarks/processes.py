@@ -18,6 +18,7 @@ class ProcessTree:
     Attributes:
         peak_mb: Most memory that the process itself held, its descendants not counted, in MB.
         held_mb: What it held at each look, by Unix time.
+        workers_mb: Most memory that one of Ray's workers held, in MB, by what it did.
     """
 
     def __init__(self, pid: int) -> None:
@@ -25,6 +26,7 @@ class ProcessTree:
         self._ticks: dict[int, int] = {}
         self.peak_mb = 0.0
         self.held_mb: dict[float, float] = {}
+        self.workers_mb: dict[str, float] = {}
 
     def look(self) -> None:
         """Read what they have used; often, for what an ended process used since is not seen."""
@@ -38,6 +40,16 @@ class ProcessTree:
         for pid in parents:
             if self._descends(pid, parents):
                 self._ticks[pid] = max(used[pid], self._ticks.get(pid, 0))
+                self._look_at_worker(pid)
+
+    def _look_at_worker(self, pid: int) -> None:
+        try:
+            name = Path(f"/proc/{pid}/cmdline").read_text().split("\0")[0].strip()
+        except OSError:
+            return
+        if name.startswith("ray::"):  # Ray names a worker after its task
+            _, peak = _memory_mb(pid)
+            self.workers_mb[name] = max(peak, self.workers_mb.get(name, 0.0))
 
     @property
     def core_seconds(self) -> float:

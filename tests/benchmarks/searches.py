@@ -36,12 +36,14 @@ class Ran:
         core_seconds: Time of all cores that it and what it started used.
         peak_mb: Most memory that it itself held, its children not counted, in MB.
         held_mb: What it held while it ran, by Unix time.
+        workers_mb: Most memory that one of Ray's workers held, in MB, by what it did.
     """
 
     seconds: float
     core_seconds: float
     peak_mb: float
     held_mb: Mapping[float, float]
+    workers_mb: Mapping[str, float]
 
 
 def run_module(module: str, arguments: Sequence[str]) -> Ran:
@@ -74,7 +76,7 @@ def run_module(module: str, arguments: Sequence[str]) -> Ran:
     if process.returncode:
         msg = f"{' '.join(command)} failed with {process.returncode}:\n{said[-3000:]}"
         raise RuntimeError(msg)
-    return Ran(seconds, tree.core_seconds, tree.peak_mb, tree.held_mb)
+    return Ran(seconds, tree.core_seconds, tree.peak_mb, tree.held_mb, tree.workers_mb)
 
 
 def search_arguments(options: Any, out: Path, cache: Path) -> list[str]:

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from trainables.modules.piece import Piece
     from trainables.modules.tower import Activations, Tower
 
-# What may be computed ahead of what is written, on the host: a batch can be 1 MB or 500.
+# What may be computed ahead of what is written, on the host: a batch can be 4 kB or 500 MB.
 _AHEAD_BYTES = 256_000_000
+_AHEAD_BATCHES = 64  # even an empty one takes its place
 # Rows per batch, by device: on a CPU what fits its caches, on a GPU what fills it in below 1 GB.
 _HOST = torch.device("cpu")
 _ROWS = {
@@ -66,7 +67,7 @@ def forward(
         inputs = raw.gather(rows)
         with turn:
             outputs = _run(steps, cuts, inputs.to(device))
-            return {cut: activations.to(_HOST) for cut, activations in outputs.items()}
+            return {cut: _compact(activations.to(_HOST)) for cut, activations in outputs.items()}
 
     with _workers(device) as (workers, threads):
         for rows, future in _in_order(workers, compute, batches, threads):
@@ -124,7 +125,7 @@ def _in_order(
             yield first, future
             if future.exception() is None:
                 nbytes = sum(a.values.nbytes for a in future.result().values())
-                ahead = max(threads, _AHEAD_BYTES // nbytes)
+                ahead = max(threads, min(_AHEAD_BATCHES, _AHEAD_BYTES // nbytes))
         # After a batch larger than those before it, fewer may wait.
         while len(waiting) > ahead:
             yield waiting.popleft()
@@ -143,6 +144,14 @@ def _plan(tower: Tower, cuts: list[Cut]) -> list[tuple[Cut, Cut | None, Piece]]:
         steps.append((cut, last, tower.segment(last, cut)))
         last = cut
     return steps + [(cut, last, tower.segment(last, cut)) for cut in pooled]
+
+
+def _compact(activations: Activations) -> Activations:
+    """Let go of what is not wanted: one token's values are a view that would hold all tokens'."""
+    values = activations.values
+    if values.untyped_storage().nbytes() > values.nbytes:
+        return activations._replace(values=values.clone())
+    return activations
 
 
 @torch.inference_mode()

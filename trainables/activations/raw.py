@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from trainables.modules.piece import Piece
     from trainables.modules.tower import Tower
 
+_LIVE_ROWS = 64  # run at a time without a cache: of pixels on, thousands would take gigabytes
+
 
 class Source(Protocol):
     """Rows of activations, by sample index."""
@@ -175,9 +177,8 @@ class LivePrefix:
         self._prefix = prefix.to(device)
         self._device = device
 
-    @torch.no_grad()
     def gather(self, rows: Tensor) -> Activations:
-        """Compute the activations of some samples.
+        """Compute the activations of some samples, a bounded number at a time.
 
         Args:
             rows: Sample indices, shape (B,), int64.
@@ -185,8 +186,36 @@ class LivePrefix:
         Returns:
             What the prefix makes of them, in float32.
         """
-        activations: Activations = self._prefix(self._raw.gather(rows.cpu()).to(self._device))
+        parts = [self._compute(some) for some in rows.cpu().split(_LIVE_ROWS)]
+        return parts[0] if len(parts) == 1 else _joined(parts)
+
+    @torch.no_grad()
+    def _compute(self, rows: Tensor) -> Activations:
+        activations: Activations = self._prefix(self._raw.gather(rows).to(self._device))
         return activations
+
+
+def _joined(parts: Sequence[Activations]) -> Activations:
+    """Put batches one after another, padded to the longest of them."""
+    seen = [part.seen for part in parts if part.seen is not None]
+    masks = [part.mask for part in parts if part.mask is not None]
+    values = [part.values for part in parts]
+    if masks:
+        length = max(mask.shape[1] for mask in masks)
+        values = [_padded(value, length) for value in values]
+        masks = [_padded(mask, length) for mask in masks]
+    return Activations(
+        torch.cat(values),
+        torch.cat(masks) if masks else None,
+        torch.cat(seen) if seen else None,
+    )
+
+
+def _padded(values: Tensor, length: int) -> Tensor:
+    wanted = (values.shape[0], length, *values.shape[2:])
+    padded = values.new_zeros(wanted)
+    padded[:, : values.shape[1]] = values
+    return padded
 
 
 def raw_inputs(samples: Sequence[Sample], inputs: InputSettings, tower: Tower) -> RawInputs:

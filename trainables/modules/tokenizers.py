@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 HASHED = "HashTokenizer"
+_TEXTS = 1000  # at a time: a library keeps a hundred times the ids of each until it returns
 
 
 class Tokenizer(Protocol):
@@ -108,8 +109,10 @@ class PretrainedTokenizer:
         if length > (most := self._tokenizer.model_max_length):
             msg = f"text_length must be <= {most} for this backbone, got {length}"
             raise ValueError(msg)
-        encoded = self._tokenizer(list(texts), truncation=True, max_length=length)
-        rows: list[list[int]] = encoded["input_ids"]
+        rows: list[list[int]] = []
+        for start in range(0, len(texts), _TEXTS):
+            some = list(texts[start : start + _TEXTS])
+            rows += self._tokenizer(some, truncation=True, max_length=length)["input_ids"]
         if self._end is None:
             return rows
         return [row[: row.index(self._end) + 1] if self._end in row else row for row in rows]

@@ -12,9 +12,12 @@ from tests.trainables.activations.conftest import CPU, Bench
 from trainables.activations import forward as forward_module
 from trainables.activations.forward import forward
 from trainables.modules.cut import Cut
+from trainables.modules.pretrained import load_text_tower
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from trainables.data.sample import Corpus
 
 THREADS = 2
 
@@ -54,6 +57,25 @@ def test_no_more_is_computed_ahead_than_memory_allows(
     monkeypatch.setattr(forward_module, "_AHEAD_BYTES", 10**9)
     assert most_ahead(benches[role], forwards) > 2 * THREADS
     assert len(forwards) == batches
+
+
+@pytest.mark.usefixtures("pairs_of_rows")
+def test_however_small_batches_are_only_so_many_wait(
+    benches: Mapping[str, Bench], forwards: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forward_module, "_AHEAD_BATCHES", 4)
+    assert most_ahead(benches["image"], forwards) <= 4
+    assert len(forwards) > 3 * 4
+
+
+def test_what_waits_holds_its_own_values_and_no_more(
+    weights: Mapping[str, str], corpus: Corpus
+) -> None:
+    bench = Bench(load_text_tower(weights["bert"]), corpus.samples)
+    for _, outputs in forward(bench.tower, bench.raw, [Cut(0), Cut(0, "mean"), Cut(1)], CPU):
+        for cut, activations in outputs.items():
+            values = activations.values  # of one token, which the library gives as a view
+            assert values.untyped_storage().nbytes() == values.nbytes, cut
 
 
 @pytest.mark.usefixtures("pairs_of_rows")

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.trainables.activations.conftest import CPU, INPUTS, Bench
+from trainables.activations import raw as raw_module
 from trainables.activations.raw import (
     LivePrefix,
     RawImages,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trainables.data.sample import Corpus
-    from trainables.modules.tower import Tower
+    from trainables.modules.tower import Activations, Tower
 
 
 def test_ragged_rows_are_gathered_and_padded_by_hand() -> None:
@@ -105,3 +106,31 @@ def test_a_live_prefix_is_the_prefix_run_on_raw_inputs(
     got, wanted = live.gather(bench.rows), bench.expected(Cut(1))
     assert torch.equal(got.values, wanted.values)
     assert not got.values.requires_grad
+
+
+@pytest.mark.parametrize("role", ["text", "image"])
+def test_a_live_prefix_runs_on_a_bounded_number_of_samples_at_a_time(
+    tiny: Mapping[str, Tower], corpus: Corpus, monkeypatch: pytest.MonkeyPatch, role: str
+) -> None:
+    bench = Bench(tiny[role], corpus.samples)
+    sizes: list[int] = []
+    gather = bench.raw.gather
+
+    def counted(rows: torch.Tensor) -> Activations:
+        sizes.append(len(rows))
+        return gather(rows)
+
+    monkeypatch.setattr(bench.raw, "gather", counted)
+    live = LivePrefix(bench.raw, tiny[role].prefix(Cut(1)), CPU)
+    monkeypatch.setattr(raw_module, "_LIVE_ROWS", 5)
+    got = live.gather(bench.rows)
+    assert max(sizes) == 5
+    assert sum(sizes) == len(bench.rows)
+    wanted = bench.expected(Cut(1))
+    if wanted.mask is None:
+        assert got.mask is None
+        torch.testing.assert_close(got.values, wanted.values)
+        return
+    assert got.mask is not None
+    assert torch.equal(got.mask, wanted.mask)
+    torch.testing.assert_close(got.values[got.mask], wanted.values[wanted.mask])
