@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BAD_INPUT = 2
 _NOTHING = 1
+_INTERRUPTED = 130
 _WIDE = 1_000  # what is piped is cut to no terminal's width
 
 
@@ -63,9 +64,13 @@ def print_and_exit(main: Callable[[], int]) -> NoReturn:
     """
     _open_closed_streams()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         code = main()
         sys.stdout.flush()
+    except KeyboardInterrupt:
+        code = fail(["interrupted"], _INTERRUPTED)
     except OSError as error:
         code = fail([_words(error)], _NOTHING)
         _give_up(1)  # what is still held back would fail once more
@@ -83,7 +88,9 @@ def work_and_exit(main: Callable[[], int]) -> NoReturn:
     _open_closed_streams()
     sys.stderr = _lasting(sys.stderr, "")
     sys.stdout = _lasting(sys.stdout, "note: the output cannot be written; the work goes on\n")
-    sys.exit(main())
+    code = main()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is ending: no more can be asked of it
+    sys.exit(code)
 
 
 class _Lasting(io.FileIO):

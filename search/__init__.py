@@ -1,6 +1,7 @@
 """The search: Optuna draws the trials, Ray runs them, the best is trained and shipped."""
 
 import importlib.util
+import signal
 import sys
 from pathlib import Path
 
@@ -23,3 +24,5 @@ def _refuse_shadows() -> None:
 
 if sys.argv[:1] == ["-m"]:  # so it is while `python -m search.NAME` looks for NAME
     _refuse_shadows()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback until a command takes it up

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from search.settings import ResourceSettings
 
+RETRIES = 2
+"""How often work is begun again whose worker was killed: that may be bad luck twice."""
+
 
 @dataclass(frozen=True)
 class Node:

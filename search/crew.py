@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import ray
 from ray._private.state import actors
-from ray.exceptions import ActorUnavailableError
+from ray.exceptions import RayActorError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from search.cluster import fetch
+from search.cluster import RETRIES, fetch
 from search.errors import WorkError
 from trainables.trainable import use_assigned_share
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from trainables.workbench import Workbench
 
 _SECONDS_BETWEEN_LOOKS = 15.0
-_RETRIES = 2  # as of a trial: a crash may be bad luck twice
 
 
 class Job(NamedTuple):
@@ -93,7 +92,7 @@ class Crew:
             (ended,) = found
             index, worker = busy.pop(ended)
             result = _result(ended)
-            if _is_unreachable(result) and lost[index] < _RETRIES:
+            if _is_lost(result) and lost[index] < RETRIES:
                 lost[index] += 1
                 waiting.appendleft((index, jobs[index]))
                 idle.append(self._replaced(worker))
@@ -174,9 +173,9 @@ def _has_a_place(worker: Any) -> bool:
     return bool(actors(worker._actor_id.hex())["State"] == "ALIVE")
 
 
-def _is_unreachable(result: Any) -> bool:
-    """Tell a machine that was lost: until Ray knows, it tries the worker there again at once."""
-    return isinstance(getattr(result, "__cause__", None), ActorUnavailableError)
+def _is_lost(result: Any) -> bool:
+    """Tell work whose worker was killed, or whose machine was."""
+    return isinstance(getattr(result, "__cause__", None), RayActorError)
 
 
 def in_order(results: Generator[tuple[int, Any], None, None]) -> list[Any]:
@@ -262,4 +261,4 @@ class Worker:
             }
 
 
-_Remote: Any = ray.remote(max_restarts=_RETRIES, max_task_retries=_RETRIES)(Worker)
+_Remote: Any = ray.remote(Worker)  # Ray makes none anew: it counts by worker, we by job

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from rich.table import Table
 
-from search.cluster import fetch, share_out
+from search.cluster import RETRIES, fetch, share_out
 from search.connection import connected
 from search.errors import ClusterError
 from search.preparation import configs_ahead, describe
@@ -57,7 +57,7 @@ def dry_run(plan: Plan, experiment: Experiment, console: Console) -> None:
         raise ClusterError(msg)
 
 
-@ray.remote(max_retries=0)  # type: ignore[untyped-decorator]
+@ray.remote(max_retries=RETRIES)  # type: ignore[untyped-decorator]
 def _rehearse(experiment: Experiment, configs: list[dict[str, Any]]) -> dict[str, Any]:
     from trainables.rehearsal import rehearse  # noqa: PLC0415 - keeps torch out of the driver
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from search.cluster import alive, fetch, share_out
+from search.cluster import RETRIES, alive, fetch, share_out
 from search.trials import OUTCOMES, outcomes
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def gpu_memory_mb(node: Node) -> float:
     return float(fetch(_gpu_memory_mb.options(scheduling_strategy=there).remote()))
 
 
-@ray.remote(num_cpus=0, num_gpus=1, max_retries=0)  # type: ignore[untyped-decorator]
+@ray.remote(num_cpus=0, num_gpus=1, max_retries=RETRIES)  # type: ignore[untyped-decorator]
 def _gpu_memory_mb() -> float:
     import torch  # noqa: PLC0415 - torch stays in Ray's workers
 

@@ -6,14 +6,20 @@ Torch stays in Ray's workers: what they send to the driver are plain values.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import NodeDiedError, TaskUnschedulableError
+from ray.exceptions import (
+    NodeDiedError,
+    OutOfMemoryError,
+    TaskUnschedulableError,
+    WorkerCrashedError,
+)
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from search.cluster import fetch
+from search.cluster import RETRIES, fetch
 from search.cut_coverage import meet_every_cut
 from search.errors import WorkError
 from trainables.trainable import use_assigned_share
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
     from trainables.experiment import Experiment
 
 _LOST = (NodeDiedError, TaskUnschedulableError)
+_KILLED = (WorkerCrashedError, OutOfMemoryError)
 
 
 def configs_ahead(plan: Plan) -> list[dict[str, Any]]:
@@ -79,14 +86,8 @@ def build_everywhere(
         WorkError: If a build fails but for the loss of its machine, or the last machine is lost.
     """
     held = ray.put((experiment, list(params)))
-    streams = {
-        _build.options(
-            num_cpus=max(1, math.floor(node.cpus)),
-            num_gpus=min(1.0, node.gpus),
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node.name, soft=False),
-        ).remote(held): index
-        for index, node in enumerate(nodes)
-    }
+    streams = {_begin(node, held): index for index, node in enumerate(nodes)}
+    kills = Counter[int]()
     while streams:
         (stream,), _ = ray.wait(list(streams), num_returns=1)
         try:
@@ -94,11 +95,24 @@ def build_everywhere(
         except StopIteration:
             del streams[stream]
         except WorkError as error:
-            if not isinstance(error.__cause__, _LOST) or len(streams) == 1:
+            index = streams.pop(stream)
+            kills[index] += isinstance(error.__cause__, _KILLED)
+            if isinstance(error.__cause__, _KILLED) and kills[index] <= RETRIES:
+                streams[_begin(nodes[index], held)] = index
+            elif not isinstance(error.__cause__, _LOST) or not streams:
                 raise
-            del streams[stream]  # trials do without the machine, too
+            # else trials do without the machine, too
 
 
+def _begin(node: Node, held: Any) -> Any:
+    return _build.options(
+        num_cpus=max(1, math.floor(node.cpus)),
+        num_gpus=min(1.0, node.gpus),
+        scheduling_strategy=NodeAffinitySchedulingStrategy(node.name, soft=False),
+    ).remote(held)
+
+
+# Not begun again by Ray, which takes what a stream yields to be the same each time.
 @ray.remote(num_returns="streaming", max_retries=0)  # type: ignore[untyped-decorator]
 def _build(held: tuple[Experiment, list[dict[str, Any]]]) -> Iterator[tuple[Any, ...]]:
     from trainables.workbench import build_activations  # noqa: PLC0415  # torch stays in workers
@@ -121,7 +135,7 @@ def describe(experiment: Experiment) -> dict[str, Any]:
     return description
 
 
-@ray.remote(num_cpus=1, max_retries=0)  # type: ignore[untyped-decorator]
+@ray.remote(num_cpus=1, max_retries=RETRIES)  # type: ignore[untyped-decorator]
 def _describe(experiment: Experiment) -> dict[str, Any]:
     from trainables.workbench import describe as describe_here  # noqa: PLC0415  # as above
 

@@ -11,6 +11,7 @@ from ray import tune
 
 from search.attempts import Attempts
 from search.capacity import asking_for
+from search.cluster import RETRIES
 from search.cut_off import CutOff
 from search.revival import revive
 from search.scheduler import FiniteASHA
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from search.cluster import TrialResources
     from search.plan import Plan
     from search.trials import Records
-
-_MAX_RETRIES = 2  # a crash may be bad luck twice; then it is the trial's own fault
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ class Search:
             storage_path=self.plan.storage,
             stop=self.cut_off,
             callbacks=callbacks,
-            failure_config=tune.FailureConfig(max_failures=_MAX_RETRIES),
+            failure_config=tune.FailureConfig(max_failures=RETRIES),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_at_end=False),
             verbose=0,
         )
