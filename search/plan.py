@@ -235,7 +235,9 @@ def _worked_out(
     storage = settings.resources.storage
     storage = None if storage is None else whole_place(storage)
     resources = replace(settings.resources, study_storage=url, storage=storage)
-    return replace(settings, data=data, resources=resources, resume=None)
+    runs = tuple(run.expanduser().absolute() for run in settings.tuning.warm_start)
+    tuning = replace(settings.tuning, warm_start=runs)
+    return replace(settings, data=data, tuning=tuning, resources=resources, resume=None)
 
 
 def _cache(settings: SearchSettings) -> Path:

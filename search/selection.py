@@ -94,14 +94,15 @@ def ship_the_best_that_trains(
     Raises:
         WorkError: If none of the best few can be trained.
     """
-    folder = plan.folder
+    folder, asked = plan.folder, plan.settings.selection
     known = folder.read_stages().get(_UNTRAINABLE, {}).get("result", {})
     failed = {int(trial): str(reason) for trial, reason in known.items()}
     fresh: dict[int, str] = {}
     while (best := choose(failed.keys() | fresh.keys())) is not None:
         leaves = folder.model, folder.predictions
         try:
-            shipped = once(folder, "ship", best, lambda best=best: train(best), leaves)  # type: ignore[misc]
+            ground = {**best, "asked": [asked.final, asked.final_seeds]}
+            shipped = once(folder, "ship", ground, lambda best=best: train(best), leaves)  # type: ignore[misc]
         except UntrainableError as error:
             fresh[int(best["trial"])] = str(error)
             console.print(f"{error}; the next best is tried", highlight=False)

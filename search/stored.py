@@ -23,9 +23,11 @@ MAY_DIFFER = frozenset(
         *("gpus_per_trial", "cpus_per_trial", "max_concurrent", "reuse_actors", "address"),
         *("trial_timeout", "cache", "no_cache", "resident", "storage", "study_storage"),
         *("allow_outside", "tensorboard", "mlflow", "wandb"),
+        *("retrain", "confirm", "final", "final_seeds"),
     }
 )
-"""What may change when a search goes on: how much is searched and where it runs, not what."""
+"""What may change when a search goes on: how much is searched, where it runs and what comes after
+the trials, not what is searched."""
 
 SettingsT = TypeVar("SettingsT")
 
@@ -95,6 +97,8 @@ def refuse_changes(old: Any, new: Any) -> None:
         for name, value in _flat(new)
         if name not in MAY_DIFFER and _meant(value) != _meant(begun[name])
     ]
+    if begun.get("retrain") and not dict(_flat(new))["retrain"]:
+        faults.append("--no-retrain must be left out, as the search was begun without: it ships")
     if faults:
         raise SettingsError("\n".join(faults))
 
@@ -111,7 +115,8 @@ def _value(hint: Any, value: Any) -> Any:
     if is_dataclass(hint):
         return _restored(hint, value)  # type: ignore[arg-type]  # a class, as a hint is
     if isinstance(value, list):
-        return tuple(value)
+        item, _ = get_args(hint)  # tuple[item, ...]
+        return tuple(_value(item, each) for each in value)
     return Path(value) if isinstance(value, str) and Path in (hint, *get_args(hint)) else value
 
 
@@ -128,7 +133,7 @@ def _meant(value: Any) -> Any:
     if isinstance(value, Path):  # a folder may be spelt from here; the word demo is no folder
         return value if value == Path("demo") else value.expanduser().absolute()
     # A flag that is repeated is added to what it said before.
-    return tuple(dict.fromkeys(value)) if isinstance(value, tuple) else value
+    return tuple(dict.fromkeys(map(_meant, value))) if isinstance(value, tuple) else value
 
 
 def _words(value: Any) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
 
@@ -14,6 +16,9 @@ from search.provenance import _plain
 from search.settings import SearchSettings, parse
 from search.stored import refuse_changes, stored_settings
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 WORDS = (
     "--model early_fusion --data demo --epochs 3 --fix normalize=true --range head_dropout=0:0.4"
 )
@@ -22,14 +27,11 @@ WORDS = (
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run folder as a search leaves it, and another folder to stand in."""
-    from dataclasses import asdict
-
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "run"
     folder.mkdir()
     plan = make_plan(parse([*WORDS.split(), "--out", "run"]))
-    record = {"settings": _plain(asdict(plan.settings))}
-    (folder / "search.json").write_text(json.dumps(record))
+    store(folder, plan.settings)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
@@ -117,10 +119,84 @@ def test_a_run_that_was_moved_goes_on_where_it_is(run: Path, tmp_path: Path) -> 
     assert plan.folder.path.resolve() == tmp_path / "moved"
 
 
+def test_what_comes_after_the_trials_may_change_and_be_made_up_for(tmp_path: Path) -> None:
+    begun = parse([*WORDS.split(), "--no-retrain"])
+    store(tmp_path, begun)
+    words = "--retrain --confirm 2 --final ensemble --final-seeds 3"
+    selection = parse(["--resume", str(tmp_path), *words.split()]).selection
+    assert (selection.retrain, selection.confirm, selection.final) == (True, 2, "ensemble")
+
+
+def test_a_run_that_ships_goes_on_to_ship(run: Path) -> None:
+    assert refused("--resume", str(run), "--no-retrain") == [
+        "--no-retrain must be left out, as the search was begun without: it ships"
+    ]
+
+
 def test_settings_alike_are_no_change() -> None:
     settings = parse(WORDS.split())
     refuse_changes(settings, settings)
-    other = replace(settings, selection=replace(settings.selection, retrain=False))
-    message = "--retrain must stay as the search was begun with, True, got False"
-    with pytest.raises(SettingsError, match=message):
-        refuse_changes(settings, other)
+
+
+def test_every_setting_comes_back_as_it_was_stored(tmp_path: Path) -> None:
+    """Each with each value that its type allows, one after the other and all of them at once."""
+    plain = parse(["--model", "early_fusion"])
+    whole = plain
+    for path, values in every_setting(SearchSettings):
+        for value in values:
+            store(tmp_path, changed(plain, path, value))
+            assert stored_settings(SearchSettings, tmp_path) == changed(plain, path, value), path
+        whole = changed(whole, path, values[-1])
+    store(tmp_path, whole)
+    found = stored_settings(SearchSettings, tmp_path)
+    assert found == whole
+    refuse_changes(found, whole)
+
+
+def test_runs_to_begin_with_are_no_change_when_the_search_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    begun = parse([*WORDS.split(), "--warm-start", "old", "--warm-start", "/older"])
+    store(tmp_path, begun)
+    again = parse(["--resume", str(tmp_path), "--warm-start", str(tmp_path / "old")])
+    assert set(again.tuning.warm_start) >= {Path("old"), Path("/older")}
+    assert all(isinstance(run, Path) for run in again.tuning.warm_start)
+
+
+def store(folder: Path, settings: SearchSettings) -> None:
+    record = {"settings": _plain(asdict(settings))}
+    (folder / "search.json").write_text(json.dumps(record))
+
+
+def every_setting(kind: Any) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
+    """Name the settings by their path, with values that their types allow."""
+    for name, hint in get_type_hints(kind).items():
+        if is_dataclass(hint):
+            yield from (((name, *path), values) for path, values in every_setting(hint))
+        else:
+            yield (name,), list(values_of(hint))
+
+
+def values_of(hint: Any) -> Iterator[Any]:
+    examples = {bool: (False, True), int: (7,), float: (0.25, 2.0), str: ("a b",)}
+    if hint in examples:
+        yield from examples[hint]
+    elif hint is Path:
+        yield from (Path("a b/c"), Path("/x"))
+    elif get_origin(hint) is Literal:
+        yield from get_args(hint)
+    elif get_origin(hint) is tuple:
+        one = tuple(values_of(get_args(hint)[0]))
+        yield from ((), one)
+    elif hint is type(None):
+        yield None
+    else:
+        assert get_origin(hint) in {Union, UnionType}, hint
+        yield from (value for each in get_args(hint)[::-1] for value in values_of(each))
+
+
+def changed(settings: Any, path: tuple[str, ...], value: Any) -> Any:
+    name, *rest = path
+    inner = changed(getattr(settings, name), tuple(rest), value) if rest else value
+    return replace(settings, **{name: inner})
