@@ -36,7 +36,7 @@ from search.tuning import open_search
 from search.view import ViewInfo
 from trainables.data.corpus import load_corpus
 from trainables.data.demo import demo_corpus
-from trainables.data.splits import make_folds
+from trainables.data.splits import make_folds, placeholder_notes
 from trainables.experiment import Experiment
 from trainables.objective import mode_of
 from trainables.trainable import SentimentTrainable
@@ -69,6 +69,9 @@ def prepare(plan: Plan) -> Experiment:
     if settings.resources.storage is not None:
         Attempts(plan.storage).make()
     corpus = _load(plan)
+    if settings.data.split == "grouped":
+        notes = placeholder_notes(corpus.labelled)
+        corpus = replace(corpus, notes=(*corpus.notes, *notes))
     folds = make_folds(
         corpus,
         split=settings.data.split,

@@ -54,14 +54,15 @@ def data_card(run: Run) -> DataCard:
         return DataCard(tuple(facts), ())
     facts += _duplicates(samples)
     words = samples["text"].map(lambda text: len(text.split()))
-    facts.append(("words per text", f"{words.median():.0f} median, {words.max()} at most"))
+    if words.any():  # a model of images reads none
+        facts.append(("words per text", f"{words.median():.0f} median, {words.max()} at most"))
     sizes = _sizes(samples)
     if len(sizes):
         middle = np.median(sizes, axis=0)
         facts.append(("image size", f"{middle[0]:.0f} x {middle[1]:.0f} px median"))
         small = int((sizes.min(axis=1) < 224).sum())
         facts.append(("narrower than 224 px", whole(small)))
-    return DataCard(tuple(facts), (_word_figure(samples, words),))
+    return DataCard(tuple(facts), (_word_figure(samples, words),) * bool(words.any()))
 
 
 def _split(split: dict[str, object]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import textwrap
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -22,10 +24,14 @@ if TYPE_CHECKING:
 
 Split = Literal["grouped", "stratified", "lab"]
 
+# What more samples share than both of these is no duplicate: a part of all, and a few.
+_PLACEHOLDER_PART, _FEW = 20, 10
+# By how much of its even share a fold may be off, and by how many samples at least.
+_OFF, _OFF_SAMPLES = 0.5, 2
 # One fold holds out a fifth, as the lab does.
 _FIFTHS = 5
 _LAB_SEED = 42
-_TIED = "too many samples are duplicates of each other; use fewer folds or split stratified"
+_TIED = "too many samples are duplicates of each other; leave some out, or use --split stratified"
 
 
 class SplitError(ValueError):
@@ -51,7 +57,7 @@ def make_folds(
     Raises:
         SplitError: If `split` is unknown, `folds` or `repeats` is out of range, a class has too
             few samples, or duplicates tie so many together that a fold cannot train on every
-            class.
+            class, or validates on half as many or as few again as is even, of all or of a class.
     """
     faults = list(_faults(corpus.labels, split, folds, repeats))
     if faults:
@@ -67,7 +73,8 @@ def make_folds(
         else:
             parts = _stratified(corpus.labels, folds, own)
         made += [Fold(np.sort(train), np.sort(val)) for train, val in parts]
-    if faults := list(_gaps(corpus.labels, made)):
+    shares = folds if folds > 1 else _FIFTHS
+    if faults := [*_gaps(corpus.labels, made), *_uneven(corpus.labels, made, shares)]:
         raise SplitError("\n".join(faults))
     return tuple(made)
 
@@ -77,7 +84,8 @@ def duplicate_groups(samples: Sequence[Sample]) -> NDArray[np.int64]:
 
     Texts are compared as read but for white space at their ends, and once more as their words
     alone (lower case, without mentions, links and marks): so a tweet and its retweet are tied.
-    Empty texts tie nothing.
+    Empty texts tie nothing, nor does what more than a twentieth of the samples share (and more
+    than ten): "image not found" is a placeholder, no duplicate.
 
     Args:
         samples: N samples.
@@ -93,19 +101,57 @@ def duplicate_groups(samples: Sequence[Sample]) -> NDArray[np.int64]:
             index = parents[index]
         return index
 
-    owners: dict[tuple[str, str], int] = {}
+    most = _most_tied(len(samples))
+    for sharing in _sharing(samples).values():
+        if len(sharing) > most:
+            continue
+        for index in sharing[1:]:
+            one, other = root(index), root(sharing[0])
+            parents[max(one, other)] = min(one, other)
+    return np.array([root(index) for index in range(len(samples))], dtype=np.int64)
+
+
+def placeholder_notes(samples: Sequence[Sample]) -> Iterator[str]:
+    """Say what so many samples share that it ties none of them.
+
+    Args:
+        samples: N samples.
+
+    Yields:
+        One sentence for each image and each text.
+    """
+    most, told = _most_tied(len(samples)), set()
+    for (kind, _), sharing in _sharing(samples).items():
+        # A text and its words are one thing to people.
+        thing = kind == "image", sharing[0]
+        if len(sharing) <= most or thing in told:
+            continue
+        told.add(thing)
+        first = samples[sharing[0]]
+        name = "image" if kind == "image" else f"text {textwrap.shorten(first.text, 40)!r}"
+        yield (
+            f"{len(sharing):,} of {len(samples):,} labelled pairs share one {name} (as"
+            f" {first.guid}): taken for a placeholder, so it keeps none of them on one side"
+        )
+
+
+def _sharing(samples: Sequence[Sample]) -> dict[tuple[str, str], list[int]]:
+    """Give the indices of the samples that share each image, text and words, in order."""
+    sharing: dict[tuple[str, str], list[int]] = {}
     for index, sample in enumerate(samples):
         keys = {
             "image": sample.image_digest,
-            "text": sample.text.strip(),
             "words": clean_text(sample.text, "basic"),
+            "text": sample.text.strip(),
         }
         for key in keys.items():
-            if not key[1]:
-                continue
-            one, other = root(index), root(owners.setdefault(key, index))
-            parents[max(one, other)] = min(one, other)
-    return np.array([root(index) for index in range(len(samples))], dtype=np.int64)
+            if key[1]:
+                sharing.setdefault(key, []).append(index)
+    return sharing
+
+
+def _most_tied(count: int) -> int:
+    return max(_FEW, count // _PLACEHOLDER_PART)
 
 
 def _faults(labels: NDArray[np.int64], split: str, folds: int, repeats: int) -> Iterator[str]:
@@ -132,6 +178,29 @@ def _gaps(labels: NDArray[np.int64], folds: Sequence[Fold]) -> Iterator[str]:
         for label in np.setdiff1d(labels, labels[fold.train]):
             tag = Sentiment(label).tag
             yield f"fold {number} must train on every class, got no {tag}: {_TIED}"
+
+
+def _uneven(labels: NDArray[np.int64], folds: Sequence[Fold], shares: int) -> Iterator[str]:
+    for number, fold in enumerate(folds, 1):
+        for name, rows in _kinds(labels):
+            low, high = _bounds(len(rows), shares)
+            got = len(np.intersect1d(fold.val, rows))
+            if not low <= got <= high:
+                rule = f"fold {number} must validate on {low} to {high} {name}"
+                yield f"{rule}, for an even part of {len(rows):,}, got {got:,}: {_TIED}"
+                break  # one of a fold is enough
+
+
+def _kinds(labels: NDArray[np.int64]) -> Iterator[tuple[str, NDArray[np.intp]]]:
+    yield "samples", np.arange(len(labels))
+    for label in np.unique(labels):
+        yield f"{Sentiment(label).tag} samples", np.flatnonzero(labels == label)
+
+
+def _bounds(count: int, shares: int) -> tuple[int, int]:
+    even = count / shares
+    off = max(_OFF_SAMPLES, _OFF * even)
+    return max(0, math.ceil(even - off)), math.floor(even + off)
 
 
 # scikit-learn is imported late: it takes over a second, and most commands make no split.
@@ -168,4 +237,8 @@ def _grouped(
         raise SplitError(msg)
     splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     parts = list(splitter.split(labels, labels, groups))
-    return parts[:folds]
+    if folds > 1:
+        return parts
+    # Any of the fifths will do: the first that is even.
+    even = (part for part in parts if not any(_uneven(labels, [Fold(*part)], count)))
+    return [next(even, parts[0])]
