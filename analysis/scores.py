@@ -68,7 +68,8 @@ def score(
 
     Returns:
         The score of each set, in [0, 1], shape (...). The F1 of a class that neither occurs nor
-        is decided is 0, as in scikit-learn with `zero_division=0`.
+        is decided is 0, as in scikit-learn with `zero_division=0`; the macro F1 is the mean over
+        classes that occur.
     """
     hits, decided, support = (np.asarray(x, dtype=np.float64) for x in (hits, decided, support))
     if name == "accuracy":
@@ -76,7 +77,8 @@ def score(
     either = support + decided
     f1 = 2 * hits / np.where(either > 0, either, 1)
     if name == "macro_f1":
-        return np.asarray(f1.mean(-1))
+        occurs = support > 0
+        return np.asarray((f1 * occurs).sum(-1) / occurs.sum(-1))
     if name == "weighted_f1":
         return np.asarray((f1 * support).sum(-1) / support.sum(-1))
     return np.asarray(f1[..., CLASSES.index(name.removeprefix("f1_"))])

@@ -30,6 +30,12 @@ def test_scores_are_those_worked_by_hand() -> None:
     assert score_confusion("weighted_f1", counts) == pytest.approx((3 * 4 / 5 + 2 / 3) / 5)
 
 
+def test_a_class_that_does_not_occur_has_no_part_in_the_macro_f1() -> None:
+    counts = confusion(np.array([0, 0, 0, 2]), np.array([0, 0, 1, 2]))
+    both = np.array([counts, np.eye(3, dtype=np.int64)])
+    np.testing.assert_allclose(score_confusion("macro_f1", both), [(4 / 5 + 1) / 2, 1])
+
+
 @given(
     st.lists(st.tuples(*[st.integers(0, 4)] * 3).filter(any), min_size=1),
     st.sampled_from([0.0, 0.25, 1 / 3, 0.4, 0.5, 1.0]),

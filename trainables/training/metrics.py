@@ -25,7 +25,7 @@ def classification_scores(
     Returns:
         Accuracy, macro and weighted F1 and the F1 of each class, each in [0, 1]. The F1 of a
         class that neither occurs nor is decided is 0, as scikit-learn has it with
-        `zero_division=0` and all labels given.
+        `zero_division=0` and all labels given; the macro F1 is the mean over classes that occur.
     """
     classes = len(TAGS)
     confusion = np.bincount(labels * classes + decided, minlength=classes**2)
@@ -34,7 +34,7 @@ def classification_scores(
     f1 = 2 * hits / np.maximum(support + confusion.sum(axis=0), 1)
     return {
         "accuracy": float(hits.sum() / len(labels)),
-        "macro_f1": float(f1.mean()),
+        "macro_f1": float(f1[support > 0].mean()),
         "weighted_f1": float(f1 @ support / len(labels)),
         **{name: float(value) for name, value in zip(CLASS_SCORES, f1, strict=True)},
     }
