@@ -59,5 +59,9 @@ def test_the_data_are_described_by_what_was_kept(tmp_path: Path) -> None:
     }
     (figure,) = card.figures
     assert figure.reading == "Words on average: positive 1.0, neutral 1.0, negative 3.0."
+    folder.write_samples(pd.read_parquet(folder.samples).assign(text=""))  # only images are read
+    card = data_card(analysis.load(tmp_path))
+    assert "words per text" not in dict(card.facts)
+    assert not card.figures
     folder.samples.unlink()
     assert len(data_card(analysis.load(tmp_path)).facts) == 6
