@@ -46,8 +46,8 @@ def refuse_other_data(
     now, then = data_record(corpus), before["data"]
     if now["digest"] != then["digest"]:
         msg = (
-            f"data must be those that the search was begun with, {then['labelled']:,} labelled and"
-            f" {then['unlabelled']:,} to predict with digest {then['digest']}, got"
+            f"--data must be those that the search was begun with, {then['labelled']:,} labelled"
+            f" and {then['unlabelled']:,} to predict with digest {then['digest']}, got"
             f" {now['labelled']:,} and {now['unlabelled']:,} with digest {now['digest']}"
         )
         raise SettingsError(msg)

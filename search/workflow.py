@@ -16,6 +16,7 @@ from search.capacity import Slots
 from search.cluster import alive, fitting, share_out
 from search.connection import connected
 from search.continuation import refuse_other_backbones, refuse_other_data, with_attempts
+from search.data import load_data
 from search.export import write_importances
 from search.fusions import write_fusions
 from search.lock import locked
@@ -34,9 +35,7 @@ from search.tracking import trackers
 from search.trials import OUTCOMES, outcomes, ranked
 from search.tuning import open_search
 from search.view import ViewInfo
-from trainables.data.corpus import load_corpus
-from trainables.data.demo import demo_corpus
-from trainables.data.splits import make_folds, placeholder_notes
+from trainables.data.splits import make_folds
 from trainables.experiment import Experiment
 from trainables.objective import mode_of
 from trainables.trainable import SentimentTrainable
@@ -51,7 +50,6 @@ if TYPE_CHECKING:
     from search.plan import Plan
     from search.preparation import BuildStep
     from search.tuning import Search
-    from trainables.data.sample import Corpus
 
 
 def prepare(plan: Plan) -> Experiment:
@@ -68,10 +66,7 @@ def prepare(plan: Plan) -> Experiment:
         plan.open_storage()
     if settings.resources.storage is not None:
         Attempts(plan.storage).make()
-    corpus = _load(plan)
-    if settings.data.split == "grouped":
-        notes = placeholder_notes(corpus.labelled)
-        corpus = replace(corpus, notes=(*corpus.notes, *notes))
+    corpus = load_data(plan)
     folds = make_folds(
         corpus,
         split=settings.data.split,
@@ -94,20 +89,6 @@ def prepare(plan: Plan) -> Experiment:
         cache=plan.cache,
         cache_dtype=settings.resources.cache_dtype,
         resident=settings.resources.resident,
-    )
-
-
-def _load(plan: Plan) -> Corpus:
-    data, modality = plan.settings.data, plan.settings.modality
-    if plan.source is None:
-        return demo_corpus(plan.demo).reading(modality)
-    before = plan.folder.read_search()["data"] if plan.resumed else {}
-    return load_corpus(
-        plan.source,
-        allow_outside=data.allow_outside,
-        modality=modality,
-        encoding=data.encoding,
-        expected_encoding=before.get("encoding"),
     )
 
 

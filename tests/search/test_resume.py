@@ -192,7 +192,7 @@ def test_a_finished_search_is_extended_and_done_stages_are_not_repeated(
     folder.write_search(record)
     code, _, errors = command.run("--resume run --trials 7")
     assert code == 2
-    assert errors.startswith("error: data must be those that the search was begun with, ")
+    assert errors.startswith("error: --data must be those that the search was begun with, ")
 
 
 @pytest.mark.slow
