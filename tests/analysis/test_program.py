@@ -13,6 +13,7 @@ from rich.table import Table
 
 from analysis.program import fail, make_console
 from tests.analysis.synthetic import write_run
+from trainables.activations.ownership import mark
 
 
 def test_every_fault_has_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
@@ -28,12 +29,18 @@ def test_every_fault_has_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -
     ]
 
 
+def words_of(command: str, folder: Path) -> list[str]:
+    """Give what a command needs to print a table."""
+    if command == "search.cache":
+        mark(folder)
+        return ["--cache", str(folder)]
+    write_run(folder / "run")
+    return [str(folder / "run")]
+
+
 @pytest.mark.parametrize("command", ["analysis.compare", "search.cache"])
 def test_a_command_whose_reader_has_left_ends_without_a_word(command: str, tmp_path: Path) -> None:
-    write_run(tmp_path / "run")
-    words = (
-        [str(tmp_path / "run")] if command == "analysis.compare" else ["--cache", str(tmp_path)]
-    )
+    words = words_of(command, tmp_path)
     with subprocess.Popen(
         [sys.executable, "-m", command, *words],
         stdout=subprocess.PIPE,
@@ -109,8 +116,7 @@ def test_what_is_piped_is_wrapped_at_no_width(
 
 @pytest.mark.parametrize("command", ["search.cache", "analysis.compare"])
 def test_a_command_whose_output_has_no_room_says_so(command: str, tmp_path: Path) -> None:
-    write_run(tmp_path / "run")
-    words = f"--cache {tmp_path}" if command == "search.cache" else str(tmp_path / "run")
+    words = " ".join(words_of(command, tmp_path))
     done = subprocess.run(
         ["bash", "-c", f"{sys.executable} -m {command} {words} > /dev/full"],
         capture_output=True,

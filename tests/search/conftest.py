@@ -72,7 +72,8 @@ class FakeRay:
         trial = SimpleNamespace(trial_id=f"ray-{self.count}", last={})
         self.count += 1
         trial.config = self.searcher.suggest(trial.trial_id)
-        self.asha.on_trial_add(None, trial)
+        if trial.config is not None:  # else there is no trial yet
+            self.asha.on_trial_add(None, trial)
         return trial
 
     def report(self, trial: Any, epoch: int, score: Any, **more: Any) -> bool:

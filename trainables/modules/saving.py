@@ -31,6 +31,7 @@ def not_finite(state: Mapping[str, Tensor]) -> str | None:
         # One pass without a mask as large as the weights; a sum that overflows is looked at again.
         if (
             tensor.is_floating_point()
+            and not tensor.is_meta  # without values, as where parameters are only counted
             and not tensor.sum().isfinite()
             and not tensor.isfinite().all()
         ):
