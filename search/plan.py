@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.results import RunFolder
 from search.checkpoint_storage import below, storage_faults, whole_place
 from search.connection import chosen_address
+from search.default_folder import default_name
 from search.durations import seconds_of
 from search.errors import SettingsError
 from search.faults import faults_of, folder_faults
@@ -114,7 +114,8 @@ def make_plan(settings: SearchSettings) -> Plan:
     faults = list(faults_of(settings))
     seconds = seconds_of("--time-budget", settings.time_budget, faults)
     patience = seconds_of("--trial-timeout", settings.resources.trial_timeout, faults)
-    folder = RunFolder((settings.resume or settings.out or _new_folder(settings.model)).absolute())
+    default = Path("runs", default_name(settings.model))
+    folder = RunFolder((settings.resume or settings.out or default).absolute())
     resumed = settings.resume is not None
     if not resumed:
         faults += folder_faults(folder)
@@ -205,10 +206,6 @@ def _choose_configs(
         )
         faults += more
     return narrowed, narrowed.inside(hand_tuned), warm
-
-
-def _new_folder(model: str) -> Path:
-    return Path("runs") / f"{model}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
 
 
 def _find_source(path: Path | None) -> Path | None:

@@ -16,6 +16,7 @@ import pandas as pd
 
 from analysis.study_storage import NAME
 from search.command import command_line
+from search.stored import plain
 from trainables.data.sample import TAGS
 from trainables.data.splits import duplicate_groups
 from trainables.objective import mode_of
@@ -58,7 +59,7 @@ def search_record(
         "mode": mode_of(tuning.metric),
         "command": command_line(plan.settings),
         NAME: plan.name,
-        "settings": _plain(asdict(plan.settings)),
+        "settings": plain(plan.settings),
         "space": {"fixed": dict(plan.space.fixed), "ranges": dict(plan.space.ranges)},
         "hand_tuned": dict(plan.hand_tuned),
         "grace_epochs": plan.grace_epochs,
@@ -187,11 +188,3 @@ def _git_state(folder: Path) -> dict[str, Any] | None:
         return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain"))}
     except (OSError, subprocess.CalledProcessError):
         return None  # installed without its repository
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from analysis.program import fail, make_console, work_and_exit
 from search import interrupts
+from search.default_folder import own_folder
 from search.errors import SettingsError
 from search.settings import ALL, parse
 
@@ -33,8 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     with interrupts.handled():
         try:
-            settings = parse(arguments)
-            return _run_all(settings) if settings.model == ALL else _run(settings)
+            with own_folder(parse(arguments)) as settings:
+                return _run_all(settings) if settings.model == ALL else _run(settings)
         except SettingsError as error:
             return fail([str(error)])
         except KeyboardInterrupt:
@@ -42,16 +43,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run_all(settings: SearchSettings) -> int:
-    from search.all_models import print_comparison, search_all, settings_by_model  # noqa: PLC0415  # as below
+    from search import all_models  # noqa: PLC0415  # as below
     from search.plan import make_plan  # noqa: PLC0415
 
-    searches = settings_by_model(settings)
+    searches = all_models.settings_by_model(settings)
+    if settings.show_space or settings.dry_run:
+        return max(all_models.search_all(searches, _run).values())
     is_demo = make_plan(next(iter(searches.values()))).source is None
-    codes = search_all(searches, _run)
+    if settings.resume is None:
+        all_models.write_record(settings, searches)
+    try:
+        codes = all_models.search_all(searches, _run)
+    finally:
+        all_models.forget_record(searches)
     done = [searches[name] for name, code in codes.items() if code == DONE]
-    if not settings.show_space:
-        print_comparison(make_console(), done, reference=not is_demo)
-    return max(codes.values())
+    all_models.print_comparison(make_console(), done, reference=not is_demo)
+    left = list(all_models.left_over(searches, codes))
+    return max([*codes.values(), *[fail(left, NOTHING)] * bool(left)])
 
 
 def _run(settings: SearchSettings) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
@@ -16,6 +16,9 @@ from trainables.config import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+ALL_MODELS = "all_models.json"
+"""The file of a folder that holds a search of each model: what was asked, of all and of each."""
 
 MAY_DIFFER = frozenset(
     {
@@ -68,9 +71,11 @@ def stored_settings(kind: type[SettingsT], run: Path) -> SettingsT:
     from analysis.paths import RunPaths  # noqa: PLC0415  # its package brings pandas
 
     path = RunPaths(run).search
+    if not path.exists() and (run / ALL_MODELS).exists():
+        path = run / ALL_MODELS
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))["settings"]
-        settings: SettingsT = _restored(kind, plain)
+        settings: SettingsT = restored(kind, plain)
     except FileNotFoundError as error:
         msg = f"--resume must be the folder of a search, got {run}, which has no {path.name}"
         raise SettingsError(msg) from error
@@ -103,7 +108,55 @@ def refuse_changes(old: Any, new: Any) -> None:
         raise SettingsError("\n".join(faults))
 
 
-def _restored(kind: type[Any], plain: Mapping[str, Any]) -> Any:
+def with_changes(begun: SettingsT, asked: Any) -> SettingsT:
+    """Give the settings of one search what may differ when it goes on.
+
+    Args:
+        begun: The settings that it was begun with.
+        asked: What is asked now, of all searches.
+
+    Returns:
+        The first with those of `MAY_DIFFER` from the second.
+    """
+    values = {}
+    for field in fields(begun):  # type: ignore[arg-type]  # a dataclass
+        own, new = getattr(begun, field.name), getattr(asked, field.name)
+        if is_dataclass(own):
+            values[field.name] = with_changes(own, new)
+        elif field.name in MAY_DIFFER:
+            values[field.name] = new
+    return replace(begun, **values)  # type: ignore[type-var]  # as above
+
+
+def plain(value: Any) -> Any:
+    """Spell settings for JSON.
+
+    Args:
+        value: Settings, or a value of theirs.
+
+    Returns:
+        What `restored` reads back.
+    """
+    if is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def restored(kind: type[SettingsT], plain: Mapping[str, Any]) -> SettingsT:
+    """Read settings back.
+
+    Args:
+        kind: Their dataclass.
+        plain: What `plain` made of them.
+
+    Returns:
+        The settings.
+
+    Raises:
+        ValueError: If one is not known.
+    """
     hints = get_type_hints(kind)
     if unknown := sorted(plain.keys() - hints.keys()):
         msg = f"no setting is called {unknown[0]!r}; {nearest(unknown[0], hints)}"
@@ -113,7 +166,7 @@ def _restored(kind: type[Any], plain: Mapping[str, Any]) -> Any:
 
 def _value(hint: Any, value: Any) -> Any:
     if is_dataclass(hint):
-        return _restored(hint, value)  # type: ignore[arg-type]  # a class, as a hint is
+        return restored(hint, value)  # type: ignore[arg-type]  # a class, as a hint is
     if isinstance(value, list):
         item, _ = get_args(hint)  # tuple[item, ...]
         return tuple(_value(item, each) for each in value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, is_dataclass, replace
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -12,9 +12,8 @@ import pytest
 
 from search.errors import SettingsError
 from search.plan import make_plan
-from search.provenance import _plain
 from search.settings import SearchSettings, parse
-from search.stored import refuse_changes, stored_settings
+from search.stored import plain, refuse_changes, stored_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,12 +140,11 @@ def test_settings_alike_are_no_change() -> None:
 
 def test_every_setting_comes_back_as_it_was_stored(tmp_path: Path) -> None:
     """Each with each value that its type allows, one after the other and all of them at once."""
-    plain = parse(["--model", "early_fusion"])
-    whole = plain
+    start = whole = parse(["--model", "early_fusion"])
     for path, values in every_setting(SearchSettings):
         for value in values:
-            store(tmp_path, changed(plain, path, value))
-            assert stored_settings(SearchSettings, tmp_path) == changed(plain, path, value), path
+            store(tmp_path, changed(start, path, value))
+            assert stored_settings(SearchSettings, tmp_path) == changed(start, path, value), path
         whole = changed(whole, path, values[-1])
     store(tmp_path, whole)
     found = stored_settings(SearchSettings, tmp_path)
@@ -166,7 +164,7 @@ def test_runs_to_begin_with_are_no_change_when_the_search_goes_on(
 
 
 def store(folder: Path, settings: SearchSettings) -> None:
-    record = {"settings": _plain(asdict(settings))}
+    record = {"settings": plain(settings)}
     (folder / "search.json").write_text(json.dumps(record))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -17,8 +16,8 @@ from analysis.study import study_trials
 from analysis.study_storage import open_database, open_storage
 from search.errors import SettingsError
 from search.plan import make_plan
-from search.provenance import _plain
 from search.settings import parse
+from search.stored import plain
 from tests.search.conftest import FakeRay
 from tests.search.postgresql import PASSWORD
 from tests.search.test_resume import QUICK, Command, kill
@@ -50,7 +49,7 @@ def plan_in(folder: Path, *words: str) -> Plan:
 def leave(plan: Plan) -> None:
     """What a search writes of itself before its first trial."""
     plan.folder.path.mkdir(exist_ok=True)
-    record = {"settings": _plain(asdict(plan.settings)), "name": plan.name}
+    record = {"settings": plain(plan.settings), "name": plan.name}
     plan.folder.search.write_text(json.dumps(record))
 
 
