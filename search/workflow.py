@@ -12,6 +12,7 @@ from ray import tune
 
 from search.attempts import Attempts
 from search.best_record import write_best
+from search.candidates import fresh_folds
 from search.capacity import Slots
 from search.cluster import alive, fitting, share_out
 from search.connection import connected
@@ -74,6 +75,8 @@ def prepare(plan: Plan) -> Experiment:
         seed=settings.seed,
         repeats=settings.data.repeats,
     )
+    if settings.selection.retrain:  # what confirms must not fail when all trials have run
+        fresh_folds(plan, corpus)
     if plan.resumed:
         refuse_other_data(plan.folder.read_search(), settings.data, corpus, folds)
     return Experiment(

@@ -15,6 +15,7 @@ from search.settings import parse
 from search.workflow import prepare
 from trainables.data.corpus import load_corpus
 from trainables.data.sample import TAGS
+from trainables.data.splits import SplitError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,3 +130,15 @@ def test_a_search_that_goes_on_reads_texts_as_it_began(begun: Path, table: Path)
     (begun / "search.json").write_text(json.dumps(record))
     experiment = prepare(make_plan(parse(["--resume", str(begun)])))
     assert experiment.corpus.labelled[3].text == "café…"
+
+
+def test_folds_to_confirm_on_that_cannot_be_had_are_told_before_any_work(
+    table: Path, tmp_path: Path
+) -> None:
+    # The lab's split is one of single pairs; what confirms keeps the ten of a text together.
+    rows = [f"{n:02d},text {n // 10},{TAGS[n % 3]}" for n in range(COUNT)]
+    table.write_text("\n".join(["guid,text,tag", *rows]))
+    words = f"--data {table} --out {tmp_path / 'run'} --split lab"
+    with pytest.raises(SplitError, match="must have >= 5 samples without duplicates, got 3"):
+        prepared(words)
+    assert len(prepared(f"{words} --no-retrain").folds) == 1

@@ -28,6 +28,8 @@ Split = Literal["grouped", "stratified", "lab"]
 _PLACEHOLDER_PART, _FEW = 20, 10
 # By how much of its even share a fold may be off, and by how many samples at least.
 _OFF, _OFF_SAMPLES = 0.5, 2
+# Large groups may fall well with one seed and badly with another.
+_ATTEMPTS = 10
 # One fold holds out a fifth, as the lab does.
 _FIFTHS = 5
 _LAB_SEED = 42
@@ -235,10 +237,17 @@ def _grouped(
     if (distinct := len(np.unique(groups))) < count:
         msg = f"data must have >= {count} samples without duplicates, got {distinct}: {_TIED}"
         raise SplitError(msg)
-    splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
-    parts = list(splitter.split(labels, labels, groups))
-    if folds > 1:
-        return parts
-    # Any of the fifths will do: the first that is even.
-    even = (part for part in parts if not any(_uneven(labels, [Fold(*part)], count)))
-    return [next(even, parts[0])]
+    for attempt in range(_ATTEMPTS):
+        own = stream_seed(seed, attempt) if attempt else seed
+        splitter = StratifiedGroupKFold(count, shuffle=True, random_state=own)
+        parts = list(splitter.split(labels, labels, groups))
+        if folds == 1:  # any of the fifths will do: the first that is fit
+            parts = next(([part] for part in parts if _is_fit(labels, [part], count)), parts[:1])
+        if _is_fit(labels, parts, count):
+            break
+    return parts
+
+
+def _is_fit(labels: NDArray[np.int64], parts: _Parts, shares: int) -> bool:
+    folds = [Fold(*part) for part in parts]
+    return not any(_gaps(labels, folds)) and not any(_uneven(labels, folds, shares))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.model_selection import StratifiedKFold, train_test_split
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
 
 from trainables.data.sample import Corpus, Fold, Sample, Sentiment
 from trainables.data.splits import SplitError, duplicate_groups, make_folds, placeholder_notes
@@ -301,6 +301,21 @@ def test_a_split_that_duplicates_make_uneven_is_refused_with_the_rule() -> None:
     (total,) = (line for line in str(error.value).splitlines() if "got 60: " in line)
     assert "must validate on 12 to 36 samples, for an even part of 120, got 60: too many" in total
     assert total.endswith("leave some out, or use --split stratified")
+
+
+def test_a_seed_that_parts_unevenly_is_passed_over() -> None:
+    # Forty samples in twelve groups, which only some orders part evenly.
+    groups = np.random.default_rng(1).integers(0, 12, 40)
+    samples = tuple(sample(i, f"text {g}", f"image {i}", i % 2 * 2) for i, g in enumerate(groups))
+    corpus, uneven = Corpus("made", samples), 0
+    for seed in range(8):
+        splitter = StratifiedGroupKFold(5, shuffle=True, random_state=stream_seed(seed, 0))
+        first = [len(val) for _, val in splitter.split(groups, corpus.labels, groups)]
+        made = [len(f.val) for f in make_folds(corpus, split="grouped", folds=5, seed=seed)]
+        assert min(made) >= 4
+        assert max(made) <= 12
+        uneven += not 4 <= min(first) <= max(first) <= 12
+    assert uneven
 
 
 def test_of_five_fifths_an_even_one_is_held_out() -> None:
