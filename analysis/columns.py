@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
+from analysis.files import DamageError
 from analysis.results import CLASSES, FATES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
 _FATE = pd.CategoricalDtype(list(FATES))
 _TAG = pd.CategoricalDtype(list(CLASSES))
@@ -110,3 +112,39 @@ def typed(frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
         frame = frame.reindex(columns=list(dict.fromkeys([*columns, *frame.columns])))
     found = {name: columns[name].dtype for name in frame.columns if name in columns}
     return frame.astype(found)
+
+
+def checked(
+    path: Path, frame: pd.DataFrame, columns: Mapping[str, Column], needed: Iterable[str]
+) -> pd.DataFrame:
+    """Give a table its documented types, where it can have them.
+
+    Args:
+        path: Its file.
+        frame: The table as read.
+        columns: What is documented.
+        needed: Columns that a table with a row must have.
+
+    Returns:
+        As `typed`.
+
+    Raises:
+        DamageError: If it lacks a column that it needs, or one holds what it cannot.
+    """
+    lacking = [name for name in needed if name not in frame.columns]
+    if lacking and not frame.empty:
+        raise DamageError(path, f"must have the columns {', '.join(lacking)}, got none such")
+    for name in (name for name in frame.columns if name in columns):
+        dtype = columns[name].dtype
+        if isinstance(dtype, pd.CategoricalDtype):
+            cells = frame[name].dropna()
+            strange = cells[~cells.isin(dtype.categories)]
+            if len(strange):
+                allowed = ", ".join(dtype.categories)
+                raise DamageError(
+                    path, f"must have {name} among {allowed}, got {strange.iloc[0]!r}"
+                )
+    try:
+        return typed(frame, columns)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise DamageError(path, f"must hold what its columns say, got {error}") from error

@@ -12,7 +12,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 from analysis.comparison import compare
 from analysis.files import ResultsError
 from analysis.formats import FORMATS, to_terminal
-from analysis.program import fail, make_console, print_and_exit
+from analysis.program import fail, make_console, print_and_exit, tell
 from analysis.run import load
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         faults.append(str(error))
     if faults or found is None:
         return fail(faults)
+    tell(note for run in runs for note in run.notes)
     if settings.out is None:
         to_terminal(found, make_console())
     else:

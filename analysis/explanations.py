@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.files import read_json, write_json
+from analysis.files import read_bytes, read_json, write_json
+from analysis.records import EXPLANATIONS, checked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,7 +45,8 @@ def read_explanations(folder: RunFolder) -> dict[int, Explanation]:
     """
     if not folder.explanations_index.exists():
         return {}
-    record = read_json(folder.explanations_index, "no sample of this run was explained")
+    path = folder.explanations_index
+    record = checked(path, read_json(path, "no sample of this run was explained"), EXPLANATIONS)
     return {found["row"]: _explanation(folder.explanations, found) for found in record["samples"]}
 
 
@@ -62,5 +64,7 @@ def write_explanations(folder: RunFolder, samples: Sequence[Mapping[str, Any]]) 
 def _explanation(folder: Path, found: Mapping[str, Any]) -> Explanation:
     # Only the name: an index cannot point out of its folder.
     overlay = folder / Path(found["overlay"]).name if found.get("overlay") else None
+    if overlay is not None and overlay.exists():
+        read_bytes(overlay, "")  # it must be as it was written
     words = tuple((str(word), float(weight)) for word, weight in found.get("words", ()))
     return Explanation(found["row"], found["decided"], found["probability"], overlay, words)

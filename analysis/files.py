@@ -1,27 +1,86 @@
-"""Files that are written whole or not at all: under another name first, then renamed."""
+"""Files that are written whole or not at all, and read with every fault of theirs told.
+
+They are written under another name first, then renamed. What a reader meets that is no such file,
+is damaged or is not what was written raises `ResultsError`, in one line that names the file and
+what helps.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import math
 import os
 import re
+import stat
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from pyarrow import ArrowException
+
+from analysis import digests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
+
+_MOST_BYTES = 4 << 30  # of a file that is read whole into memory
+_MOST_RECORD_BYTES = 64 << 20  # of a JSON record, which takes far more in memory
+_MOST_LETTERS = 300  # letters of a fault: it may hold what is in the file
 
 # What spreadsheets take for a formula; a plain word or number may begin with a sign.
 _FORMULA = re.compile(r"[=@\t\r]|[+-](?![\w.-]*$)")
 
 
+_RESUME = "python -m search.run --resume {run}"
+_REMEDIES: Mapping[str, str] = {
+    "search.json": "put back a copy of it: it says what was searched",
+    "study.journal": "put back a copy of it: it is the search; or begin anew in another folder",
+    "trials.csv": f"{_RESUME} writes it anew from the study",
+    "history.csv": f"delete it, and {_RESUME} goes on without the epochs that it told",
+    "best.json": f"{_RESUME} writes it anew",
+    "importances.csv": f"{_RESUME} writes it anew",
+    "fusions.csv": f"{_RESUME} writes it anew",
+    "samples.parquet": f"{_RESUME} writes it anew from the data",
+    "stages.json": f"delete it, and {_RESUME} does the stages after the trials again",
+    "floor.parquet": f"delete it, and {_RESUME} makes it again",
+    "predictions.csv": f"delete it, and {_RESUME} makes it again",
+    "probabilities.csv": f"delete it, and {_RESUME} makes it again",
+    "index.json": "python -m analysis.explain {run} makes it again",
+    "probabilities": "delete it to go without: they are of a trial that has ended",
+    "confirmations": f"delete it, and {_RESUME} confirms its config again",
+    "test_probabilities": f"delete it and its twin in confirmations, and {_RESUME} makes both",
+}
+"""What helps where a file of a run folder is damaged, by its name or that of its folder."""
+
+
 class ResultsError(RuntimeError):
     """A run folder lacks, or cannot give, what was asked of it."""
+
+
+class DamageError(ResultsError):
+    """A file is not what it should be; the message, of one line, says what helps.
+
+    Args:
+        path: The file.
+        fault: What it must be, and what it is.
+    """
+
+    def __init__(self, path: Path, fault: str) -> None:
+        line = " ".join(fault.split())
+        line = line if len(line) <= _MOST_LETTERS else f"{line[:_MOST_LETTERS]}..."
+        super().__init__("; ".join([f"{path} {line}", *_remedies(path)]))
+
+
+def _remedies(path: Path) -> Iterator[str]:
+    in_run = path.name in _REMEDIES and path.name != "index.json"
+    remedy = _REMEDIES.get(path.name) or _REMEDIES.get(path.parent.name)
+    if remedy:
+        yield remedy.format(run=path.parent if in_run else path.parent.parent)
+    if digests.is_noted(path):
+        yield f"without {digests.NAME} the files are taken as they are"
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -35,6 +94,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         write(partial)
+        digests.note(path, partial.read_bytes())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -62,17 +122,24 @@ def read_json(path: Path, missing: str) -> dict[str, Any]:
         The record.
 
     Raises:
-        ResultsError: If the file is missing or no JSON object.
+        DamageError: If the file is damaged or no JSON object; `ResultsError` if it is missing.
     """
+    text = read_text(path, missing, most=_MOST_RECORD_BYTES)
     try:
-        record = json.loads(read_text(path, missing))
-    except json.JSONDecodeError as error:
-        msg = f"{path} must be JSON, got {error}"
-        raise ResultsError(msg) from error
+        record = json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise DamageError(path, f"must be JSON, got {error}") from error
     if not isinstance(record, dict):
-        msg = f"{path} must hold a JSON object, got {type(record).__name__}"
-        raise ResultsError(msg)
+        raise DamageError(path, f"must hold a JSON object, got {type(record).__name__}")
     return record
+
+
+def _finite(spelt: str) -> float:
+    number = float(spelt)
+    if not math.isfinite(number):
+        msg = f"the number {spelt}"
+        raise ValueError(msg)
+    return number
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
@@ -97,34 +164,40 @@ def spreadsheet_safe(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
 
 
-def read_csv(path: Path, missing: str, *, text: Iterable[str] = ()) -> pd.DataFrame:
-    """Read a CSV table; a last line without its line end was torn by a kill and is left out.
+def read_csv(
+    path: Path, missing: str, *, text: Iterable[str] = (), grows: bool = False
+) -> pd.DataFrame:
+    """Read a CSV table.
 
     Args:
         path: The file.
         missing: What it means that the file is missing, for the message.
         text: Columns of text: kept as they are spelt, empty when empty.
+        grows: Whether it grows by lines: then a last one without its line end was torn by a kill
+            and is left out. Of a table that was written whole, more is missing.
 
     Returns:
         The table.
 
     Raises:
-        ResultsError: If the file is missing or no table.
+        DamageError: If the file is damaged or no table; `ResultsError` if it is missing.
     """
     whole = read_text(path, missing)
+    if not grows and whole and not whole.endswith("\n"):
+        raise DamageError(path, "must end in a line end, got a torn last line")
     lines = io.StringIO(whole[: whole.rfind("\n") + 1])
     text = set(text)
-    empty = {name: ["", "nan"] for name in _header(path) if name not in text}
     try:
+        empty = {name: ["", "nan"] for name in next(csv.reader(lines), []) if name not in text}
+        lines.seek(0)
         frame = pd.read_csv(
             lines,
             dtype=dict.fromkeys(text, "str"),
             keep_default_na=False,  # a guid may be spelt NA
             na_values=empty,
         )
-    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
-        msg = f"{path} must be a CSV table, got {error}"
-        raise ResultsError(msg) from error
+    except (ValueError, OverflowError, csv.Error) as error:
+        raise DamageError(path, f"must be a CSV table, got {error}") from error
     return frame
 
 
@@ -138,7 +211,8 @@ def append_csv(path: Path, row: Mapping[str, object]) -> None:
     columns = _header(path)
     if not row.keys() <= set(columns):
         frame = pd.DataFrame([row])
-        write_csv(path, pd.concat([read_csv(path, ""), frame]) if columns else frame)
+        old = [read_csv(path, "", grows=True)] if columns else []
+        write_csv(path, pd.concat([*old, frame]))
         return
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow([row.get(column, "") for column in columns])
@@ -167,36 +241,76 @@ def read_parquet(path: Path, missing: str) -> pd.DataFrame:
         The table.
 
     Raises:
-        ResultsError: If the file is missing or no table.
+        DamageError: If the file is damaged or no table; `ResultsError` if it is missing.
     """
-    if not path.exists():
-        msg = f"{path} does not exist: {missing}"
-        raise ResultsError(msg)
+    content = read_bytes(path, missing)
     try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # of pyarrow: what is cut off, or no table
-        msg = f"{path} must be a Parquet table, got {error}"
-        raise ResultsError(msg) from error
+        return pd.read_parquet(io.BytesIO(content))
+    except (OSError, ValueError, KeyError, TypeError, MemoryError, ArrowException) as error:
+        raise DamageError(path, f"must be a Parquet table, got {error}") from error
 
 
-def read_text(path: Path, missing: str) -> str:
+def read_text(path: Path, missing: str, most: int = _MOST_BYTES) -> str:
     """Read a text file.
 
     Args:
         path: The file.
         missing: What it means that the file is missing, for the message.
+        most: Bytes that it may have.
 
     Returns:
         Its content.
 
     Raises:
-        ResultsError: If the file is missing.
+        DamageError: If the file is damaged or no text; `ResultsError` if it is missing.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return read_bytes(path, missing, most).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DamageError(
+            path, f"must be UTF-8 text, got {error.reason} at {error.start}"
+        ) from error
+
+
+def read_bytes(path: Path, missing: str, most: int = _MOST_BYTES) -> bytes:
+    """Read a file of a run folder; every reader of the project comes through here.
+
+    Args:
+        path: The file.
+        missing: What it means that the file is missing, for the message.
+        most: Bytes that it may have.
+
+    Returns:
+        Its content.
+
+    Raises:
+        DamageError: If it is no file, cannot be read or is not what was written; `ResultsError`
+            if it was never there.
+    """
+    content = _content(path, missing, most)
+    if digests.fault_of(path, content):  # unless it was written anew in between
+        content = _content(path, missing, most)
+    if fault := digests.fault_of(path, content):
+        raise DamageError(path, fault)
+    return content
+
+
+def _content(path: Path, missing: str, most: int) -> bytes:
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # to open a pipe would wait for ever
+            what = "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
+            raise DamageError(path, f"must be a file, got {what}")
+        if found.st_size > most:
+            raise DamageError(path, f"must have up to {most:,} bytes, got {found.st_size:,}")
+        return path.read_bytes()
     except FileNotFoundError as error:
+        if digests.is_noted(path):
+            raise DamageError(path, "must be there, as it was written, and is gone") from error
         msg = f"{path} does not exist: {missing}"
         raise ResultsError(msg) from error
+    except OSError as error:
+        raise DamageError(path, f"cannot be read: {error.strerror}") from error
 
 
 def _header(path: Path) -> list[str]:

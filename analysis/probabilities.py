@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis.files import read_parquet, write_parquet
+from analysis.files import DamageError, read_parquet, write_parquet
 from analysis.paths import RunPaths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
 CLASSES = ("positive", "neutral", "negative")
 """The probability columns, in the order of every probability array."""
 
+_LARGEST = 1 + 1e-4  # rounding
+
 
 class KeptProbabilities(RunPaths):
     """Reads and writes the Parquet files of a run folder.
 
-    Every reader raises `ResultsError` for a file that is missing, and says which.
+    Every reader raises `ResultsError` for a file that is missing or damaged, and says which.
     """
 
     def write_trial_probabilities(
@@ -57,7 +60,7 @@ class KeptProbabilities(RunPaths):
             also `BRANCH_positive` and so on of each.
         """
         path = self.trial_probabilities(trial)
-        return read_parquet(path, f"trial {trial} has reported no epoch")
+        return _said(path, f"trial {trial} has reported no epoch", "row")
 
     def write_confirmation(self, trial: int, frame: pd.DataFrame) -> None:
         """Write what a config said out of fold when it was trained again.
@@ -77,7 +80,8 @@ class KeptProbabilities(RunPaths):
         Returns:
             Columns as `RunPaths.confirmation` says.
         """
-        return read_parquet(self.confirmation(trial), f"trial {trial} was not confirmed")
+        path = self.confirmation(trial)
+        return _said(path, f"trial {trial} was not confirmed", "fold", "row")
 
     def read_confirmation(self, trial: int) -> pd.DataFrame:
         """Read what a config said out of fold when it was trained again, at its chosen epochs.
@@ -109,7 +113,8 @@ class KeptProbabilities(RunPaths):
         Returns:
             Columns as `RunPaths.told` says.
         """
-        return read_parquet(self.told, "no config was confirmed, or by an older version")
+        missing = "no config was confirmed, or by an older version"
+        return _said(self.told, missing, "fold", "row", "decided")
 
     def write_floor(self, frame: pd.DataFrame) -> None:
         """Write what the logistic regression said out of fold.
@@ -125,7 +130,7 @@ class KeptProbabilities(RunPaths):
         Returns:
             Columns as `RunPaths.floor` says.
         """
-        return read_parquet(self.floor, "this search had no floor")
+        return _said(self.floor, "this search had no floor", "fold", "row")
 
     def write_test_probabilities(
         self, trial: int, guids: Sequence[str], probabilities: NDArray[np.float32]
@@ -149,5 +154,32 @@ class KeptProbabilities(RunPaths):
 
         Returns:
             Columns `guid` (text), `positive`, `neutral`, `negative`.
+
+        Raises:
+            DamageError: If they are damaged.
         """
-        return read_parquet(self.test_probabilities(trial), f"trial {trial} was not confirmed")
+        path = self.test_probabilities(trial)
+        found = _said(path, f"trial {trial} was not confirmed")
+        if "guid" not in found.columns:
+            raise DamageError(path, "must have the column guid, got none such")
+        return found
+
+
+def _said(path: Path, missing: str, *indices: str) -> pd.DataFrame:
+    """Read class probabilities, with columns of indices that point no further than can be."""
+    frame = read_parquet(path, missing)
+    numbers = frame.select_dtypes("number")
+    lacking = [name for name in (*indices, *CLASSES) if name not in numbers.columns]
+    if lacking:
+        raise DamageError(path, f"must have numbers in {', '.join(lacking)}, got none such")
+    for name in indices:
+        if not (pd.api.types.is_integer_dtype(numbers[name]) and numbers[name].ge(0).all()):
+            raise DamageError(path, f"must have indices from 0 in {name}, got others")
+    if "fold" in indices and not numbers["fold"].lt(len(frame)).all():
+        raise DamageError(path, f"must have a row of each fold, got fold {numbers['fold'].max()}")
+    if "decided" in indices and not numbers["decided"].lt(len(CLASSES)).all():
+        raise DamageError(path, "must have indices of classes in decided, got others")
+    said = numbers[list(CLASSES)]
+    if not ((said >= 0) & (said <= _LARGEST)).all(axis=None):
+        raise DamageError(path, "must have probabilities in [0, 1], got others")
+    return frame

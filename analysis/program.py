@@ -53,6 +53,16 @@ def make_console(**options: Any) -> Console:
     return console if console.is_terminal else Console(width=_WIDE, soft_wrap=True, **options)
 
 
+def tell(notes: Iterable[str]) -> None:
+    """Say what a reader of the output should know, a line each, on the standard error.
+
+    Args:
+        notes: In sentences; one that recurs is told once.
+    """
+    for line in dict.fromkeys(notes):
+        sys.stderr.write(f"note: {line}\n")
+
+
 def print_and_exit(main: Callable[[], int]) -> NoReturn:
     """Run a command that prints, and leave the process.
 

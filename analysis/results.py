@@ -2,6 +2,7 @@
 
 A table is written whole under another name and renamed, so that a reader never meets half of one.
 Only `history.csv` grows by lines: a line torn by a kill is no row yet, and readers leave it out.
+What is written is noted in `digests.csv`, and what is read is held against it.
 """
 
 from __future__ import annotations
@@ -10,9 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from analysis import records
+from analysis.digests import keep_digests, note
 from analysis.files import (
+    DamageError,
     ResultsError,
     append_csv,
+    read_bytes,
     read_csv,
     read_json,
     read_parquet,
@@ -57,6 +62,7 @@ class RunFolder(KeptProbabilities):
         Args:
             record: JSON-ready; must name the `objective` and its `mode`.
         """
+        keep_digests(self.path)
         write_json(self.search, record)
 
     def read_search(self) -> dict[str, Any]:
@@ -65,7 +71,8 @@ class RunFolder(KeptProbabilities):
         Returns:
             What `write_search` wrote.
         """
-        return read_json(self.search, "is this the folder of a search?")
+        record = read_json(self.search, "is this the folder of a search?")
+        return records.checked(self.search, record, records.SEARCH)
 
     def write_samples(self, samples: pd.DataFrame) -> None:
         """Write what was learnt from and what is to be predicted.
@@ -98,7 +105,8 @@ class RunFolder(KeptProbabilities):
         Returns:
             What `write_best` wrote.
         """
-        return read_json(self.best, "no trial of this search has a score")
+        record = read_json(self.best, "no trial of this search has a score")
+        return records.checked(self.best, record, records.BEST)
 
     def write_stages(self, record: Mapping[str, Any]) -> None:
         """Write which stages after the trials are done.
@@ -114,7 +122,23 @@ class RunFolder(KeptProbabilities):
         Returns:
             What `write_stages` wrote; empty when none is.
         """
-        return read_json(self.stages, "") if self.stages.exists() else {}
+        if not self.stages.exists():
+            return {}
+        return records.checked(self.stages, read_json(self.stages, ""), records.STAGES)
+
+    def read_study(self) -> bytes:
+        """Read the journal of the study, which must begin as it was noted.
+
+        Returns:
+            Its content.
+        """
+        return read_bytes(self.study, f"is {self.path} the folder of a search?")
+
+    def note_study(self) -> None:
+        """Note what the journal of the study holds, up to its last whole line."""
+        if self.study.is_file():
+            content = self.study.read_bytes()
+            note(self.study, content[: content.rfind(b"\n") + 1])
 
     def write_trials(self, trials: pd.DataFrame) -> None:
         """Write the table of ended trials.
@@ -154,8 +178,14 @@ class RunFolder(KeptProbabilities):
 
         Returns:
             One row per trial and epoch, in the order of arrival.
+
+        Raises:
+            DamageError: If the table is damaged.
         """
-        history = read_csv(self.history, "no trial of this search has reported an epoch")
+        missing = "no trial of this search has reported an epoch"
+        history = read_csv(self.history, missing, grows=True)
+        if not {"trial", "epoch"} <= set(history.columns):
+            raise DamageError(self.history, "must have the columns trial and epoch, got others")
         # A retry goes back to an earlier epoch: what the first attempt reported from there on
         # is void, so a row stands only below every epoch that its trial reports after it.
         after = history[::-1].groupby("trial")["epoch"].cummin()[::-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,35 +18,53 @@ from analysis.columns import (
     PROBABILITIES,
     SAMPLES,
     TRIALS,
-    Column,
+    checked,
     typed,
 )
 from analysis.confirmation import course_of
+from analysis.digests import is_noted, lost_files
+from analysis.files import DamageError
 from analysis.resampling import Validated
 from analysis.results import CLASSES, CONFIG, ResultsError, RunFolder
 from analysis.scores import decide
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
+
+    from analysis.choice import Course
+    from analysis.columns import Column
+
+
+_NEEDED = {
+    "trials.csv": ("trial", "fate", "objective", "best_epoch", "epochs", "seconds", "hand_tuned"),
+    "history.csv": ("trial", "epoch"),
+    "importances.csv": tuple(IMPORTANCES),
+    "samples.parquet": ("guid", "tag", "text", "image", "group"),
+    "predictions.csv": tuple(PREDICTIONS),
+}
+_MOST_NAMES = 5
 
 
 @dataclass(frozen=True)
 class Run:
     """One search: records as dicts, tables as DataFrames whose columns `analysis.columns` tells.
 
-    A piece that the run does not have is an empty table, or None; nothing is made up.
+    A piece that the run does not have is an empty table, or None; nothing is made up. One that is
+    damaged raises `ResultsError`, which says what helps.
 
     Attributes:
         folder: Where it is.
         search: What was searched: settings, data, split, versions, hardware.
         best: The chosen config and its scores; None when no trial has a score.
+        notes: What its reader should know of it, in sentences, such as what is gone.
     """
 
     folder: RunFolder
     search: Mapping[str, Any]
     best: Mapping[str, Any] | None
+    notes: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -66,7 +84,25 @@ class Run:
     @cached_property
     def trials(self) -> pd.DataFrame:
         """One row per ended trial, columns `TRIALS` and one `config/NAME` per hyperparameter."""
-        return _table(self.folder.trials, self.folder.read_trials, TRIALS)
+        path = self.folder.trials
+        table = _table(path, self.folder.read_trials, TRIALS)
+        if table["trial"].duplicated().any() or (table["trial"] < 0).any():
+            raise DamageError(path, "must have one row for each trial, got others")
+        return table if is_noted(path) else self._with_untold(table)
+
+    def _with_untold(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Add the ended trials that the table lacks: of a search that was killed, or cut off."""
+        from analysis.study import ended_trials  # noqa: PLC0415 - Optuna, for this alone
+
+        ended = ended_trials(self)
+        untold = ended[~ended["trial"].isin(table["trial"])]
+        if untold.empty:
+            return table
+        self.notes.append(
+            f"{self.folder.trials} has {len(table)} of the {len(table) + len(untold)} trials that"
+            " ended: the others are as the study has them"
+        )
+        return typed(pd.concat([table, untold]).sort_values("trial", ignore_index=True), TRIALS)
 
     @cached_property
     def history(self) -> pd.DataFrame:
@@ -134,23 +170,24 @@ class Run:
             Probabilities and decisions by sample; None where they, or the labels, were not kept.
 
         Raises:
-            ResultsError: If they are not of the samples that validate.
+            DamageError: If they are not of the samples that validate.
         """
         if self.samples.empty or not self.folder.trial_probabilities(trial).exists():
             return None
         table = self.folder.read_trial_probabilities(trial)
         sizes = self.search["split"]["val"]  # the samples of the first fold come first
+        path = self.folder.trial_probabilities(trial)
         if sum(sizes) != len(table):
-            path = self.folder.trial_probabilities(trial)
-            msg = f"{path} must have {sum(sizes):,} rows, as validate, got {len(table):,}"
-            raise ResultsError(msg)
-        rows = table["row"].to_numpy(np.int64)
+            raise DamageError(
+                path, f"must have {sum(sizes):,} rows, as validate, got {len(table):,}"
+            )
+        rows = self._labelled_rows(path, table)
         probabilities = table[list(CLASSES)].to_numpy()
         parts = np.repeat(np.arange(len(sizes)), sizes)
         return Validated(
             rows=rows,
             parts=parts,
-            labels=self._labels[rows],
+            labels=self.labels[rows],
             probabilities=probabilities,
             decided=decide(probabilities, self._neutral_threshold(trial)),
             groups=None if self._groups is None else self._groups[rows],
@@ -171,12 +208,7 @@ class Run:
         kept = self.folder.confirmation(trial).exists() and not self.samples.empty
         if decision is None or not kept:
             return None
-        course = course_of(
-            self.folder.read_courses(trial),
-            self._labels,
-            neutral_threshold=self._neutral_threshold(trial),
-            groups=self._groups,
-        )
+        course = self.course(trial)
         sign = 1 if self.larger_is_better else -1
         rule = Rule(self.objective.removeprefix("val_"), sign, decision["rule"])
         return by_others(course, rule).validated
@@ -192,7 +224,8 @@ class Run:
         if not self.folder.told.exists() or self.samples.empty:
             return self.confirmed(self.best["trial"])
         frame = self.folder.read_told()
-        course = course_of(frame, self._labels, groups=self._groups)
+        self._labelled_rows(self.folder.told, frame)
+        course = course_of(frame, self.labels, groups=self._groups)
         return course.decided(course.probabilities[0], frame["decided"].to_numpy(np.int64))
 
     @property
@@ -200,8 +233,46 @@ class Run:
         """Groups of duplicates among the samples; None in a run that did not keep them."""
         return self.samples["group"].to_numpy(np.int64) if "group" in self.samples else None
 
+    def course(self, trial: int, neutral_threshold: float = 0.0) -> Course:
+        """Read what a trial's config said out of fold when it was trained again.
+
+        Args:
+            trial: Its number; it was confirmed.
+            neutral_threshold: Its threshold where it drew none; 0 takes the likeliest class.
+
+        Returns:
+            What it said after each epoch.
+
+        Raises:
+            DamageError: If that was not kept of the same samples after each epoch.
+        """
+        frame, path = self.folder.read_courses(trial), self.folder.confirmation(trial)
+        self._labelled_rows(path, frame)
+        if frame.duplicated(["fold", "row"]).any():
+            by = frame.groupby("epoch") if "epoch" in frame else [(0, frame)]
+            epochs = [each[["fold", "row"]].to_numpy() for _, each in by]
+            if len(epochs) < 2 or not all(np.array_equal(each, epochs[0]) for each in epochs):
+                raise DamageError(path, "must have the same rows after each epoch, got others")
+        own = float(self.config(trial).get("neutral_threshold", neutral_threshold))
+        return course_of(frame, self.labels, neutral_threshold=own, groups=self._groups)
+
     @property
-    def _labels(self) -> NDArray[np.int64]:
+    def candidates(self) -> list[Mapping[str, Any]]:
+        """What `best.json` says of each config that was trained again; empty where none was."""
+        return list((self.best or {}).get("candidates") or ())
+
+    def _labelled_rows(self, path: Path, table: pd.DataFrame) -> NDArray[np.int64]:
+        rows = table["row"].to_numpy(np.int64)
+        labels = self.labels
+        if len(rows) and (rows.max() >= len(labels) or (labels[rows] < 0).any()):
+            raise DamageError(
+                path, f"must be of labelled samples of {self.folder.samples}, got others"
+            )
+        return rows
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Classes of the samples, shape (N,); -1 where unlabelled."""
         return np.asarray(self.samples["tag"].cat.codes, dtype=np.int64)
 
     def _neutral_threshold(self, trial: int) -> float:
@@ -225,11 +296,23 @@ def load(path: str | Path) -> Run:
     if not folder.path.is_dir():
         msg = f"{path} must be the folder of a search: there is no such folder"
         raise ResultsError(msg)
-    best = folder.read_best() if folder.best.exists() else None
-    return Run(folder, folder.read_search(), best)
+    search = folder.read_search()
+    best = folder.read_best() if folder.best.exists() or is_noted(folder.best) else None
+    return Run(folder, search, best, list(_losses(folder)))
+
+
+def _losses(folder: RunFolder) -> Iterator[str]:
+    """What is gone that a run can be read without: of the rest, its reader says so."""
+    must = {folder.search, folder.best, folder.trials, folder.history, folder.study, folder.report}
+    names = [str(p.relative_to(folder.path)) for p in lost_files(folder.path) if p not in must]
+    if names:
+        shown = ", ".join(names[:_MOST_NAMES]) + ", ..." * (len(names) > _MOST_NAMES)
+        yield f"{folder.path} goes without what was written there and is gone: {shown}"
 
 
 def _table(
     path: Path, read: Callable[[], pd.DataFrame], columns: Mapping[str, Column]
 ) -> pd.DataFrame:
-    return typed(read() if path.exists() else pd.DataFrame(), columns)
+    must = path.name in {"trials.csv", "history.csv"} and is_noted(path)
+    frame = read() if path.exists() or must else pd.DataFrame()
+    return checked(path, frame, columns, _NEEDED[path.name])

@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING
 
 import optuna
 import pandas as pd
+from optuna.trial import TrialState
 
+from analysis.columns import TRIALS, checked
+from analysis.digests import is_noted
 from analysis.files import ResultsError
-from analysis.study_storage import open_storage
+from analysis.results import CONFIG
+from analysis.study_storage import database_of, open_storage
 from analysis.tables import progress
 
 if TYPE_CHECKING:
@@ -17,6 +21,11 @@ if TYPE_CHECKING:
 
     from analysis.run import Run
 
+_FATES = {
+    TrialState.COMPLETE: "finished",
+    TrialState.PRUNED: "stopped",
+    TrialState.FAIL: "failed",
+}
 _LEFT = ["trial", "start", "end"]
 
 
@@ -27,14 +36,57 @@ def study_trials(run: Run) -> list[FrozenTrial]:
         run: The run.
 
     Returns:
-        The trials as Optuna has them, in the order of their numbers; none where the study cannot
-        be had.
+        The trials as Optuna has them, in the order of their numbers; none where the folder has no
+        study or its database cannot be had, which the run's notes then say.
+
+    Raises:
+        ResultsError: If the study's file is damaged, or is gone that was there.
     """
+    folder = run.folder
+    in_database = database_of(folder) is not None
+    if not in_database and not folder.study.exists() and not is_noted(folder.study):
+        return []
     try:
-        storage, name = open_storage(run.folder)
-    except ResultsError:
+        storage, name = open_storage(folder)
+    except ResultsError as error:
+        if not in_database:
+            raise
+        run.notes.append(f"what only the study tells is left out: {error}")
         return []
     return storage.get_all_trials(storage.get_study_id_from_name(name), deepcopy=False)
+
+
+def ended_trials(run: Run) -> pd.DataFrame:
+    """Tabulate the trials that have ended, as the study tells it.
+
+    Args:
+        run: The run.
+
+    Returns:
+        Columns of `analysis.columns.TRIALS` and one `config/NAME` per hyperparameter, a row per
+        trial, in the order of their numbers.
+    """
+    sign = max if run.larger_is_better else min
+    rows = []
+    for trial in study_trials(run):
+        if not trial.state.is_finished():
+            continue
+        facts, reports = trial.user_attrs, trial.intermediate_values
+        best = sign(reports, key=reports.__getitem__, default=None)
+        row = {
+            "trial": trial.number,
+            "fate": facts.get("fate", _FATES.get(trial.state)),
+            "objective": facts.get("objective", trial.value if best is None else reports[best]),
+            "best_epoch": facts.get("best_epoch", best),
+            "epochs": facts.get("epochs", max(reports, default=0)),
+            "seconds": facts.get("seconds", 0.0),
+            "peak_memory_mb": facts.get("peak_memory_mb"),
+            "retries": facts.get("retries", 0),
+            "hand_tuned": facts.get("hand_tuned", False),
+            "error": facts.get("error") or facts.get("note") or "",
+        }
+        rows.append(row | {CONFIG + name: value for name, value in trial.params.items()})
+    return checked(run.folder.study, pd.DataFrame(rows), TRIALS, ())
 
 
 def trial_times(trials: list[FrozenTrial]) -> pd.DataFrame:

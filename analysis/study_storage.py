@@ -11,7 +11,7 @@ from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from analysis.files import ResultsError
+from analysis.files import DamageError, ResultsError
 
 if TYPE_CHECKING:
     from typing import Any
@@ -54,23 +54,29 @@ def open_storage(folder: RunFolder) -> tuple[BaseStorage, str]:
         Optuna's storage, and the study's name in it.
 
     Raises:
-        ResultsError: If there is no study, or its database cannot be had.
+        ResultsError: If there is no study, it is damaged, or its database cannot be had.
     """
-    if url := database_of(folder):
-        storage: BaseStorage = open_database(url)
-        name = folder.read_search().get(NAME)
-    else:
-        if not folder.study.exists():
-            msg = f"{folder.study} does not exist: is {folder.path} the folder of a search?"
-            raise ResultsError(msg)
-        storage, name = JournalStorage(JournalFileBackend(str(folder.study))), None
-    names = optuna.get_all_study_names(storage)
-    if name is None and names:
-        return storage, names[0]  # a journal holds one
-    if name not in names:
-        msg = f"{url or folder.study} holds no study" + (f" {name}" if name else "")
+    url = database_of(folder)
+    if url is None:
+        return _open_journal(folder)
+    storage, name = open_database(url), folder.read_search().get(NAME)
+    if name not in optuna.get_all_study_names(storage):
+        msg = f"{url} holds no study {name}"
         raise ResultsError(msg)
     return storage, str(name)
+
+
+def _open_journal(folder: RunFolder) -> tuple[BaseStorage, str]:
+    folder.read_study()
+    try:
+        storage = JournalStorage(JournalFileBackend(str(folder.study)))
+        names = optuna.get_all_study_names(storage)
+    except Exception as error:  # Optuna replays unchecked what it reads
+        fault = f"must be a journal of Optuna's, got {type(error).__name__}: {error}"
+        raise DamageError(folder.study, fault) from error
+    if not names:
+        raise DamageError(folder.study, "must hold a study, got none")
+    return storage, names[0]  # a journal holds one
 
 
 def open_database(url: str) -> RDBStorage:

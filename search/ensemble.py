@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from analysis.program import fail, make_console, print_and_exit
+from analysis.program import fail, make_console, print_and_exit, tell
 from search.settings import unset
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         joined = join_runs(settings.runs)
     except (JoiningError, ResultsError) as error:
         return fail([str(error)])
+    tell(joined.notes)
     _show(joined.record)
     if settings.out is not None and joined.record["preferred"]:
         joined.write(settings.out)

@@ -162,7 +162,8 @@ def explain(run: Run, predictor: Predictor, chosen: Sequence[Chosen]) -> None:
 
 
 def _record(folder: Path, one: Chosen, target: int, found: Attribution) -> dict[str, Any]:
-    from search.heat_map import overlay, side_by_side  # noqa: PLC0415 - after the cheap checks
+    from analysis.files import write_whole  # noqa: PLC0415 - after the cheap checks
+    from search.heat_map import overlay, side_by_side  # noqa: PLC0415 - likewise
     from trainables.data.sample import TAGS  # noqa: PLC0415
 
     name = None
@@ -170,9 +171,11 @@ def _record(folder: Path, one: Chosen, target: int, found: Attribution) -> dict[
         name = f"{one.row}.jpg"
         truth = "" if one.truth is None else f"is {TAGS[one.truth]}, "
         caption = f"{truth}seen as {TAGS[target]} ({found.probability:.0%} by the final model)"
-        overlay(found.pixels, found.heat).save(folder / name, quality=88)
+        over = overlay(found.pixels, found.heat)
+        write_whole(folder / name, lambda path: over.save(path, "JPEG", quality=88))
         pair = side_by_side(found.pixels, found.heat, caption)
-        pair.save(folder / f"{one.row}-pair.jpg", quality=90)
+        pair_path = folder / f"{one.row}-pair.jpg"
+        write_whole(pair_path, lambda path: pair.save(path, "JPEG", quality=90))
     most = max((abs(score) for _, score in found.words), default=0) or 1
     return {
         "row": one.row,

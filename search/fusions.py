@@ -35,6 +35,8 @@ def write_fusions(
         labels: Classes of the labelled samples, shape (N,), int64.
         folds: Those of the search.
     """
+    if not folder.trial_probabilities(best["trial"]).exists():
+        return
     kept = folder.read_trial_probabilities(best["trial"])
     branches = branches_of(kept)
     if not branches:

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from analysis.choice import Rule, by_others, choose_by_others
-from analysis.confirmation import course_of
 from analysis.ensembling import (
     ensemble_by_others,
     ensemble_threshold,
@@ -19,16 +17,19 @@ from analysis.ensembling import (
 from analysis.files import write_json
 from analysis.resampling import compare
 from analysis.results import CLASSES, RunFolder
+from analysis.run import load
 from analysis.scores import decide
 from trainables.config import TrainConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     from analysis.choice import Course
+    from analysis.run import Run
 
 _ALIKE = ("objective", "data digest", "split", "folds", "repeats", "seed", "decision")
 
@@ -46,12 +47,14 @@ class Joined:
         guids: Names of the pairs to predict, in the order of their list.
         probabilities: What it says of them, shape (U, C).
         tags: What it decides.
+        notes: What a reader should know of the runs, in sentences.
     """
 
     record: dict[str, Any]
     guids: list[str]
     probabilities: NDArray[np.float32]
     tags: list[str]
+    notes: list[str]
 
     def write(self, out: Path) -> None:
         """Write `predictions.csv`, `probabilities.csv` and `ensemble.json`.
@@ -76,26 +79,22 @@ def join_runs(paths: Sequence[Path]) -> Joined:
 
     Raises:
         JoiningError: If the runs are not of the same data, objective and folds, or confirmed
-            nothing.
+            nothing; or `ResultsError` where a file of theirs is damaged.
     """
-    folders = [RunFolder(path.absolute()) for path in paths]
-    searches = [folder.read_search() for folder in folders]
-    bests = [folder.read_best() for folder in folders]
-    faults = list(_faults(folders, searches, bests))
+    runs = [load(path) for path in paths]
+    faults = list(_faults(runs))
     if faults:
         raise JoiningError("\n".join(faults))
     names, courses, said = [], [], []
-    labels, groups = _samples(folders[0])
-    for folder, best in zip(folders, bests, strict=True):
-        table = folder.read_trials().set_index("trial")
-        for one in best["candidates"]:
+    for run in runs:
+        for one in run.candidates:
             number = one["trial"]
-            names.append(f"trial {number} of {folder.path.name}")
-            own, frame = _threshold(table.loc[number]), folder.read_courses(number)
-            courses.append(course_of(frame, labels, neutral_threshold=own, groups=groups))
-            said.append(folder.read_test_probabilities(number))
-    objective, sign = bests[0]["objective"], 1 if bests[0]["mode"] == "max" else -1
-    rule = Rule(objective.removeprefix("val_"), sign, _decision(searches[0]))
+            names.append(f"trial {number} of {run.name}")
+            courses.append(_course(run, number))
+            said.append(run.folder.read_test_probabilities(number))
+    _refuse_other_samples(names, courses, said)
+    sign = 1 if runs[0].larger_is_better else -1
+    rule = Rule(runs[0].objective.removeprefix("val_"), sign, _decision(runs[0].search))
     members = members_of(courses, rule)
     weights = select_greedily(members)
     threshold = ensemble_threshold(members, weights, rule)
@@ -104,51 +103,62 @@ def join_runs(paths: Sequence[Path]) -> Joined:
     mean = np.tensordot(weights, [each[list(CLASSES)].to_numpy() for each in said], axes=1)
     decided = decide(mean, threshold)
     return Joined(
-        record, said[0]["guid"].tolist(), mean.astype(np.float32), [CLASSES[c] for c in decided]
+        record=record,
+        guids=said[0]["guid"].tolist(),
+        probabilities=mean.astype(np.float32),
+        tags=[CLASSES[c] for c in decided],
+        notes=[note for run in runs for note in run.notes],
     )
 
 
-def _faults(
-    folders: Sequence[RunFolder], searches: Sequence[dict[str, Any]], bests: Sequence[Any]
-) -> Any:
-    for folder, best in zip(folders, bests, strict=True):
-        if not best.get("candidates"):
-            yield f"{folder.path} must have confirmed configs, got none; search with --confirm"
-    told = [_identity(search) for search in searches]
-    for folder, one in zip(folders[1:], told[1:], strict=True):
+def _faults(runs: Sequence[Run]) -> Iterator[str]:
+    for run in runs:
+        if not run.candidates:
+            yield f"{run.folder.path} must have confirmed configs, got none; search with --confirm"
+    told = [_identity(run.search) for run in runs]
+    for run, one in zip(runs[1:], told[1:], strict=True):
         other = [name for name, a, b in zip(_ALIKE, told[0], one, strict=True) if a != b]
         if other:
-            yield f"{folder.path} must be of the same {', '.join(other)} as {folders[0].path}"
+            same = ", ".join(other)
+            yield f"{run.folder.path} must be of the same {same} as {runs[0].folder.path}"
 
 
-def _identity(search: dict[str, Any]) -> tuple[Any, ...]:
+def _refuse_other_samples(
+    names: Sequence[str], courses: Sequence[Course], said: Sequence[pd.DataFrame]
+) -> None:
+    """Refuse configs that were not asked of the same samples in the same order."""
+    first = courses[0]
+    for name, course, one in zip(names, courses, said, strict=True):
+        alike = np.array_equal(course.rows, first.rows) and np.array_equal(
+            course.parts, first.parts
+        )
+        if not alike or not one["guid"].equals(said[0]["guid"]):
+            msg = f"{name} must be confirmed on the samples and folds of {names[0]}, got others"
+            raise JoiningError(msg)
+
+
+def _identity(search: Mapping[str, Any]) -> tuple[Any, ...]:
     split = search["split"]
     parts = split["kind"], split["folds"], split.get("repeats", 1)
-    settings = search["settings"]
     return (
         search["objective"],
         search["data"]["digest"],
         *parts,
-        settings["seed"],
+        search.get("settings", {}).get("seed"),
         _decision(search),
     )
 
 
-def _decision(search: dict[str, Any]) -> str:
-    return str(search["settings"].get("selection", {}).get("decision", "searched"))
+def _decision(search: Mapping[str, Any]) -> str:
+    selection = search.get("settings", {}).get("selection", {})
+    return str(selection.get("decision", "searched"))
 
 
-def _threshold(trial: pd.Series[Any]) -> float:
-    value = trial.get("config/neutral_threshold", np.nan)
-    return float(TrainConfig.neutral_threshold if pd.isna(value) else value)
-
-
-def _samples(folder: RunFolder) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
-    """Classes of the labelled samples, and their groups of duplicates where they were kept."""
-    samples = folder.read_samples()
-    samples = samples[samples["tag"].notna()]
-    groups = samples["group"].to_numpy(np.int64) if "group" in samples else None
-    return samples["tag"].map(CLASSES.index).to_numpy(np.int64), groups
+def _course(run: Run, trial: int) -> Course:
+    if trial not in set(run.trials["trial"]):
+        msg = f"{run.folder.trials} must have trial {trial}, which was confirmed, and has not"
+        raise JoiningError(msg)
+    return run.course(trial, TrainConfig.neutral_threshold)
 
 
 def _record(

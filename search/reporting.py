@@ -30,9 +30,10 @@ def write_report(folder: RunFolder) -> str:
     """
     try:
         from analysis.report import write_report as write  # noqa: PLC0415 - slow to import
+        from analysis.run import load  # noqa: PLC0415 - likewise
 
         write_thumbnails(folder)
-        write(folder.path)
+        write(load(folder.path))
     except Exception as error:  # noqa: BLE001 - a boundary: whatever it is, the run is worth more
         return f"no report: {type(error).__name__}: {error}; python -m analysis.report tries again"
     return ""

@@ -46,7 +46,7 @@ def main(path: Path) -> int:
         return 2
     FOLDER.mkdir(parents=True, exist_ok=True)
     draw_live_view(run, FOLDER / "live.svg")
-    page = write_report(path)
+    page = write_report(analysis.load(path))
     for name, screen in _SCREENS.items():
         photograph(page, FOLDER / f"{name}.png", *screen)
     return 0

@@ -10,7 +10,6 @@ from plotly.offline import get_plotlyjs
 from analysis.files import write_whole
 from analysis.page import render_page
 from analysis.report.sections import sections_of
-from analysis.run import load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,16 +29,15 @@ def render(run: Run) -> str:
     return render_page("report.html", plotly=Markup(get_plotlyjs()), **sections_of(run))
 
 
-def write_report(path: Path) -> Path:
+def write_report(run: Run) -> Path:
     """Write the report of a run into its folder.
 
     Args:
-        path: The run folder.
+        run: The run.
 
     Returns:
-        The page's path; `ResultsError` where there is no run or a file of it is damaged.
+        The page's path; `ResultsError` where a file of the run is damaged.
     """
-    run = load(path)
     page = render(run)
     write_whole(run.folder.report, lambda partial: partial.write_text(page, encoding="utf-8"))
     return run.folder.report

@@ -11,8 +11,9 @@ import tyro
 from tyro.conf import Positional, arg
 
 from analysis.files import ResultsError
-from analysis.program import fail, print_and_exit
+from analysis.program import fail, print_and_exit, tell
 from analysis.report import write_report
+from analysis.run import load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,9 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     settings = tyro.cli(ReportSettings, args=arguments, prog="python -m analysis.report")
     try:
-        path = write_report(settings.run)
+        run = load(settings.run)
+        path = write_report(run)
     except ResultsError as error:
         return fail([str(error)])
+    tell(run.notes)
     sys.stdout.write(f"{path}\n")
     return 0
 

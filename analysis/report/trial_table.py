@@ -90,7 +90,7 @@ def candidate_table(run: Run) -> dict[str, Any] | None:
     Returns:
         Like `trial_table`; None where none were.
     """
-    candidates = (run.best or {}).get("candidates") or []
+    candidates = run.candidates
     if not candidates:
         return None
     name = heading(run.objective)

@@ -21,6 +21,30 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 METRIC = "val_weighted_f1"
+SEARCHED: dict[str, Any] = {
+    "model": "early_fusion",
+    "objective": METRIC,
+    "mode": "max",
+    "data": {
+        "name": "made up",
+        "is_demo": False,
+        "digest": "d1",
+        "labelled": 60,
+        "unlabelled": 2,
+        "classes": dict.fromkeys(CLASSES, 20),
+    },
+    "split": {"kind": "grouped", "folds": 1, "repeats": 1, "train": [40], "val": [20]},
+}
+"""The least that a `search.json` holds."""
+CHOSEN: dict[str, Any] = {
+    "trial": 0,
+    "best_epoch": 1,
+    "score": 0.5,
+    "scores": {METRIC: 0.5},
+    "params": {},
+    "why": "the best",
+}
+"""The least that a `best.json` holds."""
 DISTRIBUTIONS = {
     "head_learning_rate": FloatDistribution(1e-4, 1, log=True),
     "head_dropout": FloatDistribution(0.1, 1),

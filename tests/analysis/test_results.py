@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.results import CLASSES, ResultsError, RunFolder
+from tests.analysis.synthetic import CHOSEN, SEARCHED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,10 +19,10 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 def test_records_come_back_as_they_were(folder: RunFolder) -> None:
-    folder.write_search({"objective": "val_loss", "notes": ["naïve"], "data": {"n": 3}})
-    folder.write_best({"trial": 2, "score": 0.5})
-    assert folder.read_search() == {"objective": "val_loss", "notes": ["naïve"], "data": {"n": 3}}
-    assert folder.read_best() == {"trial": 2, "score": 0.5}
+    folder.write_search(SEARCHED | {"notes": ["naïve"]})
+    folder.write_best(CHOSEN)
+    assert folder.read_search() == SEARCHED | {"notes": ["naïve"]}
+    assert folder.read_best() == CHOSEN
 
 
 def test_a_record_that_is_no_json_number_is_refused(folder: RunFolder) -> None:

@@ -9,7 +9,7 @@ import analysis
 from analysis.columns import HISTORY, IMPORTANCES, PREDICTIONS, PROBABILITIES, SAMPLES, TRIALS
 from analysis.results import CLASSES, FATES, ResultsError, RunFolder
 from analysis.scores import confusion, score_confusion
-from tests.analysis.synthetic import METRIC, write_run
+from tests.analysis.synthetic import SEARCHED, write_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +45,7 @@ def test_every_column_of_a_run_is_documented_and_typed(run: Run, name: str) -> N
 @pytest.mark.parametrize("name", TABLES)
 def test_what_a_run_lacks_is_an_empty_table_with_its_columns(tmp_path: Path, name: str) -> None:
     folder = RunFolder(tmp_path)
-    folder.write_search({"objective": METRIC, "mode": "max"})
+    folder.write_search(SEARCHED)
     frame = getattr(analysis.load(tmp_path), name)
     assert frame.empty
     assert list(frame.columns) == list(TABLES[name])

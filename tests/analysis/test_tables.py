@@ -21,7 +21,7 @@ from analysis.tables import (
     rungs,
     speed,
 )
-from tests.analysis.synthetic import METRIC, write_run
+from tests.analysis.synthetic import METRIC, SEARCHED, write_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,8 +33,9 @@ def run_of(path: Path, rows: list[tuple[Any, ...]], **search: Any) -> Run:
     """A run of trials given as (trial, fate, objective, epochs, seconds)."""
     folder = RunFolder(path)
     columns = ["trial", "fate", "objective", "epochs", "seconds"]
-    folder.write_trials(pd.DataFrame(rows, columns=columns).assign(hand_tuned=False, error=""))
-    folder.write_search({"objective": METRIC, "mode": "max"} | search)
+    table = pd.DataFrame(rows, columns=columns)
+    folder.write_trials(table.assign(best_epoch=1, hand_tuned=False, error=""))
+    folder.write_search(SEARCHED | search)
     return analysis.load(path)
 
 
@@ -87,7 +88,7 @@ def test_the_budget_is_shared_out_by_fate(tmp_path: Path) -> None:
 
 def test_a_learning_curve_is_in_the_order_of_epochs(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.write_search({"objective": METRIC, "mode": "max"})
+    folder.write_search(SEARCHED)
     for trial, epoch in [(0, 1), (1, 1), (0, 2), (1, 2), (0, 3)]:
         folder.append_history({"trial": trial, "epoch": epoch, METRIC: trial + epoch / 10})
     curve = learning_curve(analysis.load(tmp_path), 0)

@@ -12,6 +12,7 @@ import pytest
 from analysis.results import CLASSES, RunFolder
 from search.ensemble import main
 from search.joined_runs import join_runs
+from tests.analysis.synthetic import CHOSEN, SEARCHED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,13 +35,17 @@ def confirmed(seed: int, right: float) -> pd.DataFrame:
 def run(tmp_path: Path) -> Any:
     def make(name: str, rights: dict[int, float], seed: int = 0, **about: Any) -> Path:
         folder = RunFolder(tmp_path / name)
-        split = {"kind": "grouped", "folds": 5, "repeats": 1}
-        record = {"objective": "val_accuracy", "data": {"digest": "d"}, "split": split}
+        record = SEARCHED | {"objective": "val_accuracy"}
         folder.write_search(record | {"settings": {"seed": 0}} | about)
-        folder.write_samples(pd.DataFrame({"tag": [CLASSES[label] for label in LABELS]}))
-        folder.write_trials(pd.DataFrame({"trial": list(rights), "fate": "", "error": ""}))
-        candidates = [{"trial": trial} for trial in rights]
-        folder.write_best({"objective": "val_accuracy", "mode": "max", "candidates": candidates})
+        tags = [CLASSES[label] for label in LABELS]
+        samples = {"guid": "", "tag": tags, "text": "", "image": "", "group": 0}
+        folder.write_samples(pd.DataFrame(samples))
+        ended = {"fate": "finished", "objective": 0.5, "best_epoch": 1, "epochs": 1}
+        trials = {"trial": list(rights), **ended, "seconds": 1.0, "hand_tuned": False}
+        folder.write_trials(pd.DataFrame(trials))
+        candidates = [{"trial": trial, "searched": 0.5, "confirmed": 0.5} for trial in rights]
+        chosen = {"objective": "val_accuracy", "mode": "max", "candidates": candidates}
+        folder.write_best(CHOSEN | chosen)
         for trial, right in rights.items():
             folder.write_confirmation(trial, confirmed(seed + trial, right))
             said = np.array([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7]], np.float32)
@@ -109,7 +114,7 @@ def test_runs_of_other_data_or_folds_are_refused_by_name(
     run: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     one = run("one", {0: 0.5})
-    other = run("other", {0: 0.5}, data={"digest": "e"}, settings={"seed": 3})
+    other = run("other", {0: 0.5}, data=SEARCHED["data"] | {"digest": "e"}, settings={"seed": 3})
     bare = run("bare", {})
     assert main([str(one), str(other), str(bare)]) == 2
     error = capsys.readouterr().err

@@ -23,6 +23,7 @@ from search.space import NarrowedSpace
 from search.trials import TrialRecord, outcomes
 from search.tuning import open_search
 from search.workflow import write_packing
+from tests.analysis.synthetic import SEARCHED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,7 +132,7 @@ def test_the_first_trial_has_a_whole_gpu_and_the_others_share_one(
         hand_tuned={"rate": 0.5},
     )
     plan.folder.path.mkdir()
-    plan.folder.write_search({"hardware": {}})
+    plan.folder.write_search(SEARCHED | {"hardware": {}})
     # Ray is told of a GPU that is not there: shares are counted as if it were.
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 4, "num_gpus": 1})
     try:

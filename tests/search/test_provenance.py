@@ -5,6 +5,7 @@ from pathlib import Path
 import analysis
 from analysis.results import RunFolder
 from search.provenance import samples_table
+from tests.analysis.synthetic import SEARCHED
 from trainables.data.sample import Corpus, Sample, Sentiment
 
 
@@ -15,7 +16,7 @@ def test_samples_are_written_for_whoever_looks_at_results(tmp_path: Path) -> Non
     )
     unlabelled = (Sample("9", "new", Path("/data/9.jpg"), "b"),)
     folder = RunFolder(tmp_path)
-    folder.write_search({"objective": "val_accuracy", "mode": "max"})
+    folder.write_search(SEARCHED)
     folder.write_samples(samples_table(Corpus("mine", labelled, unlabelled)))
     samples = analysis.load(tmp_path).samples
     assert samples["guid"].tolist() == ["007", "NA", "9"]

@@ -12,6 +12,8 @@ from tests.analysis.synthetic import write_run
 if TYPE_CHECKING:
     import pytest
 
+    from analysis.run import Run
+
 
 def test_a_search_ends_with_its_report(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run")
@@ -49,8 +51,8 @@ def test_an_image_that_is_gone_or_no_image_by_now_has_no_small_one(tmp_path: Pat
 def test_a_report_that_fails_costs_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(path: Path) -> Path:
-        raise MemoryError(str(path.name))
+    def fail(run: Run) -> Path:
+        raise MemoryError(run.name)
 
     monkeypatch.setattr(analysis.report, "write_report", fail)
     folder = write_run(tmp_path / "run")

@@ -16,6 +16,7 @@ from search.candidates import fresh_seed
 from search.errors import SettingsError, WorkError
 from search.nested import preferred
 from search.shipping import UntrainableError, ship
+from tests.analysis.synthetic import SEARCHED
 from tests.search.test_candidates import plan_of
 from tests.search.test_confirm import EYE, FOLDS, ScriptedCrew, with_unlabelled
 from trainables.seeds import stream_seed
@@ -82,17 +83,12 @@ def crew_of(members: float = 0.5, average: float = 0.4) -> Any:
 
 def plan_with(tmp_path: Path, words: str = "--folds 3 --metric val_accuracy") -> Plan:
     plan = plan_of(words, tmp_path / "run")
-    record = {
-        "model": "early_fusion",
-        "data": {"name": "made", "digest": "d", "labelled": 60, "classes": {"positive": 20}},
-        "split": {"kind": "grouped", "folds": 3},
-        "backbones": {"text": "/home/me/weights/bert", "image": "resnet18"},
-        "random_backbones": ["text"],
-    }
-    record["data"]["is_demo"] = False  # type: ignore[index]
-    plan.folder.write_search(record)
+    backbones = {"text": "/home/me/weights/bert", "image": "resnet18"}
+    about = {"backbones": backbones, "random_backbones": ["text"]}
+    plan.folder.write_search(SEARCHED | about)
     frame = pd.DataFrame(EYE[LABELS[ROWS]], columns=list(CLASSES))
     frame.insert(0, "fold", np.repeat(np.arange(3), [len(fold.val) for fold in FOLDS]))
+    frame.insert(1, "row", ROWS)
     frame.loc[frame.index[::2], list(CLASSES)] = EYE[(LABELS[ROWS][::2] + 1) % 3]
     plan.folder.write_confirmation(3, frame)
     return plan
@@ -253,7 +249,7 @@ def test_the_card_tells_all_and_names_no_folder_of_this_machine(tmp_path: Path) 
         "95 % bootstrap interval 0.6000 to 0.8000",
         "calibrated with temperature 1.300",
         "Kind: refit, one model of the config, trained on all labelled pairs; 4 epochs",
-        "60 labelled pairs (20 positive)",
+        "60 labelled pairs (20 positive, 20 neutral, 20 negative)",
     ):
         assert words in card
     assert "/home/me" not in card

@@ -9,7 +9,7 @@ from sklearn.metrics import f1_score
 import analysis
 from analysis.report.answer import answer, majority_score
 from analysis.results import RunFolder
-from tests.analysis.synthetic import METRIC, write_run
+from tests.analysis.synthetic import METRIC, SEARCHED, write_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,7 +84,9 @@ def test_a_confirmed_score_is_held_against_the_confirmed_score_of_the_hand_tuned
     tuned = folder.read_best()["hand_tuned"]["trial"]
     pieces = {
         "confirmed": {"score": 0.51, "interval": [0.5, 0.53], "scores": {METRIC: 0.51}},
-        "candidates": [{"trial": tuned, "confirmed": 0.505, "interval": [0.49, 0.52]}],
+        "candidates": [
+            {"trial": tuned, "searched": 0.6, "confirmed": 0.505, "interval": [0.49, 0.52]}
+        ],
     }
     found = answer(analysis.load(with_best(folder, **pieces).path))
     assert found is not None
@@ -144,5 +146,5 @@ def test_the_majority_class_scores_as_scikit_learn_says(folder: RunFolder) -> No
 
 def test_a_run_without_a_score_has_no_answer(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.write_search({"objective": METRIC, "mode": "max"})
+    folder.write_search(SEARCHED)
     assert answer(analysis.load(tmp_path)) is None

@@ -7,7 +7,7 @@ import pandas as pd
 import analysis
 from analysis.report.data_card import data_card
 from analysis.results import RunFolder
-from tests.analysis.synthetic import METRIC
+from tests.analysis.synthetic import SEARCHED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 def test_the_data_are_described_by_what_was_kept(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.write_search(
-        {
-            "objective": METRIC,
-            "mode": "max",
-            "data": {
+        SEARCHED
+        | {
+            "data": SEARCHED["data"]
+            | {
                 "name": "mine",
                 "labelled": 4,
                 "unlabelled": 2,
                 "classes": {"positive": 2, "neutral": 1, "negative": 1},
             },
-            "split": {"kind": "grouped", "folds": 2, "repeats": 3},
+            "split": SEARCHED["split"] | {"folds": 2, "repeats": 3},
         }
     )
     folder.write_samples(

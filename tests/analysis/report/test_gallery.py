@@ -12,6 +12,7 @@ from analysis.explanations import Explanation
 from analysis.report.gallery import _inlined, gallery, rows_shown
 from analysis.resampling import Validated
 from analysis.results import RunFolder
+from tests.analysis.synthetic import SEARCHED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def test_the_surest_mistakes_and_hits_of_each_class_are_shown(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.write_search({"objective": "val_accuracy", "mode": "max"})
+    folder.write_search(SEARCHED)
     count = 12
     folder.write_samples(
         pd.DataFrame(
@@ -62,7 +63,7 @@ def test_the_surest_mistakes_and_hits_of_each_class_are_shown(tmp_path: Path) ->
 
 def test_a_sample_that_repeats_validate_twice_is_shown_once(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.write_search({"objective": "val_accuracy", "mode": "max"})
+    folder.write_search(SEARCHED)
     sample = {"guid": ["a"], "tag": ["neutral"], "text": [""], "image": [""], "group": [0]}
     folder.write_samples(pd.DataFrame(sample))
     twice = np.zeros(2, np.int64)

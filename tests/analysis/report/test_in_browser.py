@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import analysis
 from analysis.report import write_report
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def draw_all(browser: Any) -> list[str]:
 
 @pytest.fixture(scope="module")
 def page(full_run: RunFolder) -> str:
-    return write_report(Path(ASKED_FOR).absolute() if ASKED_FOR else full_run.path).as_uri()
+    return write_report(analysis.load(ASKED_FOR or full_run.path)).as_uri()
 
 
 @pytest.fixture(scope="module", params=[1280, 390], ids=["desktop", "phone"])

@@ -33,7 +33,7 @@ from analysis.resampling import Validated
 from analysis.results import RunFolder
 from analysis.study import scored_study, searched_parameters, study_trials, trial_times
 from analysis.tables import speed
-from tests.analysis.synthetic import METRIC, write_run
+from tests.analysis.synthetic import SEARCHED, write_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +49,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture
 def empty(tmp_path: Path) -> Run:
-    RunFolder(tmp_path).write_search({"objective": METRIC, "mode": "max"})
+    RunFolder(tmp_path).write_search(SEARCHED)
     return analysis.load(tmp_path)
 
 

@@ -6,22 +6,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 import analysis
+from analysis import digests
+from analysis.files import write_parquet
 from analysis.report import render, write_report
 from analysis.report.__main__ import main
 from analysis.results import ResultsError, RunFolder
-from tests.analysis.synthetic import METRIC, write_run
+from tests.analysis.synthetic import SEARCHED, write_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 HEADINGS = re.compile(r'<section id="([a-z]+)"')
-SEARCH = {"name": "mine", "classes": {"positive": 1}, "labelled": 1, "unlabelled": 0}
-DATA = SEARCH | {"is_demo": False, "digest": "d"}
 
 
 def test_a_full_run_fills_every_section(full_run: RunFolder) -> None:
-    page = write_report(full_run.path).read_text(encoding="utf-8")
+    page = write_report(analysis.load(full_run.path)).read_text(encoding="utf-8")
     assert HEADINGS.findall(page) == [
         "answer",
         "search",
@@ -61,6 +61,7 @@ PIECES: dict[str, Callable[[RunFolder], object]] = {
 @pytest.mark.parametrize("piece", PIECES)
 def test_a_run_without_a_piece_has_a_report_without_it(tmp_path: Path, piece: str) -> None:
     folder = write_run(tmp_path / "run")
+    (folder.path / digests.NAME).unlink()  # it was never there, rather than lost
     PIECES[piece](folder)
     page = render(analysis.load(folder.path))
     assert "data" in HEADINGS.findall(page)
@@ -68,7 +69,7 @@ def test_a_run_without_a_piece_has_a_report_without_it(tmp_path: Path, piece: st
 
 def test_a_run_of_which_nothing_came_says_so(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.write_search({"model": "clip", "objective": METRIC, "mode": "max", "data": DATA})
+    folder.write_search(SEARCHED)
     page = render(analysis.load(tmp_path))
     assert "No trial has a score" in page
     assert HEADINGS.findall(page) == ["answer", "data", "repeat"]
@@ -91,6 +92,6 @@ def test_what_is_no_run_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_probabilities_of_other_samples_are_refused(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run")
     said = folder.read_trial_probabilities(0)
-    said.iloc[:-1].to_parquet(folder.trial_probabilities(0))
+    write_parquet(folder.trial_probabilities(0), said.iloc[:-1])
     with pytest.raises(ResultsError, match=r"0\.parquet must have 60 rows, as validate, got 59"):
         analysis.load(folder.path).validated(0)
