@@ -10,8 +10,9 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from analysis.comparison import compare
-from analysis.files import ResultsError
+from analysis.files import ResultsError, write_text
 from analysis.formats import FORMATS, to_terminal
+from analysis.outputs import file_faults
 from analysis.program import fail, make_console, print_and_exit, tell
 from analysis.run import load
 
@@ -43,6 +44,8 @@ class CompareSettings:
         endings = ", ".join(f".{name}" for name in FORMATS)
         if self.out is not None and self.out.suffix.removeprefix(".") not in FORMATS:
             yield f"--out must end in one of {endings}, got {self.out}"
+        elif self.out is not None:
+            yield from file_faults("--out", self.out)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         to_terminal(found, make_console())
     else:
         text = FORMATS[settings.out.suffix.removeprefix(".")](found)
-        settings.out.write_text(text, encoding="utf-8")
+        write_text(settings.out, text)
     return 0
 
 

@@ -100,6 +100,19 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         partial.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text, whole.
+
+    Args:
+        path: The file; a device or a pipe is written as it is.
+        text: Its content.
+    """
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+    else:
+        write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
 def write_json(path: Path, record: Mapping[str, Any]) -> None:
     """Write a record as JSON, whole.
 
@@ -107,8 +120,7 @@ def write_json(path: Path, record: Mapping[str, Any]) -> None:
         path: The file.
         record: What to write; no NaN or infinity, which are not JSON.
     """
-    text = json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_text(path, json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path, missing: str) -> dict[str, Any]:

@@ -28,6 +28,6 @@ def seconds_of(flag: str, text: str | None, faults: list[str]) -> float:
         seconds = sum(float(parts[unit]) * size for unit, size in _UNITS.items() if parts)
     except ValueError:
         seconds = 0
-    if not seconds > 0:
+    if not 0 < seconds < math.inf:
         faults.append(f"{flag} must be a time such as 90s, 20m or 1h30m, got {text!r}")
     return seconds

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from analysis.outputs import folder_faults
 from analysis.program import fail, make_console, print_and_exit, tell
 from search.settings import unset
 
@@ -40,8 +41,8 @@ class EnsembleSettings:
         for run in self.runs:
             if not run.is_dir():
                 yield f"RUN must be a run folder: there is no folder {run}"
-        if self.out is not None and self.out.exists() and not self.out.is_dir():
-            yield f"--out must be a folder, got the file {self.out}"
+        if self.out is not None:
+            yield from folder_faults("--out", self.out)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

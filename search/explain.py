@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import tyro
 
+from analysis.outputs import folder_faults
 from analysis.program import fail, print_and_exit
 from search.reporting import write_report
 
@@ -48,6 +49,8 @@ class ExplainSettings:
             yield f"RUN must be a run folder: there is no folder {self.run}"
         elif not (self.run / "model").is_dir():
             yield f"RUN must hold model/, got {self.run} without; was it run with --no-retrain?"
+        else:
+            yield from folder_faults("RUN", self.run / "explanations")
         if self.count < 1:
             yield f"--count must be >= 1, got {self.count}"
         if importlib.util.find_spec(_PACKAGE) is None:

@@ -6,6 +6,7 @@ import importlib.util
 import math
 from typing import TYPE_CHECKING
 
+from analysis import outputs
 from search.connection import address_faults, chosen_address, room_faults
 from trainables.config import nearest
 from trainables.data.encodings import encoding_faults
@@ -14,11 +15,14 @@ from trainables.objective import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from analysis.results import RunFolder
     from search.settings import ResourceSettings, SearchSettings, TrackingSettings
 
 _TRACKERS = {"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"}
+_LEAST_SHARE = 0.0001  # Ray counts CPUs and GPUs in ten-thousandths
+_LEAST_REDUCTION = 1.1  # the nearer to 1, the more rungs; at 1 they never end
 _PACKAGES = {"cmaes": "cmaes", "gp": "scipy"}  # samplers by the package each needs
 
 
@@ -41,17 +45,19 @@ def faults_of(settings: SearchSettings) -> Iterator[str]:
 def _number_faults(settings: SearchSettings) -> Iterator[str]:
     tuning = settings.tuning
     counts = {
-        "--trials": settings.trials,
-        "--folds": settings.data.folds,
-        "--repeats": settings.data.repeats,
-        "--epochs": tuning.epochs,
-        "--grace-epochs": tuning.grace_epochs,
+        "--trials": (settings.trials, 1_000_000),
+        "--folds": (settings.data.folds, 1_000),
+        "--repeats": (settings.data.repeats, 1_000),
+        "--epochs": (tuning.epochs, 1_000_000),
+        "--grace-epochs": (tuning.grace_epochs, 1_000_000),
+        "--final-seeds": (settings.selection.final_seeds, 1_000),
+        "--max-concurrent": (settings.resources.max_concurrent, 1_000_000),
     }
-    for flag, count in counts.items():
-        if count is not None and count < 1:
-            yield f"{flag} must be >= 1, got {count}"
-    if not 1 < tuning.reduction_factor < math.inf:
-        yield f"--reduction-factor must be > 1, got {tuning.reduction_factor:g}"
+    for flag, (count, most) in counts.items():
+        if count is not None and not 1 <= count <= most:
+            yield f"{flag} must be {'>= 1' if count < 1 else f'<= {most}'}, got {count}"
+    if not _LEAST_REDUCTION <= tuning.reduction_factor < math.inf:
+        yield f"--reduction-factor must be >= {_LEAST_REDUCTION}, got {tuning.reduction_factor:g}"
     if not 0 <= settings.seed < 2**32:
         yield f"--seed must be in [0, 4294967295], got {settings.seed}"
 
@@ -59,14 +65,12 @@ def _number_faults(settings: SearchSettings) -> Iterator[str]:
 def _resource_faults(resources: ResourceSettings) -> Iterator[str]:
     gpus, cpus = resources.gpus_per_trial, resources.cpus_per_trial
     gpus = None if isinstance(gpus, str) else gpus  # auto
-    if resources.max_concurrent is not None and resources.max_concurrent < 1:
-        yield f"--max-concurrent must be >= 1, got {resources.max_concurrent}"
-    if gpus is not None and not 0 <= gpus < math.inf:
-        yield f"--gpus-per-trial must be >= 0, got {gpus:g}"
+    if gpus is not None and gpus and not _LEAST_SHARE <= gpus < math.inf:
+        yield f"--gpus-per-trial must be 0, or >= {_LEAST_SHARE}, got {gpus:g}"
     elif gpus is not None and gpus > 1 and not gpus.is_integer():
         yield f"--gpus-per-trial must be a whole number when above 1, got {gpus:g}"
-    if cpus is not None and not 0 < cpus < math.inf:
-        yield f"--cpus-per-trial must be > 0, got {cpus:g}"
+    if cpus is not None and not _LEAST_SHARE <= cpus < math.inf:
+        yield f"--cpus-per-trial must be >= {_LEAST_SHARE}, got {cpus:g}"
 
 
 def _place_faults(resources: ResourceSettings) -> Iterator[str]:
@@ -98,17 +102,42 @@ def _choice_faults(settings: SearchSettings) -> Iterator[str]:
         yield f"--sampler {sampler} needs the package {package}; pip install {package}"
 
 
-def folder_faults(folder: RunFolder) -> Iterator[str]:
-    """Say why a new search cannot go into a folder.
+def folder_faults(folder: RunFolder, *, resumed: bool) -> Iterator[str]:
+    """Say why a search cannot go into a folder.
 
     Args:
         folder: Where it is to go.
+        resumed: Whether it goes on with a search that the folder holds.
 
     Yields:
         One sentence if anything is in the way.
     """
-    if folder.path.exists() and not folder.path.is_dir():
-        yield f"--out must be a folder, got the file {folder.path}"
-    elif folder.holds_search():
+    found = list(outputs.folder_faults("--resume" if resumed else "--out", folder.path))
+    yield from found
+    if not found and not resumed and folder.holds_search():
         where = f"got {folder.path}, which holds one; --resume {folder.path} goes on with it"
         yield f"--out must be a folder without a search, {where}"
+
+
+def cache_faults(cache: Path, resources: ResourceSettings) -> Iterator[str]:
+    """Say why nothing can be kept in the cache here; on a cluster, each node says so itself.
+
+    Args:
+        cache: Its folder; what others have filled may be read, even where it cannot be written.
+        resources: What was asked.
+
+    Yields:
+        One sentence if anything is in the way.
+    """
+    try:
+        here = on_this_node(cache)
+        is_filled = here.is_dir() and any(here.iterdir())
+        if is_filled or chosen_address(resources.address) is not None:
+            return
+    except ValueError:  # said already
+        return
+    except OSError as error:
+        yield f"--cache must be a folder that can be read, got {cache}: {error.strerror}"
+        return
+    flag = "--cache" if resources.cache is not None else "without --cache DIR, the user's cache"
+    yield from outputs.folder_faults(flag, here)

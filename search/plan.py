@@ -12,7 +12,7 @@ from search.connection import chosen_address
 from search.default_folder import default_name
 from search.durations import seconds_of
 from search.errors import SettingsError
-from search.faults import faults_of, folder_faults
+from search.faults import cache_faults, faults_of, folder_faults
 from search.narrowing import narrow
 from search.scratch import ScratchSpace, at_scratch_rates, from_scratch
 from search.selection_settings import held, selection_faults
@@ -117,8 +117,10 @@ def make_plan(settings: SearchSettings) -> Plan:
     default = Path("runs", default_name(settings.model))
     folder = RunFolder((settings.resume or settings.out or default).absolute())
     resumed = settings.resume is not None
-    if not resumed:
-        faults += folder_faults(folder)
+    source = _find_source(settings.data.path)
+    faults += folder_faults(folder, resumed=resumed)
+    if source is None or not settings.resources.no_cache:
+        faults += cache_faults(_cache(settings), settings.resources)
     faults += place_faults(settings.resources.study_storage, folder, resumed=resumed)
     faults += storage_faults(settings.resources.storage)
     variant = _find_variant(settings.model, faults)
@@ -128,7 +130,6 @@ def make_plan(settings: SearchSettings) -> Plan:
         faults.append(f"--grace-epochs must be <= --epochs ({epochs}), got {tuning.grace_epochs}")
     folds = settings.data.folds or variant.folds
     faults += selection_faults(settings, folds)
-    source = _find_source(settings.data.path)
     backbones, inputs = _choose_sources(settings, variant, source, faults)
     space, hand_tuned, warm_start = _choose_configs(settings, variant, backbones, epochs, faults)
     if faults:
@@ -178,8 +179,13 @@ def _choose_sources(
     words = settings.data.backbone
     backbones, found = choose_backbones(variant, settings.modality, words, demo=source is None)
     inputs = choose_inputs(variant, settings.data, backbones)
-    faults += [*found, *inputs.faults()]
+    faults += [*found, *map(_flagged, inputs.faults())]
     return backbones, inputs
+
+
+def _flagged(fault: str) -> str:
+    name, _, rest = fault.partition(" ")
+    return f"--{name.replace('_', '-')} {rest}"
 
 
 def _choose_configs(

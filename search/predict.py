@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import sys
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - tyro reads the annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from analysis.outputs import file_faults
 from analysis.program import fail, make_console, print_and_exit
 from search.settings import unset
 from trainables.config import ROLES
@@ -18,7 +20,6 @@ from trainables.data.files import is_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from typing import TextIO
 
     from trainables.config import Modality
     from trainables.data.sample import Sample
@@ -75,6 +76,8 @@ class PredictSettings:
         for flag, path in (("--image", self.image), ("--data", self.data)):
             if path is not None and not is_there(path):
                 yield f"{flag} must exist, got {path}"
+        if self.out is not None:
+            yield from file_faults("--out", self.out)
 
     def modality_faults(self, modality: Modality) -> Iterator[str]:
         """Say what the model needs or cannot read of one pair.
@@ -124,11 +127,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"note: {roles} weights were random: this model is a demonstration\n")
     if settings.data is None:
         _show(predictions[0])
-    elif settings.out is None:
-        _write(predictions, sys.stdout, settings)
-    else:
-        with settings.out.open("w", newline="", encoding="utf-8") as file:
-            _write(predictions, file, settings)
+        return 0
+    return _hand_over(_table(predictions, settings), settings.out)
+
+
+def _hand_over(table: str, out: Path | None) -> int:
+    from analysis.files import write_text  # noqa: PLC0415 - after the cheap checks
+
+    if out is None:
+        sys.stdout.write(table)
+        return 0
+    try:
+        write_text(out, table)
+    except OSError as error:  # what was worked for is not lost
+        sys.stdout.write(table)
+        return fail([f"--out {out} cannot be written: {error.strerror}; printed instead"], 1)
     return 0
 
 
@@ -165,15 +178,17 @@ def _show(prediction: Prediction) -> None:
         console.print(f"  {tag:<9}{probability:6.1%}  [cyan]{bar}[/]")
 
 
-def _write(predictions: Sequence[Prediction], file: TextIO, settings: PredictSettings) -> None:
+def _table(predictions: Sequence[Prediction], settings: PredictSettings) -> str:
     from analysis.files import spreadsheet_safe  # noqa: PLC0415 - likewise
     from trainables.data.sample import TAGS  # noqa: PLC0415 - likewise
 
-    table = csv.writer(file, lineterminator="\n")
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
     table.writerow(["guid", "tag", *TAGS])
     for guid, probabilities, tag in predictions:
         name = spreadsheet_safe(guid) if settings.spreadsheet_safe else guid
         table.writerow([name, tag, *(f"{p:.6f}" for p in probabilities)])
+    return text.getvalue()
 
 
 if __name__ == "__main__":

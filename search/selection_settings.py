@@ -38,7 +38,5 @@ def selection_faults(settings: SearchSettings, folds: int) -> Iterator[str]:
     selection = settings.selection
     if selection.confirm is not None and selection.confirm < 0:
         yield f"--confirm must be >= 0, got {selection.confirm}"
-    if selection.final_seeds < 1:
-        yield f"--final-seeds must be >= 1, got {selection.final_seeds}"
     if selection.final in {"average", "ensemble"} and folds < 2:
         yield f"--final {selection.final} needs --folds >= 2, got {folds}"

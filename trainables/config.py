@@ -50,6 +50,9 @@ _RULES: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
     ("in [0, 1]", lambda value: 0 <= value <= 1, ("neutral_threshold",)),
 )
 
+# Beyond what any backbone reads; a slip of the finger must not fill a machine's memory.
+_INPUT_BOUNDS = {"text_length": (4, 8192), "image_size": (32, 2048), "blur_radius": (0, 100)}
+
 
 class ConfigError(ValueError):
     """Parameters do not make a valid config; the message lists every fault."""
@@ -104,12 +107,11 @@ class InputSettings:
             yield _choice("text_cleaning", self.text_cleaning, get_args(TextCleaning))
         if self.image_preparation not in get_args(ImagePreparation):
             yield _choice("image_preparation", self.image_preparation, get_args(ImagePreparation))
-        if self.text_length < 4:
-            yield f"text_length must be >= 4, got {self.text_length}"
-        if self.image_size < 32:
-            yield f"image_size must be >= 32, got {self.image_size}"
-        if not 0 <= self.blur_radius < math.inf:
-            yield f"blur_radius must be >= 0, got {self.blur_radius}"
+        for name, (low, high) in _INPUT_BOUNDS.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                rule = f"<= {high}" if value > high else f">= {low}"
+                yield f"{name} must be {rule}, got {value}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,10 @@ import tyro
 from tyro.conf import Positional, arg
 
 from analysis.files import ResultsError
+from analysis.outputs import file_faults
 from analysis.program import fail, print_and_exit, tell
 from analysis.report import write_report
+from analysis.results import RunFolder
 from analysis.run import load
 
 if TYPE_CHECKING:
@@ -37,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, or 2 for bad input.
     """
     settings = tyro.cli(ReportSettings, args=arguments, prog="python -m analysis.report")
+    page = RunFolder(settings.run).report
+    if settings.run.is_dir() and (faults := list(file_faults("RUN", page))):
+        return fail(faults)
     try:
         run = load(settings.run)
         path = write_report(run)

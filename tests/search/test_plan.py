@@ -39,14 +39,14 @@ def faults(words: str) -> list[str]:
         ("--epochs 0", "--epochs must be >= 1, got 0"),
         ("--grace-epochs 0", "--grace-epochs must be >= 1, got 0"),
         ("--epochs 4 --grace-epochs 5", "--grace-epochs must be <= --epochs (4), got 5"),
-        ("--reduction-factor 1", "--reduction-factor must be > 1, got 1"),
-        ("--reduction-factor nan", "--reduction-factor must be > 1, got nan"),
+        ("--reduction-factor 1", "--reduction-factor must be >= 1.1, got 1"),
+        ("--reduction-factor nan", "--reduction-factor must be >= 1.1, got nan"),
         ("--seed -1", "--seed must be in [0, 4294967295], got -1"),
         ("--max-concurrent 0", "--max-concurrent must be >= 1, got 0"),
-        ("--gpus-per-trial -1", "--gpus-per-trial must be >= 0, got -1"),
+        ("--gpus-per-trial -1", "--gpus-per-trial must be 0, or >= 0.0001, got -1"),
         ("--gpus-per-trial 1.5", "--gpus-per-trial must be a whole number when above 1, got 1.5"),
         ("--address head", "--address must be HOST:PORT, auto or local, got 'head'"),
-        ("--cpus-per-trial 0", "--cpus-per-trial must be > 0, got 0"),
+        ("--cpus-per-trial 0", "--cpus-per-trial must be >= 0.0001, got 0"),
         (
             "--metric val_weighted_f",
             "--metric must be a metric of a trial, got 'val_weighted_f';"
@@ -145,13 +145,23 @@ def faults(words: str) -> list[str]:
             "text_unfrozen_layers has no say with --modality image; leave it out",
         ),
         ("--cache c --no-cache", "--cache and --no-cache must not be given together"),
-        ("--image-size 8", "image_size must be >= 32, got 8"),
-        ("--text-length 2", "text_length must be >= 4, got 2"),
-        ("--blur-radius -1", "blur_radius must be >= 0, got -1.0"),
+        ("--image-size 100000", "--image-size must be <= 2048, got 100000"),
+        ("--repeats 999999999999", "--repeats must be <= 1000, got 999999999999"),
+        ("--cpus-per-trial 1e-320", "--cpus-per-trial must be >= 0.0001, got 9.99989e-321"),
+        ("--reduction-factor 1.0001", "--reduction-factor must be >= 1.1, got 1.0001"),
+        ("--image-size 8", "--image-size must be >= 32, got 8"),
+        ("--text-length 2", "--text-length must be >= 4, got 2"),
+        ("--blur-radius -1", "--blur-radius must be >= 0, got -1.0"),
     ],
 )
 def test_a_bad_setting_is_named_with_its_rule(words: str, message: str) -> None:
     assert faults(f"--data demo {words}") == [message]
+
+
+@pytest.mark.parametrize("flag", ["--cache", "--out"])
+def test_a_place_that_cannot_be_written_is_named(flag: str) -> None:
+    (fault,) = faults(f"--data demo {flag} /proc/new")
+    assert fault.startswith(f"{flag} must be a folder that can be written, got /proc/new: ")
 
 
 def test_an_unknown_model_offers_the_nearest() -> None:
@@ -184,7 +194,7 @@ def test_a_folder_with_a_search_is_refused(tmp_path: Path) -> None:
 def test_a_file_is_no_folder_for_results(tmp_path: Path) -> None:
     (tmp_path / "old").touch()
     assert faults("--data demo --out old") == [
-        f"--out must be a folder, got the file {tmp_path / 'old'}"
+        f"--out must be a folder that can be written, got {tmp_path / 'old'}: it is a file"
     ]
 
 

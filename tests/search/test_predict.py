@@ -6,17 +6,17 @@ import csv
 import io
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from search.predict import main
+from search.predict import _hand_over, main
 from tests.conftest import train_final
 from trainables.inference.predictor import Predictor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from trainables.experiment import Experiment
 
@@ -163,3 +163,14 @@ def test_a_model_of_one_modality_asks_for_that_alone(
         assert main(list(map(str, words))) == 2
         expected = f"error: this model reads {message}, or many by --data DIR\n"
         assert capsys.readouterr().err == expected
+
+
+def test_predictions_whose_file_has_no_room_are_printed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert _hand_over("guid,tag\n", Path("/dev/full")) == 1
+    out, err = capsys.readouterr()
+    assert out == "guid,tag\n"
+    assert err == (
+        "error: --out /dev/full cannot be written: No space left on device; printed instead\n"
+    )

@@ -14,7 +14,7 @@ BAD_INPUTS: list[tuple[dict[str, Any], str]] = [
     ({"image_size": 31}, "image_size must be >= 32, got 31"),
     ({"blur_radius": -0.1}, "blur_radius must be >= 0, got -0.1"),
     ({"blur_radius": math.nan}, "blur_radius must be >= 0, got nan"),
-    ({"blur_radius": math.inf}, "blur_radius must be >= 0, got inf"),
+    ({"blur_radius": math.inf}, "blur_radius must be <= 100, got inf"),
     (
         {"text_cleaning": "basics"},
         "text_cleaning must be one of basic, improved, minimal, got 'basics'; "
