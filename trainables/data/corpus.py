@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from trainables.data.encodings import Decoder
-from trainables.data.faults import CorpusError, Faults
+from trainables.data.faults import CorpusError, Faults, legible
 from trainables.data.files import FileError, is_there, read_beginning, read_regular
 from trainables.data.images import (
     IMAGE_SUFFIXES,
@@ -88,7 +88,8 @@ def load_corpus(
     """
     path = path.absolute()
     if not is_there(path):
-        msg = f"data must be a folder with {TRAIN_LIST} or a CSV file, got {path}: it is missing"
+        rule = f"data must be a folder with {TRAIN_LIST} or a CSV file"
+        msg = f"{rule}, got {legible(path)}: it is missing"
         raise CorpusError(msg)
     faults, decoder = Faults(), Decoder(encoding, expected_encoding)
     if path.is_dir():

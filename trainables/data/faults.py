@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 EXAMPLES = 5
-_LONGEST = 400  # characters of one example
+_LONGEST = 400  # characters; the place stands first, the cause last
 
 
 class CorpusError(ValueError):
     """A data set cannot be used; the message lists every kind of fault with examples."""
+
+
+def legible(words: object) -> str:
+    """Make what others have written fit a message.
+
+    Args:
+        words: A path, or what was found.
+
+    Returns:
+        Valid UTF-8, which a name on disk need not be; the middle of very long words is left out.
+    """
+    text = str(words).encode(errors="backslashreplace").decode()
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
 
 
 class Faults:
@@ -26,10 +41,7 @@ class Faults:
             rule: What must hold.
             example: Where it does not, and what is there instead.
         """
-        # A name on disk need not be UTF-8; the message must be.
-        example = example.encode(errors="backslashreplace").decode()
-        if len(example) > _LONGEST:  # the place stands first, the cause last
-            example = f"{example[: _LONGEST // 2]} ... {example[-_LONGEST // 2 :]}"
+        example = legible(example)
         self._examples.setdefault(rule, []).append(example)
 
     def raise_any(self, source: object) -> None:
@@ -44,7 +56,7 @@ class Faults:
         if not self._examples:
             return
         count = sum(map(len, self._examples.values()))
-        lines = [f"{source} has {count:,} {'fault' if count == 1 else 'faults'}:"]
+        lines = [f"{legible(source)} has {count:,} {'fault' if count == 1 else 'faults'}:"]
         for rule, examples in self._examples.items():
             lines.append(f"- {rule}:")
             lines += [f"    {example}" for example in examples[:EXAMPLES]]
