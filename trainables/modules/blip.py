@@ -2,7 +2,8 @@
 
 The library announces the removal of `BlipModel`, which holds both towers and their projections;
 `BlipTowers` is our own, of the parts that stay, and reads and writes the same names. Checkpoints
-for captioning hold the text tower as their decoder, without a pooler and without projections.
+for captioning hold the text tower as their decoder, without a pooler and without projections;
+those for retrieval have projections of their own, which read the first token as it is.
 """
 
 from __future__ import annotations
@@ -12,19 +13,21 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 from transformers import (
-    AutoConfig,
     BlipConfig,
+    BlipForImageTextRetrieval,
     BlipPreTrainedModel,
     BlipTextModel,
     BlipVisionModel,
 )
 
 from trainables.config import ROLES
-from trainables.modules.joint import JointModel
+from trainables.modules.joint import PARTS, JointModel, Parts
 from trainables.modules.loading import (
     OPENAI_COLOURS,
     TINY_VOCABULARY,
     load_colours,
+    load_config,
+    load_model,
     load_tokenizer,
     reading,
     seeded,
@@ -44,6 +47,11 @@ _CAPTIONING = "BlipForConditionalGeneration"
 # Where the text tower lies: in captioning checkpoints, and in those that answer or retrieve.
 _DECODER = {r"^text_decoder\.bert\.": "text_model."}
 _ENCODER = {r"^text_encoder\.": "text_model."}
+
+_RETRIEVAL: Parts = {
+    "text": ("text_encoder", "text_proj"),
+    "image": ("vision_model", "vision_proj"),
+}
 
 
 class BlipTowers(BlipPreTrainedModel):  # type: ignore[misc] # transformers is not typed
@@ -86,23 +94,23 @@ def load_blip_towers(source: str, roles: Sequence[Role] = ROLES["both"]) -> dict
         hashed = HashTokenizer(TINY_VOCABULARY)
         tiny = JointModel(BLIP, model, hashed, OPENAI_COLOURS, source, is_random=True)
         return tiny.towers(roles)
-    with reading(BLIP, source) as place, seeded():
-        config = AutoConfig.from_pretrained(place)
+    rest: dict[str, Any] = {}
+    with reading(BLIP, source) as options:
+        config = load_config(options)
         if not isinstance(config, BlipConfig):
             msg = f"backbone {BLIP} must be a BLIP model, got a {config.model_type} from {source}"
             raise WeightsError(msg)
-        captions = _CAPTIONING in (config.architectures or [_CAPTIONING])
-        model, found = BlipTowers.from_pretrained(
-            place,
-            config=config,
-            dtype=torch.float32,
-            key_mapping=_DECODER if captions else _ENCODER,
-            output_loading_info=True,
-        )
-    words = load_tokenizer(BLIP, source, config.text_config.vocab_size)
+        purposes = config.architectures or [_CAPTIONING]
+        if BlipForImageTextRetrieval.__name__ in purposes:
+            model, found = load_model(BlipForImageTextRetrieval, config, options)
+            rest = {"parts": _RETRIEVAL, "reads_first_token": True}
+        else:
+            names = _DECODER if _CAPTIONING in purposes else _ENCODER
+            model, found = load_model(BlipTowers, config, options, names)
+    text = getattr(model, rest.get("parts", PARTS)["text"][0])
+    words = load_tokenizer(BLIP, source, text)
     colours = load_colours(BLIP, source, OPENAI_COLOURS)
-    loaded = JointModel(BLIP, model, words, colours, source, found["missing_keys"])
-    return loaded.towers(roles)
+    return JointModel(BLIP, model, words, colours, source, found=found, **rest).towers(roles)
 
 
 def _tiny() -> BlipConfig:

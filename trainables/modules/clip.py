@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from transformers import AutoConfig, CLIPConfig, CLIPModel
+from transformers import CLIPConfig, CLIPModel
 
 from trainables.config import ROLES
 from trainables.modules.blocks import PreNormBlock
@@ -14,6 +14,8 @@ from trainables.modules.loading import (
     OPENAI_COLOURS,
     TINY_VOCABULARY,
     load_colours,
+    load_config,
+    load_model,
     load_tokenizer,
     reading,
     seeded,
@@ -25,6 +27,8 @@ from trainables.modules.weights import TINY, WeightsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from torch import Tensor, nn
 
     from trainables.config import Role
     from trainables.modules.cut import Pooling
@@ -39,6 +43,9 @@ class ClipTextTower(TextTower):
 
     stacks: ClassVar[tuple[tuple[str, str], ...]] = (("encoder", "layers"),)
 
+    def _read(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        return hidden[torch.arange(len(hidden)), mask.sum(dim=1) - 1]
+
     def _piece(self, start: int | None, stop: int, pooling: Pooling | None) -> Piece:
         return PackedTextPiece(
             [PreNormBlock(block) for block in self._blocks[start or 0 : stop]],
@@ -47,6 +54,10 @@ class ClipTextTower(TextTower):
             embeddings=self.model.embeddings if start is None else None,
             finish=None if pooling is None else self.model.final_layer_norm,
         )
+
+    @property
+    def _finish(self) -> nn.Module | None:
+        return None  # its final norm is part of what the library's forward gives
 
 
 def load_clip_towers(source: str, roles: Sequence[Role] = ROLES["both"]) -> dict[str, Tower]:
@@ -68,18 +79,15 @@ def load_clip_towers(source: str, roles: Sequence[Role] = ROLES["both"]) -> dict
         hashed = HashTokenizer(TINY_VOCABULARY)
         tiny = JointModel(CLIP, model, hashed, OPENAI_COLOURS, source, is_random=True)
         return tiny.towers(roles, ClipTextTower)
-    with reading(CLIP, source) as place, seeded():
-        config = AutoConfig.from_pretrained(place)
+    with reading(CLIP, source) as options:
+        config = load_config(options)
         if not isinstance(config, CLIPConfig):
             msg = f"backbone {CLIP} must be a CLIP model, got a {config.model_type} from {source}"
             raise WeightsError(msg)
-        model, found = CLIPModel.from_pretrained(
-            place, config=config, dtype=torch.float32, output_loading_info=True
-        )
-    vocabulary: int = config.text_config.vocab_size
-    words = load_tokenizer(CLIP, source, vocabulary, causal=True)
+        model, found = load_model(CLIPModel, config, options)
+    words = load_tokenizer(CLIP, source, model.text_model, causal=True)
     colours = load_colours(CLIP, source, OPENAI_COLOURS)
-    loaded = JointModel(CLIP, model, words, colours, source, found["missing_keys"])
+    loaded = JointModel(CLIP, model, words, colours, source, found=found)
     return loaded.towers(roles, ClipTextTower)
 
 

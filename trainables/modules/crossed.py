@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from trainables.modules.cut import Cut
 from trainables.modules.piece import PassPooled, Piece, Projected
-from trainables.modules.text_tower import Pooler, TextTower
+from trainables.modules.text_tower import TextTower
 from trainables.modules.tower import Activations, Tower
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class CrossedTower(TextTower):
 
     def _piece(self, start: int | None, stop: int, pooling: Pooling | None) -> Piece:
         blocks = list(self._blocks[start or 0 : stop])
-        finish = Pooler(self.model.pooler) if pooling else None
+        finish = self._finish if pooling else None
         piece = self._whole(blocks, pooling, finish, from_ids=start is None)
         eyes = self.image.prefix(Cut(0, "tokens")) if start is None and blocks else None
         return piece if start is not None else SeeingPiece(eyes, piece)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from trainables.modules.piece import Piece
 from trainables.modules.preprocessor import PREPROCESSOR
 from trainables.modules.tower import Activations, Tower, total_parameters
+from trainables.modules.weights import RESNET_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-RESNET_FILE = "resnet.safetensors"
 
 
 class ImageTower(Tower):
@@ -57,6 +58,37 @@ class ImageTower(Tower):
     def _reads(self) -> dict[str, Any]:
         return super()._reads() | {"mean": self.mean, "std": self.std}
 
+    @property
+    def _probe_side(self) -> int:
+        return 64
+
+    def probe(self) -> Activations:
+        """Give small images of noise.
+
+        Returns:
+            Pixels (B, 3, S, S), uint8.
+        """
+        side = self._probe_side
+        noise = torch.Generator().manual_seed(0)
+        shape = (2, 3, side, side)
+        return Activations(torch.randint(0, 256, shape, generator=noise, dtype=torch.uint8))
+
+    def uncut(self, inputs: Activations, pooling: Pooling) -> Tensor:
+        """Embed by the library's own forward, before any projection.
+
+        Args:
+            inputs: Pixels (B, 3, S, S), uint8.
+            pooling: How tokens become one embedding, where there are any.
+
+        Returns:
+            Embeddings, shape (B, D).
+        """
+        return self._library(Standardize(self.mean, self.std)(inputs.values), pooling)
+
+    @abstractmethod
+    def _library(self, pixels: Tensor, pooling: Pooling) -> Tensor:
+        """Embed standardised pixels (B, 3, S, S) by the library's own forward."""
+
     def _wrap(self, layers: nn.Module, start: int | None) -> Piece:
         return ImagePiece(Standardize(self.mean, self.std) if start is None else None, layers)
 
@@ -69,6 +101,8 @@ class ResNetTower(ImageTower):
     """A ResNet of torchvision; its four stages can be unfrozen, its stem stays frozen."""
 
     depth = 4
+    unread: ClassVar[tuple[str, ...]] = ("fc.",)
+    poolings = ("cls",)
 
     def __init__(self, model: Any, source: str, *, is_random: bool) -> None:
         super().__init__(model, IMAGENET_MEAN, IMAGENET_STD, source, is_random=is_random)
@@ -78,6 +112,10 @@ class ResNetTower(ImageTower):
     def unused_parameters(self) -> int:
         """Parameters of the classifier."""
         return total_parameters(self.model.fc)
+
+    def _library(self, pixels: Tensor, _: Pooling) -> Tensor:
+        embedding: Tensor = nn.Sequential(*list(self.model.children())[:-1])(pixels).flatten(1)
+        return embedding
 
     def _piece(self, start: int | None, stop: int, pooling: Pooling | None) -> Piece:
         m = self.model
@@ -101,10 +139,16 @@ class ResNetTower(ImageTower):
 class MobileNetTower(ImageTower):
     """MobileNetV2 of transformers; its last 1x1 convolution trains with its last block."""
 
+    poolings = ("cls",)
+
     def __init__(self, model: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(model, *args, **kwargs)
         self.depth = len(model.layer)
         self.hidden_size: int = next(reversed(list(model.conv_1x1.parameters()))).shape[0]
+
+    def _library(self, pixels: Tensor, _: Pooling) -> Tensor:
+        embedding: Tensor = self.model(pixels).pooler_output
+        return embedding
 
     def _piece(self, start: int | None, stop: int, pooling: Pooling | None) -> Piece:
         m = self.model

@@ -6,17 +6,20 @@ a tower that is frozen whole is still cut before its projection, where a sample 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from trainables.config import ROLES
 from trainables.modules.image_towers import save_colours
+from trainables.modules.loading import refuse_misfits
 from trainables.modules.text_tower import TextTower
+from trainables.modules.tower import total_parameters
+from trainables.modules.verification import verified
 from trainables.modules.vision_transformer import VisionTransformerTower
-from trainables.modules.weights import WeightsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
     from trainables.config import Role
@@ -25,14 +28,16 @@ if TYPE_CHECKING:
     from trainables.modules.tower import Tower
 
 # What a tower is made of: the transformer, and the projection into the shared space.
-_PARTS: Mapping[Role, tuple[str, str]] = {
+Parts = Mapping["Role", tuple[str, str]]
+
+PARTS: Parts = {
     "text": ("text_model", "text_projection"),
     "image": ("vision_model", "visual_projection"),
 }
 
-# What a checkpoint may lack, by the start of its name: the tower that reads it, and what it is.
+# What a checkpoint may lack, by the start of its name: the tower that reads it, and what then.
 _OPTIONAL = {
-    "text_model.pooler.": ("text", "text pooler: it starts random and stays as it is"),
+    "text_model.pooler.": ("text", "text pooler: the first token is read"),
     "text_projection.": ("text", "text projection: it starts random and trains"),
     "visual_projection.": ("image", "image projection: it starts random and trains"),
 }
@@ -47,7 +52,9 @@ class Joint:
         projection: From this tower's embedding into the shared space.
         save: Writes both towers in the library's own format.
         notes: Which of this tower's weights the checkpoint lacks, in plain sentences.
-        unread: Parameters of the checkpoint that neither tower reads and this one counts.
+        unread: Parameters of the library model that neither tower reads and this one counts.
+        reads_first_token: Whether the projection reads the first token as the last block and the
+            norm after it leave it, rather than what the model makes of that.
     """
 
     backbone: str
@@ -55,11 +62,12 @@ class Joint:
     save: Callable[[Path], None]
     notes: tuple[str, ...] = ()
     unread: int = 0
+    reads_first_token: bool = False
 
 
 @dataclass(frozen=True)
 class JointModel:
-    """A library model with `text_model`, `vision_model` and a projection of each.
+    """A library model with a text and a vision transformer and a projection of each.
 
     Attributes:
         backbone: Its name: that of its role on the command line and of its folder in a model.
@@ -67,8 +75,10 @@ class JointModel:
         tokenizer: Its tokenizer.
         colours: Mean and standard deviation of each colour channel, of pixels in [0, 1].
         source: Where its weights came from, as asked for.
-        missing: Names of the weights that its checkpoint lacks and that are random.
+        found: The library's `missing_keys`, which are random, and `unexpected_keys`.
         is_random: Whether all its weights are random.
+        parts: What its transformers and projections are called.
+        reads_first_token: Whether the projections read the first token as it is.
     """
 
     backbone: str
@@ -76,8 +86,10 @@ class JointModel:
     tokenizer: Tokenizer
     colours: Colours
     source: str
-    missing: Collection[str] = ()
+    found: Mapping[str, Collection[str]] = field(default_factory=dict)
     is_random: bool = False
+    parts: Parts = field(default_factory=lambda: PARTS)
+    reads_first_token: bool = False
 
     def towers(
         self, roles: Sequence[Role] = ROLES["both"], text_tower: type[TextTower] = TextTower
@@ -94,39 +106,52 @@ class JointModel:
         Raises:
             WeightsError: If its checkpoint lacks what makes them pretrained.
         """
-        for role in _PARTS.keys() - {*roles}:
-            for part in _PARTS[role]:
+        if not self.is_random:
+            self._refuse_misfits(roles)
+        for role in self.parts.keys() - {*roles}:
+            for part in self.parts[role]:
                 setattr(self.model, part, None)
-        kept = {name for role in roles for name in self.missing if name.startswith(_PARTS[role])}
-        if lost := sorted(name for name in kept if not name.startswith((*_OPTIONAL,))):
-            msg = (
-                f"backbone {self.backbone}: {self.source} lacks {len(lost)} of its towers' "
-                f"weights, such as {lost[0]}; give a checkpoint that has them"
-            )
-            raise WeightsError(msg)
-        towers: dict[str, Tower] = {}
-        rest: dict[str, Any] = {"source": self.source, "is_random": self.is_random}
-        for role in roles:
-            tower, projection = (getattr(self.model, part) for part in _PARTS[role])
-            if role == "text":
-                joint = self._joint(role, projection, unread=self._scalars)
-                towers[role] = text_tower(tower, self.tokenizer, joint=joint, **rest)
-            else:
-                joint = self._joint(role, projection)
-                towers[role] = VisionTransformerTower(tower, *self.colours, joint=joint, **rest)
-        return towers
+        towers: dict[str, Tower] = {role: self._tower(role, text_tower) for role in roles}
+        return towers if self.is_random else {r: verified(tower) for r, tower in towers.items()}
 
-    @property
-    def _scalars(self) -> int:
-        return sum(p.numel() for p in self.model.parameters(recurse=False))  # the temperature
+    def _refuse_misfits(self, roles: Sequence[Role]) -> None:
+        read = tuple(f"{part}." for role in roles for part in self.parts[role])
+        missing = [name for name in self.found["missing_keys"] if name.startswith(read)]
+        found = {**self.found, "missing_keys": missing}
+        refuse_misfits(self.backbone, self.source, self.model, found, tuple(_OPTIONAL))
 
-    def _joint(self, role: str, projection: Any, unread: int = 0) -> Joint:
-        notes = (
-            f"{self.backbone}: {self.source} has no {what}"
-            for start, (reader, what) in _OPTIONAL.items()
-            if reader == role and any(name.startswith(start) for name in self.missing)
+    def _tower(self, role: Role, text_tower: type[TextTower]) -> Tower:
+        transformer, projection = (getattr(self.model, part) for part in self.parts[role])
+        joint = Joint(
+            self.backbone,
+            projection,
+            self.save,
+            tuple(self._notes(role)),
+            self._unread(transformer) if role == "text" else 0,
+            self.reads_first_token,
         )
-        return Joint(self.backbone, projection, self.save, tuple(notes), unread)
+        rest: dict[str, Any] = {"source": self.source, "is_random": self.is_random}
+        if role == "image":
+            return VisionTransformerTower(transformer, *self.colours, joint=joint, **rest)
+        return text_tower(transformer, self.tokenizer, joint=joint, **rest)
+
+    def _unread(self, text: Any) -> int:
+        """Count what nobody reads; a pooler that starts random would stay so, so it goes."""
+        count: int = sum(
+            p.numel() for p in self.model.parameters(recurse=False)
+        )  # the temperature
+        if self._lacks("text_model.pooler."):
+            count += total_parameters(text.pooler)
+            text.pooler = None
+        return count
+
+    def _lacks(self, start: str) -> bool:
+        return any(name.startswith(start) for name in self.found.get("missing_keys", ()))
+
+    def _notes(self, role: str) -> Iterator[str]:
+        for start, (reader, what) in _OPTIONAL.items():
+            if reader == role and self._lacks(start):
+                yield f"{self.backbone}: {self.source} has no {what}"
 
     def save(self, folder: Path) -> None:
         """Write a folder in the Hugging Face format, from which both towers can be loaded.

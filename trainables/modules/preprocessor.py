@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainables.modules.weights import WeightsError, is_local
+from trainables.modules.weights import WeightsError, is_local, local_path, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -133,7 +133,7 @@ def read_preprocessor(role: str, source: str) -> Preprocessor | None:
         WeightsError: If it is damaged or says what cannot be; one line per fault.
     """
     for name in (_PROCESSOR, PREPROCESSOR):
-        path = Path(source).expanduser() / name if is_local(source) else _from_hub(source, name)
+        path = local_path(source) / name if is_local(source) else _from_hub(source, name)
         if path is None or not path.is_file():
             continue
         settings = _read(role, path)
@@ -152,7 +152,8 @@ def _from_hub(source: str, name: str) -> Path | None:
     from huggingface_hub import hf_hub_download  # noqa: PLC0415 - slow, and not for a folder
 
     with suppress(Exception):  # of many types; what is really missing shows with the weights
-        return Path(hf_hub_download(source, name))
+        place = place_of(source)
+        return Path(hf_hub_download(place.name, name, revision=place.revision))
     return None
 
 

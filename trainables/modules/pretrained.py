@@ -12,41 +12,48 @@ from safetensors.torch import load_file
 from torchvision.models.resnet import BasicBlock, ResNet
 from transformers import (
     MODEL_MAPPING,
-    AutoConfig,
-    AutoModel,
     BertConfig,
     BertModel,
     MobileNetV2Model,
     ViTModel,
 )
 
-from trainables.modules.image_towers import (
-    RESNET_FILE,
-    ImageTower,
-    MobileNetTower,
-    ResNetTower,
-)
+from trainables.modules.image_towers import ImageTower, MobileNetTower, ResNetTower
 from trainables.modules.loading import (
     TINY_VOCABULARY,
     first_line,
     load_colours,
+    load_config,
+    load_model,
     load_tokenizer,
     reading,
+    refuse_misfits,
     seeded,
 )
 from trainables.modules.text_tower import TextTower
 from trainables.modules.tokenizers import HashTokenizer
+from trainables.modules.torch_files import read_state, without_wrapping
+from trainables.modules.verification import verified
 from trainables.modules.vision_transformer import VisionTransformerTower
-from trainables.modules.weights import TINY, TORCHVISION_RESNETS, WeightsError
+from trainables.modules.weights import (
+    RESNET_FILE,
+    TINY,
+    TORCHVISION_RESNETS,
+    WeightsError,
+    check_source,
+    local_path,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
-    from transformers import PreTrainedModel
 
 # Colours of a checkpoint that does not say its own: what ViT was trained on.
 _HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+_IMAGE_MODELS = (MobileNetV2Model, ViTModel)
+_LONG = 200  # letters of a list of names that is told
 
 
 def load_text_tower(source: str) -> TextTower:
@@ -75,8 +82,8 @@ def load_text_tower(source: str) -> TextTower:
             model = BertModel(config)
         return TextTower(model, HashTokenizer(TINY_VOCABULARY), source, is_random=True)
     model = _from_pretrained("text", source)
-    tokenizer = load_tokenizer("text", source, model.config.vocab_size)
-    return TextTower(model, tokenizer, source, is_random=False)
+    tokenizer = load_tokenizer("text", source, model)
+    return verified(TextTower(model, tokenizer, source, is_random=False))
 
 
 def load_image_tower(source: str) -> ImageTower:
@@ -97,31 +104,36 @@ def load_image_tower(source: str) -> ImageTower:
             return ResNetTower(ResNet(BasicBlock, [1, 1, 1, 1]), source, is_random=True)
     if source in TORCHVISION_RESNETS:
         return ResNetTower(_torchvision_resnet(source), source, is_random=False)
-    path = Path(source).expanduser()
+    path = local_path(source)
     if path.is_file() or (path / RESNET_FILE).is_file():
-        state = _resnet_state(path if path.is_file() else path / RESNET_FILE)
-        return ResNetTower(_resnet_of(state, source), source, is_random=False)
+        return ResNetTower(_resnet_of(source), source, is_random=False)
     model = _from_pretrained("image", source)
     mean, std = load_colours("image", source, _HALVES)
     if isinstance(model, MobileNetV2Model):
-        return MobileNetTower(model, mean, std, source, is_random=False)
-    if isinstance(model, ViTModel):
-        return VisionTransformerTower(model, mean, std, source, is_random=False)
-    msg = (
-        "backbone image must be resnet18, a ResNet weights file, or a MobileNetV2 or ViT of "
-        f"transformers, got {type(model).__name__} from {source}"
-    )
-    raise WeightsError(msg)
+        return verified(MobileNetTower(model, mean, std, source, is_random=False))
+    return verified(VisionTransformerTower(model, mean, std, source, is_random=False))
 
 
-def _from_pretrained(role: str, source: str) -> PreTrainedModel:
-    # SDPA takes boolean masks and is faster; not all families have it.
-    options: dict[str, Any] = {"dtype": torch.float32}
-    with reading(role, source) as place:
-        config = AutoConfig.from_pretrained(place)
-        if getattr(MODEL_MAPPING.get(type(config), None), "_supports_sdpa", False):
-            options["attn_implementation"] = "sdpa"
-        return AutoModel.from_pretrained(place, config=config, **options)
+def _from_pretrained(role: str, source: str) -> Any:
+    """Load a base model, whose pooler alone may be missing: nobody reads it."""
+    with reading(role, source) as options:
+        config = load_config(options)
+        kind = MODEL_MAPPING.get(type(config), None)
+        if role == "image" and kind not in _IMAGE_MODELS:
+            msg = (
+                "backbone image must be resnet18, a ResNet weights file, or a MobileNetV2 or ViT "
+                f"of transformers, got {getattr(kind, '__name__', config.model_type)} from "
+                f"{source}"
+            )
+            raise WeightsError(msg)
+        if not isinstance(kind, type):
+            msg = (
+                f"backbone text must be of the BERT family, got {config.model_type} from {source}"
+            )
+            raise WeightsError(msg)
+        model, found = load_model(kind, config, options)
+        refuse_misfits(role, source, model, found, ("pooler.",))
+        return model
 
 
 def _torchvision_resnet(name: str) -> ResNet:
@@ -138,26 +150,39 @@ def _torchvision_resnet(name: str) -> ResNet:
         raise WeightsError(msg) from error
 
 
-def _resnet_state(path: Path) -> dict[str, Tensor]:
-    try:
-        if path.suffix == ".safetensors":
-            return dict(load_file(path))
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # the loaders raise many types; all mean a bad file
-        msg = f"backbone image: {path} is no readable ResNet state dict: {first_line(error)}"
-        raise WeightsError(msg) from error
-
-
-def _resnet_of(state: Mapping[str, Tensor], source: str) -> ResNet:
-    """Build the ResNet of basic blocks that a state dict belongs to."""
+def _resnet_of(source: str) -> ResNet:
+    """Read the ResNet of basic blocks that a file holds; its classifier may be any, or missing."""
+    path = local_path(source)
+    path = path if path.is_file() else path / RESNET_FILE
+    if faults := check_source("image", str(path)):
+        raise WeightsError("\n".join(faults))
+    state = _resnet_state(path)
     blocks = [
         len({name.split(".")[1] for name in state if name.startswith(f"layer{stage}.")})
         for stage in range(1, 5)
     ]
-    model = ResNet(BasicBlock, blocks)
+    with seeded():
+        model = ResNet(BasicBlock, blocks)
+    wanted = model.state_dict()
+    head = {name: wanted[name] for name in wanted if name.startswith("fc.")}
+    kept = {name: value for name, value in state.items() if not name.startswith("fc.")}
+    if all(name in state and state[name].shape == value.shape for name, value in head.items()):
+        head = {name: state[name] for name in head}
     try:
-        model.load_state_dict(dict(state))
+        model.load_state_dict(kept | head)
     except RuntimeError as error:
-        msg = f"backbone image: {source} is no ResNet-18 or -34: {first_line(error)}"
+        fault = "; ".join(line.strip() for line in str(error).splitlines()[1:])
+        msg = f"backbone image: {source} is no ResNet-18 or -34: {fault[:_LONG]}"
         raise WeightsError(msg) from error
     return model
+
+
+def _resnet_state(path: Path) -> Mapping[str, Tensor]:
+    try:
+        state: Mapping[str, Tensor] = (
+            load_file(path) if path.suffix == ".safetensors" else read_state(path)
+        )
+    except Exception as error:  # the loaders raise many types; all mean a bad file
+        msg = f"backbone image: {path} is no readable ResNet state dict: {first_line(error)}"
+        raise WeightsError(msg) from error
+    return without_wrapping(state)

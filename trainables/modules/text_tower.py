@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import torch
 from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutput
 
 from trainables.modules.packed import PackedTextPiece, can_pack
 from trainables.modules.piece import Piece
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
 _STACKS = (("encoder", "layer"), ("transformer", "layer"))
 _Stacks = tuple[tuple[str, str], ...]
 
+# What some families put between their embeddings and their first block, once.
+_AFTER_EMBEDDINGS = ("embeddings_project", "embedding_hidden_mapping_in")
+
+_PROBES = ("sad", "what a lovely day by the river", "not so good , is it ?")
+_PROBE_LENGTH = 12
+
 
 class TextTower(Tower):
     """A transformer encoder of text: BERT, RoBERTa, ELECTRA, DistilBERT, MPNet, BLIP, ...
@@ -36,9 +44,13 @@ class TextTower(Tower):
         is_random: Whether the weights are random.
         joint: What it shares with the image tower of its checkpoint; its projection then reads
             the model's pooler. None where it stands alone.
+
+    Attributes:
+        packs: Whether its blocks are opened, so that padding costs nothing.
     """
 
     role: ClassVar[Role] = "text"
+    unread: ClassVar[tuple[str, ...]] = ("pooler.",)
     stacks: ClassVar[_Stacks] = _STACKS
 
     def __init__(
@@ -55,6 +67,7 @@ class TextTower(Tower):
         self._stack, self._list = find_stack(model, self.stacks)
         self.depth = len(self._blocks)
         self.hidden_size: int = model.config.hidden_size
+        self.packs = all(map(can_pack, self._blocks))
 
     @property
     def _blocks(self) -> Any:
@@ -65,10 +78,51 @@ class TextTower(Tower):
 
     def _piece(self, start: int | None, stop: int, pooling: Pooling | None) -> Piece:
         blocks = list(self._blocks[start or 0 : stop])
-        finish = Pooler(self.model.pooler) if self.joint and pooling else None
-        if start is not None and pooling is not None and all(map(can_pack, blocks)):
+        finish = self._finish if pooling else None
+        if start is not None and pooling is not None and self.packs:
             return PackedTextPiece(blocks, pooling, finish=finish)
         return self._whole(blocks, pooling, finish, from_ids=start is None)
+
+    @property
+    def _finish(self) -> nn.Module | None:
+        """What the model puts after the first token, where a projection reads that."""
+        pooler = self.model.pooler if self.joint else None
+        return None if pooler is None else Pooler(pooler)
+
+    def probe(self) -> Activations:
+        """Give short texts of different lengths.
+
+        Returns:
+            Token ids (B, L) with their mask.
+        """
+        rows = self.tokenizer.encode(_PROBES, _PROBE_LENGTH)
+        lengths = torch.tensor([len(row) for row in rows])
+        mask = torch.arange(int(lengths.max())) < lengths[:, None]
+        ids = torch.full(mask.shape, self.tokenizer.pad_id)
+        ids[mask] = torch.tensor([token for row in rows for token in row])
+        return Activations(ids, mask)
+
+    def uncut(self, inputs: Activations, pooling: Pooling) -> Tensor:
+        """Embed by the library's own forward, before any projection.
+
+        Args:
+            inputs: Token ids (B, L) with their mask.
+            pooling: How tokens become one embedding.
+
+        Returns:
+            Embeddings, shape (B, D).
+        """
+        assert inputs.mask is not None
+        given = {"input_ids": inputs.values, "attention_mask": inputs.mask.long()}
+        hidden: Tensor = self.model(**given).last_hidden_state
+        if pooling == "mean":
+            return mean_of_tokens(hidden, inputs.mask)
+        first = self._read(hidden, inputs.mask)
+        return first if self._finish is None else self._finish(first)
+
+    def _read(self, hidden: Tensor, _: Tensor) -> Tensor:
+        """Take the token that is read of each text."""
+        return hidden[:, 0]
 
     def _whole(
         self,
@@ -84,6 +138,12 @@ class TextTower(Tower):
         setattr(model, self._stack, stack)
         if not from_ids:
             model.embeddings = PassEmbeddings()
+            for holder in (model, stack):
+                for name in _AFTER_EMBEDDINGS:
+                    if hasattr(holder, name):
+                        setattr(holder, name, nn.Identity())
+        if not blocks and hasattr(stack, "get_rel_embedding"):  # DeBERTa's stack runs some only
+            setattr(model, self._stack, PassStack())
         if getattr(model, "pooler", None) is not None:
             model.pooler = None
         return TextPiece(model, pooling, from_ids=from_ids, finish=finish)
@@ -187,6 +247,21 @@ class PassEmbeddings(nn.Module):
             The hidden states.
         """
         return inputs_embeds if input_ids is None else input_ids
+
+
+class PassStack(nn.Module):
+    """A stack of no blocks."""
+
+    def forward(self, hidden_states: Tensor, *_: Any, **__: Any) -> BaseModelOutput:
+        """Pass hidden states through.
+
+        Args:
+            hidden_states: Shape (B, L, D).
+
+        Returns:
+            The same in the library's form.
+        """
+        return BaseModelOutput(last_hidden_state=hidden_states, hidden_states=(hidden_states,))
 
 
 def mean_of_tokens(hidden: Tensor, mask: Tensor | None) -> Tensor:

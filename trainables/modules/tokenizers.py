@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,11 +16,26 @@ if TYPE_CHECKING:
 HASHED = "HashTokenizer"
 _TEXTS = 1000  # at a time: a library keeps a hundred times the ids of each until it returns
 
+# What a tokenizer must read alike once it has been written: case, marks, emoji, made-up words.
+_PROBES = (
+    "What a lovely day by the river!",
+    "so sad :( don't @user https://x.co #NotGood \u2019",
+    "Caf\u00e9 na\u00efve \u4f60\u597d \U0001f602 unfathomably 1,234.5",
+    "",
+)
+_PROBE_LENGTH = 48
+
 
 class Tokenizer(Protocol):
-    """Anything that turns texts into token ids."""
+    """Anything that turns texts into token ids.
+
+    Attributes:
+        pad_id: The id of padding.
+        unknown_id: The id of what it does not know; None where it knows all.
+    """
 
     pad_id: int
+    unknown_id: int | None
 
     @property
     def fingerprint(self) -> str:
@@ -63,12 +79,39 @@ class PretrainedTokenizer:
         tokenizer: A tokenizer of transformers.
         causal: Whether the model reads a text's last id: ids after the first end of text, which
             a text may spell out, are then dropped.
+        longest: How many ids of a text the model has places for; None for any number.
     """
 
-    def __init__(self, tokenizer: Any, *, causal: bool = False) -> None:
+    def __init__(
+        self, tokenizer: Any, *, causal: bool = False, longest: int | None = None
+    ) -> None:
         self._tokenizer = tokenizer
         self._end: int | None = tokenizer.eos_token_id if causal else None
         self.pad_id: int = tokenizer.pad_token_id or 0
+        self._longest = min(longest or tokenizer.model_max_length, tokenizer.model_max_length)
+        unknown: int | None = tokenizer.unk_token_id
+        others = {tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.bos_token_id}
+        self.unknown_id = None if unknown in others else unknown
+
+    def misfit(self, words: int) -> str | None:
+        """Say why this is not the tokenizer of a model.
+
+        Args:
+            words: How many ids the model knows.
+
+        Returns:
+            The reason, after the tokenizer's name; None if it may be.
+        """
+        known = len(self._tokenizer)
+        highest = max(self._tokenizer.get_vocab().values(), default=0)
+        if highest >= words:
+            return f"has ids up to {highest}, and the model knows {words}: they are not one pair"
+        if known < words / 2:
+            return (
+                f"knows {known} words, and the model {words}: its vocabulary is missing or of "
+                "another model (a file such as tokenizer.json or vocab.txt)"
+            )
+        return None
 
     @property
     def fingerprint(self) -> str:
@@ -102,13 +145,8 @@ class PretrainedTokenizer:
 
         Returns:
             Ids of each text, not padded.
-
-        Raises:
-            ValueError: If the backbone has no places for that many ids.
         """
-        if length > (most := self._tokenizer.model_max_length):
-            msg = f"text_length must be <= {most} for this backbone, got {length}"
-            raise ValueError(msg)
+        _refuse_longer(length, self._longest)
         rows: list[list[int]] = []
         for start in range(0, len(texts), _TEXTS):
             some = list(texts[start : start + _TEXTS])
@@ -126,21 +164,61 @@ class PretrainedTokenizer:
 
         Returns:
             First character and the one after the last of each id that `encode` gives; the same
-            number twice for special tokens.
+            number twice for special tokens. A tokenizer that cannot tell gives whole words.
         """
+        (ids,) = self.encode([text], length)
+        if not self._tokenizer.is_fast:
+            return self._spans_of_words(text, ids)
         encoded = self._tokenizer(
             text, truncation=True, max_length=length, return_offsets_mapping=True
         )
-        kept = len(self.encode([text], length)[0])
-        return [(start, stop) for start, stop in encoded["offset_mapping"][:kept]]
+        return [(start, stop) for start, stop in encoded["offset_mapping"][: len(ids)]]
+
+    def _spans_of_words(self, text: str, ids: list[int]) -> list[tuple[int, int]]:
+        """Lay each word's own ids along those of the whole text."""
+        spans = [(0, 0)] * len(ids)
+        place = 0
+        for word in re.finditer(r"\S+", text):
+            own = self._tokenizer.encode(word[0], add_special_tokens=False)
+            starts = range(place, len(ids) - len(own) + 1)
+            found = next((i for i in starts if ids[i : i + len(own)] == own), None)
+            if found is not None and own:
+                spans[found : found + len(own)] = [word.span()] * len(own)
+                place = found + len(own)
+        return spans
 
     def save(self, folder: Path) -> None:
-        """Write the tokenizer's files.
+        """Write the tokenizer's files, and see that what they read is what this one reads.
 
         Args:
             folder: An existing folder.
+
+        Raises:
+            ValueError: If they read other tokens.
         """
         self._tokenizer.save_pretrained(folder)
+        if self._is_read_from(folder):
+            return
+        # Some slow tokenizers write their vocabulary in a form that they do not read.
+        for kind, name in self._tokenizer.vocab_files_names.items():
+            original = getattr(self._tokenizer, kind, None)
+            if isinstance(original, str) and Path(original).is_file():
+                shutil.copyfile(original, folder / name)
+        if not self._is_read_from(folder):
+            name = type(self._tokenizer).__name__
+            msg = f"a {name} reads other tokens once it is saved and loaded; give a tokenizer.json"
+            raise ValueError(msg)
+
+    def _is_read_from(self, folder: Path) -> bool:
+        from transformers import AutoTokenizer  # noqa: PLC0415 - not for hashed words
+
+        try:
+            again = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        except Exception:  # noqa: BLE001 - of many types, and all say no
+            return False
+        options = {"truncation": True, "max_length": min(_PROBE_LENGTH, self._longest)}
+        ours, theirs = (each(list(_PROBES), **options) for each in (self._tokenizer, again))
+        return bool(ours["input_ids"] == theirs["input_ids"])
 
 
 class HashTokenizer:
@@ -148,12 +226,15 @@ class HashTokenizer:
 
     Args:
         vocabulary_size: Number of ids; 0 pads, 1 begins, 2 ends a text.
+        longest: How many ids of a text the model has places for; None for any number.
     """
 
     pad_id = 0
+    unknown_id: int | None = None
 
-    def __init__(self, vocabulary_size: int) -> None:
+    def __init__(self, vocabulary_size: int, longest: int | None = None) -> None:
         self.vocabulary_size = vocabulary_size
+        self._longest = longest
 
     @property
     def fingerprint(self) -> str:
@@ -170,6 +251,7 @@ class HashTokenizer:
         Returns:
             Ids of each text, not padded.
         """
+        _refuse_longer(length, self._longest)
         buckets = self.vocabulary_size - 3
         return [
             [1, *(3 + zlib.crc32(w.encode()) % buckets for w in text.split()[: length - 2]), 2]
@@ -212,3 +294,9 @@ def is_hashed(folder: Path) -> bool:
     """
     path = folder / "tokenizer_config.json"
     return path.is_file() and json.loads(path.read_text()).get("tokenizer_class") == HASHED
+
+
+def _refuse_longer(length: int, longest: int | None) -> None:
+    if longest is not None and length > longest:
+        msg = f"--text-length must be <= {longest} for this text backbone, got {length}"
+        raise ValueError(msg)

@@ -90,11 +90,13 @@ class Tower(ABC):
         WeightsError: If a weight is NaN or infinite.
 
     Attributes:
+        unread: How the names begin of weights that are held and never read.
         depth: Blocks that may be unfrozen.
         hidden_size: Size of what the last block says of a sample.
     """
 
     role: ClassVar[Role]
+    unread: ClassVar[tuple[str, ...]] = ()
     depth: int
     hidden_size: int
 
@@ -152,12 +154,15 @@ class Tower(ABC):
     def fingerprint(self) -> str:
         """A name that differs when anything does that its embeddings of a sample depend on.
 
-        That is its weights, the library's config of them, and how texts or images become inputs.
+        That is the weights that are read, the library's config of them, and how texts or images
+        become inputs.
         """
         reads = json.dumps(self._reads(), sort_keys=True, default=str)
         digest = hashlib.blake2b(reads.encode(), digest_size=16)
         for module in (self.model, self.projection):
             for name, tensor in sorted(module.state_dict().items() if module else ()):
+                if name.startswith(self._unread):
+                    continue
                 digest.update(f"{name}{tuple(tensor.shape)}".encode())
                 digest.update(np.ascontiguousarray(tensor.numpy()).data)
         return digest.hexdigest()
@@ -169,6 +174,31 @@ class Tower(ABC):
             return {"layers": str(self.model)}
         read = config.to_dict().items()
         return {"config": {name: value for name, value in read if name not in _NOT_COMPUTED}}
+
+    @property
+    def _unread(self) -> tuple[str, ...]:
+        return () if self.joint else self.unread
+
+    @property
+    def poolings(self) -> tuple[Pooling, ...]:
+        """The ways in which it pools."""
+        return ("cls",) if self.joint else ("cls", "mean")
+
+    @abstractmethod
+    def probe(self) -> Activations:
+        """Give a few raw inputs of its own kind, the same each time."""
+
+    @abstractmethod
+    def uncut(self, inputs: Activations, pooling: Pooling) -> Tensor:
+        """Embed by the library's own forward, before any projection.
+
+        Args:
+            inputs: Raw inputs of B samples.
+            pooling: How tokens become one embedding.
+
+        Returns:
+            Embeddings, shape (B, D).
+        """
 
     def check(self, cut: Cut) -> None:
         """Refuse a cut that this tower does not have.

@@ -6,7 +6,7 @@ the first token (CLS), the last block computes that token alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trainables.modules.cut import Pooling
     from trainables.modules.piece import Piece
 
-# BLIP's own forward norms all tokens and then CLS once more, and was trained so.
+# BLIP's own forward norms all tokens and then CLS once more; but for retrieval it was trained so.
 _NORMS_TWICE = "blip_vision_model"
 
 
@@ -30,13 +30,33 @@ class VisionTransformerTower(ImageTower):
     in the picture. What remains of a side after whole patches is left out.
     """
 
+    unread: ClassVar[tuple[str, ...]] = ("pooler.",)
+
     def __init__(self, model: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(model, *args, **kwargs)
         self._blocks = getattr(model, "encoder", model).layers
         self._norm = model.layernorm if hasattr(model, "layernorm") else model.post_layernorm
-        self._norms = 2 if model.config.model_type == _NORMS_TWICE else 1
+        twice = model.config.model_type == _NORMS_TWICE and not self._reads_first_token
+        self._norms = 2 if twice else 1
         self.depth = len(self._blocks)
         self.hidden_size: int = model.config.hidden_size
+
+    @property
+    def _reads_first_token(self) -> bool:
+        return self.joint is None or self.joint.reads_first_token
+
+    @property
+    def _probe_side(self) -> int:
+        side: int = 4 * self.model.config.patch_size
+        return side
+
+    def _library(self, pixels: Tensor, pooling: Pooling) -> Tensor:
+        out = self.model(pixels, interpolate_pos_encoding=True)
+        hidden: Tensor = out.last_hidden_state
+        if pooling == "mean":
+            return hidden.mean(dim=1)
+        pooled: Tensor = hidden[:, 0] if self._reads_first_token else out.pooler_output
+        return pooled
 
     def _piece(self, start: int | None, stop: int, pooling: Pooling | None) -> Piece:
         model = self.model

@@ -57,6 +57,7 @@ def _blip_config(vision_width: int = 32) -> BlipConfig:
         text_config=_SIZE | _TEXT | _SPREAD,
         vision_config=_SIZE | _IMAGE | _SPREAD | {"hidden_size": vision_width},
         projection_dim=24,
+        image_text_hidden_size=28,
         **_SPREAD,
     )
 

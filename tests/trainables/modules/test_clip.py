@@ -60,7 +60,7 @@ def test_a_text_that_spells_out_its_end_ends_there() -> None:
 
 
 def test_a_text_longer_than_the_backbone_reads_is_refused() -> None:
-    with pytest.raises(ValueError, match="text_length must be <= 77 for this backbone, got 78"):
+    with pytest.raises(ValueError, match=r"--text-length must be <= 77 for .*, got 78"):
         PretrainedTokenizer(tokenizer()).encode(["a"], 78)
 
 
@@ -85,7 +85,7 @@ def test_a_checkpoint_without_its_towers_is_refused(tmp_path: Path) -> None:
     kept = {k: v for k, v in load_file(path).items() if k != "vision_model.pre_layrnorm.bias"}
     save_file(kept, path, {"format": "pt"})
     assert fault_of(source) == (
-        f"backbone clip: {source} lacks 1 of its towers' weights, such as "
+        f"backbone clip: {source} lacks 1 of 91 weights of a CLIPModel, such as "
         "vision_model.pre_layrnorm.bias; give a checkpoint that has them"
     )
 

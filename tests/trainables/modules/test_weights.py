@@ -80,8 +80,8 @@ def test_what_a_folder_has_is_not_asked_for(folder: Path, present: str) -> None:
 
 
 def test_a_folder_of_images_needs_no_tokenizer(folder: Path) -> None:
-    (folder / "config.json").touch()
-    (folder / "pytorch_model.bin").touch()
+    (folder / "config.json").write_text("{}")
+    (folder / "pytorch_model.bin").write_bytes(b"\x80\x02")
     assert check_source("image", str(folder)) == []
     assert check_source("text", str(folder)) == [
         f"backbone text: the folder {folder} lacks {TOKENIZER}"
