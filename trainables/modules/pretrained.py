@@ -30,7 +30,7 @@ from trainables.modules.loading import (
     refuse_misfits,
     seeded,
 )
-from trainables.modules.text_tower import TextTower
+from trainables.modules.text_tower import TextTower, find_stack
 from trainables.modules.tokenizers import HashTokenizer
 from trainables.modules.torch_files import read_state, without_wrapping
 from trainables.modules.verification import verified
@@ -82,6 +82,7 @@ def load_text_tower(source: str) -> TextTower:
             model = BertModel(config)
         return TextTower(model, HashTokenizer(TINY_VOCABULARY), source, is_random=True)
     model = _from_pretrained("text", source)
+    find_stack(model)  # its family is told before what else may be wrong
     tokenizer = load_tokenizer("text", source, model)
     return verified(TextTower(model, tokenizer, source, is_random=False))
 

@@ -103,7 +103,7 @@ def test_a_description_says_what_a_checkpoint_lacks(
     source = sources["blip"]
     described = describe(make_experiment(variant="blip", backbones={"blip": source}))
     assert described["notes"] == [
-        f"blip: {source} has no text pooler: it starts random and stays as it is",
+        f"blip: {source} has no text pooler: the first token is read",
         f"blip: {source} has no text projection: it starts random and trains",
         f"blip: {source} has no image projection: it starts random and trains",
     ]
