@@ -10,9 +10,12 @@ import numpy as np
 from search.errors import SettingsError
 from trainables.data.corpus import load_corpus
 from trainables.data.demo import demo_corpus
+from trainables.data.encodings import Decoder
 from trainables.data.files import is_there
 from trainables.data.sample import TAGS
 from trainables.data.splits import placeholder_notes
+from trainables.data.whole_images import WholeImages
+from trainables.experiment import on_this_node
 from trainables.objective import CLASS_SCORES
 
 if TYPE_CHECKING:
@@ -52,8 +55,8 @@ def _read(plan: Plan) -> Corpus:
         plan.source,
         allow_outside=data.allow_outside,
         modality=modality,
-        encoding=data.encoding,
-        expected_encoding=before.get("encoding"),
+        decoder=Decoder(data.encoding, before.get("encoding")),
+        whole_images=WholeImages(None if plan.cache is None else on_this_node(plan.cache)),
     )
 
 

@@ -147,6 +147,7 @@ def _hand_over(table: str, out: Path | None) -> int:
 
 def _samples(settings: PredictSettings, about: Mapping[str, Any]) -> Sequence[Sample]:
     from trainables.data.corpus import load_corpus  # noqa: PLC0415 - after the cheap checks
+    from trainables.data.encodings import Decoder  # noqa: PLC0415 - likewise
     from trainables.data.images import open_image  # noqa: PLC0415 - likewise
     from trainables.data.sample import Sample  # noqa: PLC0415 - likewise
 
@@ -156,8 +157,7 @@ def _samples(settings: PredictSettings, about: Mapping[str, Any]) -> Sequence[Sa
             require_labels=False,
             allow_outside=settings.allow_outside,
             modality=about["modality"],
-            encoding=settings.encoding,
-            expected_encoding=about["inputs"].get("encoding"),
+            decoder=Decoder(settings.encoding, about["inputs"].get("encoding")),
         )
         for note in corpus.notes:
             sys.stderr.write(f"note: {note}\n")

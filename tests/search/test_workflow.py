@@ -14,6 +14,7 @@ from search.provenance import search_record
 from search.settings import parse
 from search.workflow import prepare
 from trainables.data.corpus import load_corpus
+from trainables.data.encodings import Decoder
 from trainables.data.sample import TAGS
 from trainables.data.splits import SplitError
 
@@ -126,7 +127,9 @@ def test_a_search_that_goes_on_reads_texts_as_it_began(begun: Path, table: Path)
     table.write_bytes("\n".join(lines).encode("gb18030"))  # one text alone cannot tell
     record = json.loads((begun / "search.json").read_text())
     record["data"]["encoding"] = "gb18030"
-    record["data"]["digest"] = load_corpus(table, modality="text", encoding="gb18030").digest
+    record["data"]["digest"] = load_corpus(
+        table, modality="text", decoder=Decoder("gb18030")
+    ).digest
     (begun / "search.json").write_text(json.dumps(record))
     experiment = prepare(make_plan(parse(["--resume", str(begun)])))
     assert experiment.corpus.labelled[3].text == "café…"

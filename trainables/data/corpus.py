@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from trainables.data.encodings import Decoder
@@ -19,6 +20,7 @@ from trainables.data.images import (
 )
 from trainables.data.listing import TRAIN_LIST, Entry, list_folder, list_table, refuse_outside
 from trainables.data.sample import TAGS, Corpus, Sample
+from trainables.data.whole_images import WholeImages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,8 +59,8 @@ def load_corpus(
     require_labels: bool = True,
     allow_outside: bool = False,
     modality: Modality = "both",
-    encoding: str | None = None,
-    expected_encoding: str | None = None,
+    decoder: Decoder | None = None,
+    whole_images: WholeImages | None = None,
 ) -> Corpus:
     """Read a data set and check every file of it.
 
@@ -76,9 +78,8 @@ def load_corpus(
         allow_outside: Whether files outside the folder of the data may be read, which links, `..`
             and absolute paths reach.
         modality: What is read of a pair; the rest need not be there, and is not looked at.
-        encoding: Of texts that are no UTF-8, where the user says it.
-        expected_encoding: Of such texts, where it is likely from elsewhere: taken where it decodes
-            them all.
+        decoder: Of texts that are no UTF-8.
+        whole_images: Those that need not be decoded again; takes those that are now.
 
     Returns:
         The data set, with absolute image paths.
@@ -91,7 +92,7 @@ def load_corpus(
         rule = f"data must be a folder with {TRAIN_LIST} or a CSV file"
         msg = f"{rule}, got {legible(path)}: it is missing"
         raise CorpusError(msg)
-    faults, decoder = Faults(), Decoder(encoding, expected_encoding)
+    faults, decoder = Faults(), decoder or Decoder()
     if path.is_dir():
         path = find_corpus(path) or path
         if require_labels and not (path / TRAIN_LIST).exists():
@@ -104,8 +105,10 @@ def load_corpus(
         refuse_outside(path, entries, faults)
     if require_labels and not faults:
         _require_classes(entries, faults)
+    known = whole_images or WholeImages(None)
     with ThreadPoolExecutor(_READERS) as readers:
-        reads = list(readers.map(_read, entries))
+        reads = list(readers.map(partial(_read, known=known), entries))
+    known.save()
     for read in reads:
         for rule, example in read.faults:
             faults.add(rule, example)
@@ -129,12 +132,12 @@ class _Read:
     faults: list[tuple[str, str]] = field(default_factory=list)  # rule and example
 
 
-def _read(entry: Entry) -> _Read:
+def _read(entry: Entry, known: WholeImages) -> _Read:
     read = _Read()
     if entry.text is not None:
         _read_text(entry.text, read)
     if entry.image is not None:
-        _read_image(entry.image, read)
+        _read_image(entry.image, read, known)
     return read
 
 
@@ -152,17 +155,21 @@ def _read_text(text: Path | str, read: _Read) -> None:
     read.text = written.decode() if isinstance(text, str) else written
 
 
-def _read_image(image: Path, read: _Read) -> None:
+def _read_image(image: Path, read: _Read, known: WholeImages) -> None:
     try:
         raw = read_regular(image, MAX_IMAGE_BYTES)
-        read.image_size = check_image(image, raw)
+        digest = hashlib.blake2b(raw, digest_size=16).hexdigest()
+        size = known.size_of(digest)
+        if size is None:
+            size = check_image(image, raw)
+            known.add(digest, size)
     except FileError as error:
         rule = f"every image file must be readable ({' '.join(IMAGE_SUFFIXES)})"
         read.faults.append((rule, f"{image}: {error}"))
     except ImageError as error:
         read.faults.append(("every image file must be whole", str(error)))
     else:
-        read.image_digest = hashlib.blake2b(raw, digest_size=16).hexdigest()
+        read.image_digest, read.image_size = digest, size
 
 
 def _samples(entries: Sequence[Entry], reads: Sequence[_Read], decoder: Decoder) -> list[Sample]:

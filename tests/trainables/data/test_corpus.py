@@ -8,6 +8,7 @@ from PIL import Image
 
 from tests.trainables.data.conftest import fault_message, jpeg, write_lab, write_table
 from trainables.data.corpus import CorpusError, find_corpus, load_corpus
+from trainables.data.encodings import Decoder
 from trainables.data.sample import Sentiment
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def test_texts_that_are_empty_or_no_utf8_are_counted(lab: Path) -> None:
 def test_the_encoding_that_is_asked_for_goes_before_the_likely_one(lab: Path) -> None:
     (lab / "data" / "12.txt").write_bytes("Живи".encode("koi8-r"))
     read = {
-        asked: load_corpus(lab, encoding=asked, expected_encoding="koi8-r").labelled[1].text
+        asked: load_corpus(lab, decoder=Decoder(asked, "koi8-r")).labelled[1].text
         for asked in ("cp866", None)
     }
     assert read == {"cp866": "Живи".encode("koi8-r").decode("cp866"), None: "Живи"}
