@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from analysis.results import RunFolder
 from search.errors import SettingsError
 from search.plan import make_plan
 from search.provenance import search_record
@@ -125,12 +125,12 @@ def test_a_search_that_goes_on_reads_texts_as_it_began(begun: Path, table: Path)
     lines = table.read_text().splitlines()
     lines[4] = "03,café…,positive"
     table.write_bytes("\n".join(lines).encode("gb18030"))  # one text alone cannot tell
-    record = json.loads((begun / "search.json").read_text())
+    record = RunFolder(begun).read_search()
     record["data"]["encoding"] = "gb18030"
     record["data"]["digest"] = load_corpus(
         table, modality="text", decoder=Decoder("gb18030")
     ).digest
-    (begun / "search.json").write_text(json.dumps(record))
+    RunFolder(begun).write_search(record)
     experiment = prepare(make_plan(parse(["--resume", str(begun)])))
     assert experiment.corpus.labelled[3].text == "café…"
 
