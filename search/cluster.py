@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.exceptions import RayError
 
-from search.errors import ClusterError, WorkError, cause_of, is_disk_full, one_line
+from search.errors import ClusterError, WorkError, cause_of, is_passing, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,7 +132,7 @@ def fetch(reference: Any) -> Any:
 
     Raises:
         ClusterError: If the work found the input wrong, as bad weights: it raised a `ValueError`.
-        OSError: If a disk was full there.
+        OSError: If a disk was full there, or a file out of reach that had been there.
         WorkError: If it failed otherwise.
     """
     try:
@@ -141,6 +141,6 @@ def fetch(reference: Any) -> Any:
         cause = cause_of(error)
         if isinstance(cause, ValueError):  # what trainables raise for bad input
             raise ClusterError(str(cause)) from error
-        if isinstance(cause, OSError) and is_disk_full(cause):
+        if isinstance(cause, OSError) and is_passing(cause):
             raise cause from error
         raise WorkError(one_line(error)) from error

@@ -15,6 +15,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.cluster import RETRIES, fetch
 from search.errors import WorkError
+from trainables.reach import await_files
 from trainables.trainable import use_assigned_share
 
 if TYPE_CHECKING:
@@ -219,7 +220,11 @@ class Worker:
         if not hasattr(self, "_bench"):
             use_assigned_share()
             self._bench = Workbench(experiment)
-        return getattr(self, method)(**arguments)
+        while True:
+            try:
+                return getattr(self, method)(**arguments)
+            except Exception as error:  # noqa: BLE001 - raised again when no file is missing
+                await_files(experiment, error)
 
     def train_fold(self, **arguments: Any) -> dict[str, Any]:
         """Train a config on a fold: see `trainables.confirmation`."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 
+from trainables.reach import OutOfReachError
+
 
 class SettingsError(ValueError):
     """Settings do not make a search; the message lists every fault."""
@@ -43,6 +45,18 @@ def cause_of(error: BaseException | None) -> BaseException | None:
         The error of the worker; `error` itself where nothing is wrapped.
     """
     return getattr(error, "cause", None) or error
+
+
+def is_passing(error: BaseException | None) -> bool:
+    """Say whether an error comes from what work stands on, and may be gone when it is begun again.
+
+    Args:
+        error: The error.
+
+    Returns:
+        Whether the disk was full, or a file out of reach that was there.
+    """
+    return is_disk_full(error) or isinstance(error, OutOfReachError)
 
 
 def is_disk_full(error: BaseException | None) -> bool:

@@ -22,6 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from search.cluster import RETRIES, fetch
 from search.cut_coverage import meet_every_cut
 from search.errors import WorkError
+from trainables.reach import await_files
 from trainables.trainable import use_assigned_share
 
 if TYPE_CHECKING:
@@ -118,8 +119,14 @@ def _build(held: tuple[Experiment, list[dict[str, Any]]]) -> Iterator[tuple[Any,
     from trainables.workbench import build_activations  # noqa: PLC0415  # torch stays in workers
 
     use_assigned_share()
-    for step in build_activations(*held):
-        yield tuple(step)  # its own type would bring torch into the driver
+    while True:
+        try:
+            for step in build_activations(*held):
+                yield tuple(step)  # its own type would bring torch into the driver
+        except Exception as error:  # noqa: BLE001 - raised again when no file is missing
+            await_files(held[0], error)
+        else:
+            return
 
 
 def describe(experiment: Experiment) -> dict[str, Any]:
@@ -139,4 +146,8 @@ def describe(experiment: Experiment) -> dict[str, Any]:
 def _describe(experiment: Experiment) -> dict[str, Any]:
     from trainables.workbench import describe as describe_here  # noqa: PLC0415  # as above
 
-    return dict(describe_here(experiment))
+    while True:
+        try:
+            return dict(describe_here(experiment))
+        except Exception as error:  # noqa: BLE001 - as above
+            await_files(experiment, error)

@@ -145,13 +145,13 @@ def _goes_on(plan: Plan) -> str:
 
 
 def _spelt(error: Exception) -> str:
-    from search.errors import is_disk_full  # noqa: PLC0415  # as above
+    from search.errors import is_disk_full, one_line  # noqa: PLC0415  # as above
 
     if not isinstance(error, OSError):
         return f"the study: {error.__cause__}"  # Optuna's own words say nothing
     if is_disk_full(error):
         return f"the disk is full, free some space: {error.filename or error}"
-    return str(error)
+    return one_line(error)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
-from search.errors import cause_of, is_disk_full, one_line
+from search.errors import cause_of, is_passing, one_line
 from search.revival import name_of
 from search.trials import EPOCH
 from trainables.objective import mode_of
@@ -116,7 +116,7 @@ class FiniteASHA(ASHAScheduler):  # type: ignore[misc]  # Ray has no types
         self._void(trial.trial_id, record.epochs)
         error = _error_of(trial)
         record.error = record.error or one_line(error)
-        record.blameless = is_disk_full(cause_of(error))
+        record.blameless = is_passing(cause_of(error))
 
     def rebuild(self, trials: Sequence[FrozenTrial]) -> None:
         """Fill the rungs with what the trials of a study reported, as if it had not been cut off.

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.tune import Callback
 
+from trainables.reach import OutOfReachError
+
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
 
@@ -80,7 +82,9 @@ class Watch(Callback):  # type: ignore[misc]  # Ray has no types
         record = self._records[trial.trial_id]
         error = record.error
         if record.blameless and not self._cut_off.reason:
-            self._cut_off.reason = f"the disk is full: {error}"
+            away = error.startswith(OutOfReachError.__name__)
+            cause = "a file is away" if away else "the disk is full"
+            self._cut_off.reason = f"{cause}: {error}"
         cause = _CHANGING.sub("#", error)
         self._alike = self._alike + 1 if cause == self._cause else 1
         self._cause = cause

@@ -17,6 +17,7 @@ from ray import tune
 from ray.tune.result import SHOULD_CHECKPOINT
 
 from trainables.objective import worst
+from trainables.reach import await_files
 
 if TYPE_CHECKING:
     from trainables.experiment import Experiment
@@ -72,6 +73,7 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
         self._pending: dict[str, Any] | None = None
         self._parameters: dict[str, int] = {}
         self._parts = 1
+        self._reported = 0
         self._saved_at = time.monotonic()
 
     def _ensure(self) -> LockstepRun:
@@ -92,11 +94,19 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
         return self._run
 
     def step(self) -> dict[str, Any]:
-        """Train and score one epoch of all folds.
+        """Train and score one epoch of all folds; what needs a file that is away waits for it.
 
         Returns:
             The report that the searcher, the scheduler and the recorder read.
         """
+        while True:
+            try:
+                return self._step()
+            except Exception as error:  # noqa: BLE001 - raised again when no file is missing
+                await_files(self._bench.experiment, error)
+                self._run = None  # an epoch may have been torn: from the last state, or anew
+
+    def _step(self) -> dict[str, Any]:
         from trainables.training.fold import DivergedError  # noqa: PLC0415 - imports torch
         from trainables.training.memory import (  # noqa: PLC0415 - imports torch
             fitting,
@@ -106,13 +116,13 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
 
         run = self._ensure()
         metric = self._bench.experiment.metric
+        epoch = max(run.epoch, self._reported) + 1
         report: dict[str, Any] = {
-            "epoch": run.epoch + 1,
+            "epoch": epoch,
             "diverged": "",
             "total_parameters": self._parameters["total"],
             "trainable_parameters": self._parameters["trainable"],
         }
-        epoch = run.epoch + 1
         del run  # so that a second try finds its memory free
         try:
             scores, self._parts = fitting(lambda parts: self._epoch(epoch, parts), self._parts)
@@ -124,6 +134,7 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
         if note := said_of(self._parts, self._bench.config(self._params).batch_size):
             report["note"] = note
         report["done"] = run.finished
+        self._reported = epoch
         if scores.is_best:
             report["val_rows"] = scores.rows
             report["val_probabilities"] = scores.probabilities
@@ -176,7 +187,7 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
         Args:
             checkpoint_dir: Where it was written.
         """
-        self._run, self._pending = None, read_state(checkpoint_dir)
+        self._run, self._pending, self._reported = None, read_state(checkpoint_dir), 0
 
     def cleanup(self) -> None:
         """Free what the process holds."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 import pickle
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from search.cut_off import CutOff
 from search.trials import TrialRecord
 from search.watch import MOST_ALIKE, Watch
-
-if TYPE_CHECKING:
-    import pytest
 
 
 class Cluster:
@@ -99,13 +98,22 @@ def test_failures_of_several_causes_or_with_a_success_between_do_not(
     assert not cluster.cut_off.stop_all()
 
 
-def test_a_full_disk_ends_the_search_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        ("OSError: no space", "the disk is full: OSError: no space"),
+        ("OutOfReachError: [Errno 2] 'a'", "a file is away: OutOfReachError: [Errno 2] 'a'"),
+    ],
+)
+def test_what_no_trial_can_help_ends_the_search_at_once(
+    error: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cluster = Cluster(monkeypatch)
     trial = cluster.start()
-    cluster.records[trial.trial_id].error = "OSError: no space"
+    cluster.records[trial.trial_id].error = error
     cluster.records[trial.trial_id].blameless = True
     cluster.watch.on_trial_error(trial=trial)
-    assert cluster.cut_off.reason == "the disk is full: OSError: no space"
+    assert cluster.cut_off.reason == reason
 
 
 def test_rays_snapshots_hold_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
