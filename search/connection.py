@@ -9,7 +9,6 @@ import logging
 import os
 import re
 import secrets
-import signal
 import socket
 import sys
 import threading
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray._private import ray_constants, services
+from ray._private import ray_constants, services, utils
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
 from search import interrupts
@@ -151,24 +150,25 @@ def connected(address: str | None) -> Iterator[list[Node]]:
     """
     with _environment(address):
         try:
-            _knock(address)
-            ray.init(**_options(address))
-        except SystemExit as error:  # of Ray's own way to take a SIGTERM
-            interrupts.received(signal.SIGTERM)
-            raise KeyboardInterrupt from error
-        except Exception as error:  # Ray raises many types, and Exception itself when it is slow
-            if is_disk_full(error):
-                raise
-            where = "start on this machine" if address is None else f"be joined at {address}"
-            msg = f"Ray cannot {where}: {one_line(error)}"
-            raise ClusterError(msg) from error
-        logging.getLogger("ray").setLevel(logging.CRITICAL)
-        interrupts.take_back({signal.SIGTERM})
-        try:
+            _start(address)
+            logging.getLogger("ray").setLevel(logging.CRITICAL)
             with _watching(address):
                 yield alive()
         finally:
             ray.shutdown()
+
+
+def _start(address: str | None) -> None:
+    try:
+        _knock(address)
+        with interrupts.put_off(), _own_signals():
+            ray.init(**_options(address))
+    except Exception as error:  # Ray raises many types, and Exception itself when it is slow
+        if is_disk_full(error):
+            raise
+        where = "start on this machine" if address is None else f"be joined at {address}"
+        msg = f"Ray cannot {where}: {one_line(error)}"
+        raise ClusterError(msg) from error
 
 
 @contextmanager
@@ -221,6 +221,17 @@ def _loss_of(address: str) -> Callable[[], str]:
         return ""
 
     return look
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep Ray from taking SIGTERM to itself, which it would answer in the middle of anything."""
+    before = utils.set_sigterm_handler
+    utils.set_sigterm_handler = lambda _: None
+    try:
+        yield
+    finally:
+        utils.set_sigterm_handler = before
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Ctrl-C, SIGTERM and SIGHUP: the first asks for a good end, another Ctrl-C ends at once.
 
 Only the first raises: what cleans up after it is left in peace. Batch systems and `timeout` may
-send a signal twice, and have SIGKILL for what does not end.
+send a signal twice. An exception out of a handler can be lost, as in a callback of the garbage
+collector: what has not ended after a while is ended.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _SECONDS_FOR_A_GOOD_END = 5.0
+_SECONDS_FOR_ANY_END = 20.0
 _KINDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -29,6 +31,7 @@ class _State:
     since: float = 0.0
     gently: Callable[[], None] | None = None
     last_words: Callable[[], str] = str
+    timer: threading.Timer | None = None
 
 
 _STATE = _State()
@@ -42,24 +45,17 @@ def handled() -> Iterator[None]:
         return
     before = {kind: signal.getsignal(kind) for kind in _KINDS}
     _STATE.active, _STATE.first, _STATE.gently, _STATE.last_words = True, None, None, str
-    take_back({kind for kind in _KINDS if before[kind] is not signal.SIG_IGN})  # as by nohup
+    for kind in _KINDS:
+        if before[kind] is not signal.SIG_IGN:  # as by nohup
+            signal.signal(kind, _handle)
     try:
         yield
     finally:
         _STATE.active = False
+        if _STATE.timer is not None:
+            _STATE.timer.cancel()
         for kind, handler in before.items():
             signal.signal(kind, handler)
-
-
-def take_back(kinds: set[signal.Signals] | frozenset[signal.Signals]) -> None:
-    """Handle signals again that a library has taken to itself.
-
-    Args:
-        kinds: Which.
-    """
-    if _STATE.active and threading.current_thread() is threading.main_thread():
-        for kind in kinds:
-            signal.signal(kind, _handle)
 
 
 @contextmanager
@@ -73,10 +69,28 @@ def ending_gently(end: Callable[[], None]) -> Iterator[None]:
         Once, for the work.
     """
     _STATE.gently = end
+    if _STATE.active and _STATE.first is not None:  # it has come, and was lost
+        end()
     try:
         yield
     finally:
         _STATE.gently = None
+
+
+@contextmanager
+def put_off() -> Iterator[None]:
+    """Let work come to its end that no exception may tear; what has come meanwhile raises then.
+
+    Yields:
+        Once, for the work.
+
+    Raises:
+        KeyboardInterrupt: If a signal has come.
+    """
+    with ending_gently(lambda: None):
+        yield
+    if _STATE.active and _STATE.first is not None:
+        raise KeyboardInterrupt
 
 
 def say_at_once(words: Callable[[], str]) -> None:
@@ -95,15 +109,6 @@ def last_words() -> str:
         The end of a line.
     """
     return _STATE.last_words()
-
-
-def received(kind: signal.Signals) -> None:
-    """Take note of a signal that a library has made an exception of.
-
-    Args:
-        kind: Which.
-    """
-    _STATE.first = _STATE.first or kind
 
 
 def exit_code() -> int:
@@ -130,10 +135,17 @@ def _handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # Py
     if _STATE.first is None:
         _STATE.first, _STATE.since = kind, time.monotonic()
         if _STATE.gently is None:
+            _STATE.timer = threading.Timer(_SECONDS_FOR_ANY_END, _leave)
+            _STATE.timer.daemon = True
+            _STATE.timer.start()
             raise KeyboardInterrupt
         _STATE.gently()
     elif kind is signal.SIGINT or time.monotonic() - _STATE.since > _SECONDS_FOR_A_GOOD_END:
-        leave_at_once(f"interrupted at once{last_words()}", exit_code())
+        _leave()
+
+
+def _leave() -> None:
+    leave_at_once(f"{words()} at once{last_words()}", exit_code())
 
 
 def leave_at_once(line: str, code: int) -> None:

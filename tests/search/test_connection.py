@@ -197,14 +197,18 @@ def test_a_folder_in_which_ray_has_no_room_is_told(
 
 def test_a_sigterm_while_ray_starts_is_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
     def init(**_: Any) -> None:
-        signal.signal(signal.SIGTERM, lambda *_: exit(15))  # as Ray does
+        ray._private.utils.set_sigterm_handler(lambda *_: exit(15))  # as Ray does
         signal.raise_signal(signal.SIGTERM)
+        ended.append(True)
 
+    ended: list[bool] = []
     monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: ended.append(False))
     with interrupts.handled():
         with pytest.raises(KeyboardInterrupt), connected(None):
             pass
         assert (interrupts.exit_code(), interrupts.words()) == (143, "ended by SIGTERM")
+    assert ended == [True, False], "what has started is ended, and not torn while it starts"
 
 
 def listening() -> set[str]:
