@@ -101,7 +101,7 @@ def share_out(nodes: Sequence[Node], asked: ResourceSettings) -> TrialResources:
 
 def _cpu_share(nodes: Sequence[Node], gpus: float) -> float:
     # Evenly among the trials of the machine that has the fewest CPUs per trial.
-    share = min(node.cpus / max(1, math.floor(node.gpus / gpus)) for node in nodes if node.gpus)
+    share = min(node.cpus / max(1, _places(node.gpus, gpus)) for node in nodes if node.gpus)
     # Ray takes whole CPUs above one, and counts in ten-thousandths below.
     return float(math.floor(share)) if share >= 1 else math.floor(share * 1e4) / 1e4
 
@@ -118,7 +118,15 @@ def fitting(node: Node, cpus: float, gpus: float) -> int:
         How many; 0 where none does, as on one without GPUs when trials need one.
     """
     by_cpu = math.floor(node.cpus / cpus + 1e-9)
-    return min(by_cpu, math.floor(node.gpus / gpus + 1e-9)) if gpus else by_cpu
+    return min(by_cpu, _places(node.gpus, gpus)) if gpus else by_cpu
+
+
+def _places(there: float, gpus: float) -> int:
+    """Count the trials that some GPUs hold: a trial that shares one has its share on that one."""
+    if gpus >= 1:
+        return math.floor(there / gpus + 1e-9)
+    whole, rest = divmod(there, 1)
+    return int(whole) * math.floor(1 / gpus + 1e-9) + math.floor(rest / gpus + 1e-9)
 
 
 def fetch(reference: Any) -> Any:

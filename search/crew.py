@@ -218,8 +218,7 @@ class Worker:
         from trainables.workbench import Workbench  # noqa: PLC0415 - see above
 
         if not hasattr(self, "_bench"):
-            use_assigned_share()
-            self._bench = Workbench(experiment)
+            self._bench = Workbench(experiment, use_assigned_share())
         while True:
             try:
                 return getattr(self, method)(**arguments)

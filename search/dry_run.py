@@ -57,12 +57,11 @@ def dry_run(plan: Plan, experiment: Experiment, console: Console) -> None:
         raise ClusterError(msg)
 
 
-@ray.remote(max_retries=RETRIES)  # type: ignore[untyped-decorator]
+@ray.remote(max_retries=RETRIES, max_calls=1)  # type: ignore[untyped-decorator]
 def _rehearse(experiment: Experiment, configs: list[dict[str, Any]]) -> dict[str, Any]:
     from trainables.rehearsal import rehearse  # noqa: PLC0415 - keeps torch out of the driver
 
-    use_assigned_share()
-    return rehearse(experiment, configs)
+    return rehearse(experiment, configs, use_assigned_share())
 
 
 def _table(told: Mapping[str, Any]) -> Table:

@@ -11,6 +11,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.cluster import RETRIES, alive, fetch, share_out
 from search.trials import OUTCOMES, outcomes
+from trainables.trainable import CONTEXT_MB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
 MARGIN = 1.25
 """How much more memory a later trial may need than any of the first."""
-
-CONTEXT_MB = 600.0
-"""What CUDA takes for each process besides: PyTorch's own count leaves it out."""
 
 MOST = 8
 """Most trials on one GPU: beyond, they only wait for each other."""

@@ -113,15 +113,16 @@ def _begin(node: Node, held: Any) -> Any:
     ).remote(held)
 
 
-# Not begun again by Ray, which takes what a stream yields to be the same each time.
-@ray.remote(num_returns="streaming", max_retries=0)  # type: ignore[untyped-decorator]
+# Not begun again by Ray, which takes what a stream yields to be the same each time; and one call
+# to a process, as on a GPU it holds memory until it ends.
+@ray.remote(num_returns="streaming", max_retries=0, max_calls=1)  # type: ignore[untyped-decorator]
 def _build(held: tuple[Experiment, list[dict[str, Any]]]) -> Iterator[tuple[Any, ...]]:
     from trainables.workbench import build_activations  # noqa: PLC0415  # torch stays in workers
 
-    use_assigned_share()
+    device = use_assigned_share()
     while True:
         try:
-            for step in build_activations(*held):
+            for step in build_activations(*held, device):
                 yield tuple(step)  # its own type would bring torch into the driver
         except Exception as error:  # noqa: BLE001 - raised again when no file is missing
             await_files(held[0], error)
@@ -142,7 +143,7 @@ def describe(experiment: Experiment) -> dict[str, Any]:
     return description
 
 
-@ray.remote(num_cpus=1, max_retries=RETRIES)  # type: ignore[untyped-decorator]
+@ray.remote(num_cpus=1, max_retries=RETRIES, max_calls=1)  # type: ignore[untyped-decorator]
 def _describe(experiment: Experiment) -> dict[str, Any]:
     from trainables.workbench import describe as describe_here  # noqa: PLC0415  # as above
 

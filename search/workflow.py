@@ -149,7 +149,11 @@ def _prepare_nodes(
         refuse_other_backbones(before, backbones["fingerprints"])
     built: list[BuildStep] = []
     if experiment.cache is not None:
-        able = [node for node in nodes if fitting(node, resources.cpus, resources.gpus)]
+        able = [
+            node if resources.gpus else replace(node, gpus=0.0)  # what trials do without, so do we
+            for node in nodes
+            if fitting(node, resources.cpus, resources.gpus)
+        ]
         trials = configs_ahead(plan)
         built = show_building(console, build_everywhere(able, experiment, trials))
     hardware = hardware_record(nodes, resources)

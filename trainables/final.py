@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from trainables.data.sample import TAGS, Fold
 from trainables.inference.model_folder import Member, save_model
 from trainables.modules.saving import writing
 from trainables.training.memory import fitting
+from trainables.training.optimization import precision_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -134,6 +136,7 @@ def assemble(
         joined.append(Member(config, trainer.classifier, share))
         parameters = max(parameters, bench.count(trainer.classifier)["total"])
     mean /= sum(member.weight for member in joined)
+    rule = replace(rule, precision=precision_of(bench.device))
     _replace(
         folder,
         lambda path: save_model(

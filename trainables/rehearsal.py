@@ -19,13 +19,19 @@ from trainables.workbench import Workbench
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import torch
+
     from trainables.config import TrainConfig
     from trainables.experiment import Experiment
 
 _VALIDATED = 64  # samples of the little experiment that validate
 
 
-def rehearse(experiment: Experiment, params: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def rehearse(
+    experiment: Experiment,
+    params: Sequence[Mapping[str, Any]],
+    device: torch.device | None = None,
+) -> dict[str, Any]:
     """Run one training step and one validation of the heaviest and of the lightest config.
 
     Weight is the number of trainable parameters, then the batch. The frozen activations of the few
@@ -34,13 +40,14 @@ def rehearse(experiment: Experiment, params: Sequence[Mapping[str, Any]]) -> dic
     Args:
         experiment: What the search would hold fixed.
         params: Hyperparameters of configs to choose from, by name.
+        device: Where they train; None takes a GPU if there is one.
 
     Returns:
         `heaviest` and `lightest`, each with `trainable`, `batch`, `step_seconds`,
         `validation_seconds` (per sample), `seconds` (of a full trial) and `memory_mb`; and of the
         activations `bytes` (for all samples and cuts), `files`, `build_seconds` and `free_bytes`.
     """
-    bench = Workbench(experiment)
+    bench = Workbench(experiment, device)
     configs = [bench.config(values) for values in params]
     weights = [
         bench.count(bench.variant.build(config, bench.towers))["trainable"] for config in configs
@@ -50,7 +57,7 @@ def rehearse(experiment: Experiment, params: Sequence[Mapping[str, Any]]) -> dic
     most = max(configs[k].batch_size for k in chosen.values())
     with tempfile.TemporaryDirectory() as folder:
         little = _little(experiment, most, Path(folder))
-        rehearsal = Workbench(little)
+        rehearsal = Workbench(little, device)
         told: dict[str, Any] = _build(rehearsal, experiment, configs)
         for name, k in chosen.items():  # the lightest first: memory peaks only grow
             told[name] = {"trainable": weights[k]} | _run(rehearsal, experiment, configs[k])

@@ -20,6 +20,8 @@ from trainables.objective import worst
 from trainables.reach import await_files
 
 if TYPE_CHECKING:
+    import torch
+
     from trainables.experiment import Experiment
     from trainables.training.lockstep import EpochScores, LockstepRun
     from trainables.workbench import Workbench
@@ -29,6 +31,9 @@ RESUME_FROM = "resume_from"
 """The key of a trial's config that names the checkpoint of an earlier attempt to go on from."""
 
 CHECKPOINT_SECONDS = 60.0
+
+CONTEXT_MB = 600.0
+"""What CUDA takes of a GPU for each process besides: PyTorch's own count leaves it out."""
 
 
 class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typed
@@ -48,8 +53,7 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
         """
         from trainables.workbench import Workbench  # noqa: PLC0415 - keeps torch out of the driver
 
-        use_assigned_share()
-        self._bench: Workbench = Workbench(experiment)
+        self._bench: Workbench = Workbench(experiment, use_assigned_share())
         self._start(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -73,14 +77,14 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
         self._pending: dict[str, Any] | None = None
         self._parameters: dict[str, int] = {}
         self._parts = 1
-        self._reported = 0
+        self._epoch = 0  # the one that is trained, or was last
         self._saved_at = time.monotonic()
 
     def _ensure(self) -> LockstepRun:
         import torch  # noqa: PLC0415 - keeps torch out of the driver
 
         if self._run is None:
-            if torch.cuda.is_available():
+            if self._bench.device.type == "cuda":
                 torch.cuda.empty_cache()
                 torch.cuda.reset_peak_memory_stats()
             config = self._bench.config(self._params)
@@ -114,27 +118,17 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
             said_of,
         )
 
-        run = self._ensure()
         metric = self._bench.experiment.metric
-        epoch = max(run.epoch, self._reported) + 1
-        report: dict[str, Any] = {
-            "epoch": epoch,
-            "diverged": "",
-            "total_parameters": self._parameters["total"],
-            "trainable_parameters": self._parameters["trainable"],
-        }
-        del run  # so that a second try finds its memory free
         try:
-            scores, self._parts = fitting(lambda parts: self._epoch(epoch, parts), self._parts)
+            scores, self._parts = fitting(self._next_epoch, self._parts)
         except DivergedError as error:
-            return {**report, metric: worst(metric), "diverged": str(error), "done": True}
+            return {**self._report(), metric: worst(metric), "diverged": str(error), "done": True}
         run = self._ensure()
-        report |= scores.metrics
+        report = self._report() | scores.metrics
         report["peak_memory_mb"] = peak_memory_mb(self._bench.device)
         if note := said_of(self._parts, self._bench.config(self._params).batch_size):
             report["note"] = note
         report["done"] = run.finished
-        self._reported = epoch
         if scores.is_best:
             report["val_rows"] = scores.rows
             report["val_probabilities"] = scores.probabilities
@@ -144,6 +138,15 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
         if due and not run.finished and self._reaches_storage():
             report[SHOULD_CHECKPOINT] = True
         return report
+
+    def _report(self) -> dict[str, Any]:
+        """What every report begins with."""
+        return {
+            "epoch": self._epoch,
+            "diverged": "",
+            "total_parameters": self._parameters["total"],
+            "trainable_parameters": self._parameters["trainable"],
+        }
 
     def _reaches_storage(self) -> bool:
         """Say whether what Ray saves here is kept: elsewhere, only in a shared folder."""
@@ -156,12 +159,14 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
             return False
         return True
 
-    def _epoch(self, epoch: int, parts: int) -> EpochScores:
+    def _next_epoch(self, parts: int) -> EpochScores:
         """Train to the end of an epoch: from the one before, or all of them when parts change."""
+        # Whatever can run out of memory happens in here, the setting up of the trial too.
         if parts != self._parts:
             self._parts, self._run = parts, None
         run = self._ensure()
-        while run.epoch < epoch - 1:
+        self._epoch = max(self._epoch, run.epoch + 1)
+        while run.epoch < self._epoch - 1:
             run.next_epoch()
         return run.next_epoch()
 
@@ -187,7 +192,8 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
         Args:
             checkpoint_dir: Where it was written.
         """
-        self._run, self._pending, self._reported = None, read_state(checkpoint_dir), 0
+        self._run, self._pending = None, read_state(checkpoint_dir)
+        self._epoch = 0
 
     def cleanup(self) -> None:
         """Free what the process holds."""
@@ -216,16 +222,38 @@ def read_state(checkpoint_dir: str) -> dict[str, Any] | None:
     return state
 
 
-def use_assigned_share() -> None:
+def use_assigned_share() -> torch.device:
     """Keep torch to the CPUs that Ray gave to this work, at least one, and to its share of a GPU.
 
     Ray sets OMP_NUM_THREADS too, but a process that served other work first keeps that one's. Of
-    a GPU's memory Ray watches nothing: without a cap, one trial could take its neighbours'.
+    a GPU's memory Ray watches nothing: without a cap, one trial could take its neighbours'. Nor
+    does it hide the GPUs of a machine from work that was given none.
+
+    Returns:
+        Where to compute.
     """
     import torch  # noqa: PLC0415 - keeps torch out of the driver
 
     assigned = ray.get_runtime_context().get_assigned_resources()
     torch.set_num_threads(max(1, int(assigned.get("CPU", 1))))
     share = assigned.get("GPU", 0.0)
-    if torch.cuda.is_available() and 0 < share < 1:
-        torch.cuda.set_per_process_memory_fraction(share)
+    if share <= 0 or not torch.cuda.is_available():
+        return torch.device("cpu")
+    if share < 1:
+        total = torch.cuda.get_device_properties(0).total_memory / 1e6
+        torch.cuda.set_per_process_memory_fraction(memory_fraction(share, total))
+    return torch.device("cuda")
+
+
+def memory_fraction(share: float, total_mb: float) -> float:
+    """Work out the part of a GPU's memory that PyTorch may take for one of several trials.
+
+    Args:
+        share: The trial's share of the GPU, in (0, 1).
+        total_mb: What the GPU has.
+
+    Returns:
+        The share without what CUDA itself takes for the process; on a GPU too small for that,
+        half the share.
+    """
+    return max(share - CONTEXT_MB / total_mb, share / 2)

@@ -26,7 +26,7 @@ from trainables.training.lockstep import LockstepRun
 from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from trainables.config import TrainConfig
     from trainables.data.sample import Fold
@@ -41,7 +41,7 @@ class Workbench:
 
     Args:
         experiment: What the search holds fixed.
-        device: Where models are trained; None takes the GPU that Ray gave, else the CPU.
+        device: Where models are trained; None takes a GPU if there is one, else the CPU.
     """
 
     def __init__(self, experiment: Experiment, device: torch.device | None = None) -> None:
@@ -51,6 +51,7 @@ class Workbench:
         self._raw: dict[str, RawInputs] = {}
         self._fingerprints: dict[str, str] = {}
         self._sources: dict[tuple[str, Cut], Source] = {}
+        self._crowded = False
 
     @cached_property
     def towers(self) -> Mapping[str, Tower]:
@@ -95,6 +96,7 @@ class Workbench:
         if seeds is None:
             seeds = [stream_seed(experiment.seed, k) for k in range(len(folds))]
         cuts = self.variant.cuts(config, experiment.modality)
+        self._let_go({(role, cut.prefix) for role, cut in cuts.items()}, crowded=parts > 1)
         data = TrainingData(
             {role: self.source(role, cut) for role, cut in cuts.items()},
             torch.tensor(experiment.corpus.labels).to(self.device),
@@ -112,6 +114,14 @@ class Workbench:
             for fold, seed in zip(folds, seeds, strict=True)
         ]
         return LockstepRun(trainers, experiment.corpus.labels, config, experiment.metric)
+
+    def _let_go(self, wanted: Collection[tuple[str, Cut]], *, crowded: bool) -> None:
+        """Free what earlier trials read and this one does not; all of it once memory was short."""
+        if crowded != self._crowded:
+            self._sources.clear()
+            self._crowded = crowded
+        for place in self._sources.keys() - {*wanted}:
+            del self._sources[place]
 
     def source(self, role: str, cut: Cut) -> Source:
         """Give the activations at a cut: mapped once per process, built if no one has.
@@ -135,7 +145,10 @@ class Workbench:
         for _ in self.build(role, [cut]):
             pass
         stored = self._store.open(self.key(role, cut))
-        return placed(stored, self.device, self.experiment.resident)
+        residence = self.experiment.resident
+        if self._crowded and residence == "auto":  # the batch needs what they would take
+            residence = "host"
+        return placed(stored, self.device, residence)
 
     def build(self, role: str, cuts: Iterable[Cut]) -> Iterator[BuildProgress]:
         """Build the activations of one tower that are missing on this node.
@@ -210,18 +223,21 @@ class Workbench:
 
 
 def build_activations(
-    experiment: Experiment, params: Sequence[Mapping[str, Any]]
+    experiment: Experiment,
+    params: Sequence[Mapping[str, Any]],
+    device: torch.device | None = None,
 ) -> Iterator[BuildProgress]:
     """Build on this node the activations that some trials need.
 
     Args:
         experiment: What the search holds fixed.
         params: The trials' hyperparameters.
+        device: Where the backbones run; None takes a GPU if there is one.
 
     Yields:
         Progress, at least once per role.
     """
-    bench = Workbench(experiment)
+    bench = Workbench(experiment, device)
     cuts = [bench.variant.cuts(bench.config(p), experiment.modality) for p in params]
     for role in dict.fromkeys(role for cut in cuts for role in cut):
         yield from bench.build(role, [cut[role] for cut in cuts if role in cut])
@@ -237,7 +253,7 @@ def describe(experiment: Experiment) -> dict[str, Any]:
         `random_backbones` (names), `notes` on parts that start random, `fingerprints` of
         the towers by role, and `parameters` of the hand-tuned config: `total` and `trainable`.
     """
-    bench = Workbench(experiment)
+    bench = Workbench(experiment, torch.device("cpu"))
     towers = bench.towers.values()
     return {
         "random_backbones": list(dict.fromkeys(t.backbone for t in towers if t.is_random)),

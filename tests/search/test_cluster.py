@@ -19,6 +19,8 @@ from search.settings import ResourceSettings
 
 ONE = [Node("a", cpus=8, gpus=0)]
 GPU = [Node("a", cpus=16, gpus=1)]
+FOUR = [Node("a", cpus=16, gpus=4)]
+PAIR = [Node("a", cpus=8, gpus=2)]
 TWO = [Node("a", cpus=8, gpus=2), Node("b", cpus=4, gpus=0)]
 
 
@@ -34,6 +36,11 @@ TWO = [Node("a", cpus=8, gpus=2), Node("b", cpus=4, gpus=0)]
         (GPU, ResourceSettings(gpus_per_trial=0.3), TrialResources(5, 0.3, slots=3)),
         (GPU, ResourceSettings(gpus_per_trial=0), TrialResources(1, 0, slots=16)),
         (GPU, ResourceSettings(gpus_per_trial=0.05), TrialResources(0.8, 0.05, slots=20)),
+        # A share lies on one GPU: of what is left beside it, no trial is made up.
+        (FOUR, ResourceSettings(gpus_per_trial=0.6), TrialResources(4, 0.6, slots=4)),
+        (FOUR, ResourceSettings(gpus_per_trial=2), TrialResources(8, 2, slots=2)),
+        (PAIR, ResourceSettings(gpus_per_trial=0.4), TrialResources(2, 0.4, slots=4)),
+        (PAIR, ResourceSettings(gpus_per_trial=0.3333), TrialResources(1, 0.3333, slots=6)),
         (TWO, ResourceSettings(), TrialResources(4, 1, slots=2)),
         (TWO, ResourceSettings(gpus_per_trial=0), TrialResources(1, 0, slots=12)),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 
 from tests.conftest import NARROW
 from trainables.objective import METRICS, SCORES
@@ -26,7 +27,7 @@ def start(
     make_experiment: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., SentimentTrainable]:
     """Start trials outside Ray's workers, where the only thing missing is the share of CPUs."""
-    monkeypatch.setattr("trainables.trainable.use_assigned_share", lambda: None)
+    monkeypatch.setattr("trainables.trainable.use_assigned_share", lambda: torch.device("cpu"))
 
     def make(params: Mapping[str, Any], **changes: Any) -> SentimentTrainable:
         experiment = make_experiment(**changes)

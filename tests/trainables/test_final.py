@@ -174,3 +174,19 @@ def test_joining_is_validated_on_samples_that_no_member_saw(
             trainer.train_epoch()
         expected = trainer.predict(torch.tensor(folds[0].val)).exp().numpy()
         assert (said == expected).all()
+
+
+def test_a_model_predicts_in_the_precision_that_its_threshold_was_chosen_in(
+    make_experiment: Callable[..., Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment, said = make_experiment(cache=None), {}
+    for precision in ("bfloat16", "float32"):
+        for module in ("final", "training.fold"):
+            monkeypatch.setattr(f"trainables.{module}.precision_of", lambda _, p=precision: p)
+        folder = tmp_path / precision
+        trained = train_final(experiment, PARAMS, 1, folder)["probabilities"]
+        predictor = Predictor(folder)
+        assert predictor.rule.precision == precision
+        said[precision] = predictor.probabilities(experiment.corpus.unlabelled)
+        assert said[precision] == pytest.approx(trained, abs=1e-6)
+    assert abs(said["bfloat16"] - said["float32"]).max() > 1e-5

@@ -14,7 +14,7 @@ from ray import tune
 from tests.trainables.conftest import ALWAYS, OTHER, PARAMS, SCORED, comparable, steps
 from trainables.config import ConfigError
 from trainables.objective import worst
-from trainables.trainable import SentimentTrainable, use_assigned_share
+from trainables.trainable import SentimentTrainable, memory_fraction, use_assigned_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,9 +110,17 @@ def test_bad_hyperparameters_raise_in_the_first_step_where_ray_retries(
         trial.step()
 
 
-def test_a_share_of_a_gpu_caps_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_computes_where_ray_gave_it_a_share_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     capped: list[float] = []
-    for share, expected in ((0.25, [0.25]), (1.0, []), (0.0, [])):
+    gpu = SimpleNamespace(total_memory=12e9)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: gpu)
+    for share, device, expected in (
+        (0.25, "cuda", [0.2]),  # 3,000 MB, without 600 of CUDA's own
+        (1.0, "cuda", []),
+        (0.0, "cpu", []),  # though the GPU is there to be seen
+    ):
         context = SimpleNamespace(
             get_assigned_resources=lambda share=share: {"CPU": 0.5, "GPU": share}
         )
@@ -120,8 +128,30 @@ def test_a_share_of_a_gpu_caps_the_memory(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", capped.append)
         capped.clear()
-        use_assigned_share()
-        assert capped == expected
+        assert use_assigned_share() == torch.device(device)
+        assert capped == pytest.approx(expected)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert use_assigned_share() == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("share", "total", "fraction"),
+    [
+        (0.5, 24_000, 0.475),
+        (0.25, 12_000, 0.2),
+        (0.1, 8_000, 0.05),  # 800 MB, of which CUDA would take 600
+    ],
+)
+def test_shares_and_what_cuda_takes_for_each_fill_a_gpu(
+    share: float, total: float, fraction: float
+) -> None:
+    assert memory_fraction(share, total) == pytest.approx(fraction)
+
+
+def test_a_trial_trains_on_the_device_that_it_was_given(
+    start: Callable[..., SentimentTrainable],
+) -> None:
+    assert start(PARAMS)._bench.device == torch.device("cpu")
 
 
 @pytest.mark.slow

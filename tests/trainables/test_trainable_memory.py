@@ -10,6 +10,7 @@ import torch
 from tests.trainables.conftest import PARAMS
 from trainables.modules.classifier import Classifier
 from trainables.objective import METRICS
+from trainables.workbench import Workbench
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,6 +77,25 @@ def test_memory_that_ends_in_a_later_epoch_costs_no_epoch(
     assert report["epoch"] == 3
     assert report["train_loss"] == pytest.approx(expected["train_loss"], abs=5e-3)
     assert trial._ensure().epoch == 3
+
+
+def test_a_trial_that_cannot_be_set_up_whole_is_set_up_with_halves(
+    start: Callable[..., SentimentTrainable], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up, asked = Workbench.start, list[int]()
+
+    def crowded(bench: Workbench, config: Any, **more: Any) -> Any:
+        asked.append(more["parts"])
+        if more["parts"] == 1:
+            msg = "CUDA out of memory"
+            raise torch.OutOfMemoryError(msg)
+        return set_up(bench, config, **more)
+
+    monkeypatch.setattr(Workbench, "start", crowded)
+    report = start(PARAMS).step()
+    assert asked == [1, 2]
+    assert report["epoch"] == 1
+    assert "in 2 parts" in report["note"]
 
 
 def test_halves_that_do_not_fit_either_are_an_error(

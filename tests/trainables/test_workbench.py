@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,10 +49,15 @@ def scores_of(history: list[EpochScores]) -> list[dict[str, float]]:
     ]
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("cut", CUTS)
-def test_cached_equals_uncached_in_single_precision(
-    make_experiment: Callable[..., Experiment], cut: dict[str, Any]
+def test_cached_equals_uncached_in_every_precision_of_what_trains(
+    make_experiment: Callable[..., Experiment],
+    monkeypatch: pytest.MonkeyPatch,
+    cut: dict[str, Any],
+    precision: str,
 ) -> None:
+    monkeypatch.setattr("trainables.training.fold.precision_of", lambda _: precision)
     cached, _ = epochs(Workbench(make_experiment()), 2, **cut)
     uncached, _ = epochs(Workbench(make_experiment(cache=None)), 2, **cut)
     for one, other in zip(scores_of(cached), scores_of(uncached), strict=True):
@@ -161,6 +167,18 @@ def test_activations_are_mapped_once_for_all_poolings_of_a_cut(
     assert bench.source("text", Cut(0, "cls")) is not bench.source("text", Cut(0, "mean"))
 
 
+def test_activations_of_earlier_trials_are_let_go(
+    make_experiment: Callable[..., Experiment],
+) -> None:
+    bench = Workbench(make_experiment())
+    bench.start(bench.config(PARAMS | CUTS[0]))
+    cuts = bench.variant.cuts(bench.config(PARAMS | CUTS[0]))
+    before = {role: weakref.ref(bench.source(role, cut)) for role, cut in cuts.items()}
+    bench.start(bench.config(PARAMS | CUTS[0] | {"text_unfrozen_layers": 2}))
+    assert before["image"]() is bench.source("image", cuts["image"]), "read again as it is"
+    assert before["text"]() is None
+
+
 def test_a_build_for_many_trials_leaves_nothing_to_build(
     make_experiment: Callable[..., Experiment],
 ) -> None:
@@ -193,13 +211,16 @@ def test_where_activations_lie_changes_no_epoch(
     monkeypatch.setattr(StoredActivations, "to", to)
     if device == "cpu":
         monkeypatch.setattr(residence, "is_apart", lambda _: True)
-        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (10**9, 10**9))
+        monkeypatch.setattr(residence, "_left_to_take", lambda _: 10**9)
     runs = []
     for resident, count in (("device", 2), ("host", 0), ("auto", 2)):
         moved.clear()
         bench = Workbench(make_experiment(resident=resident), torch.device(device))
         runs.append(epochs(bench, 2))
         assert moved == [torch.device(device)] * count
+    moved.clear()
+    bench.start(bench.config(PARAMS), parts=2)
+    assert moved == [], "memory was short: what may stay on the host does"
     for history, weights in runs[1:]:
         assert scores_of(history) == scores_of(runs[0][0])
         assert all(torch.equal(a, b) for a, b in zip(weights, runs[0][1], strict=True))

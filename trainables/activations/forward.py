@@ -13,6 +13,7 @@ import torch
 from trainables.activations.files import ActivationError
 from trainables.data.images import ImageError
 from trainables.modules.cut import Cut
+from trainables.modules.piece import on_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -55,10 +56,12 @@ def forward(
     """
     if not cuts:
         return
-    steps = [(cut, start, piece.to(device)) for cut, start, piece in _plan(tower, cuts)]
+    plan = _plan(tower, cuts)
+    pieces = on_device([piece for _, _, piece in plan], device)
+    steps = [(cut, start, piece) for (cut, start, _), piece in zip(plan, pieces, strict=True)]
     # Batches of like length waste no padding; the rows are stored by index all the same.
     order = torch.arange(len(raw)) if raw.lengths is None else raw.lengths.argsort(stable=True)
-    batches = order.split(_ROWS[tower.role][device.type])
+    batches = order.split(_ROWS[tower.role]["cpu" if device.type == "cpu" else "cuda"])
     faults: list[str] = []
     # A GPU holds one batch at a time, however many threads decode for it.
     turn = nullcontext() if device.type == "cpu" else Lock()

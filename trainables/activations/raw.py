@@ -16,6 +16,7 @@ import torch
 from trainables.data.images import open_image, prepare_image
 from trainables.data.text import clean_text
 from trainables.modules.crossed import CrossedTower
+from trainables.modules.piece import on_device
 from trainables.modules.text_tower import TextTower
 from trainables.modules.tower import Activations
 
@@ -174,7 +175,7 @@ class LivePrefix:
 
     def __init__(self, raw: RawInputs, prefix: Piece, device: torch.device) -> None:
         self._raw = raw
-        self._prefix = prefix.to(device)
+        (self._prefix,) = on_device([prefix], device)
         self._device = device
 
     def gather(self, rows: Tensor) -> Activations:

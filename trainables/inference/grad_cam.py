@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from trainables.activations.raw import raw_inputs
 from trainables.data.text import clean_text
+from trainables.modules.piece import on_device
 from trainables.modules.tower import Activations
 from trainables.modules.vision_transformer import TokenStack
 
@@ -73,7 +74,8 @@ class Explainer:
     ) -> None:
         self._towers, self._inputs, self._device = towers, inputs, device
         self._classifier = classifier.to(device).eval()
-        self._prefixes = {role: towers[role].prefix(cut).to(device) for role, cut in cuts.items()}
+        prefixes = on_device([towers[role].prefix(cut) for role, cut in cuts.items()], device)
+        self._prefixes = dict(zip(cuts, prefixes, strict=True))
 
     def explain(self, sample: Sample, target: int) -> Attribution:
         """Say what speaks for a class.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from trainables.activations.raw import LivePrefix, raw_inputs
-from trainables.config import ROLES, ConfigError, InputSettings
+from trainables.config import ROLES, ConfigError, InputSettings, Precision
 from trainables.data.sample import Sentiment
 from trainables.inference.about import (
     CONFIG,
@@ -25,6 +25,7 @@ from trainables.inference.model_folder import Member
 from trainables.modules.crossed import PAIR, tower_for
 from trainables.modules.saving import not_finite
 from trainables.training.decision import DecisionRule
+from trainables.training.optimization import autocast
 from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:
@@ -94,6 +95,9 @@ class Predictor:
         if faults := list(self._inputs.faults()):
             raise ConfigError("\n".join(faults))
         self.rule = DecisionRule(**about["decision"])
+        if self.rule.precision not in get_args(Precision):
+            msg = f"{CONFIG} must have a precision among {', '.join(get_args(Precision))}"
+            raise ModelError(msg)
         configs = [self._variant.config.from_params(m["config"]) for m in about["members"]]
         names = self._variant.backbones_for(self.modality)
         self._towers = self._variant.load(
@@ -156,7 +160,9 @@ class Predictor:
         with torch.inference_mode():
             for rows in torch.arange(len(samples)).split(_ROWS):
                 batch = {role: source.gather(rows) for role, source in mine.items()}
-                parts.append(F.softmax(member.classifier(batch).float(), dim=-1).cpu())
+                with autocast(self._device, self.rule.precision):
+                    logits = member.classifier(batch)
+                parts.append(F.softmax(logits.float(), dim=-1).cpu())
         return torch.cat(parts).numpy()
 
     def explainer(self) -> Explainer:

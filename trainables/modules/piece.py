@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Self
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+
     from trainables.modules.tower import Activations
 
 
@@ -32,6 +37,21 @@ class Piece(nn.Module):
             if isinstance(module, _BatchNorm):
                 module.eval()
         return self
+
+
+def on_device(pieces: Sequence[Piece], device: torch.device) -> list[Piece]:
+    """Give pieces where they are to run; the towers that they share weights with stay on the host.
+
+    Args:
+        pieces: Of towers on the CPU; where they share weights, so do those returned.
+        device: Where they are to run.
+
+    Returns:
+        The pieces themselves on the CPU, copies elsewhere.
+    """
+    if device.type == "cpu":
+        return list(pieces)
+    return [piece.to(device) for piece in copy.deepcopy(list(pieces))]
 
 
 class PassPooled(nn.Module):

@@ -73,8 +73,11 @@ class Activations(NamedTuple):
         Returns:
             The same values there.
         """
-        moved = (part if part is None else part.to(device, non_blocking=True) for part in self[1:])
-        return Activations(self.values.to(device, non_blocking=True), *moved)
+        # A GPU waits for what is on its way to it. Nobody waits on the host, where the rows of
+        # before would be read.
+        later = device.type != "cpu"
+        moved = (p if p is None else p.to(device, non_blocking=later) for p in self[1:])
+        return Activations(self.values.to(device, non_blocking=later), *moved)
 
 
 class Tower(ABC):

@@ -12,6 +12,8 @@ from trainables.data.sample import Sentiment
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from trainables.config import Precision
+
 _SMALLEST = 1e-12
 _POLAR = [Sentiment.POSITIVE, Sentiment.NEGATIVE]
 
@@ -43,10 +45,12 @@ class DecisionRule:
         neutral_threshold: As in `decide`; it is compared with the probabilities before they are
             calibrated, as it was when it was chosen.
         temperature: Divides the logits of the probabilities that are shown, > 0; 1 leaves them.
+        precision: In which those probabilities were computed when it was chosen.
     """
 
     neutral_threshold: float
     temperature: float = 1.0
+    precision: Precision = "float32"
 
     def decide(self, probabilities: NDArray[np.floating]) -> NDArray[np.int64]:
         """Decide on a class.

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from trainables.data.sample import Sentiment
 from trainables.training.losses import make_loss
-from trainables.training.optimization import Schedule, make_optimizer, mixed_precision
+from trainables.training.optimization import Schedule, autocast, make_optimizer, precision_of
 from trainables.training.randomness import RandomStream
 from trainables.training.sampling import draw_epoch, drawn_counts, hold_back
 
@@ -100,7 +100,9 @@ class FoldTrainer:
         self.optimizer = make_optimizer(self.classifier, config)
         steps = math.ceil(round(counts.sum().item()) / config.batch_size)
         self._schedule = Schedule(self.optimizer, config, steps)
-        self._autocast, self._scaler = mixed_precision(data.device)
+        self._precision = precision_of(data.device)
+        scaled = self._precision == "float16"
+        self._scaler = torch.amp.GradScaler(data.device.type, enabled=scaled)
 
     def _parted(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Give the samples that train, and those whose loss the schedule watches."""
@@ -139,8 +141,9 @@ class FoldTrainer:
         total = torch.zeros((), device=self._data.device)
         for part in rows.chunk(self._parts):
             labels = self._data.labels[part]
-            with self._autocast():
-                branches = self.classifier.branches(self._gather(part))
+            batch = self._gather(part)  # outside: what is frozen is computed as it is cached
+            with autocast(self._data.device, self._precision):
+                branches = self.classifier.branches(batch)
                 losses = [self._loss(logits.float(), labels) for logits in branches.values()]
                 loss = torch.stack(losses).sum() * (len(part) / len(rows))
             self._scaler.scale(loss).backward()
@@ -170,8 +173,9 @@ class FoldTrainer:
         fused: list[Tensor] = []
         parts: dict[str, list[Tensor]] = {}
         for part in rows.split(_EVALUATION_ROWS):
-            with self._autocast():
-                branches = self.classifier.branches(self._gather(part))
+            batch = self._gather(part)  # outside: what is frozen is computed as it is cached
+            with autocast(self._data.device, self._precision):
+                branches = self.classifier.branches(batch)
                 fused.append(self.classifier.head.fuse(branches).float())
             for name, logits in branches.items():
                 parts.setdefault(name, []).append(logits.float())
@@ -234,8 +238,9 @@ class FoldTrainer:
         self.classifier.load_state_dict(state["classifier"])
         self.optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
-        self._scaler.load_state_dict(state["scaler"])
-        self._random.state = list(state["random"])
+        if state["scaler"]:  # none, where the losses were not scaled: a GPU's goes on as it began
+            self._scaler.load_state_dict(state["scaler"])
+        self._random.load(state["random"])
 
 
 def _log_probabilities(logits: list[Tensor]) -> Tensor:

@@ -11,12 +11,12 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from contextlib import AbstractContextManager
 
     from torch import nn
 
-    from trainables.config import TrainConfig
+    from trainables.config import Precision, TrainConfig
     from trainables.modules.classifier import Classifier
 
 # The lab's plateau rule: a stall multiplies the rates by 0.7, down to 1e-7.
@@ -105,23 +105,35 @@ class Schedule:
         self._scheduler.load_state_dict(state)
 
 
-def mixed_precision(
-    device: torch.device,
-) -> tuple[Callable[[], AbstractContextManager[Any]], torch.amp.GradScaler]:
-    """Choose in what precision to compute.
+def precision_of(device: torch.device) -> Precision:
+    """Choose in what precision to train.
 
     Args:
         device: Where models are trained.
 
     Returns:
-        A context to compute in, and a scaler of losses: bfloat16 where the GPU has it, else
-        float16 with scaled losses; float32 on the CPU.
+        `bfloat16` where the GPU has it natively, as emulation is slow, else `float16`, whose
+        losses are scaled; `float32` on the CPU.
     """
     if device.type != "cuda":
-        return nullcontext, torch.amp.GradScaler("cpu", enabled=False)
-    dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    scaler = torch.amp.GradScaler("cuda", enabled=dtype == torch.float16)
-    return lambda: torch.autocast("cuda", dtype), scaler
+        return "float32"
+    native = torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bfloat16" if native else "float16"
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
+    """Make a context to compute in.
+
+    Args:
+        device: Where.
+        precision: In what precision matrices are multiplied.
+
+    Returns:
+        The context.
+    """
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, getattr(torch, precision))
 
 
 def cosine(step: int, warmup: int, total: int) -> float:

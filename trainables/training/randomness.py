@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
@@ -39,6 +39,22 @@ class RandomStream:
             for device, state in zip(self._devices, self.state[1:], strict=True):
                 torch.cuda.set_rng_state(state, device)
             yield
+            self.state = self._read()
+
+    def load(self, state: Sequence[Tensor]) -> None:
+        """Go back to a saved state, also to one from another kind of device.
+
+        Args:
+            state: `state` as it was: the CPU's, then each device's. Where a device's lacks, all
+                begin anew at a number that is drawn from the CPU's.
+        """
+        count = 1 + len(self._devices)
+        if len(state) >= count:
+            self.state = list(state[:count])
+            return
+        with torch.random.fork_rng(self._devices):
+            torch.set_rng_state(state[0])
+            torch.manual_seed(int(torch.randint(2**62, ())))
             self.state = self._read()
 
     def _read(self) -> list[Tensor]:

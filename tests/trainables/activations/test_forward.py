@@ -96,3 +96,16 @@ def test_what_was_to_be_computed_is_dropped_when_the_reader_stops(
         next(steps)
     steps.close()  # type: ignore[attr-defined] # it is a generator
     assert len(begun) < len(bench.rows) // 2
+
+
+def test_a_tower_that_was_run_elsewhere_stays_on_the_host(
+    benches: Mapping[str, Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = benches["image"]  # text looks at values, which the stand-in for a GPU has not
+    before = bench.tower.fingerprint
+    monkeypatch.setattr(forward_module, "_HOST", torch.device("meta"))  # nothing to bring back
+    cuts = [Cut(1), Cut(0, "cls")]
+    seen = list(forward(bench.tower, bench.raw, cuts, torch.device("meta")))
+    assert sum(len(rows) for rows, _ in seen) == len(bench.samples)
+    assert {outputs[cut].values.device.type for _, outputs in seen for cut in cuts} == {"meta"}
+    assert bench.tower.fingerprint == before

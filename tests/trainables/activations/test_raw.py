@@ -134,3 +134,14 @@ def test_a_live_prefix_runs_on_a_bounded_number_of_samples_at_a_time(
     assert got.mask is not None
     assert torch.equal(got.mask, wanted.mask)
     torch.testing.assert_close(got.values[got.mask], wanted.values[wanted.mask])
+
+
+def test_a_tower_whose_prefix_runs_elsewhere_stays_on_the_host(
+    benches: Mapping[str, Bench],
+) -> None:
+    bench = benches["image"]  # text looks at values, which the stand-in for a GPU has not
+    before = bench.tower.fingerprint
+    elsewhere = torch.device("meta")  # shapes without values stand for the GPU
+    live = LivePrefix(bench.raw, bench.tower.prefix(Cut(1)), elsewhere)
+    assert live.gather(bench.rows).values.device == elsewhere
+    assert bench.tower.fingerprint == before

@@ -222,6 +222,23 @@ def test_backbones_whose_weights_are_no_numbers_are_refused(
         load({family: str(other)}, family)
 
 
+class SlowCopy:
+    """A tensor on a GPU: a copy that nobody waits for still holds what was there before."""
+
+    def __init__(self, values: list[int]) -> None:
+        self.values = torch.tensor(values)
+
+    def to(self, device: torch.device, *, non_blocking: bool = False) -> Tensor:
+        late = non_blocking and device.type == "cpu"
+        return torch.full_like(self.values, -1) if late else self.values.clone()
+
+
+def test_activations_are_all_there_once_they_are_on_the_host() -> None:
+    on_gpu: Any = [SlowCopy([5, 6]), SlowCopy([1, 0]), SlowCopy([7, 8])]
+    on_host = Activations(*on_gpu).to(torch.device("cpu"))
+    assert [part is not None and part.tolist() for part in on_host] == [[5, 6], [1, 0], [7, 8]]
+
+
 def test_parameters_are_counted_by_whether_they_train() -> None:
     module = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
     module[0].requires_grad_(requires_grad=False)

@@ -207,3 +207,18 @@ def test_a_trainer_resumed_at_any_epoch_equals_an_unbroken_one(
         broken.load_state_dict(torch.load(tmp_path / f"{epoch}.pt", weights_only=True))
         assert broken.learning_rates == unbroken.learning_rates
     assert all(torch.equal(value, state(broken)[name]) for name, value in state(unbroken).items())
+
+
+@pytest.mark.parametrize("scaled", [(False, True), (True, False)])
+def test_a_checkpoint_crosses_to_where_losses_are_scaled_and_back(
+    monkeypatch: pytest.MonkeyPatch, scaled: tuple[bool, bool]
+) -> None:
+    def trainer(*, in_float16: bool) -> FoldTrainer:
+        precision = "float16" if in_float16 else "float32"
+        monkeypatch.setattr("trainables.training.fold.precision_of", lambda _: precision)
+        return trainer_of(config_of())
+
+    first, second = (trainer(in_float16=each) for each in scaled)
+    first.train_epoch()
+    second.load_state_dict(first.state_dict())
+    assert math.isfinite(second.train_epoch())

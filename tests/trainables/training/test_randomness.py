@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -43,5 +44,38 @@ def test_a_stream_goes_on_from_a_saved_state() -> None:
     saved = [state.clone() for state in stream.state]
     expected = draw(stream, 5)
     again = RandomStream(99, CPU)
-    again.state = saved
+    again.load(saved)
     assert torch.equal(draw(again, 5), expected)
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    """A GPU that is not there, whose generator is one byte that `torch.manual_seed` sets."""
+    state = [torch.tensor([0], dtype=torch.uint8)]
+    seed_all = torch.manual_seed
+
+    def seed(number: int) -> torch.Generator:
+        state[0] = torch.tensor([number % 251], dtype=torch.uint8)
+        return seed_all(number)
+
+    monkeypatch.setattr(torch, "manual_seed", seed)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda *_: state[0])
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda new, *_: state.__setitem__(0, new))
+    return torch.device("cuda")
+
+
+def test_a_stream_goes_on_from_one_device_to_the_other(gpu: torch.device) -> None:
+    on_gpu = RandomStream(4, gpu)
+    draw(on_gpu, 3)
+    saved = [state.clone() for state in on_gpu.state]
+    expected = draw(on_gpu, 5)
+    on_cpu = RandomStream(99, CPU)
+    on_cpu.load(saved)
+    assert torch.equal(draw(on_cpu, 5), expected)
+    streams = [RandomStream(seed, gpu) for seed in (1, 2)]
+    for stream in streams:
+        stream.load(on_cpu.state)
+    assert torch.equal(draw(streams[0], 5), draw(streams[1], 5))
+    assert torch.equal(streams[0].state[1], streams[1].state[1])
+    fresh = RandomStream(4, gpu)
+    assert not torch.equal(streams[0].state[0], fresh.state[0]), "it does not begin again"
