@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from trainables.modules.weights import local_path
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -35,7 +37,7 @@ def whole_place(storage: str) -> str:
     Returns:
         The folder from the root; a URI as it is.
     """
-    return storage if "://" in storage else str(Path(storage).expanduser().absolute())
+    return storage if "://" in storage else str(local_path(storage).absolute())
 
 
 def storage_faults(storage: str | None) -> Iterator[str]:

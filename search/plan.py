@@ -24,6 +24,7 @@ from spaces import SPACES
 from trainables.config import nearest
 from trainables.data.corpus import find_corpus
 from trainables.experiment import on_this_node
+from trainables.modules.weights import local_path
 from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:
@@ -238,7 +239,7 @@ def _worked_out(
     storage = settings.resources.storage
     storage = None if storage is None else whole_place(storage)
     resources = replace(settings.resources, study_storage=url, storage=storage)
-    runs = tuple(run.expanduser().absolute() for run in settings.tuning.warm_start)
+    runs = tuple(local_path(run).absolute() for run in settings.tuning.warm_start)
     tuning = replace(settings.tuning, warm_start=runs)
     return replace(settings, data=data, tuning=tuning, resources=resources, resume=None)
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.narrowing import split_pair
 from search.scratch import from_scratch
 from trainables.config import nearest
 from trainables.modules.preprocessor import read_preprocessor
-from trainables.modules.weights import TINY, TORCHVISION_RESNETS, WeightsError, check_source
+from trainables.modules.weights import (
+    TINY,
+    TORCHVISION_RESNETS,
+    WeightsError,
+    check_source,
+    local_path,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,7 +61,7 @@ def choose_backbones(
             hint = nearest(role, sources)
             faults.append(f"--backbone: {variant.name} has no role {role!r}; {hint}")
             continue
-        local = Path(source).expanduser()
+        local = local_path(source)
         sources[role] = str(local.absolute()) if local.exists() else source
     for role, source in sources.items():
         faults += check_source(role, source) or _preprocessor_faults(role, source)

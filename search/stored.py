@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 from search.errors import SettingsError
 from trainables.config import nearest
+from trainables.modules.weights import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -184,7 +185,7 @@ def _flat(settings: Any) -> Iterator[tuple[str, Any]]:
 
 def _meant(value: Any) -> Any:
     if isinstance(value, Path):  # a folder may be spelt from here; the word demo is no folder
-        return value if value == Path("demo") else value.expanduser().absolute()
+        return value if value == Path("demo") else local_path(value).absolute()
     # A flag that is repeated is added to what it said before.
     return tuple(dict.fromkeys(map(_meant, value))) if isinstance(value, tuple) else value
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -17,6 +16,7 @@ from analysis.files import ResultsError
 from analysis.study_storage import NAME, database_of, open_database
 from search.errors import SettingsError
 from search.journal import StudyJournal
+from trainables.modules.weights import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,7 +89,7 @@ def whole_url(url: str | None) -> str | None:
     if parsed.get_backend_name() != "sqlite":
         return url
     assert parsed.database is not None
-    file = Path(parsed.database).expanduser().absolute()
+    file = local_path(parsed.database).absolute()
     return parsed.set(database=str(file)).render_as_string(hide_password=False)
 
 

@@ -10,6 +10,7 @@ from optuna.trial import TrialState
 from analysis.files import ResultsError
 from analysis.results import RunFolder
 from analysis.study_storage import open_storage
+from trainables.modules.weights import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -50,7 +51,7 @@ def warm_starts(
     found: list[WarmStart] = []
     faults: list[str] = []
     for path in paths:
-        folder = RunFolder(path.expanduser().absolute())
+        folder = RunFolder(local_path(path).absolute())
         try:
             faults += _misfits(folder, model, modality)
             best = _best_params(folder)

@@ -110,7 +110,7 @@ def _save_images(folder: Path) -> None:
     vit_config: Any = {**SMALL, "num_hidden_layers": 2, "image_size": 64, "patch_size": 16}
     vit = ViTModel(ViTConfig(**vit_config, initializer_range=0.3))
     for model in (resnet, mobilenet):
-        _warm(model)
+        warm(model)
     state = {name: value for name, value in resnet.state_dict().items() if "fc." not in name}
     classifier = ResNet(BasicBlock, [1, 1, 1, 1]).fc.state_dict()
     state |= {f"fc.{name}": value for name, value in classifier.items()}
@@ -121,7 +121,7 @@ def _save_images(folder: Path) -> None:
         (folder / name / "preprocessor_config.json").write_text(json.dumps(COLOURS))
 
 
-def _warm(model: torch.nn.Module) -> None:
+def warm(model: torch.nn.Module) -> None:
     """Give batch norms statistics of their own, and let signals through, as pretraining would."""
     import torch
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from socket import gethostname
 from typing import TYPE_CHECKING
 
+from trainables.modules.weights import local_path
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from trainables.config import CacheDtype, InputSettings, Modality, Residence
     from trainables.data.sample import Corpus, Fold
@@ -65,10 +67,11 @@ def on_this_node(folder: Path) -> Path:
         The folder.
 
     Raises:
-        ValueError: If this node lacks a variable.
+        ValueError: If this node lacks a variable or a home.
     """
-    here = Path(os.path.expandvars(folder)).expanduser()
-    if "$" in str(here):
-        msg = f"{folder} must name variables that every node has, got {here} on {gethostname()}"
+    here = local_path(os.path.expandvars(folder))
+    if "$" in str(here) or str(here).startswith("~"):
+        rule = "must name variables and homes that every node has"
+        msg = f"{folder} {rule}, got {here} on {gethostname()}"
         raise ValueError(msg)
     return here

@@ -16,9 +16,11 @@ from trainables.activations.raw import LivePrefix, RawInputs, Source, raw_inputs
 from trainables.activations.residence import placed
 from trainables.activations.store import ActivationStore, BuildProgress
 from trainables.config import ROLES
+from trainables.data.text import clean_text
 from trainables.modules.crossed import tower_for
 from trainables.modules.image_towers import ImageTower, ResNetTower
 from trainables.modules.preprocessor import PREPROCESSOR, read_preprocessor
+from trainables.modules.text_tower import TextTower
 from trainables.modules.tower import total_parameters
 from trainables.seeds import stream_seed
 from trainables.training.fold import FoldTrainer, TrainingData
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from trainables.modules.classifier import Classifier
     from trainables.modules.cut import Cut
     from trainables.modules.tower import Tower
+
+_TEXTS = 2_000  # are enough to see what a tokenizer does not know
+_TOLD_SHARE = 0.01
 
 
 class Workbench:
@@ -250,15 +255,22 @@ def describe(experiment: Experiment) -> dict[str, Any]:
         experiment: What the search holds fixed.
 
     Returns:
-        `random_backbones` (names), `notes` on parts that start random, `fingerprints` of
-        the towers by role, and `parameters` of the hand-tuned config: `total` and `trainable`.
+        `random_backbones` (names), `notes` on parts that start random and on inputs that a
+        checkpoint does not know, `fingerprints` of the towers by role, and `parameters` of the
+        hand-tuned config: `total` and `trainable`.
     """
     bench = Workbench(experiment, torch.device("cpu"))
     towers = bench.towers.values()
     return {
         "random_backbones": list(dict.fromkeys(t.backbone for t in towers if t.is_random)),
         "notes": [
-            note for tower in towers for note in (*tower.notes, *_unlike(tower, experiment))
+            note
+            for tower in towers
+            for note in (
+                *tower.notes,
+                *_unlike(tower, experiment),
+                *_unknown_words(tower, experiment),
+            )
         ],
         "fingerprints": {role: tower.fingerprint for role, tower in bench.towers.items()},
         "parameters": bench.count(bench.variant.build(bench.variant.hand_tuned, bench.towers)),
@@ -279,4 +291,21 @@ def _unlike(tower: Tower, experiment: Experiment) -> Iterator[str]:
         yield (
             f"{tower.backbone}: {tower.source} {difference}"
             " (see --image-preparation and --image-size)"
+        )
+
+
+def _unknown_words(tower: Tower, experiment: Experiment) -> Iterator[str]:
+    """Say how much of the texts a tokenizer does not know; refuses texts longer than it reads."""
+    if not isinstance(tower, TextTower):
+        return
+    samples, inputs = experiment.corpus.samples, experiment.inputs
+    some = samples[:: -(-len(samples) // _TEXTS)]  # evenly over the data
+    texts = [clean_text(sample.text, inputs.text_cleaning) for sample in some]
+    rows = tower.tokenizer.encode(texts, inputs.text_length)
+    unknown = [token == tower.tokenizer.unknown_id for row in rows for token in row]
+    share = sum(unknown) / max(1, len(unknown))
+    if share >= _TOLD_SHARE:
+        yield (
+            f"{tower.backbone}: {share:.0%} of the tokens of {len(some):,} texts are unknown to"
+            f" the tokenizer of {tower.source}: is it meant for such texts?"
         )

@@ -214,7 +214,9 @@ def test_each_node_fills_in_a_cache_of_its_own(monkeypatch: pytest.MonkeyPatch) 
     assert str(plan.demo) == "/fast/c/demo"
     monkeypatch.delenv("SCRATCH")
     (fault,) = faults("--cache $SCRATCH/c")
-    assert fault.startswith("--cache: $SCRATCH/c must name variables that every node has")
+    assert fault.startswith(
+        "--cache: $SCRATCH/c must name variables and homes that every node has"
+    )
 
 
 def test_defaults_are_worked_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

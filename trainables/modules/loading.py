@@ -173,9 +173,10 @@ def refuse_misfits(
     missing = sorted(name for name in found["missing_keys"] if not name.startswith(optional))
     unfit = sorted(found["unexpected_keys"])
     if missing:
+        wanted = sum(not name.startswith(optional) for name in model.state_dict())
         msg = (
-            f"backbone {role}: {source} lacks {len(missing)} of {len(model.state_dict())} weights "
-            f"of a {type(model).__name__}, such as {missing[0]}"
+            f"backbone {role}: {source} lacks {len(missing)} of {wanted} weights of a "
+            f"{type(model).__name__}, such as {missing[0]}"
         )
         if unfit:
             msg += f", and holds others, such as {unfit[0]}"

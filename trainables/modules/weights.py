@@ -51,11 +51,11 @@ class Place(NamedTuple):
     revision: str | None = None
 
 
-def local_path(source: str) -> Path:
-    """Spell a source as a path.
+def local_path(source: str | Path) -> Path:
+    """Spell what a user gave as a path.
 
     Args:
-        source: What the user gave.
+        source: A path, which may begin at a home folder.
 
     Returns:
         The path, of a home folder where one is meant and known.

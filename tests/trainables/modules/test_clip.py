@@ -85,7 +85,7 @@ def test_a_checkpoint_without_its_towers_is_refused(tmp_path: Path) -> None:
     kept = {k: v for k, v in load_file(path).items() if k != "vision_model.pre_layrnorm.bias"}
     save_file(kept, path, {"format": "pt"})
     assert fault_of(source) == (
-        f"backbone clip: {source} lacks 1 of 94 weights of a CLIPModel, such as "
+        f"backbone clip: {source} lacks 1 of 92 weights of a CLIPModel, such as "
         "vision_model.pre_layrnorm.bias; give a checkpoint that has them"
     )
 

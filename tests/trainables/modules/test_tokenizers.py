@@ -76,3 +76,84 @@ def test_a_saved_wordpiece_tokenizer_encodes_the_same(
     texts = ["what a lovely day", "don't", ""]
     assert again.encode(texts, 16) == wordpiece.encode(texts, 16)
     assert again.pad_id == wordpiece.pad_id == 0
+
+
+@pytest.fixture
+def bertweet(tmp_path: Path) -> PretrainedTokenizer:
+    """A tokenizer that runs in Python: it writes merges in another form than it reads them."""
+    folder = tmp_path / "bertweet"
+    folder.mkdir()
+    pieces = (
+        "l@@",
+        "o@@",
+        "v@@",
+        "e",
+        "d@@",
+        "a@@",
+        "y",
+        "lov@@",
+        "love",
+        "da@@",
+        "day",
+        "a",
+        "sad",
+    )
+    (folder / "vocab.txt").write_text("".join(f"{piece} 9\n" for piece in pieces))
+    (folder / "bpe.codes").write_text("l o 9\nlo v 8\nlov e</w> 7\nd a 6\nda y</w> 5\n")
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertweetTokenizer"}')
+    return PretrainedTokenizer(AutoTokenizer.from_pretrained(folder))
+
+
+def test_a_tokenizer_that_writes_what_it_does_not_read_is_saved_as_it_was(
+    tmp_path: Path, bertweet: PretrainedTokenizer
+) -> None:
+    (tmp_path / "saved").mkdir()
+    bertweet.save(tmp_path / "saved")
+    again = PretrainedTokenizer(AutoTokenizer.from_pretrained(tmp_path / "saved"))
+    texts = ["love a day", "sad day", "lovely"]
+    assert again.encode(texts, 16) == bertweet.encode(texts, 16)
+    assert len(bertweet.encode(["love a day"], 16)[0]) == 2 + 3
+
+
+def test_a_tokenizer_that_cannot_be_saved_as_it_is_says_so(
+    tmp_path: Path, bertweet: PretrainedTokenizer
+) -> None:
+    from pathlib import Path
+
+    Path(bertweet._tokenizer.merges_file).unlink()
+    (tmp_path / "saved").mkdir()
+    with pytest.raises(ValueError, match=r"^a BertweetTokenizer reads other tokens once it is"):
+        bertweet.save(tmp_path / "saved")
+
+
+def test_a_tokenizer_in_python_says_where_whole_words_are(bertweet: PretrainedTokenizer) -> None:
+    text = "love sady a"
+    (ids,) = bertweet.encode([text], 16)
+    spans = bertweet.spans(text, 16)
+    assert len(spans) == len(ids) > 2 + 3  # the word in the middle is in pieces
+    assert [text[slice(*span)] for span in (spans[0], spans[1], spans[2], *spans[-2:])] == [
+        *("", "love", "sady"),
+        *("a", ""),
+    ]
+    assert set(spans[2:-2]) == {(5, 9)}
+
+
+@pytest.mark.parametrize("longest", [8, None])
+def test_no_text_is_longer_than_its_model_has_places(
+    wordpiece: PretrainedTokenizer, longest: int | None
+) -> None:
+    limited = PretrainedTokenizer(wordpiece._tokenizer, longest=longest)
+    if longest is None:
+        limited.encode(["a day"], 9)
+        return
+    for tokenizer in (limited, HashTokenizer(99, longest)):
+        tokenizer.encode(["a day"], 8)
+        with pytest.raises(ValueError, match=r"--text-length must be <= 8 for .*, got 9"):
+            tokenizer.encode(["a day"], 9)
+
+
+def test_unknown_words_have_an_id_where_a_tokenizer_has_one(
+    wordpiece: PretrainedTokenizer,
+) -> None:
+    assert wordpiece.encode(["\u4f60"], 8)[0][1] == wordpiece.unknown_id == 1
+    assert HashTokenizer(99).unknown_id is None
