@@ -24,9 +24,10 @@ from transformers import (
 from transformers.utils import logging
 
 from tests.benchmarks.library import LibraryPiece
-from trainables.modules.image_towers import RESNET_FILE, Standardize
+from trainables.modules.image_towers import Standardize
 from trainables.modules.tokenizers import HashTokenizer
 from trainables.modules.tower import Activations
+from trainables.modules.weights import RESNET_FILE
 from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:

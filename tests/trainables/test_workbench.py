@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from tests.conftest import folds_of, parameters_of
 from tests.trainables.conftest import PARAMS
 from trainables.activations import residence
 from trainables.activations.files import StoredActivations
-from trainables.config import ConfigError
+from trainables.config import ConfigError, InputSettings
 from trainables.modules.cut import Cut
 from trainables.training.decision import decide
 from trainables.workbench import Workbench, build_activations, describe
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from trainables.data.sample import Corpus
     from trainables.experiment import Experiment
     from trainables.training.lockstep import EpochScores
 
@@ -259,6 +261,29 @@ def test_a_description_says_how_images_are_read_otherwise_than_the_checkpoint_wa
     (said,) = describe(make_experiment(backbones=backbones))["notes"]
     assert said.startswith(f"image: {folder} ")
     assert note in said
+
+
+def test_a_description_says_how_many_words_a_tokenizer_does_not_know(
+    make_experiment: Callable[..., Experiment], weights: Mapping[str, str], corpus: Corpus
+) -> None:
+    backbones = {"text": weights["bert"], "image": "tiny"}
+    assert describe(make_experiment(backbones=backbones))["notes"] == []
+    samples = tuple(replace(sample, text="\u4f60 day") for sample in corpus.labelled)
+    foreign = replace(corpus, labelled=samples, unlabelled=())
+    (said,) = describe(make_experiment(backbones=backbones, corpus=foreign))["notes"]
+    assert said == (
+        f"text: 25% of the tokens of 30 texts are unknown to the tokenizer of {weights['bert']}: "
+        "is it meant for such texts?"
+    )
+
+
+def test_a_description_refuses_texts_longer_than_the_backbone_has_places(
+    make_experiment: Callable[..., Experiment], weights: Mapping[str, str]
+) -> None:
+    backbones = {"text": weights["bert"], "image": "tiny"}
+    inputs = InputSettings(image_size=64, text_length=513)
+    with pytest.raises(ValueError, match=r"^--text-length must be <= 512 for .*, got 513$"):
+        describe(make_experiment(backbones=backbones, inputs=inputs))
 
 
 @pytest.mark.parametrize(

@@ -144,11 +144,13 @@ def _torchvision_resnet(name: str) -> ResNet:
     if not cached.is_file() and os.environ.get("HF_HUB_OFFLINE", "0") not in {"", "0"}:
         msg = f"backbone image: offline, and {name} is not in {cached.parent}; {remedy}"
         raise WeightsError(msg)
-    try:
-        return torchvision.models.get_model(name, weights=weights)
-    except (OSError, RuntimeError) as error:
-        msg = f"backbone image: {name} cannot be fetched to {cached.parent}: {error}; {remedy}"
-        raise WeightsError(msg) from error
+    if not cached.is_file():
+        try:  # which writes it there
+            weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        except (OSError, RuntimeError) as error:
+            msg = f"backbone image: {name} cannot be fetched to {cached.parent}: {error}; {remedy}"
+            raise WeightsError(msg) from error
+    return _resnet_of(str(cached))
 
 
 def _resnet_of(source: str) -> ResNet:

@@ -125,9 +125,8 @@ def made(layout: Layout) -> Any:
     """Make a small model with weights that no two parameters share."""
     config = getattr(transformers, f"{layout.family}Config")
     kind = getattr(transformers, f"{layout.family}{layout.saved_as}")
-    sizes = layout.sizes if layout.sizes is _DISTIL else {**_SMALL, **layout.sizes}
-    if "depth_multiplier" in sizes:
-        sizes = layout.sizes
+    whole = layout.sizes is _DISTIL or "depth_multiplier" in layout.sizes
+    sizes = layout.sizes if whole else {**_SMALL, **layout.sizes}
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = kind(config(**sizes)).eval()

@@ -12,13 +12,13 @@ from trainables.modules.cut import Cut
 from trainables.modules.image_towers import (
     IMAGENET_MEAN,
     IMAGENET_STD,
-    RESNET_FILE,
     ImageTower,
     ResNetTower,
     Standardize,
 )
 from trainables.modules.pretrained import load_image_tower
 from trainables.modules.tower import Activations, total_parameters
+from trainables.modules.weights import RESNET_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -61,11 +61,12 @@ def load(name: str, source: str) -> Any:
 def library_says(base: Any, tower: Any, inputs: Activations, pooling: Any) -> Tensor:
     uncut = copy.copy(tower)
     uncut.model = base
-    embed = embed_text if tower.role == "text" else embed_vit
+    embed: Any = embed_text if tower.role == "text" else embed_vit
     if type(base).__name__.startswith("MobileNet"):
         embed = embed_mobilenet
     with torch.no_grad():
-        return embed(uncut, inputs, pooling)
+        embedding: Tensor = embed(uncut, inputs, pooling)
+    return embedding
 
 
 @each_layout

@@ -208,6 +208,18 @@ def test_resnet18_is_read_offline_from_the_cache_of_torch(
     assert not tower.is_random
 
 
+def test_the_cache_of_torch_runs_no_code_and_is_named_when_damaged(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    cached = tmp_path / "hub" / "checkpoints" / RESNET18_FILE
+    cached.parent.mkdir(parents=True)
+    torch.save({"conv1.weight": Path}, cached)
+    assert fault_of("image", "resnet18").startswith(f"backbone image: {cached} is no readable ")
+    cached.write_bytes(b"")
+    assert fault_of("image", "resnet18") == f"backbone image: {cached} is empty"
+
+
 def test_a_tower_is_float32_whatever_its_file_holds(
     weights: Mapping[str, str], copy_of: Path
 ) -> None:
@@ -224,3 +236,48 @@ def test_a_tower_is_float32_whatever_its_file_holds(
     assert (
         load_text_tower(weights["bert"]).fingerprint != load_text_tower(str(copy_of)).fingerprint
     )
+
+
+@pytest.fixture
+def hub(
+    weights: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Mapping[str, Path]:
+    """A cache of the hub with two commits of one checkpoint: the latest one, and an older one."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    repository = tmp_path / "models--someone--bert"
+    commits = {"main": "b" * 40, "v1": "a" * 40}
+    (repository / "refs").mkdir(parents=True)
+    for name, commit in commits.items():
+        (repository / "refs" / name).write_text(commit)
+        snapshot = Path(shutil.copytree(weights["bert"], repository / "snapshots" / commit))
+        state = load_file(snapshot / "model.safetensors")
+        state["embeddings.LayerNorm.bias"] += ord(commit[0])
+        save_file(state, snapshot / "model.safetensors", {"format": "pt"})
+    return {name: repository / "snapshots" / commit for name, commit in commits.items()}
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("someone/bert", "main"),
+        ("someone/bert@main", "main"),
+        ("someone/bert@v1", "v1"),
+        (f"someone/bert@{'a' * 40}", "v1"),
+    ],
+)
+def test_a_hub_id_can_be_pinned_to_a_revision(
+    hub: Mapping[str, Path], source: str, name: str
+) -> None:
+    tower = load_text_tower(source)
+    assert tower.fingerprint == load_text_tower(str(hub[name])).fingerprint
+    assert tower.source == source
+    assert tower.tokenizer.encode(["lovely"], 8) == [[2, 7, 3]]
+
+
+def test_a_revision_that_is_not_cached_says_what_helps_offline(hub: Mapping[str, Path]) -> None:
+    assert hub
+    message = fault_of("text", "someone/bert@v2")
+    assert message.startswith("backbone text cannot be loaded from someone/bert@v2: ")
+    assert "or go online once" in message

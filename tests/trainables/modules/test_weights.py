@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trainables.modules.weights import check_source, is_local
+from trainables.modules.weights import check_source, is_local, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +30,8 @@ def folder(tmp_path: Path) -> Path:
         ("image", "resnet34"),
         ("text", "google-bert/bert-base-uncased"),
         ("text", "gpt2"),
+        ("text", "google-bert/bert-base-uncased@main"),
+        ("text", "google-bert/bert-base-uncased@refs/pr/7"),
     ],
 )
 def test_names_and_hub_ids_show_no_fault(role: str, source: str) -> None:
@@ -86,6 +88,39 @@ def test_a_folder_of_images_needs_no_tokenizer(folder: Path) -> None:
     assert check_source("text", str(folder)) == [
         f"backbone text: the folder {folder} lacks {TOKENIZER}"
     ]
+
+
+def test_the_home_of_someone_unknown_is_a_missing_folder() -> None:
+    (fault,) = check_source("text", "~nobody-here/bert")
+    assert fault.endswith("no folder ~nobody-here/bert")
+
+
+def test_every_damaged_file_of_a_folder_is_named(folder: Path) -> None:
+    (folder / "config.json").write_text("{")
+    (folder / "model.safetensors").write_bytes(b"")
+    (folder / "tokenizer.json").write_text("{}")
+    faults = check_source("text", str(folder))
+    assert [fault.split(" is ")[0] for fault in faults] == [
+        f"backbone text: {folder / name}" for name in ("config.json", "model.safetensors")
+    ]
+
+
+def test_a_shard_that_an_index_lists_must_be_there(folder: Path) -> None:
+    for name in ("config.json", "tokenizer.json"):
+        (folder / name).write_text("{}")
+    listed = '{"weight_map": {"a": "model-1.safetensors", "b": "../../outside.safetensors"}}'
+    (folder / "model.safetensors.index.json").write_text(listed)
+    assert check_source("text", str(folder)) == [
+        f"backbone text: {folder / name} is missing"
+        for name in ("outside.safetensors", "model-1.safetensors")
+    ]
+
+
+def test_a_place_has_the_revision_that_a_hub_id_is_pinned_to(folder: Path) -> None:
+    assert place_of("org/bert@v1.0") == ("org/bert", "v1.0")
+    assert place_of("org/bert") == ("org/bert", None)
+    (folder / "bert@v1").mkdir()
+    assert place_of(str(folder / "bert@v1")) == (str(folder / "bert@v1"), None)
 
 
 def test_a_file_is_refused_for_text(weights: Mapping[str, str]) -> None:
