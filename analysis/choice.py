@@ -179,21 +179,29 @@ class Honest(NamedTuple):
     picks: NDArray[np.int64]
 
 
-def best_epoch(course: Course, rule: Rule) -> int:
-    """Find the epoch of the best mean over parts, the first of equals.
+def best_epochs(
+    course: Course, rule: Rule, wheres: Sequence[NDArray[np.bool_]]
+) -> list[tuple[int, float]]:
+    """Find the epoch of the best mean over parts, the first of equals, and its threshold.
 
     Args:
         course: What a config said.
-        rule: By what is chosen; the threshold is the config's, as none is tuned yet.
+        rule: By what is chosen; the config's threshold decides until an epoch is chosen.
+        wheres: Which validations choose, each of shape (V,).
 
     Returns:
-        The epoch, from 0.
+        For each of them the epoch, from 0, and the neutral threshold.
     """
-    if len(course.probabilities) == 1:
-        return 0
-    threshold = rule.own_threshold(course.neutral_threshold)
+    own = rule.own_threshold(course.neutral_threshold)
     epochs = range(len(course.probabilities))
-    return max(epochs, key=lambda e: rule.sign * course.at(e, threshold).score(rule.score))
+    said = [course.at(epoch, own) for epoch in epochs] if len(epochs) > 1 else []
+    found = []
+    for where in wheres:
+        scores = [rule.sign * each.score(rule.score, where) for each in said]
+        epoch = int(np.argmax(scores)) if scores else 0
+        labels, probabilities = course.labels[where], course.probabilities[epoch, where]
+        found.append((epoch, rule.threshold(labels, probabilities, course.neutral_threshold)))
+    return found
 
 
 def by_others(course: Course, rule: Rule) -> Honest:
@@ -206,7 +214,15 @@ def by_others(course: Course, rule: Rule) -> Honest:
     Returns:
         The decisions.
     """
-    return choose_by_others([course], rule)
+    pairs = course.others()
+    said = np.empty(course.probabilities.shape[1:])
+    decided, epochs = (np.empty(len(course.labels), dtype=np.int64) for _ in range(2))
+    chosen = best_epochs(course, rule, [others for _, others in pairs])
+    for (inside, _), (epoch, threshold) in zip(pairs, chosen, strict=True):
+        said[inside] = course.probabilities[epoch, inside]
+        decided[inside] = decide(said[inside], threshold)
+        epochs[inside] = epoch
+    return Honest(course.decided(said, decided), epochs, np.zeros_like(epochs))
 
 
 def choose(courses: Sequence[Course], rule: Rule) -> int:
@@ -243,15 +259,15 @@ def choose_by_others(courses: Sequence[Course], rule: Rule) -> Honest:
         selection", BMC Bioinformatics 7, 2006: nested cross-validation; here the inner part needs
         no other models, since the fold's own samples are left out of what chooses for it.
     """
-    first = courses[0]
-    said = np.empty(first.probabilities.shape[1:])
-    decided, epochs, picks = (np.empty(len(first.labels), dtype=np.int64) for _ in range(3))
-    for inside, others in first.others():
-        picked = choose([course.where(others) for course in courses], rule)
-        seen, own = courses[picked].where(others), courses[picked].probabilities
-        epoch = best_epoch(seen, rule)
-        threshold = rule.threshold(seen.labels, seen.probabilities[epoch], seen.neutral_threshold)
-        said[inside] = own[epoch, inside]
-        decided[inside] = decide(said[inside], threshold)
-        epochs[inside], picks[inside] = epoch, picked
-    return Honest(first.decided(said, decided), epochs, picks)
+    if len(courses) == 1:
+        return by_others(courses[0], rule)
+    own = [by_others(course, rule) for course in courses]
+    picks = np.empty(len(courses[0].labels), dtype=np.int64)
+    for inside, others in courses[0].others():
+        picks[inside] = choose([course.where(others) for course in courses], rule)
+    places = np.arange(len(picks))
+    # A config's own epoch and threshold of a part are of the same others.
+    said = np.stack([one.validated.probabilities for one in own])[picks, places]
+    decided = np.stack([one.validated.decided for one in own])[picks, places]
+    epochs = np.stack([one.epochs for one in own])[picks, places]
+    return Honest(courses[0].decided(said, decided), epochs, picks)

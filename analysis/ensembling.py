@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.calibration import SMALLEST
-from analysis.choice import best_epoch, by_others
+from analysis.choice import by_others
 from analysis.resampling import Validated
 from analysis.scores import decide
 
@@ -81,6 +81,8 @@ def ensemble_by_others(courses: Sequence[Course], rule: Rule) -> Validated:
         What was said, whose score is not the one that chose.
     """
     first = courses[0]
+    # The epoch of a config in a part is of the same others that select the ensemble.
+    own = members_of(courses, rule).probabilities
     said = np.empty(first.probabilities.shape[1:])
     decided = np.empty(len(first.labels), dtype=np.int64)
     for inside, others in first.others():
@@ -88,11 +90,7 @@ def ensemble_by_others(courses: Sequence[Course], rule: Rule) -> Validated:
         members = members_of(seen, rule)
         weights = select_greedily(members)
         threshold = ensemble_threshold(members, weights, rule)
-        mine = [
-            course.probabilities[best_epoch(one, rule), inside]
-            for course, one in zip(courses, seen, strict=True)
-        ]
-        said[inside] = np.tensordot(weights, np.stack(mine), axes=1)
+        said[inside] = np.tensordot(weights, own[:, inside], axes=1)
         decided[inside] = decide(said[inside], threshold)
     return first.decided(said, decided)
 

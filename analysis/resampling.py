@@ -84,16 +84,25 @@ class Validated:
         table = np.eye(count * classes**2)[cells]
         return score_confusion(name, (weights @ table).reshape(len(weights), *shape))
 
-    def score(self, name: str) -> float:
+    def score(self, name: str, where: NDArray[np.bool_] | None = None) -> float:
         """Score all folds.
 
         Args:
             name: One of `DECISION_SCORES`, or `loss`.
+            where: Which validations count, shape (V,); all by default.
 
         Returns:
-            The mean over folds.
+            The mean over folds, of those that have any.
         """
-        return float(self.part_scores(name).mean())
+        if where is None:
+            return float(self.part_scores(name).mean())
+        parts = self.parts[where]
+        some = Validated(
+            self.rows, parts, self.labels[where], self.probabilities[where], self.decided[where]
+        )
+        there = np.bincount(parts) > 0
+        with np.errstate(invalid="ignore"):
+            return float(some.part_scores(name)[there].mean())
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def judge(
         extra["confirmed"] = _scores(plan, order, told, drawn[_TOLD])
         extra["candidates"] = [_candidate(plan, one, drawn) for one in order]
         extra["comparison"] = _comparison(order, drawn)
-        extra["decision"] = _decision(plan, labels, order)
+        extra["decision"] = _decision(plan, labels, order, extra["confirmed"]["score"])
     if floors:
         extra["floor"], extra["verdict"] = _against(plan, order, ways, drawn)
     return write_best(plan.folder, records, metric, mode_of(metric), chosen=chosen, extra=extra)
@@ -248,15 +248,17 @@ def _against(
     return floor, verdict(plan.settings.tuning.metric, told, margins)
 
 
-def _decision(plan: Plan, labels: NDArray[np.int64], order: Sequence[Confirmed]) -> dict[str, Any]:
+def _decision(
+    plan: Plan, labels: NDArray[np.int64], order: Sequence[Confirmed], told: float
+) -> dict[str, Any]:
     """Say how the chosen config decides, and what other rules come to, chosen alike."""
     best, rule = order[0], rule_of(plan)
     said, own = best.validated, neutral_threshold(best.record.params)
     courses, truth = [one.course for one in order], labels[best.validated.rows]
-    scores = {
-        which: choose_by_others(courses, replace(rule, decision=which)).validated.score(rule.score)
-        for which in ("searched", "tuned")
-    }
+    scores = {rule.decision: told}
+    for which in {"searched", "tuned"} - {rule.decision}:
+        found = choose_by_others(courses, replace(rule, decision=which)).validated
+        scores[which] = found.score(rule.score)
     return {
         "rule": rule.decision,
         "neutral_threshold": rule.threshold(truth, said.probabilities, own),

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.choice import Course, Rule, best_epoch, by_others, choose, choose_by_others
+from analysis.choice import Course, Rule, best_epochs, by_others, choose, choose_by_others
 from analysis.scores import confusion, decide, score_confusion
 from analysis.threshold import threshold_curve
 
@@ -61,7 +61,8 @@ def test_each_fold_has_the_epoch_that_the_others_choose() -> None:
 def test_the_lowest_loss_is_the_best_and_the_first_of_equals() -> None:
     rule = Rule("loss", -1, "argmax")
     course = right_in([[0.1, 0.1, 0.1], [0.5, 0.5, 0.5], [0.5, 0.5, 0.5]])
-    assert best_epoch(course, rule) == 1
+    (best,) = best_epochs(course, rule, [course.parts >= 0])
+    assert best == (1, 0.0)
     assert choose([right_in([[0.2] * 3]), right_in([[0.4] * 3])], rule) == 1
 
 
