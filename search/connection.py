@@ -156,13 +156,17 @@ def connected(address: str | None) -> Iterator[list[Node]]:
                 yield alive()
         finally:
             ray.shutdown()
+            interrupts.take_back()
 
 
 def _start(address: str | None) -> None:
     try:
         _knock(address)
         with interrupts.put_off(), _own_signals():
-            ray.init(**_options(address))
+            try:
+                ray.init(**_options(address))
+            finally:
+                interrupts.take_back()  # from Ray's core, which would dump its stack and abort
     except Exception as error:  # Ray raises many types, and Exception itself when it is slow
         if is_disk_full(error):
             raise

@@ -26,7 +26,7 @@ _KINDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass
 class _State:
-    active: bool = False
+    kinds: tuple[signal.Signals, ...] = ()
     first: signal.Signals | None = None
     since: float = 0.0
     gently: Callable[[], None] | None = None
@@ -44,18 +44,24 @@ def handled() -> Iterator[None]:
         yield
         return
     before = {kind: signal.getsignal(kind) for kind in _KINDS}
-    _STATE.active, _STATE.first, _STATE.gently, _STATE.last_words = True, None, None, str
-    for kind in _KINDS:
-        if before[kind] is not signal.SIG_IGN:  # as by nohup
-            signal.signal(kind, _handle)
+    _STATE.first, _STATE.gently, _STATE.last_words = None, None, str
+    _STATE.kinds = tuple(k for k in _KINDS if before[k] is not signal.SIG_IGN)  # as by nohup
+    take_back()
     try:
         yield
     finally:
-        _STATE.active = False
+        _STATE.kinds = ()
         if _STATE.timer is not None:
             _STATE.timer.cancel()
         for kind, handler in before.items():
             signal.signal(kind, handler)
+
+
+def take_back() -> None:
+    """Handle signals again that a library has taken to itself, or left to the system."""
+    if threading.current_thread() is threading.main_thread():
+        for kind in _STATE.kinds:
+            signal.signal(kind, _handle)
 
 
 @contextmanager
@@ -69,7 +75,7 @@ def ending_gently(end: Callable[[], None]) -> Iterator[None]:
         Once, for the work.
     """
     _STATE.gently = end
-    if _STATE.active and _STATE.first is not None:  # it has come, and was lost
+    if _STATE.kinds and _STATE.first is not None:  # it has come, and was lost
         end()
     try:
         yield
@@ -89,7 +95,7 @@ def put_off() -> Iterator[None]:
     """
     with ending_gently(lambda: None):
         yield
-    if _STATE.active and _STATE.first is not None:
+    if _STATE.kinds and _STATE.first is not None:
         raise KeyboardInterrupt
 
 

@@ -240,14 +240,16 @@ def listening() -> set[str]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="what listens is read from /proc")
-def test_ray_here_listens_on_the_loopback_alone_and_needs_no_home(
+def test_ray_here_listens_on_the_loopback_alone_needs_no_home_and_leaves_signals_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "a file"))
     (tmp_path / "a file").touch()
     loopback = {"0100007F", "0000000000000000FFFF00000100007F", "0" * 24 + "01000000"}
-    with connected(None) as nodes:
+    with interrupts.handled(), connected(None) as nodes:
         assert len(nodes) == 1
         found = listening()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)  # Ray's core would dump its stack and abort
     assert found
     assert found <= loopback
