@@ -16,7 +16,7 @@ both.rows[["run", "weighted_f1", "low", "high"]]  # best first, with 95 % interv
 both.pairs  # which differences are more than luck, on the same samples
 ```
 
-What each column means is in `analysis.columns` and `analysis.comparison`.
+What each column means is in `analysis.run_folder.schema` and `analysis.tables.comparison`.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analysis.comparison import Comparison, compare
-    from analysis.run import Run, load
+    from analysis.run_folder.run import Run, load
+    from analysis.tables.comparison import Comparison, compare
 
 __all__ = ["Comparison", "Run", "compare", "load"]
 
 _HOMES = {
-    "Comparison": "analysis.comparison",
-    "Run": "analysis.run",
-    "compare": "analysis.comparison",
-    "load": "analysis.run",
+    "Comparison": "analysis.tables.comparison",
+    "Run": "analysis.run_folder.run",
+    "compare": "analysis.tables.comparison",
+    "load": "analysis.run_folder.run",
 }
 
 

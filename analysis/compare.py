@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from analysis.comparison import compare
-from analysis.files import ResultsError, write_text
-from analysis.formats import FORMATS, to_terminal
 from analysis.outputs import file_faults
 from analysis.program import fail, make_console, print_and_exit, tell
-from analysis.run import load
+from analysis.render.table import FORMATS, to_terminal
+from analysis.run_folder.io import ResultsError, write_text
+from analysis.run_folder.run import load
+from analysis.tables.comparison import compare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -15,7 +15,7 @@ import tyro
 from tyro.conf import Positional, arg
 
 from analysis.program import fail
-from analysis.results import ResultsError, RunFolder
+from analysis.run_folder.folder import ResultsError, RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return fail(faults)
     from optuna_dashboard import run_server  # noqa: PLC0415 - an extra
 
-    from analysis.study_storage import open_storage  # noqa: PLC0415 - after the cheap checks
+    from analysis.run_folder.study_storage import open_storage  # noqa: PLC0415 - after the cheap checks
 
     try:
         storage, _ = open_storage(RunFolder(settings.run))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from analysis.program import fail, make_console, print_and_exit
-from search.settings import default_cache, unset
+from search.config.settings import default_cache, unset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

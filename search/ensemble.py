@@ -15,7 +15,7 @@ import tyro
 
 from analysis.outputs import folder_faults
 from analysis.program import fail, make_console, print_and_exit, tell
-from search.settings import unset
+from search.config.settings import unset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,8 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if faults := list(settings.faults()):
         return fail(faults)
     # Pandas is imported only now: --help and bad input answer at once.
-    from analysis.files import ResultsError  # noqa: PLC0415
-    from search.joined_runs import JoiningError, join_runs  # noqa: PLC0415
+    from analysis.run_folder.io import ResultsError  # noqa: PLC0415
+    from search.selection.ensemble import JoiningError, join_runs  # noqa: PLC0415
 
     try:
         joined = join_runs(settings.runs)

@@ -12,18 +12,23 @@ from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - the command line is made from the annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
+import numpy as np
 import tyro
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from analysis.outputs import folder_faults
 from analysis.program import fail, print_and_exit
-from search.reporting import write_report
+from search.pipeline.report import write_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from analysis.run import Run
+    from numpy.typing import NDArray
+
+    from analysis.run_folder.run import Run
     from trainables.inference.grad_cam import Attribution
     from trainables.inference.predictor import Predictor
+
 
 _PACKAGE = "captum"
 
@@ -85,8 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if faults:
         return fail(faults)
     # Torch is imported only now: --help and bad input answer at once.
-    from analysis.files import ResultsError  # noqa: PLC0415
-    from analysis.run import load  # noqa: PLC0415
+    from analysis.run_folder.io import ResultsError  # noqa: PLC0415
+    from analysis.run_folder.run import load  # noqa: PLC0415
     from trainables.inference.predictor import Predictor  # noqa: PLC0415
 
     try:
@@ -116,7 +121,7 @@ def choose(run: Run, split: Literal["val", "test"], count: int) -> list[Chosen]:
     Raises:
         ValueError: If the run has none of that split.
     """
-    from analysis.surest import surest  # noqa: PLC0415 - pandas comes after the cheap checks
+    from analysis.tables.samples import surest  # noqa: PLC0415 - pandas comes after the cheap checks
 
     samples = run.samples
     if split == "test":
@@ -147,7 +152,7 @@ def explain(run: Run, predictor: Predictor, chosen: Sequence[Chosen]) -> None:
     from rich.console import Console  # noqa: PLC0415 - after the cheap checks
     from rich.progress import track  # noqa: PLC0415
 
-    from analysis.explanations import write_explanations  # noqa: PLC0415
+    from analysis.run_folder.explanations import write_explanations  # noqa: PLC0415
 
     explainer = predictor.explainer()
     folder = run.folder.explanations
@@ -165,15 +170,14 @@ def explain(run: Run, predictor: Predictor, chosen: Sequence[Chosen]) -> None:
 
 
 def _record(folder: Path, one: Chosen, target: int, found: Attribution) -> dict[str, Any]:
-    from analysis.files import write_whole  # noqa: PLC0415 - after the cheap checks
-    from search.heat_map import overlay, side_by_side  # noqa: PLC0415 - likewise
-    from trainables.data.sample import TAGS  # noqa: PLC0415
+    from analysis.run_folder.io import write_whole  # noqa: PLC0415 - after the cheap checks
+    from trainables.evaluation.classes import CLASSES  # noqa: PLC0415
 
     name = None
     if found.pixels is not None and found.heat is not None:
         name = f"{one.row}.jpg"
-        truth = "" if one.truth is None else f"is {TAGS[one.truth]}, "
-        caption = f"{truth}seen as {TAGS[target]} ({found.probability:.0%} by the final model)"
+        truth = "" if one.truth is None else f"is {CLASSES[one.truth]}, "
+        caption = f"{truth}seen as {CLASSES[target]} ({found.probability:.0%} by the final model)"
         over = overlay(found.pixels, found.heat)
         write_whole(folder / name, lambda path: over.save(path, "JPEG", quality=88))
         pair = side_by_side(found.pixels, found.heat, caption)
@@ -182,8 +186,8 @@ def _record(folder: Path, one: Chosen, target: int, found: Attribution) -> dict[
     most = max((abs(score) for _, score in found.words), default=0) or 1
     return {
         "row": one.row,
-        "truth": None if one.truth is None else TAGS[one.truth],
-        "decided": TAGS[target],
+        "truth": None if one.truth is None else CLASSES[one.truth],
+        "decided": CLASSES[target],
         "probability": found.probability,
         "overlay": name,
         "words": [[word, round(score / most, 4)] for word, score in found.words],
@@ -201,3 +205,60 @@ def _sample(run: Run, row: int) -> Any:
 
 if __name__ == "__main__":
     print_and_exit(main)
+
+
+# Cividis at its ends and its middle: read alike with and without colour vision.
+_COLD, _MIDDLE, _HOT = "#00224e", "#7d7c78", "#fee838"
+_LEAST, _MOST = 0.15, 0.75  # how much of the picture the heat covers
+_SIDE, _GAP, _CAPTION = 336, 8, 30
+_PAPER, _INK = "#ffffff", "#1c1f24"
+
+
+def overlay(pixels: NDArray[np.uint8], heat: NDArray[np.float32]) -> Image.Image:
+    """Lay a heat map over an image.
+
+    Args:
+        pixels: Shape (3, S, S), uint8.
+        heat: Shape (S, S), in [0, 1].
+
+    Returns:
+        The image, its cold places dark and its hot ones yellow.
+    """
+    grey = Image.fromarray((255 * heat.clip(0, 1)).round().astype(np.uint8))
+    colours = ImageOps.colorize(grey, black=_COLD, white=_HOT, mid=_MIDDLE)
+    strength = Image.fromarray((255 * (_LEAST + (_MOST - _LEAST) * heat)).astype(np.uint8))
+    return Image.composite(colours, picture(pixels), strength)
+
+
+def picture(pixels: NDArray[np.uint8]) -> Image.Image:
+    """Make an image of what a tower saw.
+
+    Args:
+        pixels: Shape (3, S, S), uint8.
+
+    Returns:
+        The image.
+    """
+    return Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+
+
+def side_by_side(
+    pixels: NDArray[np.uint8], heat: NDArray[np.float32], caption: str
+) -> Image.Image:
+    """Show what a tower saw beside where it looked.
+
+    Args:
+        pixels: Shape (3, S, S), uint8.
+        heat: Shape (S, S), in [0, 1].
+        caption: What stands under both.
+
+    Returns:
+        One picture.
+    """
+    page = Image.new("RGB", (2 * _SIDE + _GAP, _SIDE + _CAPTION), _PAPER)
+    size = (_SIDE, _SIDE)
+    page.paste(picture(pixels).resize(size, Image.Resampling.BICUBIC), (0, 0))
+    page.paste(overlay(pixels, heat).resize(size, Image.Resampling.BICUBIC), (_SIDE + _GAP, 0))
+    font = ImageFont.load_default(size=16)
+    ImageDraw.Draw(page).text((4, _SIDE + 6), caption, fill=_INK, font=font)
+    return page

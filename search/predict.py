@@ -13,7 +13,7 @@ import tyro
 
 from analysis.outputs import file_faults
 from analysis.program import fail, make_console, print_and_exit
-from search.settings import unset
+from search.config.settings import unset
 from trainables.config import ROLES
 from trainables.data.encodings import encoding_faults
 from trainables.data.files import is_there
@@ -132,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _hand_over(table: str, out: Path | None) -> int:
-    from analysis.files import write_text  # noqa: PLC0415 - after the cheap checks
+    from analysis.run_folder.io import write_text  # noqa: PLC0415 - after the cheap checks
 
     if out is None:
         sys.stdout.write(table)
@@ -169,22 +169,22 @@ def _samples(settings: PredictSettings, about: Mapping[str, Any]) -> Sequence[Sa
 
 
 def _show(prediction: Prediction) -> None:
-    from trainables.data.sample import TAGS  # noqa: PLC0415 - likewise
+    from trainables.evaluation.classes import CLASSES  # noqa: PLC0415 - likewise
 
     console = make_console(highlight=False)
     console.print(f"[bold]{prediction.tag}[/]")
-    for tag, probability in zip(TAGS, prediction.probabilities, strict=True):
+    for tag, probability in zip(CLASSES, prediction.probabilities, strict=True):
         bar = "━" * round(30 * probability)
         console.print(f"  {tag:<9}{probability:6.1%}  [cyan]{bar}[/]")
 
 
 def _table(predictions: Sequence[Prediction], settings: PredictSettings) -> str:
-    from analysis.files import spreadsheet_safe  # noqa: PLC0415 - likewise
-    from trainables.data.sample import TAGS  # noqa: PLC0415 - likewise
+    from analysis.run_folder.io import spreadsheet_safe  # noqa: PLC0415 - likewise
+    from trainables.evaluation.classes import CLASSES  # noqa: PLC0415 - likewise
 
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["guid", "tag", *TAGS])
+    table.writerow(["guid", "tag", *CLASSES])
     for guid, probabilities, tag in predictions:
         name = spreadsheet_safe(guid) if settings.spreadsheet_safe else guid
         table.writerow([name, tag, *(f"{p:.6f}" for p in probabilities)])

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 from analysis.program import fail, make_console, work_and_exit
 from search import interrupts
-from search.default_folder import own_folder
+from search.config.default_folder import own_folder
+from search.config.settings import ALL, parse
 from search.errors import SettingsError
-from search.settings import ALL, parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from search.plan import Plan
-    from search.settings import SearchSettings
-    from search.summary import Outcome
+    from search.config.plan import Plan
+    from search.config.settings import SearchSettings
+    from search.console.summary import Outcome
 
 DONE, NOTHING = 0, 1
 
@@ -43,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run_all(settings: SearchSettings) -> int:
-    from search import all_models  # noqa: PLC0415  # as below
-    from search.plan import make_plan  # noqa: PLC0415
+    from search.config.plan import make_plan  # noqa: PLC0415
+    from search.pipeline import multi_model as all_models  # noqa: PLC0415  # as below
 
     searches = all_models.settings_by_model(settings)
     if settings.show_space or settings.dry_run:
@@ -64,7 +64,7 @@ def _run_all(settings: SearchSettings) -> int:
 
 def _run(settings: SearchSettings) -> int:
     # Here, so that --help does not wait for Ray and pandas.
-    from search.plan import make_plan  # noqa: PLC0415
+    from search.config.plan import make_plan  # noqa: PLC0415
     from trainables.data.corpus import CorpusError  # noqa: PLC0415
     from trainables.data.splits import SplitError  # noqa: PLC0415
 
@@ -78,7 +78,7 @@ def _run(settings: SearchSettings) -> int:
 
 
 def _show_space(plan: Plan) -> int:
-    from search.view import space_table  # noqa: PLC0415  # as above
+    from search.console.live import space_table  # noqa: PLC0415  # as above
 
     console = make_console()
     console.print(f"[bold]{plan.variant.name}[/]")
@@ -107,10 +107,13 @@ def _search(plan: Plan) -> int:
 def _searched(plan: Plan) -> int:
     from rich.text import Text  # noqa: PLC0415  # as above
 
-    from search import workflow  # noqa: PLC0415
-    from search.dry_run import dry_run  # noqa: PLC0415
-    from search.headline import headlines, warning  # noqa: PLC0415
-    from search.summary import print_summary  # noqa: PLC0415
+    from search.console.summary import (  # noqa: PLC0415
+        headlines,
+        print_summary,
+        warning,
+    )
+    from search.pipeline import workflow  # noqa: PLC0415
+    from search.pipeline.dry_run import dry_run  # noqa: PLC0415
 
     console = make_console()
     experiment = workflow.prepare(plan)
@@ -127,8 +130,8 @@ def _searched(plan: Plan) -> int:
 
 
 def _verdict(plan: Plan, outcome: Outcome) -> int:
-    from search.cut_off import INTERRUPTED as BY_THE_USER  # noqa: PLC0415  # as above
-    from search.summary import why_all_failed  # noqa: PLC0415  # as above
+    from search.console.summary import why_all_failed  # noqa: PLC0415  # as above
+    from search.tune.stopper import INTERRUPTED as BY_THE_USER  # noqa: PLC0415  # as above
 
     if outcome.cut_off == BY_THE_USER:
         words = f"{interrupts.words()}; what ended is in {plan.folder.path}{_goes_on(plan)}"

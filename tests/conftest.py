@@ -22,7 +22,8 @@ import pytest
 from PIL import Image
 
 from trainables.config import InputSettings
-from trainables.data.sample import Corpus, Fold, Sample, Sentiment
+from trainables.data.sample import Corpus, Fold, Sample
+from trainables.evaluation.classes import Sentiment
 from trainables.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -203,9 +204,9 @@ def train_final(
     experiment: Experiment, params: Mapping[str, Any], epochs: int, folder: Path
 ) -> dict[str, Any]:
     """Train and write the model that ships when it is one model on all labelled samples."""
-    from trainables.final import assemble, train_member
-    from trainables.training.decision import DecisionRule
-    from trainables.workbench import Workbench
+    from trainables.evaluation.decision import DecisionRule
+    from trainables.tasks.final import assemble, train_member
+    from trainables.worker import Workbench
 
     bench = Workbench(experiment)
     rows = np.arange(len(experiment.corpus.labelled))

@@ -18,11 +18,11 @@ from rich.console import Console
 
 import analysis
 from analysis.report import write_report
-from search.trials import TrialRecord
-from search.view import ViewInfo, render
+from search.console.live import ViewInfo, render
+from search.study.trial import TrialRecord
 
 if TYPE_CHECKING:
-    from analysis.run import Run
+    from analysis.run_folder.run import Run
 
 FOLDER = Path(__file__).parents[1] / ".github" / "pictures"
 _RUNNING = 2

@@ -21,7 +21,6 @@ BranchFusion = Literal["weighted", "vote"]
 Role = Literal["text", "image", "pair"]
 Modality = Literal["both", "text", "image"]
 CacheDtype = Literal["float16", "float32"]
-Precision = Literal["float32", "bfloat16", "float16"]
 Residence = Literal["auto", "device", "host"]
 
 ROLES: Mapping[Modality, tuple[Role, ...]] = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from socket import gethostname
 from typing import TYPE_CHECKING
 
-from trainables.modules.weights import local_path
+from trainables.modules.backbones.weights import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,7 +16,7 @@ from pyarrow.fs import FileSystem
 from ray import tune
 from ray.tune.result import SHOULD_CHECKPOINT
 
-from trainables.objective import worst
+from trainables.evaluation.objective import worst
 from trainables.reach import await_files
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from trainables.experiment import Experiment
     from trainables.training.lockstep import EpochScores, LockstepRun
-    from trainables.workbench import Workbench
+    from trainables.worker import Workbench
 
 STATE = "state.pt"
 RESUME_FROM = "resume_from"
@@ -51,7 +51,7 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
             config: The trial's hyperparameters, by name.
             experiment: What the search holds fixed.
         """
-        from trainables.workbench import Workbench  # noqa: PLC0415 - keeps torch out of the driver
+        from trainables.worker import Workbench  # noqa: PLC0415 - keeps torch out of the driver
 
         self._bench: Workbench = Workbench(experiment, use_assigned_share())
         self._start(config)
@@ -178,7 +178,7 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
         """
         import torch  # noqa: PLC0415 - keeps torch out of the driver
 
-        from trainables.modules.saving import writing  # noqa: PLC0415 - imports torch
+        from trainables.modules.backbones.saving import writing  # noqa: PLC0415 - imports torch
 
         path = Path(checkpoint_dir, STATE)
         # A file of Python's, as torch's own hides why the system refused.

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from analysis.files import write_whole
-from analysis.page import render_page
+from analysis.render.page import render_page
 from analysis.report.sections import sections_of
+from analysis.run_folder.io import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from analysis.run import Run
+    from analysis.run_folder.run import Run
 
 
 def render(run: Run) -> str:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from tyro.conf import Positional, arg
 
-from analysis.files import ResultsError
 from analysis.outputs import file_faults
 from analysis.program import fail, print_and_exit, tell
 from analysis.report import write_report
-from analysis.results import RunFolder
-from analysis.run import load
+from analysis.run_folder.folder import RunFolder
+from analysis.run_folder.io import ResultsError
+from analysis.run_folder.run import load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.comparison import model_of, note_of
-from analysis.reference import MODELS, published
-from analysis.resampling import interval, resampled_scores
-from analysis.results import CLASSES
-from analysis.scores import DECISION_SCORES, confusion, score_confusion
-from analysis.spelling import bounds, heading, score, whole
+from analysis.render.text import bounds, heading, score, whole
+from analysis.tables.comparison import model_of, note_of
+from analysis.tables.reference import MODELS, published
+from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.resampling import interval, resampled_scores
+from trainables.evaluation.scores import DECISION_SCORES, confusion, score_confusion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from analysis.resampling import Validated
-    from analysis.run import Run
+    from analysis.run_folder.run import Run
+    from trainables.evaluation.resampling import Validated
 
 HAND_TUNED = "hand-tuned config"
 

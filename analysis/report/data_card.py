@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
+from analysis.render.text import share, whole
 from analysis.report.figures import Figure, styled
-from analysis.results import CLASSES
-from analysis.spelling import share, whole
+from trainables.evaluation.classes import CLASSES
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from analysis.run import Run
+    from analysis.run_folder.run import Run
 
 _MOST_WORDS = 60
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from analysis.spelling import duration, score, setting, share, whole, words
+from analysis.render.text import duration, score, setting, share, whole, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from analysis.run import Run
+    from analysis.run_folder.run import Run
 
 _FINAL = {
     "refit": "The final model was trained again on all labelled samples",
@@ -112,7 +112,7 @@ def tiles(run: Run, speeds: Mapping[str, float]) -> list[tuple[str, str]]:
 
     Args:
         run: The run.
-        speeds: From `analysis.tables.speed`.
+        speeds: From `analysis.tables.search.speed`.
 
     Returns:
         Names and values.

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.results import CLASSES
-from analysis.surest import by_class
+from analysis.tables.samples import by_class
+from trainables.evaluation.classes import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from analysis.explanations import Explanation
-    from analysis.resampling import Validated
-    from analysis.run import Run
+    from analysis.run_folder.explanations import Explanation
+    from analysis.run_folder.run import Run
+    from trainables.evaluation.resampling import Validated
 
 _PER_GROUP = 4
 _JPEG = b"\xff\xd8"

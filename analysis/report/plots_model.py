@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from analysis.calibration import reliability
+from analysis.render.text import heading
 from analysis.report.figures import ACCENT, INK, SOFT, Figure, band, styled
-from analysis.spelling import heading
-from analysis.tables import learning_curve
-from analysis.threshold import threshold_curve
+from analysis.tables.search import learning_curve
+from trainables.evaluation.calibration import reliability
+from trainables.evaluation.threshold import threshold_curve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from analysis.resampling import Validated
-    from analysis.run import Run
+    from analysis.run_folder.run import Run
+    from trainables.evaluation.resampling import Validated
 
 _CLASS_LINES: Mapping[str, tuple[str, str]] = {
     "weighted_f1": (INK, "solid"),

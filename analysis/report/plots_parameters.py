@@ -11,13 +11,13 @@ import optuna
 import plotly.graph_objects as go
 from optuna import visualization
 
+from analysis.render.text import heading, setting, share, words
 from analysis.report.figures import ACCENT, GRID, INK, SCALE, SOFT, Figure, styled
-from analysis.spelling import heading, setting, share, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from analysis.run import Run
+    from analysis.run_folder.run import Run
 
 _FEW = 10  # trials per hyperparameter under which importances are mostly noise
 _TOP = 4
@@ -92,7 +92,7 @@ def slice_figures(run: Run, study: optuna.Study, top: Sequence[str]) -> list[Fig
 
     Args:
         run: The run.
-        study: From `analysis.study.scored_study`.
+        study: From `analysis.tables.study.scored_study`.
         top: Their names.
 
     Returns:
@@ -129,7 +129,7 @@ def parallel_figure(run: Run, study: optuna.Study, top: Sequence[str]) -> Figure
 
     Args:
         run: The run.
-        study: From `analysis.study.scored_study`.
+        study: From `analysis.tables.study.scored_study`.
         top: Names of the hyperparameters.
 
     Returns:
@@ -160,7 +160,7 @@ def contour_figure(run: Run, study: optuna.Study, top: Sequence[str]) -> Figure 
 
     Args:
         run: The run.
-        study: From `analysis.study.scored_study`.
+        study: From `analysis.tables.study.scored_study`.
         top: Names of hyperparameters, the most important first.
 
     Returns:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
+from analysis.render.text import duration, heading, share, whole
 from analysis.report.figures import (
     FATE_COLORS,
     FATE_SYMBOLS,
@@ -15,13 +16,12 @@ from analysis.report.figures import (
     Figure,
     styled,
 )
-from analysis.spelling import duration, heading, share, whole
-from analysis.tables import budget, progress, rungs
+from analysis.tables.search import budget, progress, rungs
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.run import Run
+    from analysis.run_folder.run import Run
 
 _LOW_QUANTILE = 0.02  # a trial that never learnt would flatten all others
 
@@ -186,8 +186,8 @@ def timeline_figure(run: Run, times: pd.DataFrame, facts: dict[str, float]) -> F
 
     Args:
         run: The run.
-        times: From `analysis.study.trial_times`.
-        facts: From `analysis.tables.speed`.
+        times: From `analysis.tables.study.trial_times`.
+        facts: From `analysis.tables.search.speed`.
 
     Returns:
         The figure; None where times were not kept.

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from analysis.explanations import read_explanations
+from analysis.render.text import heading, share, whole
 from analysis.report import facts, plots_model, plots_parameters, plots_search
 from analysis.report.answer import answer
 from analysis.report.data_card import data_card
 from analysis.report.gallery import gallery
 from analysis.report.scales import Mark, Scale
 from analysis.report.trial_table import candidate_table, trial_table
-from analysis.scores import NEUTRAL
-from analysis.spelling import heading, share, whole
-from analysis.study import scored_study, searched_parameters, study_trials, trial_times
-from analysis.tables import class_scores, confusion_table, contenders, rungs, speed
+from analysis.run_folder.explanations import read_explanations
+from analysis.run_folder.study import study_trials
+from analysis.tables.search import class_scores, confusion_table, contenders, rungs, speed
+from analysis.tables.study import scored_study, searched_parameters, trial_times
+from trainables.evaluation.decision import NEUTRAL
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
     from analysis.report.answer import Answer
     from analysis.report.figures import Figure
-    from analysis.resampling import Validated
-    from analysis.run import Run
+    from analysis.run_folder.run import Run
+    from trainables.evaluation.resampling import Validated
 
 _SECTIONS = {
     "answer": "Answer",
@@ -91,7 +92,7 @@ def _answer(run: Run, found: Answer | None) -> dict[str, Any]:
 
 
 def _search(run: Run) -> dict[str, Any]:
-    trials = study_trials(run)
+    trials = study_trials(run.folder, run.notes)
     times = trial_times(trials)
     speeds = speed(run, times)
     figures = [

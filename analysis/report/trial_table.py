@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from analysis.results import CONFIG
-from analysis.spelling import bounds, duration, heading, score, setting, whole, words
+from analysis.render.text import bounds, duration, heading, score, setting, whole, words
+from analysis.run_folder.folder import CONFIG
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from analysis.run import Run
+    from analysis.run_folder.run import Run
 
 _Column = tuple[str, str, "Callable[[Any], str] | None"]
 _LEADING: tuple[_Column, ...] = (

@@ -13,9 +13,11 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from analysis.calibration import log_losses
-from analysis.results import CLASSES, RunFolder
-from analysis.scores import DECISION_SCORES, confusion, decide, score_confusion
+from analysis.run_folder.folder import RunFolder
+from trainables.evaluation.calibration import log_losses
+from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.decision import decide
+from trainables.evaluation.scores import DECISION_SCORES, confusion, score_confusion
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,10 +24,10 @@ from transformers import (
 from transformers.utils import logging
 
 from tests.benchmarks.library import LibraryPiece
-from trainables.modules.image_towers import Standardize
-from trainables.modules.tokenizers import HashTokenizer
-from trainables.modules.tower import Activations
-from trainables.modules.weights import RESNET_FILE
+from trainables.modules.backbones.image_towers import Standardize
+from trainables.modules.backbones.tokenizers import HashTokenizer
+from trainables.modules.backbones.weights import RESNET_FILE
+from trainables.modules.blocks.activations import Activations
 from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trainables.config import TrainConfig
-    from trainables.modules.cut import Pooling
-    from trainables.modules.tower import Tower
+    from trainables.modules.backbones.tower import Tower
+    from trainables.modules.blocks.cut import Pooling
 
 logging.disable_progress_bar()
 

@@ -23,12 +23,12 @@ import torch
 from tests.benchmarks.reporting import cores, machine, show
 from tests.benchmarks.searches import add_search_options, make_experiment, search_arguments
 from trainables.activations.raw import RawImages
-from trainables.workbench import Workbench
+from trainables.worker import Workbench
 
 if TYPE_CHECKING:
     from trainables.experiment import Experiment
-    from trainables.modules.cut import Cut
-    from trainables.modules.tower import Activations
+    from trainables.modules.blocks.activations import Activations
+    from trainables.modules.blocks.cut import Cut
 
 _DECODED_ROWS = 64  # enough that threads hardly ever wait for the last of a batch
 _COMPUTED_ROWS = {"cpu": (4, 16), "cuda": (64, 256)}  # the faster one is the limit

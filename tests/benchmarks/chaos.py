@@ -32,7 +32,7 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from analysis.results import CONFIG, RunFolder
+from analysis.run_folder.folder import CONFIG, RunFolder
 from tests.benchmarks.reporting import machine
 
 if TYPE_CHECKING:

@@ -16,25 +16,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.choice import Course, Rule, by_others
-from analysis.resampling import resampled_scores
-from search.plan import make_plan
-from search.settings import parse
-from search.workflow import prepare
+from search.config.plan import make_plan
+from search.config.settings import parse
+from search.pipeline.workflow import prepare
 from tests.benchmarks.reporting import machine, show
-from trainables.confirmation import train_fold
 from trainables.data.splits import duplicate_groups, make_folds
-from trainables.floor import regress_fold
-from trainables.workbench import Workbench
+from trainables.evaluation.choice import Course, Rule, by_others
+from trainables.evaluation.resampling import resampled_scores
+from trainables.tasks.baseline import regress_fold
+from trainables.tasks.confirmation import train_fold
+from trainables.worker import Workbench
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from analysis.resampling import Validated
-    from search.plan import Plan
+    from search.config.plan import Plan
     from trainables.data.sample import Fold
+    from trainables.evaluation.resampling import Validated
 
 _METRIC = "weighted_f1"
 

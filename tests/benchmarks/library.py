@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models.resnet import ResNet
 
-from trainables.modules.text_tower import mean_of_tokens, shell
-from trainables.modules.tower import Activations
+from trainables.modules.backbones.text_tower import mean_of_tokens, shell
+from trainables.modules.blocks.activations import Activations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trainables.modules.cut import Pooling
+    from trainables.modules.blocks.cut import Pooling
 
 # Where a library keeps its blocks: the attributes that lead to the list.
 _BLOCKS = (

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from search.plan import make_plan
-from search.settings import parse
-from search.workflow import prepare
+from search.config.plan import make_plan
+from search.config.settings import parse
+from search.pipeline.workflow import prepare
 from tests.benchmarks.reporting import machine, show
 from trainables.seeds import stream_seed
-from trainables.workbench import Workbench
+from trainables.worker import Workbench
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,7 +20,7 @@ from PIL import Image
 
 from tests.benchmarks.reporting import machine, show
 from tests.benchmarks.searches import run_module
-from trainables.data.sample import TAGS
+from trainables.evaluation.classes import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +46,7 @@ def write_pairs(folder: Path, count: int, side: int) -> None:
         (folder / "data" / f"{number}.jpg").write_bytes(file.getvalue())
         words = " ".join(random.choice(_WORDS, 8))
         (folder / "data" / f"{number}.txt").write_text(f"{number} {words}")
-        rows.append(f"{number},{TAGS[number % len(TAGS)]}")
+        rows.append(f"{number},{CLASSES[number % len(CLASSES)]}")
     (folder / "train.txt").write_text("\n".join(rows))
 
 

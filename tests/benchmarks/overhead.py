@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from analysis.results import RunFolder
-from search.plan import make_plan
-from search.preparation import configs_ahead
-from search.settings import parse
+from analysis.run_folder.folder import RunFolder
+from search.cluster.activations import configs_ahead
+from search.config.plan import make_plan
+from search.config.settings import parse
 from tests.benchmarks.reporting import machine, show
 from tests.benchmarks.searches import (
     add_search_options,
@@ -31,7 +31,7 @@ from tests.benchmarks.searches import (
     search_arguments,
     trial_times,
 )
-from trainables.workbench import Workbench, build_activations
+from trainables.worker import Workbench, build_activations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -19,11 +19,11 @@ from torch.utils.data import DataLoader, Dataset
 from tests.benchmarks.library import LibraryPiece
 from trainables.config import ROLES
 from trainables.data.images import open_image, prepare_image
-from trainables.data.sample import Sentiment
 from trainables.data.text import clean_text
-from trainables.modules.classifier import Classifier
-from trainables.modules.image_towers import Standardize
-from trainables.modules.tower import Activations
+from trainables.evaluation.classes import Sentiment
+from trainables.modules.backbones.image_towers import Standardize
+from trainables.modules.blocks.activations import Activations
+from trainables.modules.heads.classifier import Classifier
 from trainables.seeds import stream_seed
 from trainables.training.fold import Validation
 from trainables.training.lockstep import LockstepRun
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
     from trainables.config import TrainConfig
     from trainables.experiment import Experiment
-    from trainables.modules.cut import Pooling
-    from trainables.modules.tower import Tower
+    from trainables.modules.backbones.tower import Tower
+    from trainables.modules.blocks.cut import Pooling
 
 _EVALUATION_ROWS = 64
 _CPU = torch.device("cpu")

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.results import RunFolder
+from analysis.run_folder.folder import RunFolder
 from tests.benchmarks.reporting import machine, show
 from tests.benchmarks.searches import Ran, run_module, search_arguments, trial_times
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import optuna
 import pandas as pd
 
-from analysis.results import CONFIG, RunFolder
-from search.plan import make_plan
-from search.settings import parse
-from search.workflow import prepare
+from analysis.run_folder.folder import CONFIG, RunFolder
+from search.config.plan import make_plan
+from search.config.settings import parse
+from search.pipeline.workflow import prepare
 from tests.benchmarks.processes import ProcessTree
 
 if TYPE_CHECKING:

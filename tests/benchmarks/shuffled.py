@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.console import Console
 
-from search.plan import make_plan
-from search.settings import parse
-from search.workflow import prepare, run_search
+from search.config.plan import make_plan
+from search.config.settings import parse
+from search.pipeline.workflow import prepare, run_search
 from tests.benchmarks.reporting import machine, show
-from trainables.data.sample import Corpus, Sentiment
+from trainables.data.sample import Corpus
 from trainables.data.splits import make_folds
+from trainables.evaluation.classes import Sentiment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,7 @@ import pytest
 
 from tests.benchmarks.plain import PlainTrainer
 from trainables.training.lockstep import LockstepRun
-from trainables.workbench import Workbench
+from trainables.worker import Workbench
 
 if TYPE_CHECKING:
     from collections.abc import Callable

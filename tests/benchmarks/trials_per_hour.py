@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.results import RunFolder
+from analysis.run_folder.folder import RunFolder
 from tests.benchmarks.reporting import cores, machine, show
 from tests.benchmarks.searches import (
     add_search_options,

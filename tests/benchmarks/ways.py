@@ -18,8 +18,8 @@ import torch
 from tests.benchmarks.architectures import Architecture, uncut_pieces
 from tests.benchmarks.library import Entered, EnteredPiece
 from trainables.config import ROLES
-from trainables.data.sample import Sentiment
-from trainables.modules.classifier import Classifier
+from trainables.evaluation.classes import Sentiment
+from trainables.modules.heads.classifier import Classifier
 from trainables.training.losses import make_loss
 from trainables.training.optimization import make_optimizer
 from trainables.variants import VARIANTS

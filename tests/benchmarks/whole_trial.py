@@ -20,8 +20,9 @@ from tests.benchmarks.architectures import ARCHITECTURES
 from tests.benchmarks.reporting import machine, show
 from trainables.activations.files import StoredActivations
 from trainables.config import ROLES
-from trainables.data.sample import Fold, Sentiment
-from trainables.modules.tower import Activations
+from trainables.data.sample import Fold
+from trainables.evaluation.classes import Sentiment
+from trainables.modules.blocks.activations import Activations
 from trainables.training.fold import FoldTrainer, TrainingData
 from trainables.training.lockstep import LockstepRun
 from trainables.training.memory import peak_memory_mb
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trainables.activations.raw import Source
-    from trainables.modules.cut import Cut
-    from trainables.modules.tower import Tower
+    from trainables.modules.backbones.tower import Tower
+    from trainables.modules.blocks.cut import Cut
 
 _DISTINCT, _ROWS = 64, 16
 _SEED = 0

@@ -24,7 +24,7 @@ from tests.hostile.case import Case
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-TAGS = ("positive", "neutral", "negative")
+CLASSES = ("positive", "neutral", "negative")
 PAIRS = 15
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2\nsize 12345\n"
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(r) file\n%%EOF\n"
@@ -48,7 +48,7 @@ def write_folder(folder: Path) -> Path:
     for number in range(PAIRS):
         (folder / "data" / f"{number}.txt").write_text(f"number {number} of some words")
         (folder / "data" / f"{number}.jpg").write_bytes(picture(side=40 + number))
-    rows = [f"{number},{TAGS[number % 3]}" for number in range(PAIRS)]
+    rows = [f"{number},{CLASSES[number % 3]}" for number in range(PAIRS)]
     (folder / "train.txt").write_text("\n".join(["guid,tag", *rows, ""]))
     return folder
 
@@ -56,7 +56,7 @@ def write_folder(folder: Path) -> Path:
 def write_table(folder: Path, row: str = "", head: str = "guid,text,image,tag") -> Path:
     """Write a sound CSV of the same pairs, and one more row."""
     write_folder(folder)
-    rows = [f"{n},text {n},data/{n}.jpg,{TAGS[n % 3]}" for n in range(PAIRS)]
+    rows = [f"{n},text {n},data/{n}.jpg,{CLASSES[n % 3]}" for n in range(PAIRS)]
     (folder / "pairs.csv").write_text("\n".join([head, *rows, row, ""]))
     return folder / "pairs.csv"
 
@@ -108,7 +108,7 @@ def with_list(*rows: str, head: str = "guid,tag") -> Callable[[Path], Sequence[s
 
 def with_more(*rows: str) -> Callable[[Path], Sequence[str]]:
     """A folder whose list has these rows, too."""
-    sound = [f"{number},{TAGS[number % 3]}" for number in range(PAIRS)]
+    sound = [f"{number},{CLASSES[number % 3]}" for number in range(PAIRS)]
     return with_list(*sound, *rows)
 
 

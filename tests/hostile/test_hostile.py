@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module", autouse=True)
 def frameworks() -> None:
     """Import what commands import late: that takes seconds, and is no case's doing."""
-    for name in {"search.workflow", "search.dry_run", *(case.program for case in CASES)}:
+    for name in {
+        "search.pipeline.workflow",
+        "search.pipeline.dry_run",
+        *(case.program for case in CASES),
+    }:
         importlib.import_module(name)
 
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from optuna.storages import JournalStorage
 
-from search.cut_off import CutOff
-from search.journal import StudyJournal
-from search.revival import revive
 from search.run import main
-from search.scheduler import FiniteASHA
-from search.searcher import Limits, StudySearcher
-from search.study import begin, open_study
+from search.study.journal import StudyJournal
+from search.study.resume import revive
+from search.study.sampler import begin, open_study
+from search.tune.scheduler import FiniteASHA
+from search.tune.searcher import Limits, StudySearcher
+from search.tune.stopper import CutOff
 from tests.search.postgresql import Server, installed
-from trainables.objective import mode_of
+from trainables.evaluation.objective import mode_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from analysis.results import RunFolder
-from search import workflow
+from analysis.run_folder.folder import RunFolder
+from search.pipeline import workflow
 from search.run import main
 
 if TYPE_CHECKING:
-    from search.plan import Plan
+    from search.config.plan import Plan
     from trainables.experiment import Experiment
 
 pytestmark = pytest.mark.slow

@@ -10,8 +10,8 @@ import pytest
 
 from search.cache import main
 from trainables.activations.locks import locked
-from trainables.modules.cut import Cut
-from trainables.workbench import Workbench
+from trainables.modules.blocks.cut import Cut
+from trainables.worker import Workbench
 
 if TYPE_CHECKING:
     from collections.abc import Callable

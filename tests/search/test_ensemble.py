@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.results import CLASSES, RunFolder
+from analysis.run_folder.folder import RunFolder
 from search.ensemble import main
-from search.joined_runs import join_runs
+from search.selection.ensemble import join_runs
 from tests.analysis.synthetic import CHOSEN, SEARCHED
+from trainables.evaluation.classes import CLASSES
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,10 +10,9 @@ from PIL import Image
 pytest.importorskip("captum", reason="the extra `explain` is not installed")
 
 import analysis
-from analysis.explanations import read_explanations
-from search.explain import choose, main
-from search.heat_map import overlay, side_by_side
-from search.provenance import samples_table
+from analysis.run_folder.explanations import read_explanations
+from search.explain import choose, main, overlay, side_by_side
+from search.pipeline.run_record import samples_table
 from tests.analysis.synthetic import write_run
 from tests.conftest import tiny_experiment, train_final
 from trainables.config import InputSettings
@@ -21,7 +20,7 @@ from trainables.config import InputSettings
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from analysis.results import RunFolder
+    from analysis.run_folder.folder import RunFolder
     from trainables.data.sample import Corpus
 
 

@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from search import interrupts
-from search.cut_off import INTERRUPTED, CutOff
+from search.tune.stopper import INTERRUPTED, CutOff
 
 KINDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

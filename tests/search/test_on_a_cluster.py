@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from analysis.results import RunFolder
-from search import crew as crew_module
-from search.cluster import TrialResources
-from search.connection import connected
-from search.crew import Crew, Job
+from analysis.run_folder.folder import RunFolder
+from search.cluster import tasks as crew_module
+from search.cluster.connection import connected
+from search.cluster.resources import TrialResources
+from search.cluster.tasks import Crew, Job
 from tests.search.test_resume import Command, assert_whole
 
 if TYPE_CHECKING:

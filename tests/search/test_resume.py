@@ -15,7 +15,7 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from analysis.results import RunFolder
+from analysis.run_folder.folder import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from analysis.results import RunFolder
+from analysis.run_folder.folder import RunFolder
 from spaces import SPACES
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from ray import tune
 
 from tests.trainables.conftest import ALWAYS, OTHER, PARAMS, SCORED, comparable, steps
 from trainables.config import ConfigError
-from trainables.objective import worst
+from trainables.evaluation.objective import worst
 from trainables.trainable import SentimentTrainable, memory_fraction, use_assigned_share
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from tests.trainables.conftest import PARAMS
-from trainables.modules.classifier import Classifier
-from trainables.objective import METRICS
-from trainables.workbench import Workbench
+from trainables.evaluation.objective import METRICS
+from trainables.modules.heads.classifier import Classifier
+from trainables.worker import Workbench
 
 if TYPE_CHECKING:
     from collections.abc import Callable

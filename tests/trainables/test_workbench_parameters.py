@@ -9,10 +9,10 @@ import torch
 from torchvision.models import resnet18
 from transformers import BertConfig, BertModel
 
-from trainables.modules.image_towers import ResNetTower
-from trainables.modules.text_tower import TextTower
-from trainables.modules.tokenizers import HashTokenizer
-from trainables.workbench import Workbench
+from trainables.modules.backbones.image_towers import ResNetTower
+from trainables.modules.backbones.text_tower import TextTower
+from trainables.modules.backbones.tokenizers import HashTokenizer
+from trainables.worker import Workbench
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -21,7 +21,7 @@ from safetensors import safe_open
 from trainables.activations.catalogue import checksum, data_path, header_path
 from trainables.activations.ownership import MADE_BY
 from trainables.activations.raw import gather_ragged
-from trainables.modules.tower import Activations
+from trainables.modules.blocks.activations import Activations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

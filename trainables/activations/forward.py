@@ -12,8 +12,8 @@ import torch
 
 from trainables.activations.files import ActivationError
 from trainables.data.images import ImageError
-from trainables.modules.cut import Cut
-from trainables.modules.piece import on_device
+from trainables.modules.blocks.cut import Cut
+from trainables.modules.blocks.piece import on_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from trainables.activations.raw import RawInputs
-    from trainables.modules.piece import Piece
-    from trainables.modules.tower import Activations, Tower
+    from trainables.modules.backbones.tower import Tower
+    from trainables.modules.blocks.activations import Activations
+    from trainables.modules.blocks.piece import Piece
 
 # What may be computed ahead of what is written, on the host: a batch can be 4 kB or 500 MB.
 _AHEAD_BYTES = 256_000_000

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from trainables.config import InputSettings, Role
     from trainables.data.sample import Sample
-    from trainables.modules.cut import Cut
+    from trainables.modules.blocks.cut import Cut
 
 # Raised whenever the same settings would make other pixels, tokens or bytes than before.
 FORMAT = 2

@@ -15,10 +15,10 @@ import torch
 
 from trainables.data.images import open_image, prepare_image
 from trainables.data.text import clean_text
-from trainables.modules.crossed import CrossedTower
-from trainables.modules.piece import on_device
-from trainables.modules.text_tower import TextTower
-from trainables.modules.tower import Activations
+from trainables.modules.backbones.crossed import CrossedTower
+from trainables.modules.backbones.text_tower import TextTower
+from trainables.modules.blocks.activations import Activations
+from trainables.modules.blocks.piece import on_device
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from trainables.config import InputSettings
     from trainables.data.sample import Sample
-    from trainables.modules.piece import Piece
-    from trainables.modules.tower import Tower
+    from trainables.modules.backbones.tower import Tower
+    from trainables.modules.blocks.piece import Piece
 
 _LIVE_ROWS = 64  # run at a time without a cache: of pixels on, thousands would take gigabytes
 

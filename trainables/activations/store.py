@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
     from trainables.activations.key import ActivationKey
     from trainables.activations.raw import RawInputs
-    from trainables.modules.cut import Cut
-    from trainables.modules.tower import Activations, Tower
+    from trainables.modules.backbones.tower import Tower
+    from trainables.modules.blocks.activations import Activations
+    from trainables.modules.blocks.cut import Cut
 
 
 class BuildProgress(NamedTuple):

@@ -19,8 +19,9 @@ from trainables.data.images import (
     check_image,
 )
 from trainables.data.listing import TRAIN_LIST, Entry, list_folder, list_table, refuse_outside
-from trainables.data.sample import TAGS, Corpus, Sample
+from trainables.data.sample import Corpus, Sample
 from trainables.data.whole_images import WholeImages
+from trainables.evaluation.classes import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -200,7 +201,7 @@ def _require_classes(entries: list[Entry], faults: Faults) -> None:
     counts = Counter(entry.label for entry in entries if entry.label is not None)
     if len(counts) < 2:
         found = " and ".join(f"{count:,} {label.tag}" for label, count in counts.items())
-        rule = f"at least two of {', '.join(TAGS)} must be labelled"
+        rule = f"at least two of {', '.join(CLASSES)} must be labelled"
         faults.add(rule, f"got {found or 'no labelled pair'}")
 
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from trainables.data.corpus import load_corpus
 from trainables.data.faults import CorpusError
 from trainables.data.listing import TEST_LIST, TRAIN_LIST
-from trainables.data.sample import Sentiment
 from trainables.data.scenes import draw_scene
 from trainables.data.text import clean_text
+from trainables.evaluation.classes import Sentiment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

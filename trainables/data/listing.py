@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from trainables.config import ROLES, nearest
 from trainables.data.images import IMAGE_SUFFIXES
 from trainables.data.rows import Row, read_rows
-from trainables.data.sample import TAGS, Sentiment
+from trainables.evaluation.classes import CLASSES, Sentiment
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -203,9 +203,9 @@ def _label(row: Row, faults: Faults) -> Sentiment | None:
     tag = row.values["tag"].strip().lower()
     if tag in _NO_TAG:
         return None
-    if tag not in TAGS:
-        rule = f"tag must be one of {', '.join(TAGS)}"
-        faults.add(rule, f"{row.place}: got {tag!r}; {nearest(tag, TAGS)}")
+    if tag not in CLASSES:
+        rule = f"tag must be one of {', '.join(CLASSES)}"
+        faults.add(rule, f"{row.place}: got {tag!r}; {nearest(tag, CLASSES)}")
         return None
     return Sentiment[tag.upper()]
 

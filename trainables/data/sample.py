@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from enum import IntEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -21,22 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainables.config import Modality
-
-
-class Sentiment(IntEnum):
-    """The classes, in the order of every logit and probability column."""
-
-    POSITIVE = 0
-    NEUTRAL = 1
-    NEGATIVE = 2
-
-    @property
-    def tag(self) -> str:
-        """The class as the data files spell it."""
-        return self.name.lower()
-
-
-TAGS: tuple[str, ...] = tuple(sentiment.tag for sentiment in Sentiment)
+    from trainables.evaluation.classes import Sentiment
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from trainables.config import nearest
-from trainables.data.sample import TAGS, Fold, Sentiment
+from trainables.data.sample import Fold
 from trainables.data.text import clean_text
+from trainables.evaluation.classes import CLASSES, Sentiment
 from trainables.seeds import stream_seed
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ def _held_out(labels: NDArray[np.int64], seed: int) -> _Parts:
     from sklearn.model_selection import train_test_split  # noqa: PLC0415 - late, see above
 
     # The outcome hangs on the order of the classes; the lab's is that of their names.
-    tags = np.array(TAGS)[labels]
+    tags = np.array(CLASSES)[labels]
     share = 1 / _FIFTHS
     train, val = train_test_split(
         np.arange(len(labels)), test_size=share, random_state=seed, stratify=tags

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from trainables.activations.raw import raw_inputs
 from trainables.data.text import clean_text
-from trainables.modules.piece import on_device
-from trainables.modules.tower import Activations
-from trainables.modules.vision_transformer import TokenStack
+from trainables.modules.backbones.vision_transformer import TokenStack
+from trainables.modules.blocks.activations import Activations
+from trainables.modules.blocks.piece import on_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from trainables.config import InputSettings, Role
     from trainables.data.sample import Sample
-    from trainables.modules.classifier import Classifier
-    from trainables.modules.cut import Cut
-    from trainables.modules.tower import Tower
+    from trainables.modules.backbones.tower import Tower
+    from trainables.modules.blocks.cut import Cut
+    from trainables.modules.heads.classifier import Classifier
 
 _STEPS = 32  # of the integral; its error is told by the test
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from safetensors.torch import save_file
 
 from trainables.config import ROLES
-from trainables.data.sample import TAGS
+from trainables.evaluation.classes import CLASSES
 from trainables.inference.about import CONFIG, DIGESTS, FORMAT, classifier_file
 from trainables.inference.integrity import digests_of
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trainables.config import InputSettings, TrainConfig
-    from trainables.modules.classifier import Classifier
-    from trainables.modules.tower import Tower
-    from trainables.training.decision import DecisionRule
+    from trainables.evaluation.decision import DecisionRule
+    from trainables.modules.backbones.tower import Tower
+    from trainables.modules.heads.classifier import Classifier
     from trainables.variants.variant import Variant
 
 
@@ -72,7 +72,7 @@ def save_model(
         "format": FORMAT,
         "variant": variant.name,
         "modality": next(name for name, roles in ROLES.items() if {*roles} == towers.keys()),
-        "classes": TAGS,
+        "classes": CLASSES,
         "members": [{"config": asdict(m.config), "weight": m.weight} for m in members],
         "inputs": asdict(inputs),
         "decision": asdict(rule),

@@ -11,8 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from trainables.activations.raw import LivePrefix, raw_inputs
-from trainables.config import ROLES, ConfigError, InputSettings, Precision
-from trainables.data.sample import Sentiment
+from trainables.config import ROLES, ConfigError, InputSettings
+from trainables.evaluation.classes import Sentiment
+from trainables.evaluation.decision import DecisionRule, Precision
 from trainables.inference.about import (
     CONFIG,
     DIGESTS,
@@ -22,9 +23,8 @@ from trainables.inference.about import (
 )
 from trainables.inference.integrity import changed_files
 from trainables.inference.model_folder import Member
-from trainables.modules.crossed import PAIR, tower_for
-from trainables.modules.saving import not_finite
-from trainables.training.decision import DecisionRule
+from trainables.modules.backbones.crossed import PAIR, tower_for
+from trainables.modules.backbones.saving import not_finite
 from trainables.training.optimization import autocast
 from trainables.variants import VARIANTS
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from trainables.config import Modality
     from trainables.data.sample import Sample
     from trainables.inference.grad_cam import Explainer
-    from trainables.modules.cut import Cut
+    from trainables.modules.blocks.cut import Cut
 
 _ROWS = 32
 

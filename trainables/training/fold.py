@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 import torch.nn.functional as F
 
-from trainables.data.sample import Sentiment
+from trainables.evaluation.classes import Sentiment
 from trainables.training.losses import make_loss
 from trainables.training.optimization import Schedule, autocast, make_optimizer, precision_of
 from trainables.training.randomness import RandomStream
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trainables.activations.raw import Source
     from trainables.config import TrainConfig
     from trainables.data.sample import Fold
-    from trainables.modules.classifier import Classifier
+    from trainables.modules.heads.classifier import Classifier
 
 # Rows per forward pass where nothing is kept for a backward pass.
 _EVALUATION_ROWS = 256

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainables.objective import SCORES, is_better
-from trainables.training.decision import decide
-from trainables.training.metrics import classification_scores
+from trainables.evaluation.decision import decide
+from trainables.evaluation.objective import SCORES, is_better
+from trainables.evaluation.scores import classification_scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from trainables.config import Precision, TrainConfig
-    from trainables.modules.classifier import Classifier
+    from trainables.config import TrainConfig
+    from trainables.evaluation.decision import Precision
+    from trainables.modules.heads.classifier import Classifier
 
 # The lab's plateau rule: a stall multiplies the rates by 0.7, down to 1e-7.
 PLATEAU_FACTOR, PLATEAU_MINIMUM = 0.7, 1e-7

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trainables.data.sample import Sentiment
+from trainables.evaluation.classes import Sentiment
 from trainables.variants.towers import PAIR_INPUTS, PairConfig, load_pair
 from trainables.variants.variant import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from trainables.modules.head import Head
+    from trainables.modules.heads.head import Head
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ def early_fusion_head(config: EarlyFusionConfig, widths: Mapping[str, int]) -> H
     Returns:
         The head, as drawn.
     """
-    from trainables.modules.heads import EarlyFusionHead  # noqa: PLC0415 - keeps torch out
+    from trainables.modules.heads.fusion import EarlyFusionHead  # noqa: PLC0415 - keeps torch out
 
     return EarlyFusionHead(
         widths,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from trainables.data.sample import Sentiment
-from trainables.modules.cut import Cut
+from trainables.evaluation.classes import Sentiment
+from trainables.modules.blocks.cut import Cut
 from trainables.variants.towers import TowersConfig
 from trainables.variants.variant import Variant
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from trainables.config import InputSettings, Role
-    from trainables.modules.head import Head
-    from trainables.modules.heads import Fusion
-    from trainables.modules.tower import Tower
+    from trainables.modules.backbones.tower import Tower
+    from trainables.modules.heads.fusion import Fusion
+    from trainables.modules.heads.head import Head
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +114,8 @@ def load_joint(backbones: Mapping[str, str], roles: Sequence[Role]) -> dict[str,
     Returns:
         The towers, by role.
     """
-    from trainables.modules.blip import load_blip_towers  # noqa: PLC0415 - keeps torch out
-    from trainables.modules.clip import load_clip_towers  # noqa: PLC0415 - of the driver
+    from trainables.modules.backbones.blip import load_blip_towers  # noqa: PLC0415 - keeps torch out
+    from trainables.modules.backbones.clip import load_clip_towers  # noqa: PLC0415 - of the driver
 
     loaders = {"clip": load_clip_towers, "blip": load_blip_towers}
     ((name, source),) = backbones.items()
@@ -132,7 +132,7 @@ def joint_head(config: JointConfig, widths: Mapping[str, int]) -> Head:
     Returns:
         The head, as drawn.
     """
-    from trainables.modules.heads import JointHead  # noqa: PLC0415 - keeps torch out
+    from trainables.modules.heads.fusion import JointHead  # noqa: PLC0415 - keeps torch out
 
     if config.fusion == "cross":
         widths = {"pair": widths["pair"]}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
 from trainables.config import BranchFusion
-from trainables.data.sample import Sentiment
+from trainables.evaluation.classes import Sentiment
 from trainables.variants.early_fusion import EARLY_FUSION
 from trainables.variants.towers import PAIR_INPUTS, PairConfig, load_pair
 from trainables.variants.variant import Variant
@@ -14,7 +14,7 @@ from trainables.variants.variant import Variant
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from trainables.modules.head import Head
+    from trainables.modules.heads.head import Head
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ def late_fusion_head(config: LateFusionConfig, widths: Mapping[str, int]) -> Hea
     Returns:
         The head, as drawn.
     """
-    from trainables.modules.late_fusion import LateFusionHead  # noqa: PLC0415 - keeps torch out
+    from trainables.modules.heads.late_fusion import LateFusionHead  # noqa: PLC0415 - keeps torch out
 
     return LateFusionHead(
         widths,

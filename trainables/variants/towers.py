@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trainables.config import InputSettings, TrainConfig
-from trainables.modules.cut import Cut, Pooling
+from trainables.modules.blocks.cut import Cut, Pooling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from trainables.config import Role
-    from trainables.modules.tower import Tower
+    from trainables.modules.backbones.tower import Tower
 
 # What sentence encoders and ImageNet classifiers were pretrained on: punctuation and whole tweets
 # for one, the centre at a classifier's scale for the other.
@@ -106,7 +106,7 @@ def load_pair(backbones: Mapping[str, str], roles: Sequence[Role]) -> dict[str, 
     Returns:
         The towers, by role.
     """
-    from trainables.modules import pretrained  # noqa: PLC0415 - keeps torch out of the driver
+    from trainables.modules.backbones import pretrained  # noqa: PLC0415 - keeps torch out of the driver
 
     loaders = {"text": pretrained.load_text_tower, "image": pretrained.load_image_tower}
     return {role: loaders[role](backbones[role]) for role in roles}

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from trainables.config import Modality, Role
-    from trainables.modules.classifier import Classifier
-    from trainables.modules.cut import Cut
-    from trainables.modules.head import Head
-    from trainables.modules.tower import Tower
+    from trainables.modules.backbones.tower import Tower
+    from trainables.modules.blocks.cut import Cut
+    from trainables.modules.heads.classifier import Classifier
+    from trainables.modules.heads.head import Head
 
 ConfigT = TypeVar("ConfigT", bound=TowersConfig)
 
@@ -79,8 +79,8 @@ class Variant(Generic[ConfigT]):
         Returns:
             The classifier, on the CPU.
         """
-        from trainables.modules.classifier import Classifier  # noqa: PLC0415 - keeps torch out
-        from trainables.modules.crossed import tower_for  # noqa: PLC0415 - of the driver
+        from trainables.modules.backbones.crossed import tower_for  # noqa: PLC0415 - of the driver
+        from trainables.modules.heads.classifier import Classifier  # noqa: PLC0415 - keeps torch out
 
         modality = next(name for name, roles in ROLES.items() if {*roles} == {*towers})
         cuts = self.cuts(config, modality)

@@ -11,7 +11,7 @@ from PIL import Image
 from tests.analysis.synthetic import METRIC, write_run
 
 if TYPE_CHECKING:
-    from analysis.results import RunFolder
+    from analysis.run_folder.folder import RunFolder
 
 HOSTILE = '<img src="http://example.invalid/x.png" onerror="document.title=\'broken\'"></script>'
 

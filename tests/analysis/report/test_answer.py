@@ -8,7 +8,7 @@ from sklearn.metrics import f1_score
 
 import analysis
 from analysis.report.answer import answer, majority_score
-from analysis.results import RunFolder
+from analysis.run_folder.folder import RunFolder
 from tests.analysis.synthetic import METRIC, SEARCHED, write_run
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import pandas as pd
 
 import analysis
 from analysis.report.data_card import data_card
-from analysis.results import RunFolder
+from analysis.run_folder.folder import RunFolder
 from tests.analysis.synthetic import SEARCHED
 
 if TYPE_CHECKING:

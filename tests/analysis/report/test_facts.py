@@ -12,7 +12,7 @@ from tests.analysis.synthetic import write_run
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from analysis.results import RunFolder
+    from analysis.run_folder.folder import RunFolder
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 import analysis
-from analysis.explanations import Explanation
 from analysis.report.gallery import _inlined, gallery, rows_shown
-from analysis.resampling import Validated
-from analysis.results import RunFolder
+from analysis.run_folder.explanations import Explanation
+from analysis.run_folder.folder import RunFolder
 from tests.analysis.synthetic import SEARCHED
+from trainables.evaluation.resampling import Validated
 
 if TYPE_CHECKING:
     from pathlib import Path

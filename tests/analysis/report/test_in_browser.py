@@ -23,7 +23,7 @@ from analysis.report import write_report
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from analysis.results import RunFolder
+    from analysis.run_folder.folder import RunFolder
 
 selenium = pytest.importorskip("selenium", reason="selenium is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

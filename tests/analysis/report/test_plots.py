@@ -29,16 +29,17 @@ from analysis.report.plots_search import (
     stopping_figure,
     timeline_figure,
 )
-from analysis.resampling import Validated
-from analysis.results import RunFolder
-from analysis.study import scored_study, searched_parameters, study_trials, trial_times
-from analysis.tables import speed
+from analysis.run_folder.folder import RunFolder
+from analysis.run_folder.study import study_trials
+from analysis.tables.search import speed
+from analysis.tables.study import scored_study, searched_parameters, trial_times
 from tests.analysis.synthetic import SEARCHED, write_run
+from trainables.evaluation.resampling import Validated
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from analysis.run import Run
+    from analysis.run_folder.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +81,7 @@ def test_the_budget_and_the_timeline_say_where_time_went(run: Run) -> None:
     figure = budget_figure(run)
     assert figure is not None
     assert figure.reading == ("Of the time, 86 % on 8 that finished, 14 % on 4 that were stopped.")
-    times = trial_times(study_trials(run))
+    times = trial_times(study_trials(run.folder, run.notes))
     timeline = timeline_figure(run, times, speed(run, times))
     assert timeline is not None
     assert sum(len(trace.y) for trace in timeline.plot.data) == 12
@@ -109,7 +110,7 @@ def test_importances_are_warned_of_where_trials_are_few(run: Run) -> None:
 
 
 def test_optunas_plots_show_every_scored_trial(run: Run) -> None:
-    trials = study_trials(run)
+    trials = study_trials(run.folder, run.notes)
     study = scored_study(run, trials)
     assert study is not None
     top = top_parameters(run, searched_parameters(trials))
@@ -134,7 +135,7 @@ def test_optunas_plots_show_every_scored_trial(run: Run) -> None:
 
 
 def test_a_parallel_line_is_the_stronger_the_better(run: Run) -> None:
-    trials = study_trials(run)
+    trials = study_trials(run.folder, run.notes)
     study = scored_study(run, trials)
     assert study is not None
     figure = parallel_figure(run, study, ["head_dropout", "schedule"])

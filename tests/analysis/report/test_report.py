@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 import analysis
-from analysis import digests
-from analysis.files import write_parquet
 from analysis.report import render, write_report
 from analysis.report.__main__ import main
-from analysis.results import ResultsError, RunFolder
+from analysis.run_folder import digests
+from analysis.run_folder.folder import ResultsError, RunFolder
+from analysis.run_folder.io import write_parquet
 from tests.analysis.synthetic import SEARCHED, write_run
 
 if TYPE_CHECKING:

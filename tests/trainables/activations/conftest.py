@@ -12,7 +12,7 @@ from trainables.activations.key import make_key
 from trainables.activations.raw import raw_inputs
 from trainables.activations.store import ActivationStore
 from trainables.config import InputSettings
-from trainables.modules.pretrained import load_image_tower, load_text_tower
+from trainables.modules.backbones.pretrained import load_image_tower, load_text_tower
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from trainables.activations.key import ActivationKey
     from trainables.activations.store import BuildProgress
     from trainables.data.sample import Corpus, Sample
-    from trainables.modules.cut import Cut
-    from trainables.modules.tower import Activations, Tower
+    from trainables.modules.backbones.tower import Tower
+    from trainables.modules.blocks.activations import Activations
+    from trainables.modules.blocks.cut import Cut
 
 CPU = torch.device("cpu")
 INPUTS = InputSettings(image_size=32)

@@ -14,7 +14,7 @@ import torch
 from trainables.activations.catalogue import checksum, data_path, fault, header_path
 from trainables.activations.files import ActivationError, ActivationWriter, StoredActivations
 from trainables.activations.key import ActivationKey
-from trainables.modules.tower import Activations
+from trainables.modules.blocks.activations import Activations
 
 if TYPE_CHECKING:
     from pathlib import Path

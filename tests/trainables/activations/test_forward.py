@@ -11,8 +11,8 @@ import torch
 from tests.trainables.activations.conftest import CPU, Bench
 from trainables.activations import forward as forward_module
 from trainables.activations.forward import forward
-from trainables.modules.cut import Cut
-from trainables.modules.pretrained import load_text_tower
+from trainables.modules.backbones.pretrained import load_text_tower
+from trainables.modules.blocks.cut import Cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -11,8 +11,9 @@ import pytest
 
 from trainables.activations.key import ActivationKey, make_key
 from trainables.config import InputSettings
-from trainables.data.sample import Sample, Sentiment
-from trainables.modules.cut import Cut
+from trainables.data.sample import Sample
+from trainables.evaluation.classes import Sentiment
+from trainables.modules.blocks.cut import Cut
 
 SAMPLES = [
     Sample("1", "good", Path("1.jpg"), "d1", Sentiment.POSITIVE),

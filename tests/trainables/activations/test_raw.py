@@ -20,16 +20,17 @@ from trainables.activations.raw import (
 from trainables.data.images import ImageError, open_image, prepare_image
 from trainables.data.sample import Sample
 from trainables.data.text import clean_text
-from trainables.modules.cut import Cut
-from trainables.modules.pretrained import load_text_tower
-from trainables.modules.text_tower import TextTower
+from trainables.modules.backbones.pretrained import load_text_tower
+from trainables.modules.backbones.text_tower import TextTower
+from trainables.modules.blocks.cut import Cut
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from trainables.data.sample import Corpus
-    from trainables.modules.tower import Activations, Tower
+    from trainables.modules.backbones.tower import Tower
+    from trainables.modules.blocks.activations import Activations
 
 
 def test_ragged_rows_are_gathered_and_padded_by_hand() -> None:

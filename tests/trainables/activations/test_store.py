@@ -13,14 +13,14 @@ from trainables.activations.catalogue import data_path
 from trainables.activations.files import ActivationError
 from trainables.activations.key import make_key
 from trainables.activations.store import ActivationStore
-from trainables.modules.cut import Cut
+from trainables.modules.blocks.cut import Cut
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from trainables.data.sample import Corpus
-    from trainables.modules.tower import Tower
+    from trainables.modules.backbones.tower import Tower
 
 CUTS: list[Any] = [
     *[("text", Cut(unfrozen)) for unfrozen in range(4)],

@@ -14,13 +14,13 @@ from tests.trainables.activations.conftest import CPU, Bench
 from trainables.activations.catalogue import data_path, fault, header_path
 from trainables.activations.files import ActivationError
 from trainables.activations.store import ActivationStore
-from trainables.modules.cut import Cut
+from trainables.modules.blocks.cut import Cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from trainables.data.sample import Corpus
-    from trainables.modules.tower import Tower
+    from trainables.modules.backbones.tower import Tower
 
     Change = Callable[[bytes], bytes | None]
 

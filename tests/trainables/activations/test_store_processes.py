@@ -11,15 +11,15 @@ import torch
 
 from tests.trainables.activations.conftest import Bench
 from trainables.activations.catalogue import data_path, header_path
-from trainables.modules.cut import Cut
-from trainables.modules.pretrained import load_image_tower
+from trainables.modules.backbones.pretrained import load_image_tower
+from trainables.modules.blocks.cut import Cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from trainables.data.sample import Corpus, Sample
-    from trainables.modules.tower import Tower
+    from trainables.modules.backbones.tower import Tower
 
 # Each starts a process that imports torch.
 pytestmark = pytest.mark.slow

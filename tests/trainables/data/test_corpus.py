@@ -9,7 +9,7 @@ from PIL import Image
 from tests.trainables.data.conftest import fault_message, jpeg, write_lab, write_table
 from trainables.data.corpus import CorpusError, find_corpus, load_corpus
 from trainables.data.encodings import Decoder
-from trainables.data.sample import Sentiment
+from trainables.evaluation.classes import Sentiment
 
 if TYPE_CHECKING:
     from pathlib import Path

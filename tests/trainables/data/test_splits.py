@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
 
-from trainables.data.sample import Corpus, Fold, Sample, Sentiment
+from trainables.data.sample import Corpus, Fold, Sample
 from trainables.data.splits import SplitError, duplicate_groups, make_folds, placeholder_notes
+from trainables.evaluation.classes import Sentiment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

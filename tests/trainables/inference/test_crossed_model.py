@@ -12,7 +12,7 @@ from tests.conftest import parameters_of, train_final
 from tests.trainables.modules.joint_models import captioning_model, save
 from trainables.inference.about import ModelError
 from trainables.inference.predictor import Predictor
-from trainables.workbench import Workbench
+from trainables.worker import Workbench
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,8 @@ pytest.importorskip("captum", reason="the extra `explain` is not installed")
 
 from trainables.config import ROLES, InputSettings
 from trainables.inference.grad_cam import Explainer, by_word
-from trainables.modules.cut import Cut
-from trainables.modules.tower import Activations
+from trainables.modules.blocks.activations import Activations
+from trainables.modules.blocks.cut import Cut
 from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:

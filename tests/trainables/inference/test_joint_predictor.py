@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import parameters_of, train_final
 from tests.trainables.modules.joint_models import captioning_model, clip_model, save
 from trainables.inference.predictor import Predictor
-from trainables.workbench import Workbench, describe
+from trainables.worker import Workbench, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -17,9 +17,9 @@ from tests.conftest import folds_of, train_final
 from tests.trainables.inference.conftest import PARAMS
 from trainables.config import InputSettings
 from trainables.data.sample import Sample
+from trainables.evaluation.decision import DecisionRule
 from trainables.experiment import Experiment
 from trainables.inference.predictor import Predictor, as_predictions
-from trainables.training.decision import DecisionRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

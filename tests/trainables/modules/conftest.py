@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainables.modules.pretrained import load_image_tower, load_text_tower
-from trainables.modules.tower import Activations
+from trainables.modules.backbones.pretrained import load_image_tower, load_text_tower
+from trainables.modules.blocks.activations import Activations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from trainables.modules.cut import Pooling
-    from trainables.modules.tower import Tower
+    from trainables.modules.backbones.tower import Tower
+    from trainables.modules.blocks.cut import Pooling
 
 
 @dataclass(frozen=True)

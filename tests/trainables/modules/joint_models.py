@@ -15,7 +15,7 @@ from transformers import (
     CLIPModel,
 )
 
-from trainables.modules.tokenizers import HashTokenizer
+from trainables.modules.backbones.tokenizers import HashTokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ import torch
 import transformers
 
 from tests.conftest import warm
-from trainables.modules.tokenizers import HashTokenizer
+from trainables.modules.backbones.tokenizers import HashTokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
+from tests.trainables.modules.backbones.test_joint import batch_of
 from tests.trainables.modules.joint_models import (
     COLOURS,
     blip_model,
@@ -14,11 +15,10 @@ from tests.trainables.modules.joint_models import (
     retrieval_model,
     save,
 )
-from tests.trainables.modules.test_joint import batch_of
-from trainables.modules.blip import load_blip_towers
-from trainables.modules.crossed import tower_for
-from trainables.modules.cut import Cut
-from trainables.modules.tower import total_parameters
+from trainables.modules.backbones.blip import load_blip_towers
+from trainables.modules.backbones.crossed import tower_for
+from trainables.modules.blocks.cut import Cut
+from trainables.modules.blocks.parameters import total_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from trainables.modules.tower import Activations, Tower
+    from trainables.modules.backbones.tower import Tower
+    from trainables.modules.blocks.activations import Activations
 
 MODELS: Mapping[str, Callable[[], Any]] = {
     "captioning": captioning_model,

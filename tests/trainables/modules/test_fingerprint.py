@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.trainables.modules.conftest import FAMILIES, load
-from trainables.modules.tokenizers import PretrainedTokenizer
+from trainables.modules.backbones.tokenizers import PretrainedTokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from trainables.modules.heads import Fusion, JointHead
-from trainables.modules.tower import total_parameters
+from trainables.modules.blocks.parameters import total_parameters
+from trainables.modules.heads.fusion import Fusion, JointHead
 
 EMBEDDINGS = {"text": torch.tensor([[3.0, 4.0]]), "image": torch.tensor([[0.0, 2.0]])}
 

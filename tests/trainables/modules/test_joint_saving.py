@@ -10,9 +10,9 @@ import torch
 from transformers import BlipModel, CLIPModel
 
 from tests.trainables.modules.joint_models import COLOURS, DEPTHS, blip_model, clip_model, save
-from trainables.modules.blip import load_blip_towers
-from trainables.modules.clip import load_clip_towers
-from trainables.modules.loading import OPENAI_COLOURS
+from trainables.modules.backbones.blip import load_blip_towers
+from trainables.modules.backbones.clip import load_clip_towers
+from trainables.modules.backbones.loading import OPENAI_COLOURS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

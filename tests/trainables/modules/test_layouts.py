@@ -18,9 +18,9 @@ from tests.trainables.modules.layouts import (
     made,
     save,
 )
-from trainables.modules.cut import Cut
-from trainables.modules.pretrained import load_image_tower, load_text_tower
-from trainables.modules.weights import WeightsError
+from trainables.modules.backbones.pretrained import load_image_tower, load_text_tower
+from trainables.modules.backbones.weights import WeightsError
+from trainables.modules.blocks.cut import Cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from trainables.modules.tower import Activations
+    from trainables.modules.blocks.activations import Activations
 
 LAYOUTS = {**TEXTS, **IMAGES}
 # Blocks that read in both directions, of BERT's make: only these run without padding.

@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from trainables.modules.pretrained import load_image_tower, load_text_tower
-from trainables.modules.weights import WeightsError
+from trainables.modules.backbones.pretrained import load_image_tower, load_text_tower
+from trainables.modules.backbones.weights import WeightsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from trainables.config import TrainConfig
 from trainables.data.sample import Fold
-from trainables.modules.classifier import Classifier
-from trainables.modules.head import Head
-from trainables.modules.tower import Activations
+from trainables.modules.blocks.activations import Activations
+from trainables.modules.heads.classifier import Classifier
+from trainables.modules.heads.head import Head
 from trainables.training.fold import FoldTrainer, TrainingData
 from trainables.training.lockstep import LockstepRun
 

@@ -10,11 +10,11 @@ import torch
 
 from tests.conftest import parameters_of
 from tests.trainables.training.conftest import LABELS, config_of, fold_of, run_of, trainer_of
-from trainables.objective import METRICS, SCORES
-from trainables.training.decision import decide
+from trainables.evaluation.decision import decide
+from trainables.evaluation.objective import METRICS, SCORES
+from trainables.evaluation.scores import classification_scores
 from trainables.training.fold import DivergedError, Validation
 from trainables.training.lockstep import LockstepRun
-from trainables.training.metrics import classification_scores
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from trainables.config import TrainConfig
-from trainables.modules.classifier import Classifier
+from trainables.modules.heads.classifier import Classifier
 from trainables.training.optimization import (
     Schedule,
     autocast,

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from trainables.config import ROLES, ConfigError
-from trainables.modules.cut import Cut
-from trainables.modules.weights import WeightsError
+from trainables.modules.backbones.weights import WeightsError
+from trainables.modules.blocks.cut import Cut
 from trainables.variants.early_fusion import EARLY_FUSION, EarlyFusionConfig
 from trainables.variants.towers import load_pair
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trainables.modules.tower import Tower
+    from trainables.modules.backbones.tower import Tower
 
 FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"text_pooling": "max"}, "text_pooling must be cls or mean, got 'max'"),

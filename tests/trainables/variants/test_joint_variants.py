@@ -11,23 +11,23 @@ import torch
 from transformers import BlipConfig, CLIPConfig, CLIPModel
 
 from trainables.config import ROLES, ConfigError
-from trainables.modules.blip import BlipTowers
-from trainables.modules.clip import ClipTextTower
-from trainables.modules.cut import Cut
-from trainables.modules.joint import JointModel
-from trainables.modules.loading import OPENAI_COLOURS
-from trainables.modules.text_tower import TextTower
-from trainables.modules.tokenizers import HashTokenizer
-from trainables.modules.weights import WeightsError
+from trainables.modules.backbones.blip import BlipTowers
+from trainables.modules.backbones.clip import ClipTextTower
+from trainables.modules.backbones.joint import JointModel
+from trainables.modules.backbones.loading import OPENAI_COLOURS
+from trainables.modules.backbones.text_tower import TextTower
+from trainables.modules.backbones.tokenizers import HashTokenizer
+from trainables.modules.backbones.weights import WeightsError
+from trainables.modules.blocks.cut import Cut
 from trainables.variants import VARIANTS
 from trainables.variants.joint import BlipFusionConfig, JointConfig
-from trainables.workbench import Workbench, describe
+from trainables.worker import Workbench, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from trainables.experiment import Experiment
-    from trainables.modules.tower import Tower
+    from trainables.modules.backbones.tower import Tower
 
 FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"fusion": "sum"}, "fusion must be add or concat, got 'sum'"),

@@ -11,11 +11,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from analysis.fusion import fuse
+from analysis.tables.fusion import fuse
 from tests.trainables.test_workbench_parameters import real_towers
 from trainables.config import ROLES, ConfigError
 from trainables.variants.late_fusion import LATE_FUSION, LateFusionConfig
-from trainables.workbench import Workbench
+from trainables.worker import Workbench
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from tests.conftest import folds_of, parameters_of
 from trainables.activations.ownership import MARKER
 from trainables.config import ROLES, ConfigError
 from trainables.variants import VARIANTS
-from trainables.workbench import Workbench
+from trainables.worker import Workbench
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from trainables.config import Modality
     from trainables.experiment import Experiment
-    from trainables.modules.classifier import Classifier
+    from trainables.modules.heads.classifier import Classifier
     from trainables.training.lockstep import LockstepRun
     from trainables.variants.variant import Variant
 

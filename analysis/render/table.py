@@ -1,0 +1,243 @@
+"""A comparison as text: for the terminal, in Markdown, CSV, LaTeX and HTML."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from rich.table import Table
+from rich.text import Text
+
+from analysis.render.page import render_page
+from analysis.render.text import bounds, duration, heading, millions, score, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rich.console import Console
+
+    from analysis.tables.comparison import Comparison
+
+_WORDS = {"run": "run", "model": "model", "unfrozen": "unfrozen_layers"}
+_NUMBERS: Mapping[str, tuple[str, Callable[[Any], str]]] = {
+    "params": ("total_parameters", millions),
+    "trainable": ("trainable_parameters", millions),
+    "epochs": ("epochs", whole),
+    **{heading(name): (name, score) for name in ("f1_positive", "f1_neutral", "f1_negative")},
+    **{heading(name): (name, score) for name in ("accuracy", "macro_f1", "weighted_f1")},
+    "time": ("seconds", duration),
+    "samples/s": ("samples_per_second", whole),
+}
+_INTERVAL = "95 % interval"
+_ORDER = (
+    *("run", "model", "params", "trainable", "unfrozen", "epochs"),
+    *("F1 pos", "F1 neu", "F1 neg", "accuracy", "macro F1", "weighted F1", _INTERVAL),
+    *("time", "samples/s"),
+)
+_DISPENSABLE = (
+    "samples/s",
+    "unfrozen",
+    "trainable",
+    "model",
+    "params",
+    _INTERVAL,
+    "time",
+    "epochs",
+)
+"""What a narrow terminal goes without, in this order."""
+_PUBLISHED = "published by the lab: its own split, larger backbones; not a run of this program"
+_LUCK = 0.05
+
+
+def shown(comparison: Comparison) -> pd.DataFrame:
+    """Spell a comparison for people.
+
+    Args:
+        comparison: The runs side by side.
+
+    Returns:
+        The rows as strings under short headings; a published row's name ends in a dagger.
+    """
+    rows = comparison.rows
+    columns = {name: rows[column] for name, column in _WORDS.items()}
+    columns["run"] = rows["run"].where(rows["kind"] == "run", rows["run"] + " †")
+    columns |= {name: rows[column].map(spell) for name, (column, spell) in _NUMBERS.items()}
+    ends = zip(rows["low"], rows["high"], strict=True)
+    columns[_INTERVAL] = pd.Series([bounds(*pair) for pair in ends], index=rows.index)
+    return pd.DataFrame(columns)[list(_ORDER)]
+
+
+def notes(comparison: Comparison) -> list[str]:
+    """Say what a reader of the table must know.
+
+    Args:
+        comparison: The runs side by side.
+
+    Returns:
+        Plain sentences.
+    """
+    rows, metric = comparison.rows, heading(comparison.metric)
+    said = [f"The interval is of {metric}."] if rows["low"].notna().any() else []
+    covered = rows[rows["covers"] != ""].groupby("covers", sort=False)["run"]
+    said += [f"{', '.join(names)}: the interval covers {covers}." for covers, names in covered]
+    for word, meaning in (
+        ("searched", "of the best trial, chosen for them, so optimistic"),
+        ("confirmed", "of what was chosen, trained again on fresh seeds and folds"),
+    ):
+        named = rows.loc[rows["scored"] == word, "run"]
+        said += [f"{', '.join(named)}: {word} scores, {meaning}."] * bool(len(named))
+    for note, names in rows[rows["note"] != ""].groupby("note", sort=False)["run"]:
+        said.append(f"{', '.join(names)}: {note}; such scores say nothing about real tweets.")
+    said += [_pair_note(pair, metric) for pair in comparison.pairs.itertuples(index=False)]
+    return said + [f"† {_PUBLISHED}."] * bool((rows["kind"] == "published").any())
+
+
+def _pair_note(pair: Any, metric: str) -> str:
+    verdict = "hardly luck" if pair.p_value < _LUCK else "may be luck"
+    return (
+        f"{pair.run} less {pair.other}, as {pair.scored}, on the same samples and folds: {metric} "
+        f"{pair.difference:+.4f} ({pair.low:+.4f} to {pair.high:+.4f}, p {pair.p_value:.3f}): "
+        f"{verdict}."
+    )
+
+
+def to_terminal(comparison: Comparison, console: Console) -> None:
+    """Print a comparison.
+
+    Args:
+        comparison: The runs side by side.
+        console: Where to.
+    """
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    frame = _fitting(shown(comparison), console.width)
+    for name in frame.columns:
+        words = name in _WORDS
+        table.add_column(name, justify="left" if words else "right", no_wrap=not words)
+    for mark, row in zip(marks(comparison), frame.itertuples(index=False), strict=True):
+        style = {"best": "bold green", "published": "dim"}.get(mark, "")
+        table.add_row(*map(Text, row), style=style)
+    console.print(table)
+    for note in notes(comparison):
+        console.print(Text(note, style="dim"))
+
+
+def _fitting(frame: pd.DataFrame, width: int) -> pd.DataFrame:
+    frame = frame.loc[:, (frame != "").any()]
+    for name in _DISPENSABLE:
+        widths = [max(len(column), *frame[column].str.len()) + 2 for column in frame.columns]
+        if sum(widths) <= width + 2:
+            break
+        frame = frame.drop(columns=name, errors="ignore")
+    return frame
+
+
+def marks(comparison: Comparison) -> list[str]:
+    """Mark the rows that stand out.
+
+    Args:
+        comparison: The runs side by side.
+
+    Returns:
+        `best`, `published` or nothing, for each row.
+    """
+    kinds = comparison.rows["kind"]
+    found = kinds.where(kinds == "published", "").tolist()
+    if (kinds == "run").sum() > 1 and comparison.rows[comparison.metric].notna().iloc[0]:
+        found[0] = "best"  # runs come first, the best of them at the top
+    return found
+
+
+def to_markdown(comparison: Comparison) -> str:
+    """Spell a comparison in Markdown.
+
+    Args:
+        comparison: The runs side by side.
+
+    Returns:
+        A table and its notes.
+    """
+    frame = shown(comparison)
+    cells = [[_markdown(cell) for cell in row] for row in frame.itertuples(index=False)]
+    ruler = ["---" if name in _WORDS else "---:" for name in frame.columns]
+    lines = ["| " + " | ".join(row) + " |" for row in [list(frame.columns), ruler, *cells]]
+    return "\n".join([*lines, "", *(f"- {_markdown(note)}" for note in notes(comparison)), ""])
+
+
+def to_csv(comparison: Comparison) -> str:
+    """Spell a comparison in CSV, for machines.
+
+    Args:
+        comparison: The runs side by side.
+
+    Returns:
+        The rows in full precision, under the names of `COLUMNS`.
+    """
+    return comparison.rows.to_csv(index=False, lineterminator="\n")
+
+
+def to_latex(comparison: Comparison) -> str:
+    """Spell a comparison in LaTeX.
+
+    Args:
+        comparison: The runs side by side.
+
+    Returns:
+        A `tabular` of the booktabs package, after its notes as comments.
+    """
+    frame = shown(comparison).map(_latex).rename(columns=_latex)
+    layout = "".join("l" if name in _WORDS else "r" for name in _ORDER)
+    table = frame.style.hide(axis="index").to_latex(hrules=True, column_format=layout)
+    return "".join(f"% {note}\n" for note in notes(comparison)) + table
+
+
+def to_html(comparison: Comparison) -> str:
+    """Spell a comparison as a page of its own.
+
+    Args:
+        comparison: The runs side by side.
+
+    Returns:
+        The page; it asks for nothing from the network.
+    """
+    rows, frame = comparison.rows, shown(comparison)
+    raw = {name: column for name, (column, _) in _NUMBERS.items()} | {_INTERVAL: "low"}
+    cells = [
+        [
+            {"text": text, "value": _number(rows.at[index, raw[name]]) if name in raw else None}
+            for name, text in zip(_ORDER, texts, strict=True)
+        ]
+        for index, texts in zip(rows.index, frame.itertuples(index=False), strict=True)
+    ]
+    return render_page(
+        "comparison.html",
+        columns=[{"name": name, "text": name in _WORDS} for name in _ORDER],
+        rows=cells,
+        marks=marks(comparison),
+        notes=notes(comparison),
+        count=int((rows["kind"] == "run").sum()),
+    )
+
+
+FORMATS: Mapping[str, Callable[[Comparison], str]] = {
+    "html": to_html,
+    "md": to_markdown,
+    "csv": to_csv,
+    "tex": to_latex,
+    "latex": to_latex,
+}
+"""How a comparison is spelt, by the ending of its file."""
+
+
+def _number(value: Any) -> float | None:
+    return None if pd.isna(value) else float(value)
+
+
+def _markdown(text: str) -> str:
+    return re.sub(r"([\\|*_`<\[\]])", r"\\\1", text)
+
+
+def _latex(text: str) -> str:
+    marks = {"†": r"\textdagger{}", "\\": r"\textbackslash{}", "~": r"\textasciitilde{}"}
+    marks |= {"^": r"\textasciicircum{}"} | {mark: f"\\{mark}" for mark in "&%$#_{}"}
+    return "".join(marks.get(letter, letter) for letter in text)

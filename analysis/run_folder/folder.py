@@ -1,0 +1,264 @@
+"""One search on disk: the only owner of the file and column names of a run folder.
+
+A table is written whole under another name and renamed, so that a reader never meets half of one.
+Only `history.csv` grows by lines: a line torn by a kill is no row yet, and readers leave it out.
+What is written is noted in `digests.csv`, and what is read is held against it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from analysis.run_folder import records
+from analysis.run_folder.digests import keep_digests, note
+from analysis.run_folder.io import (
+    DamageError,
+    ResultsError,
+    append_csv,
+    read_bytes,
+    read_csv,
+    read_json,
+    read_parquet,
+    write_csv,
+    write_json,
+    write_parquet,
+)
+from analysis.run_folder.probabilities import KeptProbabilities
+from trainables.evaluation.classes import CLASSES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+FATES = ("finished", "stopped", "diverged", "failed", "interrupted")
+"""How a trial ends: ran its course, stopped by ASHA, not finite, crashed, cut off by the user."""
+
+CONFIG = "config/"
+"""Prefix of the columns of `trials.csv` that hold hyperparameters."""
+
+__all__ = ["CONFIG", "FATES", "ResultsError", "RunFolder"]
+
+
+class RunFolder(KeptProbabilities):
+    """One search on disk: reads and writes what `RunPaths` names.
+
+    Every reader raises `ResultsError` for a file that is missing or damaged, and says which.
+    """
+
+    def holds_search(self) -> bool:
+        """Say whether a search has written here.
+
+        Returns:
+            True once there is a `search.json` or a study.
+        """
+        return self.search.exists() or self.study.exists()
+
+    def write_search(self, record: Mapping[str, Any]) -> None:
+        """Write what was searched.
+
+        Args:
+            record: JSON-ready; must name the `objective` and its `mode`.
+        """
+        keep_digests(self.path)
+        write_json(self.search, record)
+
+    def read_search(self) -> dict[str, Any]:
+        """Read what was searched.
+
+        Returns:
+            What `write_search` wrote.
+        """
+        record = read_json(self.search, "is this the folder of a search?")
+        return records.checked(self.search, record, records.SEARCH)
+
+    def write_samples(self, samples: pd.DataFrame) -> None:
+        """Write what was learnt from and what is to be predicted.
+
+        Args:
+            samples: One row per sample, in the order of every array: the labelled first.
+        """
+        write_parquet(self.samples, samples)
+
+    def read_samples(self) -> pd.DataFrame:
+        """Read the samples.
+
+        Returns:
+            Row i is sample i: `guid`, `tag` (missing where unlabelled), `text`, `image` (path),
+            its `width` and `height`, `group` (index of the first sample that it duplicates).
+        """
+        return read_parquet(self.samples, "the search ended before it had read its data")
+
+    def write_best(self, record: Mapping[str, Any]) -> None:
+        """Write the chosen config.
+
+        Args:
+            record: JSON-ready.
+        """
+        write_json(self.best, record)
+
+    def read_best(self) -> dict[str, Any]:
+        """Read the chosen config.
+
+        Returns:
+            What `write_best` wrote.
+        """
+        record = read_json(self.best, "no trial of this search has a score")
+        return records.checked(self.best, record, records.BEST)
+
+    def write_stages(self, record: Mapping[str, Any]) -> None:
+        """Write which stages after the trials are done.
+
+        Args:
+            record: JSON-ready; `depends_on` and `result` by stage.
+        """
+        write_json(self.stages, record)
+
+    def read_stages(self) -> dict[str, Any]:
+        """Read which stages after the trials are done.
+
+        Returns:
+            What `write_stages` wrote; empty when none is.
+        """
+        if not self.stages.exists():
+            return {}
+        return records.checked(self.stages, read_json(self.stages, ""), records.STAGES)
+
+    def read_study(self) -> bytes:
+        """Read the journal of the study, which must begin as it was noted.
+
+        Returns:
+            Its content.
+        """
+        return read_bytes(self.study, f"is {self.path} the folder of a search?")
+
+    def note_study(self) -> None:
+        """Note what the journal of the study holds, up to its last whole line."""
+        if self.study.is_file():
+            content = self.study.read_bytes()
+            note(self.study, content[: content.rfind(b"\n") + 1])
+
+    def write_trials(self, trials: pd.DataFrame) -> None:
+        """Write the table of ended trials.
+
+        Args:
+            trials: One row per trial, columns as `trials` says.
+        """
+        write_csv(self.trials, trials)
+
+    def read_trials(self) -> pd.DataFrame:
+        """Read the table of ended trials.
+
+        Returns:
+            One row per trial; `error`, `note` and `fate` are strings, missing numbers are NaN.
+        """
+        missing = "no trial of this search has ended"
+        return read_csv(self.trials, missing, text=("fate", "error", "note"))
+
+    def append_history(self, row: Mapping[str, object]) -> None:
+        """Add one reported epoch, in one write of one line.
+
+        Args:
+            row: `trial`, `epoch` and the metrics; a column that the table lacks is added to it.
+        """
+        append_csv(self.history, row)
+
+    def write_history(self, history: pd.DataFrame) -> None:
+        """Write the table of epochs whole.
+
+        Args:
+            history: One row per trial and epoch.
+        """
+        write_csv(self.history, history)
+
+    def read_history(self) -> pd.DataFrame:
+        """Read every reported epoch; of a trial that was retried, its last attempt.
+
+        Returns:
+            One row per trial and epoch, in the order of arrival.
+
+        Raises:
+            DamageError: If the table is damaged.
+        """
+        missing = "no trial of this search has reported an epoch"
+        history = read_csv(self.history, missing, grows=True)
+        if not {"trial", "epoch"} <= set(history.columns):
+            raise DamageError(self.history, "must have the columns trial and epoch, got others")
+        # A retry goes back to an earlier epoch: what the first attempt reported from there on
+        # is void, so a row stands only below every epoch that its trial reports after it.
+        after = history[::-1].groupby("trial")["epoch"].cummin()[::-1]
+        later = after.groupby(history["trial"]).shift(-1)
+        return history[later.isna() | (history["epoch"] < later)].reset_index(drop=True)
+
+    def write_importances(self, importances: pd.DataFrame) -> None:
+        """Write the hyperparameter importances.
+
+        Args:
+            importances: Columns `parameter` and `importance`.
+        """
+        write_csv(self.importances, importances)
+
+    def read_importances(self) -> pd.DataFrame:
+        """Read the hyperparameter importances.
+
+        Returns:
+            Columns `parameter` and `importance`, largest first.
+        """
+        return read_csv(self.importances, "the search had too few trials")
+
+    def write_fusions(self, fusions: pd.DataFrame) -> None:
+        """Write what other fusions make of the chosen trial.
+
+        Args:
+            fusions: Columns as `RunPaths.fusions` says.
+        """
+        write_csv(self.fusions, fusions)
+
+    def read_fusions(self) -> pd.DataFrame:
+        """Read what other fusions make of the chosen trial.
+
+        Returns:
+            Columns as `RunPaths.fusions` says.
+        """
+        return read_csv(self.fusions, "the model has no branches")
+
+    def write_predictions(self, guids: Sequence[str], tags: Sequence[str]) -> None:
+        """Write the predicted classes of the unlabelled samples.
+
+        Args:
+            guids: The samples' names, in the order of their list.
+            tags: The predicted class of each.
+        """
+        write_csv(self.predictions, pd.DataFrame({"guid": list(guids), "tag": list(tags)}))
+
+    def read_predictions(self) -> pd.DataFrame:
+        """Read the predicted classes.
+
+        Returns:
+            Columns `guid` and `tag`, text.
+        """
+        return read_csv(self.predictions, "no model was retrained", text=("guid", "tag"))
+
+    def write_probabilities(
+        self, guids: Sequence[str], probabilities: NDArray[np.float32]
+    ) -> None:
+        """Write the class probabilities of the unlabelled samples.
+
+        Args:
+            guids: The samples' names, in the order of their list.
+            probabilities: Shape (N, 3), float32.
+        """
+        frame = pd.DataFrame(probabilities, columns=list(CLASSES))
+        frame.insert(0, "guid", list(guids))
+        write_csv(self.probabilities, frame)
+
+    def read_probabilities(self) -> pd.DataFrame:
+        """Read the class probabilities of the unlabelled samples.
+
+        Returns:
+            Columns `guid` (text), `positive`, `neutral`, `negative`.
+        """
+        return read_csv(self.probabilities, "no model was retrained", text=("guid",))

@@ -1,0 +1,184 @@
+"""The probabilities that a search keeps, from which every decision can be made anew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from analysis.run_folder.io import DamageError, read_parquet, write_parquet
+from analysis.run_folder.paths import RunPaths
+from trainables.evaluation.classes import CLASSES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+_LARGEST = 1 + 1e-4  # rounding
+
+
+class KeptProbabilities(RunPaths):
+    """Reads and writes the Parquet files of a run folder.
+
+    Every reader raises `ResultsError` for a file that is missing or damaged, and says which.
+    """
+
+    def write_trial_probabilities(
+        self,
+        trial: int,
+        rows: NDArray[np.int64],
+        probabilities: NDArray[np.float32],
+        branches: Mapping[str, NDArray[np.float32]] | None = None,
+    ) -> None:
+        """Write the out-of-fold probabilities of a trial's best epoch so far.
+
+        Args:
+            trial: The trial's number, from 0.
+            rows: Indices of labelled samples, shape (V,), int64.
+            probabilities: Class probabilities, shape (V, 3), float32.
+            branches: The same of each branch, where the model has several.
+        """
+        frame = pd.DataFrame(probabilities, columns=list(CLASSES))
+        frame.insert(0, "row", rows)
+        for branch, values in (branches or {}).items():
+            frame[[f"{branch}_{name}" for name in CLASSES]] = values
+        write_parquet(self.trial_probabilities(trial), frame)
+
+    def read_trial_probabilities(self, trial: int) -> pd.DataFrame:
+        """Read the out-of-fold probabilities of a trial's best epoch.
+
+        Args:
+            trial: The trial's number, from 0.
+
+        Returns:
+            Columns `row`, `positive`, `neutral`, `negative`; of a model with several branches
+            also `BRANCH_positive` and so on of each.
+        """
+        path = self.trial_probabilities(trial)
+        return _said(path, f"trial {trial} has reported no epoch", "row")
+
+    def write_confirmation(self, trial: int, frame: pd.DataFrame) -> None:
+        """Write what a config said out of fold when it was trained again.
+
+        Args:
+            trial: The trial's number, from 0.
+            frame: Columns as `RunPaths.confirmation` says.
+        """
+        write_parquet(self.confirmation(trial), frame)
+
+    def read_courses(self, trial: int) -> pd.DataFrame:
+        """Read what a config said out of fold after every epoch when it was trained again.
+
+        Args:
+            trial: The trial's number, from 0.
+
+        Returns:
+            Columns as `RunPaths.confirmation` says.
+        """
+        path = self.confirmation(trial)
+        return _said(path, f"trial {trial} was not confirmed", "fold", "row")
+
+    def read_confirmation(self, trial: int) -> pd.DataFrame:
+        """Read what a config said out of fold when it was trained again, at its chosen epochs.
+
+        Args:
+            trial: The trial's number, from 0.
+
+        Returns:
+            Columns as `RunPaths.confirmation` says, one row per validation; an older run kept no
+            others.
+        """
+        frame = self.read_courses(trial)
+        if "chosen" not in frame:
+            return frame
+        kept = frame[frame["chosen"]].drop(columns="chosen")
+        return kept.sort_values("fold", kind="stable", ignore_index=True)
+
+    def write_told(self, frame: pd.DataFrame) -> None:
+        """Write what the confirmed score is of.
+
+        Args:
+            frame: Columns as `RunPaths.told` says.
+        """
+        write_parquet(self.told, frame)
+
+    def read_told(self) -> pd.DataFrame:
+        """Read what the confirmed score is of.
+
+        Returns:
+            Columns as `RunPaths.told` says.
+        """
+        missing = "no config was confirmed, or by an older version"
+        return _said(self.told, missing, "fold", "row", "decided")
+
+    def write_floor(self, frame: pd.DataFrame) -> None:
+        """Write what the logistic regression said out of fold.
+
+        Args:
+            frame: Columns as `RunPaths.floor` says.
+        """
+        write_parquet(self.floor, frame)
+
+    def read_floor(self) -> pd.DataFrame:
+        """Read what the logistic regression said out of fold.
+
+        Returns:
+            Columns as `RunPaths.floor` says.
+        """
+        return _said(self.floor, "this search had no floor", "fold", "row")
+
+    def write_test_probabilities(
+        self, trial: int, guids: Sequence[str], probabilities: NDArray[np.float32]
+    ) -> None:
+        """Write what a confirmed config says of the unlabelled samples.
+
+        Args:
+            trial: The trial's number, from 0.
+            guids: The samples' names, in the order of their list.
+            probabilities: Mean class probabilities over its folds, shape (U, 3), float32.
+        """
+        frame = pd.DataFrame(probabilities, columns=list(CLASSES))
+        frame.insert(0, "guid", pd.Series(list(guids), dtype="str"))
+        write_parquet(self.test_probabilities(trial), frame)
+
+    def read_test_probabilities(self, trial: int) -> pd.DataFrame:
+        """Read what a confirmed config says of the unlabelled samples.
+
+        Args:
+            trial: The trial's number, from 0.
+
+        Returns:
+            Columns `guid` (text), `positive`, `neutral`, `negative`.
+
+        Raises:
+            DamageError: If they are damaged.
+        """
+        path = self.test_probabilities(trial)
+        found = _said(path, f"trial {trial} was not confirmed")
+        if "guid" not in found.columns:
+            raise DamageError(path, "must have the column guid, got none such")
+        return found
+
+
+def _said(path: Path, missing: str, *indices: str) -> pd.DataFrame:
+    """Read class probabilities, with columns of indices that point no further than can be."""
+    frame = read_parquet(path, missing)
+    numbers = frame.select_dtypes("number")
+    lacking = [name for name in (*indices, *CLASSES) if name not in numbers.columns]
+    if lacking:
+        raise DamageError(path, f"must have numbers in {', '.join(lacking)}, got none such")
+    for name in indices:
+        if not (pd.api.types.is_integer_dtype(numbers[name]) and numbers[name].ge(0).all()):
+            raise DamageError(path, f"must have indices from 0 in {name}, got others")
+    if "fold" in indices and not numbers["fold"].lt(len(frame)).all():
+        raise DamageError(path, f"must have a row of each fold, got fold {numbers['fold'].max()}")
+    if "decided" in indices and not numbers["decided"].lt(len(CLASSES)).all():
+        raise DamageError(path, "must have indices of classes in decided, got others")
+    said = numbers[list(CLASSES)]
+    if not ((said >= 0) & (said <= _LARGEST)).all(axis=None):
+        raise DamageError(path, "must have probabilities in [0, 1], got others")
+    return frame

@@ -1,0 +1,151 @@
+"""The tables of a run, and what each of their columns means and holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import pandas as pd
+
+from analysis.run_folder.folder import FATES
+from analysis.run_folder.io import DamageError
+from trainables.evaluation.classes import CLASSES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+_FATE = pd.CategoricalDtype(list(FATES))
+_TAG = pd.CategoricalDtype(list(CLASSES))
+
+
+class Column(NamedTuple):
+    """One column.
+
+    Attributes:
+        dtype: What it holds, as pandas names it.
+        meaning: What it says, with its unit and range.
+    """
+
+    dtype: str | pd.CategoricalDtype
+    meaning: str
+
+
+TRIALS: Mapping[str, Column] = {
+    "trial": Column("int64", "number of the trial, from 0"),
+    "fate": Column(
+        _FATE, "how it ended: ran its course, stopped by ASHA, not finite, crashed, cut"
+    ),
+    "objective": Column("float64", "the objective at the best epoch"),
+    "best_epoch": Column("Int64", "the epoch, from 1, where the objective was best"),
+    "epochs": Column("Int64", "epochs trained"),
+    "seconds": Column("float64", "wall-clock time since the trial first started"),
+    "hand_tuned": Column("boolean", "whether it is the variant's hand-tuned config"),
+    "error": Column("str", "why it failed or diverged, in one line"),
+    "note": Column("str", "what else is to be known of it, in one line"),
+    "peak_memory_mb": Column("float64", "most memory that the trial took, in MB"),
+    "retries": Column("Int64", "how often it was started again after a crash"),
+}
+"""Columns of `Run.trials`, one row per ended trial; beside them one `config/NAME` each."""
+
+HISTORY: Mapping[str, Column] = {
+    "trial": Column("int64", "number of the trial, from 0"),
+    "epoch": Column("int64", "the epoch, from 1"),
+    "train_loss": Column("float64", "mean training loss of the epoch, over folds"),
+    "val_loss": Column("float64", "validation cross-entropy, mean over folds"),
+    "val_accuracy": Column("float64", "share of validated samples decided right, in [0, 1]"),
+    "val_macro_f1": Column("float64", "mean F1 of the three classes, in [0, 1]"),
+    "val_weighted_f1": Column("float64", "mean F1 weighted by the classes' counts, in [0, 1]"),
+    "val_f1_positive": Column("float64", "F1 of positive, in [0, 1]"),
+    "val_f1_neutral": Column("float64", "F1 of neutral, in [0, 1]"),
+    "val_f1_negative": Column("float64", "F1 of negative, in [0, 1]"),
+    "head_learning_rate": Column("float64", "learning rate of the head at the epoch's start"),
+    "backbone_learning_rate": Column("float64", "likewise of the unfrozen layers"),
+    "epoch_seconds": Column("float64", "time of training and validating the epoch, all folds"),
+    "total_parameters": Column("Int64", "parameters of the whole model"),
+    "trainable_parameters": Column("Int64", "parameters that train"),
+    "peak_memory_mb": Column("float64", "most memory that the trial had taken so far, in MB"),
+}
+"""Columns of `Run.history`, one row per trial and epoch; `val_X_std` is the spread over folds."""
+
+PROBABILITIES: Mapping[str, Column] = {
+    "trial": Column("int64", "number of the trial, from 0"),
+    "row": Column("int64", "index of the labelled sample in `Run.samples`"),
+    **{name: Column("float32", f"out-of-fold probability of {name}") for name in CLASSES},
+}
+"""Columns of `Run.probabilities`, one row per trial and validated sample, at its best epoch."""
+
+IMPORTANCES: Mapping[str, Column] = {
+    "parameter": Column("str", "a hyperparameter"),
+    "importance": Column("float64", "its share of what explains the objective, by fANOVA"),
+}
+"""Columns of `Run.importances`, one row per hyperparameter, largest first."""
+
+SAMPLES: Mapping[str, Column] = {
+    "guid": Column("str", "the sample's name"),
+    "tag": Column(_TAG, "its class; missing where it is to be predicted"),
+    "text": Column("str", "the text as read"),
+    "image": Column("str", "path of the image when the search ran"),
+    "width": Column("Int64", "width of the image, in pixels"),
+    "height": Column("Int64", "height of the image, in pixels"),
+    "group": Column("int64", "index of the first sample that it is a duplicate of, or its own"),
+}
+"""Columns of `Run.samples`, one row per sample, the labelled first; row i is sample i."""
+
+PREDICTIONS: Mapping[str, Column] = {
+    "guid": Column("str", "the unlabelled sample's name"),
+    "tag": Column(_TAG, "the predicted class"),
+}
+"""Columns of `Run.predictions`, one row per unlabelled sample, in the order of its list."""
+
+
+def typed(frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
+    """Give a table its documented types.
+
+    Args:
+        frame: The table as read; columns that are not documented stay as they are.
+        columns: What is documented.
+
+    Returns:
+        The same rows; a documented column that the table lacks is left out, unless the table has
+        no row: then all are there, empty.
+    """
+    if frame.empty:
+        frame = frame.reindex(columns=list(dict.fromkeys([*columns, *frame.columns])))
+    found = {name: columns[name].dtype for name in frame.columns if name in columns}
+    return frame.astype(found)
+
+
+def checked(
+    path: Path, frame: pd.DataFrame, columns: Mapping[str, Column], needed: Iterable[str]
+) -> pd.DataFrame:
+    """Give a table its documented types, where it can have them.
+
+    Args:
+        path: Its file.
+        frame: The table as read.
+        columns: What is documented.
+        needed: Columns that a table with a row must have.
+
+    Returns:
+        As `typed`.
+
+    Raises:
+        DamageError: If it lacks a column that it needs, or one holds what it cannot.
+    """
+    lacking = [name for name in needed if name not in frame.columns]
+    if lacking and not frame.empty:
+        raise DamageError(path, f"must have the columns {', '.join(lacking)}, got none such")
+    for name in (name for name in frame.columns if name in columns):
+        dtype = columns[name].dtype
+        if isinstance(dtype, pd.CategoricalDtype):
+            cells = frame[name].dropna()
+            strange = cells[~cells.isin(dtype.categories)]
+            if len(strange):
+                allowed = ", ".join(dtype.categories)
+                raise DamageError(
+                    path, f"must have {name} among {allowed}, got {strange.iloc[0]!r}"
+                )
+    try:
+        return typed(frame, columns)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise DamageError(path, f"must hold what its columns say, got {error}") from error

@@ -1,0 +1,88 @@
+"""The trials of a run as its Optuna study has them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from optuna.trial import TrialState
+
+from analysis.run_folder.digests import is_noted
+from analysis.run_folder.folder import CONFIG
+from analysis.run_folder.io import ResultsError
+from analysis.run_folder.schema import TRIALS, checked
+from analysis.run_folder.study_storage import database_of, open_storage
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from analysis.run_folder.folder import RunFolder
+
+
+_FATES = {
+    TrialState.COMPLETE: "finished",
+    TrialState.PRUNED: "stopped",
+    TrialState.FAIL: "failed",
+}
+
+
+def study_trials(folder: RunFolder, notes: list[str]) -> list[FrozenTrial]:
+    """Read the trials of a run's study.
+
+    Args:
+        folder: The run folder.
+        notes: Told what could not be had.
+
+    Returns:
+        The trials as Optuna has them, in the order of their numbers; none where the folder has no
+        study or its database cannot be had, which the run's notes then say.
+
+    Raises:
+        ResultsError: If the study's file is damaged, or is gone that was there.
+    """
+    in_database = database_of(folder) is not None
+    if not in_database and not folder.study.exists() and not is_noted(folder.study):
+        return []
+    try:
+        storage, name = open_storage(folder)
+    except ResultsError as error:
+        if not in_database:
+            raise
+        notes.append(f"what only the study tells is left out: {error}")
+        return []
+    return storage.get_all_trials(storage.get_study_id_from_name(name), deepcopy=False)
+
+
+def ended_trials(folder: RunFolder, notes: list[str], *, larger_is_better: bool) -> pd.DataFrame:
+    """Tabulate the trials that have ended, as the study tells it.
+
+    Args:
+        folder: The run folder.
+        larger_is_better: Whether more of the objective is better.
+        notes: Told what could not be had.
+
+    Returns:
+        Columns of `TRIALS` and one `config/NAME` per hyperparameter, a row per
+        trial, in the order of their numbers.
+    """
+    sign = max if larger_is_better else min
+    rows = []
+    for trial in study_trials(folder, notes):
+        if not trial.state.is_finished():
+            continue
+        facts, reports = trial.user_attrs, trial.intermediate_values
+        best = sign(reports, key=reports.__getitem__, default=None)
+        row = {
+            "trial": trial.number,
+            "fate": facts.get("fate", _FATES.get(trial.state)),
+            "objective": facts.get("objective", trial.value if best is None else reports[best]),
+            "best_epoch": facts.get("best_epoch", best),
+            "epochs": facts.get("epochs", max(reports, default=0)),
+            "seconds": facts.get("seconds", 0.0),
+            "peak_memory_mb": facts.get("peak_memory_mb"),
+            "retries": facts.get("retries", 0),
+            "hand_tuned": facts.get("hand_tuned", False),
+            "error": facts.get("error") or facts.get("note") or "",
+        }
+        rows.append(row | {CONFIG + name: value for name, value in trial.params.items()})
+    return checked(folder.study, pd.DataFrame(rows), TRIALS, ())

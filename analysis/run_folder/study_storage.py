@@ -1,0 +1,124 @@
+"""Where the study of a run lives: a journal in its folder, or a relational database."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import optuna
+from optuna.storages import JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from analysis.run_folder.io import DamageError, ResultsError
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from optuna.storages import BaseStorage
+    from sqlalchemy.engine import URL
+
+    from analysis.run_folder.folder import RunFolder
+
+NAME = "name"
+"""The key of `search.json` with the name that the study has in a database."""
+
+_PATIENCE_SECONDS = 10
+_WITH_TIMEOUT = {"psycopg", "psycopg2", "pymysql", "mysqldb"}  # whose drivers know the option
+
+
+def database_of(folder: RunFolder) -> str | None:
+    """Say which database holds the study of a run.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        Its SQLAlchemy URL; None where the study is a file of the folder.
+    """
+    if not folder.search.exists():
+        return None
+    settings = folder.read_search().get("settings", {})
+    url: str | None = settings.get("resources", {}).get("study_storage")
+    return url
+
+
+def open_storage(folder: RunFolder) -> tuple[BaseStorage, str]:
+    """Open what holds the study of a run, to read it.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        Optuna's storage, and the study's name in it.
+
+    Raises:
+        ResultsError: If there is no study, it is damaged, or its database cannot be had.
+    """
+    url = database_of(folder)
+    if url is None:
+        return _open_journal(folder)
+    storage, name = open_database(url), folder.read_search().get(NAME)
+    if name not in optuna.get_all_study_names(storage):
+        msg = f"{url} holds no study {name}"
+        raise ResultsError(msg)
+    return storage, str(name)
+
+
+def _open_journal(folder: RunFolder) -> tuple[BaseStorage, str]:
+    folder.read_study()
+    try:
+        storage = JournalStorage(JournalFileBackend(str(folder.study)))
+        names = optuna.get_all_study_names(storage)
+    except Exception as error:  # Optuna replays unchecked what it reads
+        fault = f"must be a journal of Optuna's, got {type(error).__name__}: {error}"
+        raise DamageError(folder.study, fault) from error
+    if not names:
+        raise DamageError(folder.study, "must hold a study, got none")
+    return storage, names[0]  # a journal holds one
+
+
+def open_database(url: str) -> RDBStorage:
+    """Open a relational database; the tables are made where they are missing.
+
+    Args:
+        url: SQLAlchemy's URL of it.
+
+    Returns:
+        Optuna's storage.
+
+    Raises:
+        ResultsError: If there is no driver, no such database, or tables of another Optuna.
+    """
+    try:
+        parsed = make_url(url)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return RDBStorage(url, engine_kwargs=_engine(parsed))
+    except (ImportError, NoSuchModuleError) as error:
+        msg = f"{url} needs the package of its driver: {_cause(error)}"
+        if parsed.get_backend_name() == "postgresql":
+            msg += "; pip install 'multimodal-sentiment-search[postgresql]'"
+        raise ResultsError(msg) from error
+    except ArgumentError as error:  # it may hold a password that is not where it should be
+        msg = "its form must be DIALECT+DRIVER://USER@HOST/DATABASE or sqlite:///FILE"
+        raise ResultsError(msg) from error
+    except (SQLAlchemyError, RuntimeError, optuna.exceptions.StorageInternalError) as error:
+        msg = f"{url} cannot be had: {_cause(error)}"
+        raise ResultsError(msg) from error
+
+
+def _engine(url: URL) -> dict[str, Any]:
+    # A connection that the server has closed meanwhile is made anew.
+    options: dict[str, Any] = {"pool_pre_ping": True}
+    if url.get_driver_name() in _WITH_TIMEOUT and "connect_timeout" not in url.query:
+        options["connect_args"] = {"connect_timeout": _PATIENCE_SECONDS}
+    return options
+
+
+def _cause(error: BaseException) -> str:
+    """Give the driver's own words, in one line, without SQLAlchemy's links."""
+    while (inner := getattr(error, "orig", None) or error.__cause__) is not None:
+        error = inner
+    return "; ".join(line.strip() for line in str(error).splitlines() if line.strip())

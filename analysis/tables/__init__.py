@@ -1,0 +1,1 @@
+"""What the tables of one run or several say, as tables again."""

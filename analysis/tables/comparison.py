@@ -1,0 +1,216 @@
+"""Runs side by side, in the shape of a results table: who is better, and whether that is luck."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.run_folder.schema import Column, typed
+from analysis.tables.reference import published
+from trainables.evaluation.resampling import Validated, interval, resampled_scores
+from trainables.evaluation.resampling import compare as compare_pair
+from trainables.evaluation.scores import DECISION_SCORES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from analysis.run_folder.run import Run
+
+COLUMNS: Mapping[str, Column] = {
+    "run": Column("str", "the run's folder, or what was published"),
+    "kind": Column("str", "run, or published: a reported result, not one of this program"),
+    "model": Column("str", "the model, with its modality where it is not both"),
+    "total_parameters": Column("Int64", "parameters of the whole model"),
+    "trainable_parameters": Column("Int64", "parameters that trained"),
+    "unfrozen_layers": Column("str", "blocks that trained, by tower"),
+    "epochs": Column("Int64", "epochs of the scored model: until the best, or as confirmed"),
+    "f1_positive": Column("float64", "F1 of positive"),
+    "f1_neutral": Column("float64", "F1 of neutral"),
+    "f1_negative": Column("float64", "F1 of negative"),
+    "accuracy": Column("float64", "share decided right"),
+    "macro_f1": Column("float64", "mean F1 of the classes"),
+    "weighted_f1": Column("float64", "mean F1 weighted by the classes' counts"),
+    "low": Column("float64", "lower end of the 95 % interval of the compared score"),
+    "high": Column("float64", "upper end of it"),
+    "covers": Column("str", "what the interval covers; empty where the run does not say"),
+    "scored": Column("str", "searched: the best of many trials, so optimistic; or confirmed"),
+    "seconds": Column("float64", "time of the chosen trial, all its folds and epochs"),
+    "samples_per_second": Column("float64", "training samples per second of its epochs"),
+    "note": Column("str", "why the scores say nothing about real data; empty where they do"),
+}
+"""Columns of `Comparison.rows`."""
+
+PAIRS: Mapping[str, Column] = {
+    "run": Column("str", "a run"),
+    "other": Column("str", "a run that was validated on the same samples and folds"),
+    "scored": Column("str", "confirmed, where both runs were on the same folds; or searched"),
+    "difference": Column("float64", "its score less the other's"),
+    "low": Column("float64", "lower end of the difference's 95 % interval"),
+    "high": Column("float64", "upper end of it"),
+    "p_value": Column("float64", "two-sided, by the paired bootstrap"),
+}
+"""Columns of `Comparison.pairs`."""
+
+_SCORES = [name for name in COLUMNS if name in DECISION_SCORES]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs side by side.
+
+    Attributes:
+        rows: One row per run, best first, then what was published; columns `COLUMNS`.
+        pairs: One row per two runs of the same samples and folds; columns `PAIRS`.
+        metric: The score that orders, bounds and tells apart.
+    """
+
+    rows: pd.DataFrame
+    pairs: pd.DataFrame
+    metric: str
+
+
+def compare(
+    runs: Sequence[Run], *, metric: str = "weighted_f1", reference: bool = True
+) -> Comparison:
+    """Put runs side by side.
+
+    Args:
+        runs: The runs; one without a scored trial has a row without scores.
+        metric: What orders them and is bounded: one of `DECISION_SCORES`.
+        reference: Whether published rows follow.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        ValueError: If the metric is no score of decisions.
+    """
+    if metric not in DECISION_SCORES:
+        msg = f"metric must be one of {', '.join(DECISION_SCORES)}, got {metric!r}"
+        raise ValueError(msg)
+    named = dict(zip(_names(runs), runs, strict=True))
+    said = {name: _said(run) for name, run in named.items()}
+    found = [{"run": name, **_row(run, said[name], metric)} for name, run in named.items()]
+    rows = pd.DataFrame(found, columns=list(COLUMNS))
+    rows = rows.sort_values(metric, ascending=False, na_position="last", kind="stable")
+    if reference:
+        rows = pd.concat([rows, published().assign(kind="published")])
+    rows = typed(rows.reindex(columns=list(COLUMNS)).reset_index(drop=True), COLUMNS)
+    text = [name for name, column in COLUMNS.items() if column.dtype == "str"]
+    rows[text] = rows[text].fillna("")
+    return Comparison(rows, _pairs(named, said, metric), metric)
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    """Name runs by their folders, with as many of the folders above as tell them apart."""
+    paths = [run.folder.path for run in runs]
+    for depth in range(1, max(len(path.parts) for path in paths) + 1 if paths else 1):
+        names = ["/".join(path.parts[-depth:]) for path in paths]
+        if len(set(names)) == len(set(paths)):
+            return names
+    return []
+
+
+def _said(run: Run) -> dict[str, Validated]:
+    """What a run's config said of samples that it did not train on, by how it is scored."""
+    if run.best is None:
+        return {}
+    found = {"confirmed": run.told, "searched": run.validated(run.best["trial"])}
+    return {scored: said for scored, said in found.items() if said is not None}
+
+
+def _row(run: Run, said: Mapping[str, Validated], metric: str) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "kind": "run",
+        "model": model_of(run),
+        "note": note_of(run),
+    }
+    row |= dict.fromkeys(_SCORES)
+    if run.best is None:
+        return row
+    confirmed = run.best.get("confirmed")
+    scores = {**run.best["scores"], **(confirmed["scores"] if confirmed else {})}
+    row |= {name: scores.get(f"val_{name}") for name in _SCORES}
+    row["scored"] = "confirmed" if confirmed else "searched"
+    if confirmed and run.objective == f"val_{metric}":
+        row["low"], row["high"] = confirmed["interval"]
+        row["covers"] = confirmed.get("covers")
+    elif row["scored"] in said:
+        drawn = resampled_scores(metric, [said[row["scored"]]])
+        row["low"], row["high"] = interval(drawn[0])
+        row["covers"] = said[row["scored"]].covers
+    unfrozen = {
+        name.removesuffix("_unfrozen_layers"): value
+        for name, value in run.best["params"].items()
+        if name.endswith("unfrozen_layers")
+    }
+    row["unfrozen_layers"] = ", ".join(f"{tower} {count}" for tower, count in unfrozen.items())
+    row["epochs"] = (confirmed or {}).get("epochs", run.best["best_epoch"])
+    return row | _costs(run)
+
+
+def _costs(run: Run) -> dict[str, Any]:
+    assert run.best is not None
+    trial = run.best["trial"]
+    history = run.history[run.history["trial"] == trial]
+    ended = run.trials[run.trials["trial"] == trial]
+    costs: dict[str, Any] = {"seconds": ended["seconds"].iloc[0] if len(ended) else None}
+    if history.empty:
+        return costs
+    for name in ("total_parameters", "trainable_parameters"):
+        costs[name] = history[name].iloc[-1] if name in history else None
+    if "epoch_seconds" in history:
+        trained = sum(run.search["split"]["train"]) * len(history)
+        costs["samples_per_second"] = trained / history["epoch_seconds"].sum()
+    return costs
+
+
+def model_of(run: Run) -> str:
+    """Name a run's model.
+
+    Args:
+        run: The run.
+
+    Returns:
+        The variant, with the modality where it is not both.
+    """
+    modality = run.search.get("modality") or "both"
+    return str(run.search["model"]) + (f", {modality} only" if modality != "both" else "")
+
+
+def note_of(run: Run) -> str:
+    """Say why a run's scores say nothing about real data.
+
+    Args:
+        run: The run.
+
+    Returns:
+        The reasons; empty where the scores say something.
+    """
+    reasons = ["demo data"] * bool(run.search["data"]["is_demo"])
+    random = run.search.get("random_backbones") or []
+    return ", ".join(reasons + [f"random weights ({', '.join(random)})"] * bool(random))
+
+
+def _pairs(
+    named: Mapping[str, Run], said: Mapping[str, Mapping[str, Validated]], metric: str
+) -> pd.DataFrame:
+    rows = []
+    for run, other in combinations(named, 2):
+        if named[run].search["data"]["digest"] != named[other].search["data"]["digest"]:
+            continue
+        both = [scored for scored in said[run] if scored in said[other]]
+        alike = [s for s in both if _same_samples(said[run][s], said[other][s])]
+        if alike:  # what was confirmed comes first, and says more
+            found = compare_pair(metric, said[run][alike[0]], said[other][alike[0]])
+            told = found.difference, *found.interval, found.p_value
+            rows.append((run, other, alike[0], *told))
+    return typed(pd.DataFrame(rows, columns=list(PAIRS)), PAIRS)
+
+
+def _same_samples(mine: Validated, theirs: Validated) -> bool:
+    return np.array_equal(mine.rows, theirs.rows) and np.array_equal(mine.parts, theirs.parts)

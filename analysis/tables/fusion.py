@@ -1,0 +1,99 @@
+"""Late fusion decided anew: what other fusions make of the branches that one training kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from trainables.evaluation.choice import by_others, choose, choose_by_others
+from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.scores import DECISION_SCORES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from trainables.evaluation.choice import Course, Rule
+    from trainables.evaluation.resampling import Validated
+
+WEIGHTED, VOTE = "weighted", "vote"
+_WEIGHTS = np.linspace(0, 1, 21)
+
+
+def branches_of(probabilities: pd.DataFrame) -> dict[str, NDArray[np.floating]]:
+    """Read the branches out of a trial's probabilities.
+
+    Args:
+        probabilities: From `RunFolder.read_trial_probabilities`.
+
+    Returns:
+        Class probabilities by branch, each of shape (V, C), in the order of the columns; empty for
+        a model without branches.
+    """
+    first = f"_{CLASSES[0]}"
+    columns = map(str, probabilities.columns)
+    names = [name.removesuffix(first) for name in columns if name.endswith(first)]
+    return {
+        name: probabilities[[f"{name}_{each}" for each in CLASSES]].to_numpy() for name in names
+    }
+
+
+def fuse(
+    first: NDArray[np.floating], second: NDArray[np.floating], fusion: str, weight: float
+) -> NDArray[np.floating]:
+    """Make one of the class probabilities of two branches, as the head of late fusion does.
+
+    Args:
+        first: Of the first branch, shape (N, C).
+        second: Of the second branch, shape (N, C).
+        fusion: `weighted` averages them; `vote` takes those of the branch that is more certain:
+            the one with the larger largest probability, the first where they are equal.
+        weight: Weight of the first branch in `weighted`, in [0, 1].
+
+    Returns:
+        Class probabilities, shape (N, C).
+    """
+    if fusion == VOTE:
+        surer = first.max(axis=1, keepdims=True) >= second.max(axis=1, keepdims=True)
+        return np.where(surer, first, second)
+    return weight * first + (1 - weight) * second
+
+
+def fusion_scores(first: Course, second: Course, rule: Rule) -> pd.DataFrame:
+    """Score every fusion of two branches that were trained once, each the mean over folds.
+
+    Args:
+        first: What the first branch said, at one epoch.
+        second: What the second branch said of the same validations.
+        rule: By what the weight is chosen, and how it is decided.
+
+    Returns:
+        A row for `vote`, then one for `weighted` at each weight of the first branch from 0 (the
+        second alone) to 1, and last one for `weighted` where each fold has the weight that is
+        best on the other folds: columns `fusion`, `weight` (the last row's is that of all folds;
+        NaN for the vote), `chosen` (`no`: the same on all folds; `others`: by the other folds, so
+        that no score is of what chose it) and the scores.
+    """
+    rows: list[dict[str, Any]] = []
+    said = first.probabilities[0], second.probabilities[0]
+    vote = _fused(first, fuse(*said, VOTE, 0.0))
+    weighted = [_fused(first, fuse(*said, WEIGHTED, weight)) for weight in _WEIGHTS]
+    for fusion, weight, course in [
+        (VOTE, np.nan, vote),
+        *((WEIGHTED, weight, course) for weight, course in zip(_WEIGHTS, weighted, strict=True)),
+    ]:
+        validated = by_others(course, rule).validated
+        rows.append({"fusion": fusion, "weight": weight, "chosen": "no", **_scores(validated)})
+    found, weight = choose_by_others(weighted, rule).validated, _WEIGHTS[choose(weighted, rule)]
+    rows.append({"fusion": WEIGHTED, "weight": weight, "chosen": "others", **_scores(found)})
+    return pd.DataFrame(rows)
+
+
+def _fused(course: Course, probabilities: NDArray[np.floating]) -> Course:
+    return replace(course, probabilities=probabilities[None])
+
+
+def _scores(validated: Validated) -> dict[str, float]:
+    return {name: validated.score(name) for name in DECISION_SCORES}

@@ -1,0 +1,1 @@
+"""Ray core: the connection, what it has to give, and work on every node."""

@@ -1,0 +1,154 @@
+"""Work on the cluster before the first trial: every node builds its frozen activations.
+
+Torch stays in Ray's workers: what they send to the driver are plain values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray.exceptions import (
+    NodeDiedError,
+    OutOfMemoryError,
+    TaskUnschedulableError,
+    WorkerCrashedError,
+)
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from search.cluster.resources import RETRIES, fetch
+from search.errors import WorkError
+from search.study.cut_coverage import meet_every_cut
+from trainables.reach import await_files
+from trainables.trainable import use_assigned_share
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from search.cluster.resources import Node
+    from search.config.plan import Plan
+    from trainables.experiment import Experiment
+
+_LOST = (NodeDiedError, TaskUnschedulableError)
+_KILLED = (WorkerCrashedError, OutOfMemoryError)
+
+
+def configs_ahead(plan: Plan) -> list[dict[str, Any]]:
+    """Give configs that need all the frozen activations of a search, before its first trial.
+
+    Args:
+        plan: The search.
+
+    Returns:
+        The hand-tuned config, then one for every way in which a trial may cut the backbones.
+    """
+    every = meet_every_cut(plan.variant, plan.space, plan.settings.modality)
+    return [dict(plan.hand_tuned), *every]
+
+
+@dataclass(frozen=True)
+class BuildStep:
+    """How far one node is with the activations of one backbone.
+
+    Attributes:
+        node: Index of the node.
+        role: The backbone's role.
+        done: Samples computed.
+        total: Samples to compute.
+        seconds: Time spent on them.
+        cached: Whether the file was there already.
+    """
+
+    node: int
+    role: str
+    done: int
+    total: int
+    seconds: float
+    cached: bool
+
+
+def build_everywhere(
+    nodes: Sequence[Node], experiment: Experiment, params: Sequence[Mapping[str, Any]]
+) -> Iterator[BuildStep]:
+    """Build the frozen activations that trials will read, on every node at once.
+
+    Args:
+        nodes: The machines.
+        experiment: What the search holds fixed.
+        params: Hyperparameters that cover the cuts of the search.
+
+    Yields:
+        Progress, as it comes.
+
+    Raises:
+        WorkError: If a build fails but for the loss of its machine, or the last machine is lost.
+    """
+    held = ray.put((experiment, list(params)))
+    streams = {_begin(node, held): index for index, node in enumerate(nodes)}
+    kills = Counter[int]()
+    while streams:
+        (stream,), _ = ray.wait(list(streams), num_returns=1)
+        try:
+            yield BuildStep(streams[stream], *fetch(next(stream)))
+        except StopIteration:
+            del streams[stream]
+        except WorkError as error:
+            index = streams.pop(stream)
+            kills[index] += isinstance(error.__cause__, _KILLED)
+            if isinstance(error.__cause__, _KILLED) and kills[index] <= RETRIES:
+                streams[_begin(nodes[index], held)] = index
+            elif not isinstance(error.__cause__, _LOST) or not streams:
+                raise
+            # else trials do without the machine, too
+
+
+def _begin(node: Node, held: Any) -> Any:
+    return _build.options(
+        num_cpus=max(1, math.floor(node.cpus)),
+        num_gpus=min(1.0, node.gpus),
+        scheduling_strategy=NodeAffinitySchedulingStrategy(node.name, soft=False),
+    ).remote(held)
+
+
+# Not begun again by Ray, which takes what a stream yields to be the same each time; and one call
+# to a process, as on a GPU it holds memory until it ends.
+@ray.remote(num_returns="streaming", max_retries=0, max_calls=1)  # type: ignore[untyped-decorator]
+def _build(held: tuple[Experiment, list[dict[str, Any]]]) -> Iterator[tuple[Any, ...]]:
+    from trainables.worker import build_activations  # noqa: PLC0415  # torch stays in workers
+
+    device = use_assigned_share()
+    while True:
+        try:
+            for step in build_activations(*held, device):
+                yield tuple(step)  # its own type would bring torch into the driver
+        except Exception as error:  # noqa: BLE001 - raised again when no file is missing
+            await_files(held[0], error)
+        else:
+            return
+
+
+def describe(experiment: Experiment) -> dict[str, Any]:
+    """Describe the backbones that an experiment names.
+
+    Args:
+        experiment: What the search holds fixed.
+
+    Returns:
+        `random_backbones` (roles), `notes`, `fingerprints` and `parameters`, JSON-ready.
+    """
+    description: dict[str, Any] = fetch(_describe.remote(experiment))
+    return description
+
+
+@ray.remote(num_cpus=1, max_retries=RETRIES, max_calls=1)  # type: ignore[untyped-decorator]
+def _describe(experiment: Experiment) -> dict[str, Any]:
+    from trainables.worker import describe as describe_here  # noqa: PLC0415  # as above
+
+    while True:
+        try:
+            return dict(describe_here(experiment))
+        except Exception as error:  # noqa: BLE001 - as above
+            await_files(experiment, error)

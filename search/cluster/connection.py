@@ -1,0 +1,223 @@
+"""Ray, started here or joined elsewhere, quietly; and how a search leaves it.
+
+What we start listens on the loopback alone, takes a token that no file holds, and needs no home.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray._private import ray_constants, services, utils
+from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+from search import interrupts
+from search.cluster.resources import alive
+from search.config.address import HERE
+from search.errors import ClusterError, is_disk_full, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from search.cluster.resources import Node
+
+
+_ENVIRONMENT = {
+    "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0, no tables on the console
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # our own view names them
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our own recorder writes the tables
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # else one missing metric ends the search
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # our own handler knows that it was the user
+    # Our own searcher gives out no more trials than can run; by Ray's default it would wait for
+    # each to start before it asks for the next, and an idle worker would take that from it.
+    "TUNE_MAX_PENDING_TRIALS_PG": "10000",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TOKENIZERS_PARALLELISM": "false",  # workers fork; Ray already shares out the CPUs
+}
+_SECONDS_TO_ANSWER = 10.0
+_SECONDS_BETWEEN_LOOKS = 1.0
+_SECONDS_OF_SILENCE = 40.0  # after sixty, Ray ends the process
+_PACKAGES = ("search", "trainables", "spaces", "analysis")
+# By name, as what is beside them may be a secret (HF_TOKEN), and all can read what Ray is told.
+_FORWARDED = frozenset(
+    {
+        *("HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_ENDPOINT", "HUGGINGFACE_HUB_CACHE"),
+        *("TRANSFORMERS_CACHE", "TRANSFORMERS_OFFLINE", "TORCH_HOME", "XDG_CACHE_HOME"),
+    }
+)
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[list[Node]]:
+    """Start Ray on this machine or join a cluster, and leave it at the end.
+
+    Args:
+        address: `HOST:PORT` of the cluster to join; None starts Ray here.
+
+    Yields:
+        The machines that are alive.
+
+    Raises:
+        ClusterError: If Ray does not start, or the cluster cannot be joined.
+        KeyboardInterrupt: If a signal asks for the end while Ray starts.
+        OSError: If the disk is full.
+    """
+    with _environment(address):
+        try:
+            _start(address)
+            logging.getLogger("ray").setLevel(logging.CRITICAL)
+            with _watching(address):
+                yield alive()
+        finally:
+            ray.shutdown()
+            interrupts.take_back()
+
+
+def _start(address: str | None) -> None:
+    try:
+        _knock(address)
+        with interrupts.put_off(), _own_signals():
+            try:
+                ray.init(**_options(address))
+            finally:
+                interrupts.take_back()  # from Ray's core, which would dump its stack and abort
+    except Exception as error:  # Ray raises many types, and Exception itself when it is slow
+        if is_disk_full(error):
+            raise
+        where = "start on this machine" if address is None else f"be joined at {address}"
+        msg = f"Ray cannot {where}: {one_line(error)}"
+        raise ClusterError(msg) from error
+
+
+@contextmanager
+def _watching(address: str | None) -> Iterator[None]:
+    """End the process with a line of ours when Ray's own processes are gone.
+
+    Ray would wait for minutes, and then end it with a page of its logs. There is nothing to clean
+    up without them: what is on the disk is what is kept, as after any kill.
+    """
+    done = threading.Event()
+    cause = _loss_here() if address is None else _loss_of(address)
+
+    def watch() -> None:
+        while not done.wait(_SECONDS_BETWEEN_LOOKS):
+            if lost := cause():
+                interrupts.leave_at_once(f"{lost}{interrupts.last_words()}", 1)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _loss_here() -> Callable[[], str]:
+    started = ray._private.worker._global_node.all_processes
+    kinds = ("gcs_server", "raylet")
+    processes = [(kind, one.process) for kind in kinds for one in started.get(kind, [])]
+
+    def look() -> str:
+        gone = [kind for kind, process in processes if process.poll() is not None]
+        return f"Ray has ended: its {gone[0]} on this machine was killed" if gone else ""
+
+    return look
+
+
+def _loss_of(address: str) -> Callable[[], str]:
+    heard = time.monotonic()
+
+    def look() -> str:
+        nonlocal heard
+        try:
+            _knock(address)
+            heard = time.monotonic()
+        except OSError:
+            if time.monotonic() - heard > _SECONDS_OF_SILENCE:
+                return f"the Ray cluster at {address} is gone"
+        return ""
+
+    return look
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep Ray from taking SIGTERM to itself, which it would answer in the middle of anything."""
+    before = utils.set_sigterm_handler
+    utils.set_sigterm_handler = lambda _: None
+    try:
+        yield
+    finally:
+        utils.set_sigterm_handler = before
+
+
+@contextmanager
+def _environment(address: str | None) -> Iterator[None]:
+    """Set what Ray and its workers read when they start, and put back what was there."""
+    before, was_reachable = dict(os.environ), ray_constants.ENABLE_RAY_CLUSTER
+    variables = _ENVIRONMENT if address is not None else _ENVIRONMENT | _shut_off(before)
+    for name, value in variables.items():
+        os.environ.setdefault(name, value)
+    if address is None:
+        ray_constants.ENABLE_RAY_CLUSTER = False
+    _read_again()
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = was_reachable
+        for name in variables.keys() - before.keys():
+            os.environ.pop(name, None)
+        _read_again()
+
+
+def _shut_off(environment: Mapping[str, str]) -> dict[str, str]:
+    """Give what keeps others out of the Ray that is started here: the network and a token."""
+    own = {ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0", "RAY_AUTH_MODE": "token"}
+    if not environment.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}:
+        own["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # Ray would write one to the user's home
+    return own
+
+
+def _read_again() -> None:
+    """Ray has read how it authenticates when it was imported, or for a search before this one."""
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
+def _knock(address: str | None) -> None:
+    """Raise at once where nothing answers: Ray would go on trying for minutes."""
+    if address is None:
+        return
+    whole = services.canonicalize_bootstrap_address(address)  # `auto` is found here
+    host, _, port = str(whole or "").rpartition(":")
+    if host:
+        socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_ANSWER).close()
+
+
+def _options(address: str | None) -> dict[str, Any]:
+    quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    if address is None:  # without a word, Ray would join what others have started here
+        return quiet | {"address": HERE, "include_dashboard": False}
+    code = Path(__file__).parents[2]
+    environment = {
+        "env_vars": _ENVIRONMENT | dict(_forwarded(os.environ)),
+        "py_modules": [str(code / package) for package in _PACKAGES],
+    }
+    return quiet | {"address": address, "runtime_env": environment}
+
+
+def _forwarded(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for name in sorted(environment.keys() & _FORWARDED):
+        if "@" not in environment[name]:  # a URL may hold a password
+            yield name, environment[name]

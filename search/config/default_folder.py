@@ -1,0 +1,86 @@
+"""The folder of a search that names none: no other has it, however close they begin."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from search.config.settings import SearchSettings
+
+_RUNS = Path("runs")
+
+
+def default_name(model: str) -> str:
+    """Name the folder of a search.
+
+    Args:
+        model: What it tunes.
+
+    Returns:
+        The model and the time.
+    """
+    return f"{model}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
+
+
+@contextmanager
+def own_folder(settings: SearchSettings) -> Iterator[SearchSettings]:
+    """Give a new search that names no folder one of its own.
+
+    Args:
+        settings: What was asked.
+
+    Yields:
+        The settings with the folder, which goes again if nothing has come into it.
+
+    Raises:
+        SettingsError: If it cannot be made.
+    """
+    makes_none = settings.show_space or settings.dry_run
+    if makes_none or settings.out is not None or settings.resume is not None:
+        yield settings
+        return
+    is_new = not _RUNS.exists()
+    folder = take(_RUNS / default_name(settings.model))
+    try:
+        yield replace(settings, out=folder)
+    finally:
+        with suppress(OSError):  # there is something in it
+            folder.rmdir()
+            if is_new:
+                _RUNS.rmdir()
+
+
+def take(folder: Path) -> Path:
+    """Make a folder, or the next one whose name is free.
+
+    Args:
+        folder: Its path; it gets a number from 2 on where there is one.
+
+    Returns:
+        The folder, which was not there before.
+
+    Raises:
+        SettingsError: If it cannot be made.
+    """
+    number, free = 1, folder
+    while True:
+        try:
+            free.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+            free = folder.with_name(f"{folder.name}-{number}")
+        except OSError as error:
+            msg = (
+                f"--out must be a folder that can be made, got {free.absolute()}: {error.strerror}"
+            )
+            raise SettingsError(msg) from error
+        else:
+            return free

@@ -1,0 +1,205 @@
+"""What can be wrong with the settings of a search by themselves, before anything is looked up."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import re
+from typing import TYPE_CHECKING
+
+from analysis import outputs
+from search.config.address import address_faults, chosen_address, room_faults
+from trainables.config import nearest
+from trainables.data.encodings import encoding_faults
+from trainables.evaluation.objective import METRICS
+from trainables.experiment import on_this_node
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from analysis.run_folder.folder import RunFolder
+    from search.config.settings import ResourceSettings, SearchSettings, TrackingSettings
+
+
+_TRACKERS = {"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"}
+_LEAST_SHARE = 0.0001  # Ray counts CPUs and GPUs in ten-thousandths
+_LEAST_REDUCTION = 1.1  # the nearer to 1, the more rungs; at 1 they never end
+_PACKAGES = {"cmaes": "cmaes", "gp": "scipy"}  # samplers by the package each needs
+
+
+def faults_of(settings: SearchSettings) -> Iterator[str]:
+    """Say what is wrong with numbers and choices.
+
+    Args:
+        settings: What the command line asks for.
+
+    Yields:
+        One sentence per fault.
+    """
+    yield from _number_faults(settings)
+    yield from _choice_faults(settings)
+    yield from _resource_faults(settings.resources)
+    yield from _place_faults(settings.resources)
+    yield from _tracking_faults(settings.tracking)
+
+
+def _number_faults(settings: SearchSettings) -> Iterator[str]:
+    tuning = settings.tuning
+    counts = {
+        "--trials": (settings.trials, 1_000_000),
+        "--folds": (settings.data.folds, 1_000),
+        "--repeats": (settings.data.repeats, 1_000),
+        "--epochs": (tuning.epochs, 1_000_000),
+        "--grace-epochs": (tuning.grace_epochs, 1_000_000),
+        "--final-seeds": (settings.selection.final_seeds, 1_000),
+        "--max-concurrent": (settings.resources.max_concurrent, 1_000_000),
+    }
+    for flag, (count, most) in counts.items():
+        if count is not None and not 1 <= count <= most:
+            yield f"{flag} must be {'>= 1' if count < 1 else f'<= {most}'}, got {count}"
+    if not _LEAST_REDUCTION <= tuning.reduction_factor < math.inf:
+        yield f"--reduction-factor must be >= {_LEAST_REDUCTION}, got {tuning.reduction_factor:g}"
+    if not 0 <= settings.seed < 2**32:
+        yield f"--seed must be in [0, 4294967295], got {settings.seed}"
+
+
+def _resource_faults(resources: ResourceSettings) -> Iterator[str]:
+    gpus, cpus = resources.gpus_per_trial, resources.cpus_per_trial
+    gpus = None if isinstance(gpus, str) else gpus  # auto
+    if gpus is not None and gpus and not _LEAST_SHARE <= gpus < math.inf:
+        yield f"--gpus-per-trial must be 0, or >= {_LEAST_SHARE}, got {gpus:g}"
+    elif gpus is not None and gpus > 1 and not gpus.is_integer():
+        yield f"--gpus-per-trial must be a whole number when above 1, got {gpus:g}"
+    if cpus is not None and not _LEAST_SHARE <= cpus < math.inf:
+        yield f"--cpus-per-trial must be >= {_LEAST_SHARE}, got {cpus:g}"
+
+
+def _place_faults(resources: ResourceSettings) -> Iterator[str]:
+    yield from address_faults(resources.address)
+    if chosen_address(resources.address) is None:
+        yield from room_faults()
+    if resources.no_cache and resources.cache is not None:
+        yield "--cache and --no-cache must not be given together"
+    if resources.cache is not None:
+        try:
+            on_this_node(resources.cache)
+        except ValueError as error:
+            yield f"--cache: {error}"
+
+
+def _tracking_faults(settings: TrackingSettings) -> Iterator[str]:
+    for name, package in _TRACKERS.items():
+        if getattr(settings, name) and importlib.util.find_spec(package) is None:
+            yield f"--{name} needs the package {package}; pip install {package}"
+
+
+def _choice_faults(settings: SearchSettings) -> Iterator[str]:
+    metric, sampler = settings.tuning.metric, settings.tuning.sampler
+    if metric not in METRICS:
+        yield f"--metric must be a metric of a trial, got {metric!r}; {nearest(metric, METRICS)}"
+    yield from encoding_faults(settings.data.encoding)
+    package = _PACKAGES.get(sampler)
+    if package and importlib.util.find_spec(package) is None:
+        yield f"--sampler {sampler} needs the package {package}; pip install {package}"
+
+
+def folder_faults(folder: RunFolder, *, resumed: bool) -> Iterator[str]:
+    """Say why a search cannot go into a folder.
+
+    Args:
+        folder: Where it is to go.
+        resumed: Whether it goes on with a search that the folder holds.
+
+    Yields:
+        One sentence if anything is in the way.
+    """
+    found = list(outputs.folder_faults("--resume" if resumed else "--out", folder.path))
+    yield from found
+    if not found and not resumed and folder.holds_search():
+        where = f"got {folder.path}, which holds one; --resume {folder.path} goes on with it"
+        yield f"--out must be a folder without a search, {where}"
+
+
+def cache_faults(cache: Path, resources: ResourceSettings) -> Iterator[str]:
+    """Say why nothing can be kept in the cache here; on a cluster, each node says so itself.
+
+    Args:
+        cache: Its folder; what others have filled may be read, even where it cannot be written.
+        resources: What was asked.
+
+    Yields:
+        One sentence if anything is in the way.
+    """
+    try:
+        here = on_this_node(cache)
+        is_filled = here.is_dir() and any(here.iterdir())
+        if is_filled or chosen_address(resources.address) is not None:
+            return
+    except ValueError:  # said already
+        return
+    except OSError as error:
+        yield f"--cache must be a folder that can be read, got {cache}: {error.strerror}"
+        return
+    flag = "--cache" if resources.cache is not None else "without --cache DIR, the user's cache"
+    yield from outputs.folder_faults(flag, here)
+
+
+def held(settings: SearchSettings) -> tuple[str, ...]:
+    """Hold the neutral threshold where trials need not search it.
+
+    Args:
+        settings: What was asked.
+
+    Returns:
+        The words of `--fix`, with one more where another rule decides.
+    """
+    fix = settings.tuning.fix
+    is_held = any(word.partition("=")[0].strip() == "neutral_threshold" for word in fix)
+    searches = settings.selection.decision == "searched" or is_held
+    return fix if searches else (*fix, "neutral_threshold=0")
+
+
+def selection_faults(settings: SearchSettings, folds: int) -> Iterator[str]:
+    """Say what is wrong with how the config is to be chosen.
+
+    Args:
+        settings: What was asked.
+        folds: How many are trained side by side.
+
+    Yields:
+        One sentence per fault.
+    """
+    selection = settings.selection
+    if selection.confirm is not None and selection.confirm < 0:
+        yield f"--confirm must be >= 0, got {selection.confirm}"
+    if selection.final in {"average", "ensemble"} and folds < 2:
+        yield f"--final {selection.final} needs --folds >= 2, got {folds}"
+
+
+_TIME = re.compile(r"(?:(?P<h>[\d.]+)h)?(?:(?P<m>[\d.]+)m)?(?:(?P<s>[\d.]+)s?)?")
+_UNITS = {"h": 3600, "m": 60, "s": 1}
+
+
+def seconds_of(flag: str, text: str | None, faults: list[str]) -> float:
+    """Read a length of time.
+
+    Args:
+        flag: What it was given to.
+        text: Such as `90s`, `20m` or `1h30m`; None for no limit.
+        faults: Takes one sentence when it is none.
+
+    Returns:
+        The seconds; infinity for no limit.
+    """
+    if text is None:
+        return math.inf
+    match = _TIME.fullmatch(text.strip().lower())
+    try:
+        parts = match.groupdict(default="0") if match else {}
+        seconds = sum(float(parts[unit]) * size for unit, size in _UNITS.items() if parts)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds < math.inf:
+        faults.append(f"{flag} must be a time such as 90s, 20m or 1h30m, got {text!r}")
+    return seconds

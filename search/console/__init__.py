@@ -1,0 +1,1 @@
+"""What is printed while a search runs and when it has ended."""

@@ -1,0 +1,401 @@
+"""The live view of a search: one panel in a terminal, one line per ended trial elsewhere.
+
+Ray pickles its callbacks, and a live view holds locks: it is made in `setup` and never pickled.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from optuna.distributions import (
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from ray.tune import Callback
+from rich.console import Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from analysis.program import make_console
+from search.study.space import distributions
+from search.study.trial import OUTCOMES, outcomes, ranked
+from trainables.evaluation.objective import mode_of
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Mapping
+
+    from optuna.distributions import BaseDistribution
+    from rich.console import Console, RenderableType
+
+    from search.cluster.activations import BuildStep
+    from search.study.space import Space
+    from search.study.trial import Records, TrialRecord
+
+
+_REFRESH_SECONDS = 0.25
+
+
+class LiveView(Callback):  # type: ignore[misc]  # Ray has no types
+    """Shows a search as it goes.
+
+    Args:
+        info: What it says besides.
+        records: The searcher's records.
+    """
+
+    def __init__(self, info: ViewInfo, records: Records) -> None:
+        self._info = info
+        self._records = records
+        self._live: Live | None = None
+        self._console: Console | None = None
+        self._start = 0.0
+        self._drawn = 0.0
+        self._said = {r.number for r in records.values() if r.fate in OUTCOMES}
+
+    def setup(self, *_: Any, **__: Any) -> None:
+        """Begin to show, once."""
+        if self._console is not None:
+            return
+        self._start = time.monotonic()
+        self._console = make_console()
+        if self._console.is_terminal:
+            self._live = Live(self._render(), console=self._console, auto_refresh=False)
+            self._live.start()
+
+    def on_step_end(self, **_: Any) -> None:
+        """Draw again, now and then: Ray takes a step about every tenth of a second."""
+        if self._live is not None and time.monotonic() - self._drawn > _REFRESH_SECONDS:
+            self._drawn = time.monotonic()
+            self._live.update(self._render(), refresh=True)
+
+    def on_trial_complete(self, **_: Any) -> None:
+        """Say how a trial ended."""
+        self._say()
+
+    def on_trial_error(self, **_: Any) -> None:
+        """Say why a trial failed."""
+        self._say()
+
+    def say(self, line: str) -> None:
+        """Say something between the trials.
+
+        Args:
+            line: For people.
+        """
+        if self._console is not None:
+            self._console.print(line, markup=False, highlight=False)
+
+    def close(self) -> None:
+        """Draw for the last time."""
+        if self._live is not None:
+            self._live.update(self._render(), refresh=True)
+            self._live.stop()
+            self._live = None
+        self._say(closing=True)
+
+    def _say(self, *, closing: bool = False) -> None:
+        if self._console is None or self._console.is_terminal:
+            return
+        for record in self._records.values():
+            ended = record.fate in OUTCOMES or (closing and record.fate is not None)
+            if ended and record.number not in self._said:
+                self._said.add(record.number)
+                line = ended_line(self._info, self._records, record, len(self._said))
+                self._console.print(line, markup=False, highlight=False)
+
+    def _render(self) -> RenderableType:
+        return render(self._info, self._records, time.monotonic() - self._start)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_live": None, "_console": None}
+
+
+def show_building(console: Console, steps: Iterable[BuildStep]) -> list[BuildStep]:
+    """Show how the frozen activations come along: a bar per node and backbone, or lines.
+
+    Args:
+        console: Where to show it.
+        steps: The progress; consumed.
+
+    Returns:
+        The last step of every node and backbone.
+    """
+    bars = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        expand=True,
+        transient=True,
+    )
+    last: dict[tuple[int, str], BuildStep] = {}
+    with bars:
+        tasks = {}
+        for step in steps:
+            place = (step.node, step.role)
+            if place not in tasks:
+                tasks[place] = bars.add_task(_building(step), total=step.total, rate="")
+            rate = f"{step.done / step.seconds:.0f}/s" if step.seconds else ""
+            bars.update(tasks[place], completed=step.done, total=step.total, rate=rate)
+            last[place] = step
+    for line in _built_lines(last.values()):
+        console.print(line, highlight=False)
+    return list(last.values())
+
+
+def _building(step: BuildStep) -> str:
+    return f"frozen {step.role} layers" + (f", node {step.node}" if step.node else "")
+
+
+def _built_lines(steps: Iterable[BuildStep]) -> Iterator[str]:
+    for step in steps:
+        took = "were in the cache" if step.cached else f"took {step.seconds:.1f} s"
+        yield f"{_building(step)} of {step.total:,} samples {took}"
+
+
+_ROWS = 8
+_PARAMS = 6  # the first of a space: by convention those that matter most
+_STYLES = {
+    "running": "cyan",
+    "finished": "green",
+    "stopped": "yellow",
+    "diverged": "red",
+    "failed": "bold red",
+    "interrupted": "dim",
+}
+
+
+@dataclass(frozen=True)
+class ViewInfo:
+    """What a view says besides its trials.
+
+    Attributes:
+        metric: The objective.
+        trials: How many are asked.
+        epochs: Epochs of a full trial.
+        before: How many were done before this attempt began.
+    """
+
+    metric: str
+    trials: int
+    epochs: int
+    before: int = 0
+
+
+def ended_line(info: ViewInfo, records: Records, record: TrialRecord, ended: int) -> str:
+    """Say in one line how a trial ended.
+
+    Args:
+        info: What is searched.
+        records: All trials.
+        record: The trial that ended.
+        ended: How many have, this one included.
+
+    Returns:
+        The line.
+    """
+    mode = mode_of(info.metric)
+    words = f"[{ended}/{info.trials}] trial {record.number} {record.fate}"
+    if record.epochs:
+        words += f" after {record.epochs} epoch{'s' * (record.epochs > 1)}"
+    if (own := record.best(mode)) is not None:
+        words += f": {info.metric} {own[1]:.4f}"
+    if record.error:
+        words += f": {record.error}"
+    if order := ranked(records, mode):
+        score = (order[0].best(mode) or (0, 0.0))[1]
+        words += f" (best {score:.4f}, trial {order[0].number})"
+    return words
+
+
+def render(info: ViewInfo, records: Records, seconds: float) -> RenderableType:
+    """Draw a search.
+
+    Args:
+        info: What it says besides its trials.
+        records: The trials so far.
+        seconds: Time since it began.
+
+    Returns:
+        What to print.
+    """
+    lines = [_bar(info, records, seconds), _counts(records), *_best(info, records)]
+    if records:
+        lines.append(_table(info, records))
+    return Group(*lines)
+
+
+def _bar(info: ViewInfo, records: Records, seconds: float) -> RenderableType:
+    ended = outcomes(records)
+    # A running trial counts by its epochs, but never as done: ASHA may end it at any.
+    begun = sum(0.9 * r.epochs / info.epochs for r in records.values() if r.fate is None)
+    work = ended + begun
+    new = work - info.before
+    left = f"{clock(seconds / new * (info.trials - work))} left" if new and ended else "…"
+    grid = Table.grid(padding=(0, 1), expand=True)
+    grid.add_column()
+    grid.add_column(ratio=1)
+    grid.add_column(justify="right")
+    grid.add_row(
+        Text(f"{ended}/{info.trials} trials"),
+        ProgressBar(total=info.trials, completed=work),
+        Text(f"{clock(seconds)} · {left}" if ended < info.trials else clock(seconds)),
+    )
+    return grid
+
+
+def _counts(records: Records) -> Text:
+    fates: list[str] = [record.fate or "running" for record in records.values()]
+    text = Text()
+    for name, style in _STYLES.items():
+        count = fates.count(name)
+        if count or name in {"running", "finished", "stopped"}:
+            text.append(" · " if text else "", style="dim").append(f"{count} {name}", style=style)
+    return text
+
+
+def _best(info: ViewInfo, records: Records) -> list[RenderableType]:
+    mode = mode_of(info.metric)
+    order = ranked(records, mode)
+    if not order:
+        return []
+    epoch, score = order[0].best(mode) or (0, 0.0)
+    text = Text.assemble(
+        f"best {info.metric} ",
+        (f"{score:.4f}", "bold green"),
+        f" by trial {order[0].number} at epoch {epoch}",
+        " (hand-tuned)" if order[0].hand_tuned else "",
+    )
+    return [text, Text(short_params(order[0].params), style="dim")]
+
+
+def short_params(params: Mapping[str, Any]) -> str:
+    """Name the first hyperparameters of a trial.
+
+    Args:
+        params: Values by name, in the order of the space.
+
+    Returns:
+        `name value` pairs, in one line.
+    """
+    shown = [f"{name} {_short(value)}" for name, value in list(params.items())[:_PARAMS]]
+    return " · ".join(shown + ["…"] * (len(params) > _PARAMS))
+
+
+def _table(info: ViewInfo, records: Records) -> Table:
+    mode = mode_of(info.metric)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=True)
+    for name in ("trial", "epoch", "now", "best", "time"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
+    running = [record for record in records.values() if record.fate is None]
+    ended = [record for record in records.values() if record.fate is not None]
+    room = max(3, _ROWS - len(running))
+    for record in [*ended[-room:], *running]:
+        fate, best = record.fate or "running", record.best(mode)
+        now = record.scores.get(record.epochs)
+        note = f"{fate}: {record.error}" if record.error else fate
+        table.add_row(
+            str(record.number),
+            f"{record.epochs}/{info.epochs}",
+            "" if now is None else f"{now:.4f}",
+            "" if best is None else f"{best[1]:.4f}",
+            clock(record.seconds),
+            Text(note + (" (hand-tuned)" if record.hand_tuned else ""), style=_STYLES[fate]),
+        )
+    return table
+
+
+def space_table(space: Space, hand_tuned: Mapping[str, Any]) -> Table:
+    """Tabulate a search space.
+
+    Args:
+        space: The space.
+        hand_tuned: The parameters that are tried first.
+
+    Returns:
+        One row per hyperparameter.
+    """
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("hyperparameter", "range", "hand-tuned"):
+        table.add_column(name)
+    for name, distribution in distributions(space).items():
+        tried = _short(hand_tuned[name]) if name in hand_tuned else ""
+        table.add_row(name, _range(distribution), Text(tried, style="green"))
+    return table
+
+
+def _range(distribution: BaseDistribution) -> str:
+    if isinstance(distribution, CategoricalDistribution):
+        return ", ".join(_short(choice) for choice in distribution.choices)
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    words = f"{distribution.low:g} to {distribution.high:g}"
+    if distribution.log:
+        return f"{words}, log"
+    return f"{words} by {distribution.step:g}" if distribution.step not in {None, 1} else words
+
+
+def clock(seconds: float) -> str:
+    """Spell a time.
+
+    Args:
+        seconds: The time.
+
+    Returns:
+        `M:SS`, or `H:MM:SS`.
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+Result = TypeVar("Result")
+
+
+def follow(
+    console: Console, words: str, results: Iterable[Result], total: int
+) -> Generator[Result, None, None]:
+    """Show how results come in.
+
+    Args:
+        console: Where to show it.
+        words: What is done.
+        results: What comes, piece by piece.
+        total: How many will; nothing is said of none.
+
+    Yields:
+        The results.
+    """
+    if not total:
+        return
+    began = time.monotonic()
+    bars = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        expand=True,
+        transient=True,
+    )
+    with bars:
+        task = bars.add_task(words, total=total)
+        for result in results:
+            bars.advance(task)
+            yield result
+    seconds = time.monotonic() - began
+    console.print(f"{words} took {clock(seconds)}", highlight=False)

@@ -1,0 +1,258 @@
+"""What is printed when a search has ended."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from search.config.address import joining
+from search.console.live import clock
+from search.study.tiny_space import from_scratch
+from trainables.config import ROLES
+from trainables.modules.backbones.weights import TINY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from rich.console import Console
+
+    from analysis.run_folder.folder import RunFolder
+    from search.config.plan import Plan
+    from search.study.trial import Records
+    from trainables.data.sample import Corpus
+
+
+_COLUMNS = {
+    "val_accuracy": "accuracy",
+    "val_weighted_f1": "weighted F1",
+    "val_macro_f1": "macro F1",
+    "val_f1_positive": "F1 pos",
+    "val_f1_neutral": "F1 neu",
+    "val_f1_negative": "F1 neg",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a search came to.
+
+    Attributes:
+        records: Its trials.
+        best: The content of `best.json`; None when no trial has a score.
+        cut_off: Why it ended early; empty when it ran its course.
+        notes: Plain sentences for the summary.
+        seconds: Wall-clock time of the trials.
+        hopeless: Whether what comes after the trials is not worth its time now.
+    """
+
+    records: Records
+    best: dict[str, Any] | None
+    cut_off: str
+    notes: tuple[str, ...]
+    seconds: float
+
+    hopeless: bool = False
+
+
+def print_summary(console: Console, outcome: Outcome, folder: RunFolder, warning: str) -> None:
+    """Print what a search came to.
+
+    Args:
+        console: Where to.
+        outcome: What it came to; some trial has a score.
+        folder: Where everything is.
+        warning: Why scores say nothing; empty where they do.
+    """
+    best = outcome.best
+    assert best is not None
+    fates = Counter(record.fate for record in outcome.records.values())
+    counts = ", ".join(f"{count} {fate}" for fate, count in fates.items())
+    console.print(f"\n{len(outcome.records)} trials in {clock(outcome.seconds)}: {counts}")
+    if outcome.cut_off:
+        console.print(f"cut off: {outcome.cut_off}", style="yellow")
+    hand_tuned = best["hand_tuned"]
+    is_hand_tuned = bool(hand_tuned) and hand_tuned["trial"] == best["trial"]
+    console.print(
+        _headline(best) + " (the hand-tuned config)" * is_hand_tuned + f": {best['why']}",
+        highlight=False,
+    )
+    rows = _rows(best, is_hand_tuned=is_hand_tuned) | fusion_rows(folder)
+    console.print(_score_table(rows))
+    for line in _told(best):
+        console.print(line, highlight=False)
+    for note in outcome.notes:
+        console.print(note, style="dim", highlight=False)
+    for name, value in _places(outcome, folder).items():
+        console.print(Text(f"{name:<12} {value}"))
+    if warning:
+        console.print(Text(warning, style="yellow"))
+
+
+def why_all_failed(records: Records) -> str:
+    """Say why no trial has a score.
+
+    Args:
+        records: The trials.
+
+    Returns:
+        The commonest reason, and how common it is.
+    """
+    reasons = Counter(record.error for record in records.values() if record.error)
+    if not reasons:
+        return "the search ended before any trial had finished an epoch"
+    reason, count = reasons.most_common(1)[0]
+    return f"no trial has a score; {count} of {len(records)} failed with: {reason}"
+
+
+def _headline(best: Mapping[str, Any]) -> str:
+    """Say how good the chosen config is: as confirmed, where it was."""
+    confirmed = best.get("confirmed")
+    score = f"{(confirmed or best)['score']:.4f}"
+    how = f"{confirmed['epochs']} epochs" if confirmed else f"at epoch {best['best_epoch']}"
+    told = " as confirmed" if confirmed else ""
+    return (
+        f"best [bold green]{best['objective']} {score}[/]{told} by trial {best['trial']}"
+        f"{', ' if confirmed else ' '}{how}"
+    )
+
+
+def _rows(best: Mapping[str, Any], *, is_hand_tuned: bool) -> dict[str, Mapping[str, float]]:
+    """Give the scores to show: what is honest first, where there is any."""
+    confirmed, floor = best.get("confirmed"), best.get("floor")
+    hand_tuned = (floor or {}).get("hand_tuned")
+    rows = {"confirmed": confirmed["scores"]} if confirmed else {}
+    rows["searched"] = best["scores"]
+    if hand_tuned and not is_hand_tuned:
+        rows["hand-tuned, confirmed"] = hand_tuned
+    elif best["hand_tuned"] and not is_hand_tuned:
+        rows["hand-tuned"] = best["hand_tuned"]["scores"]
+    if floor:
+        rows["logistic regression"] = floor["logistic_regression"]
+        rows["majority class"] = floor["majority"]
+    return rows
+
+
+def _told(best: Mapping[str, Any]) -> Iterator[str]:
+    if confirmed := best.get("confirmed"):
+        low, high = confirmed["interval"]
+        covers = f", which covers {confirmed['covers']}" if "covers" in confirmed else ""
+        yield f"confirmed {confirmed['score']:.4f}, 95 % interval {low:.4f} to {high:.4f}{covers}"
+        if confirmed.get("contenders", 1) > 1:
+            agreed = confirmed["folds_chose"].count(best["trial"])
+            yield (
+                f"each fold is scored by the config that the other folds choose: trial"
+                f" {best['trial']} in {agreed} of {len(confirmed['folds_chose'])}"
+            )
+    if best.get("verdict"):
+        yield best["verdict"]
+    if final := best.get("final"):
+        yield f"ships: {final['kind']}, {final['epochs']} epochs: {final['why']}"
+
+
+def _score_table(rows: Mapping[str, Mapping[str, float]]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("")
+    for name in _COLUMNS.values():
+        table.add_column(name, justify="right")
+    for name, scores in rows.items():
+        cells = [f"{scores[key]:.4f}" if key in scores else "" for key in _COLUMNS]
+        table.add_row(name, *cells)
+    return table
+
+
+def _places(outcome: Outcome, folder: RunFolder) -> dict[str, str]:
+    places = {"results": str(folder.path)}
+    if folder.report.exists():
+        places["report"] = str(folder.report)
+    if outcome.best is not None and outcome.best.get("final"):
+        places["model"] = str(folder.model)
+        if folder.predictions.exists():
+            places["predictions"] = str(folder.predictions)
+        pair = {"text": '--text "what a day"', "image": "--image cat.jpg"}
+        words = [pair[role] for role in ROLES[folder.read_search()["modality"]]]
+        places["predict"] = " ".join(["python -m search.predict", str(folder.path), *words])
+    return places
+
+
+def headlines(plan: Plan, corpus: Corpus) -> Iterator[tuple[str, str]]:
+    """Say what is about to be searched, and where.
+
+    Args:
+        plan: The search.
+        corpus: The data.
+
+    Yields:
+        A line and its style.
+    """
+    yield title(plan, corpus), "bold"
+    if joined := joining(plan.settings.resources.address):
+        yield joined, ""
+    for noticed in (warning(plan, corpus), *corpus.notes):
+        if noticed:
+            yield noticed, "yellow"
+
+
+def title(plan: Plan, corpus: Corpus) -> str:
+    """Say what is searched, on what, with what: the first line of the output.
+
+    Args:
+        plan: The search.
+        corpus: The data.
+
+    Returns:
+        One line.
+    """
+    weights = ", ".join(f"{role} {_short(source)}" for role, source in plan.backbones.items())
+    data = "the embedded demo data" if corpus.is_demo else corpus.name
+    counts = f"{len(corpus.labelled):,} labelled, {len(corpus.unlabelled):,} to predict"
+    modality = plan.settings.modality
+    name = plan.variant.name + (f", {modality} only," if modality != "both" else "")
+    return f"{name} on {data} ({counts}) with {weights}"
+
+
+def warning(plan: Plan, corpus: Corpus) -> str:
+    """Say why scores say nothing about real data.
+
+    Args:
+        plan: The search.
+        corpus: The data.
+
+    Returns:
+        One line; empty where they do.
+    """
+    random = [role for role, source in plan.backbones.items() if source == TINY]
+    reasons = ["demo data"] * corpus.is_demo
+    # Said, as a search of pretrained towers has other ranges.
+    space = " and a search space for them" * from_scratch(plan.backbones)
+    reasons += [f"random tiny weights ({', '.join(random)}){space}"] * bool(random)
+    return f"{', '.join(reasons)}: scores say nothing about real tweets" if reasons else ""
+
+
+def _short(source: str) -> str:
+    return source.rstrip("/").rsplit("/", 1)[-1] if source.startswith("/") else source
+
+
+def fusion_rows(folder: RunFolder) -> dict[str, dict[str, float]]:
+    """Name the fusions that are worth a look.
+
+    Args:
+        folder: Where the table is, if there is one.
+
+    Returns:
+        Scores of the vote and of the weight that the other folds choose, by what to call them;
+        empty without a table, or with one of an older version, whose folds were pooled.
+    """
+    if not folder.fusions.exists():
+        return {}
+    table = folder.read_fusions()
+    if "chosen" not in table:
+        return {}
+    nested = table[table["chosen"] == "others"].iloc[0]
+    rows = {"by vote": table[table["fusion"] == "vote"].iloc[0]}
+    rows[f"by text weight {nested['weight']:.2f}, nested"] = nested
+    names = table.columns.drop(["fusion", "weight", "chosen"])
+    return {which: {f"val_{key}": row[key] for key in names} for which, row in rows.items()}

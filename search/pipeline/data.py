@@ -1,0 +1,73 @@
+"""The data of a search: read as it asks, and fit for its objective."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from search.errors import SettingsError
+from trainables.data.corpus import load_corpus
+from trainables.data.demo import demo_corpus
+from trainables.data.encodings import Decoder
+from trainables.data.files import is_there
+from trainables.data.splits import placeholder_notes
+from trainables.data.whole_images import WholeImages
+from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.objective import CLASS_SCORES
+from trainables.experiment import on_this_node
+
+if TYPE_CHECKING:
+    from search.config.plan import Plan
+    from trainables.data.sample import Corpus
+
+
+def load_data(plan: Plan) -> Corpus:
+    """Read the data of a search.
+
+    Args:
+        plan: The search.
+
+    Returns:
+        The data; its notes tell what is no duplicate, too, where duplicates are kept together.
+
+    Raises:
+        SettingsError: If the data of a search that goes on are gone, or none of them is of the
+            class whose score it searches for.
+    """
+    corpus = _read(plan)
+    _refuse_empty_class(plan.settings.tuning.metric, corpus)
+    if plan.settings.data.split != "grouped":
+        return corpus
+    return replace(corpus, notes=(*corpus.notes, *placeholder_notes(corpus.labelled)))
+
+
+def _read(plan: Plan) -> Corpus:
+    data, modality = plan.settings.data, plan.settings.modality
+    if plan.source is None:
+        return demo_corpus(plan.demo).reading(modality)
+    if plan.resumed and not is_there(plan.source):
+        msg = f"--data must say where the data of the search are now: there is no {plan.source}"
+        raise SettingsError(msg)
+    before = plan.folder.read_search()["data"] if plan.resumed else {}
+    return load_corpus(
+        plan.source,
+        allow_outside=data.allow_outside,
+        modality=modality,
+        decoder=Decoder(data.encoding, before.get("encoding")),
+        whole_images=WholeImages(None if plan.cache is None else on_this_node(plan.cache)),
+    )
+
+
+def _refuse_empty_class(metric: str, corpus: Corpus) -> None:
+    """A class that no labelled pair has scores 0 with every model."""
+    counts = np.bincount(corpus.labels, minlength=len(CLASSES))
+    names = {f"val_{name}": tag for name, tag in zip(CLASS_SCORES, CLASSES, strict=True)}
+    found = [name for name, count in zip(names, counts, strict=True) if count]
+    if metric in names and metric not in found:
+        msg = (
+            f"--metric must be of a class that the data have, such as {' or '.join(found)}, got"
+            f" {metric}: no labelled pair is {names[metric]}"
+        )
+        raise SettingsError(msg)

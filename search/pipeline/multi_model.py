@@ -1,0 +1,243 @@
+"""`--model all`: every variant searched in turn, each in a folder of its own, then compared."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analysis.render.table import to_terminal
+from analysis.run_folder.folder import RunFolder
+from analysis.run_folder.io import read_json, write_json
+from analysis.run_folder.run import load
+from analysis.tables.comparison import compare
+from search.config.default_folder import default_name
+from search.config.plan import make_plan
+from search.config.serialization import ALL_MODELS, plain, restored, stored_settings, with_changes
+from search.config.validation import seconds_of
+from search.errors import SettingsError
+from spaces import SPACES
+from trainables.config import nearest
+from trainables.evaluation.scores import DECISION_SCORES
+from trainables.variants import VARIANTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+    from rich.console import Console
+
+    from search.config.settings import SearchSettings
+    from trainables.config import Modality
+
+_LEAST_SECONDS = 1
+_SIGNALS = 128  # exit codes above it are those of signals
+
+
+def settings_by_model(settings: SearchSettings) -> dict[str, SearchSettings]:
+    """Say what is searched of each variant, and check all of it before any search begins.
+
+    `--backbone`, `--fix` and `--range` go to the variants that know the name. Those of a folder
+    that goes on are searched with what they were begun with, or were to begin with.
+
+    Args:
+        settings: What the command line asks for, of all.
+
+    Returns:
+        The settings of each search, by variant, in the order of `SPACES`.
+
+    Raises:
+        SettingsError: If any value is wrong; one line per fault, with its variant where it is not
+            one of all.
+    """
+    if settings.resume is not None:
+        found = _gone_on_with(settings, settings.resume)
+        _check(found, [])
+        return found
+    tuning, modality = settings.tuning, settings.modality
+    out = settings.out or Path("runs", default_name(settings.model))
+    if (out / ALL_MODELS).exists():
+        where = f"got {out}, which holds some; --resume {out} goes on with them"
+        msg = f"--out must be a folder without searches, {where}"
+        raise SettingsError(msg)
+    faults = [
+        *_unknown("--backbone", settings.data.backbone, _backbones, modality),
+        *_unknown("--fix", tuning.fix, _parameters, modality),
+        *_unknown("--range", tuning.range, _parameters, modality),
+    ]
+    found = {name: _of_model(settings, name, out / name) for name in SPACES}
+    _check(found, faults)
+    return found
+
+
+def _check(searches: Mapping[str, SearchSettings], faults: list[str]) -> None:
+    told: dict[str, list[str]] = {}
+    for name, own in searches.items():
+        try:
+            make_plan(own)
+        except SettingsError as error:
+            for fault in str(error).splitlines():
+                told.setdefault(fault, []).append(name)
+    for fault, names in told.items():
+        faults.append(fault if len(names) == len(SPACES) else f"{', '.join(names)}: {fault}")
+    if faults:
+        raise SettingsError("\n".join(faults))
+
+
+def write_record(settings: SearchSettings, searches: Mapping[str, SearchSettings]) -> None:
+    """Keep what is asked of all, so that those that have not begun can begin when all goes on.
+
+    Args:
+        settings: What the command line asks for, of all.
+        searches: The settings of each search, by variant.
+    """
+    plans = {name: make_plan(own) for name, own in searches.items()}
+    first = next(iter(plans.values())).settings
+    folder = _folder_of(searches)
+    data = replace(settings.data, path=first.data.path)
+    whole = replace(settings, out=folder, data=data, resources=first.resources)
+    each = {name: plain(plan.settings) for name, plan in plans.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / ALL_MODELS, {"settings": plain(whole), "models": each})
+
+
+def forget_record(searches: Mapping[str, SearchSettings]) -> None:
+    """Remove the record where no search has begun: there is nothing to go on with.
+
+    Args:
+        searches: The settings of each search, by variant.
+    """
+    folder = _folder_of(searches)
+    if not any(RunFolder(folder / name).holds_search() for name in searches):
+        (folder / ALL_MODELS).unlink(missing_ok=True)
+
+
+def left_over(searches: Mapping[str, SearchSettings], codes: Mapping[str, int]) -> Iterator[str]:
+    """Say which searches were not begun, and how all goes on.
+
+    Args:
+        searches: The settings of each search, by variant.
+        codes: The exit code of each that was begun.
+
+    Yields:
+        A sentence where there is something to go on with.
+    """
+    waiting = [name for name in searches if name not in codes]
+    folder = _folder_of(searches)
+    goes_on = f"--resume {folder} goes on with all models"
+    if waiting and max(codes.values(), default=0) <= _SIGNALS:
+        yield f"no time is left for {', '.join(waiting)}; {goes_on}"
+    elif max(codes.values(), default=0) > _SIGNALS and (folder / ALL_MODELS).exists():
+        yield goes_on
+
+
+def _folder_of(searches: Mapping[str, SearchSettings]) -> Path:
+    first = next(iter(searches.values()))
+    assert first.out is not None
+    return first.out.absolute().parent
+
+
+def _gone_on_with(settings: SearchSettings, folder: Path) -> dict[str, SearchSettings]:
+    begun = read_json(folder / ALL_MODELS, "its models were not searched together")["models"]
+    found: dict[str, SearchSettings] = {}
+    for name in SPACES:
+        run = folder / name
+        is_there = RunFolder(run).holds_search()
+        kind = type(settings)
+        own = stored_settings(kind, run) if is_there else restored(kind, begun[name])
+        own = with_changes(own, settings)
+        found[name] = replace(own, out=run.absolute(), resume=run if is_there else None)
+    return found
+
+
+def print_comparison(
+    console: Console, searches: Iterable[SearchSettings], *, reference: bool
+) -> None:
+    """Print one table of all variants.
+
+    Args:
+        console: Where to.
+        searches: The settings of each search that came to something.
+        reference: Whether what was published on this data set is shown beside them.
+    """
+    runs: list[Any] = []
+    metric = "weighted_f1"
+    for settings in searches:
+        assert settings.out is not None
+        runs.append(load(settings.out))
+        metric = settings.tuning.metric.removeprefix("val_")
+    if not runs:
+        return
+    metric = metric if metric in DECISION_SCORES else "weighted_f1"
+    console.print()
+    to_terminal(compare(runs, metric=metric, reference=reference), console)
+
+
+def search_all(
+    searches: Mapping[str, SearchSettings],
+    search: Callable[[SearchSettings], int],
+    clock: Callable[[], float] = time.monotonic,
+) -> dict[str, int]:
+    """Search each variant; one of which nothing comes does not keep the others.
+
+    The time budget is one for all: each may take an equal share of what is left.
+
+    Args:
+        searches: The settings of each, by variant.
+        search: Searches one and gives its exit code; one that a signal has ended ends all.
+        clock: Tells the time in seconds.
+
+    Returns:
+        The exit code of each that was begun, by variant.
+    """
+    codes: dict[str, int] = {}
+    budget = seconds_of("--time-budget", next(iter(searches.values())).time_budget, [])
+    deadline = clock() + budget
+    for number, (name, settings) in enumerate(searches.items()):
+        share = (deadline - clock()) / (len(searches) - number)
+        if share < _LEAST_SECONDS:
+            break
+        time_budget = None if math.isinf(share) else f"{share:.0f}s"
+        codes[name] = search(replace(settings, time_budget=time_budget))
+        if codes[name] > _SIGNALS:
+            break
+    return codes
+
+
+def _of_model(settings: SearchSettings, name: str, out: Path) -> SearchSettings:
+    parameters, tuning = _parameters(name, settings.modality), settings.tuning
+    tuning = replace(
+        tuning, fix=_known(tuning.fix, parameters), range=_known(tuning.range, parameters)
+    )
+    words = _known(settings.data.backbone, _backbones(name, settings.modality))
+    data = replace(settings.data, backbone=words)
+    return replace(settings, model=name, out=out, data=data, tuning=tuning)
+
+
+def _backbones(name: str, modality: Modality) -> set[str]:
+    return {*VARIANTS[name].backbones_for(modality)}
+
+
+def _parameters(name: str, modality: Modality) -> set[str]:
+    variant = VARIANTS[name]
+    return {each.name for each in fields(variant.config)} - variant.unread(modality)
+
+
+def _unknown(
+    flag: str,
+    words: Iterable[str],
+    names_of: Callable[[str, Modality], set[str]],
+    modality: Modality,
+) -> list[str]:
+    names = {each for name in SPACES for each in names_of(name, modality)}
+    missing = (_name(word) for word in words if _name(word) not in names)
+    return [f"{flag}: no model has {name!r}; {nearest(name, names)}" for name in missing]
+
+
+def _known(words: Iterable[str], names: Collection[str]) -> tuple[str, ...]:
+    return tuple(word for word in words if _name(word) in names)
+
+
+def _name(word: str) -> str:
+    return word.partition("=")[0].strip()

@@ -1,0 +1,67 @@
+"""The last stage of a search: its report, which may fail without costing anything else.
+
+The small images that the report shows are made here, by the one function that opens images: the
+report itself reads the run folder and nothing else.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from analysis.run_folder.folder import RunFolder
+
+_SIDE = 240  # pixels of the longer side
+_QUALITY = 72
+
+
+def write_report(folder: RunFolder) -> str:
+    """Write the report of a search.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        Why there is none; empty when there is one.
+    """
+    try:
+        from analysis.report import write_report as write  # noqa: PLC0415 - slow to import
+        from analysis.run_folder.run import load  # noqa: PLC0415 - likewise
+
+        write_thumbnails(folder)
+        write(load(folder.path))
+    except Exception as error:  # noqa: BLE001 - a boundary: whatever it is, the run is worth more
+        return f"no report: {type(error).__name__}: {error}; python -m analysis.report tries again"
+    return ""
+
+
+def write_thumbnails(folder: RunFolder) -> None:
+    """Make the small images that a report shows, where they are missing.
+
+    Args:
+        folder: The run folder; an image that is gone or damaged by now has none.
+    """
+    from analysis.report.gallery import rows_shown  # noqa: PLC0415 - likewise
+    from analysis.run_folder.explanations import read_explanations  # noqa: PLC0415 - slow to import
+    from analysis.run_folder.run import load  # noqa: PLC0415 - likewise
+    from trainables.data.images import ImageError, open_image  # noqa: PLC0415 - likewise
+
+    run = load(folder.path)
+    validated = None if run.best is None else run.validated(run.best["trial"])
+    if validated is None:
+        return
+    for row in rows_shown(validated, read_explanations(folder)):
+        if not (path := folder.thumbnail(row)).exists():
+            with suppress(ImageError):
+                _save_small(open_image(Path(run.samples["image"].iloc[row])), path)
+
+
+def _save_small(image: Image, path: Path) -> None:
+    from analysis.run_folder.io import write_whole  # noqa: PLC0415 - as above
+
+    image.thumbnail((_SIDE, _SIDE))
+    write_whole(path, lambda partial: image.save(partial, "JPEG", quality=_QUALITY, optimize=True))

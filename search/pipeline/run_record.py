@@ -1,0 +1,255 @@
+"""Where a search's numbers come from: code, versions, data and machines, as `search.json` says."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+from dataclasses import asdict
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.run_folder.study_storage import NAME
+from search.config.command import command_line
+from search.config.serialization import plain
+from search.errors import SettingsError
+from trainables.data.splits import duplicate_groups
+from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.objective import mode_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from search.cluster.resources import Node, TrialResources
+    from search.config.plan import Plan
+    from search.config.settings import DataSettings
+    from trainables.data.sample import Corpus, Fold
+
+
+_PACKAGES = ("torch", "torchvision", "transformers", "ray", "optuna", "pandas", "scikit-learn")
+
+
+def search_record(
+    plan: Plan,
+    corpus: Corpus,
+    folds: Sequence[Fold],
+    hardware: Mapping[str, Any],
+    backbones: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Say what is searched, on what, with what.
+
+    Args:
+        plan: The search.
+        corpus: The data.
+        folds: The splits.
+        hardware: What `hardware_record` says.
+        backbones: What the cluster said of the backbones: random ones, fingerprints, parameters.
+
+    Returns:
+        The content of `search.json`.
+    """
+    tuning = plan.settings.tuning
+    return {
+        "model": plan.variant.name,
+        "modality": plan.settings.modality,
+        "objective": tuning.metric,
+        "mode": mode_of(tuning.metric),
+        "command": command_line(plan.settings),
+        NAME: plan.name,
+        "settings": plain(plan.settings),
+        "space": {"fixed": dict(plan.space.fixed), "ranges": dict(plan.space.ranges)},
+        "hand_tuned": dict(plan.hand_tuned),
+        "grace_epochs": plan.grace_epochs,
+        "inputs": asdict(plan.inputs),
+        "data": data_record(corpus),
+        "split": split_record(plan.settings.data, folds),
+        "backbones": dict(plan.backbones),
+        "random_backbones": list(backbones.get("random_backbones", [])),
+        "backbone_fingerprints": dict(backbones.get("fingerprints", {})),
+        "parameters": dict(backbones.get("parameters", {})),
+        "notes": [*corpus.notes, *backbones.get("notes", [])],
+        "hardware": dict(hardware),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "code": _git_state(Path(__file__).parent),
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
+
+
+def samples_table(corpus: Corpus) -> pd.DataFrame:
+    """Say what is learnt from and what is to be predicted, for whoever looks at results.
+
+    Args:
+        corpus: The data.
+
+    Returns:
+        The content of `samples.parquet`.
+    """
+    samples = corpus.samples
+    sizes = [sample.image_size for sample in samples]
+    return pd.DataFrame(
+        {
+            "guid": [sample.guid for sample in samples],
+            "tag": [None if sample.label is None else sample.label.tag for sample in samples],
+            "text": [sample.text for sample in samples],
+            "image": [str(sample.image or "") for sample in samples],
+            "width": pd.array([size[0] if size else None for size in sizes], "Int64"),
+            "height": pd.array([size[1] if size else None for size in sizes], "Int64"),
+            "group": duplicate_groups(samples),
+        }
+    )
+
+
+def hardware_record(nodes: Sequence[Node], resources: TrialResources) -> dict[str, Any]:
+    """Say what a search runs on.
+
+    Args:
+        nodes: The machines.
+        resources: What one trial gets.
+
+    Returns:
+        Totals, and the share of one trial.
+    """
+    return {
+        "machines": len(nodes),
+        "cpus": sum(node.cpus for node in nodes),
+        "gpus": sum(node.gpus for node in nodes),
+        "cpus_per_trial": resources.cpus,
+        "gpus_per_trial": resources.gpus,
+        "slots": resources.slots,
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def split_record(data: DataSettings, folds: Sequence[Fold]) -> dict[str, Any]:
+    """Say how it is parted.
+
+    Args:
+        data: What was asked.
+        folds: What came of it.
+
+    Returns:
+        The kind of split, how many samples train and validate in each fold, and a digest of
+        which they are.
+    """
+    digest = hashlib.sha256()
+    for fold in folds:
+        digest.update(fold.train.astype("<i8").tobytes())
+        digest.update(fold.val.astype("<i8").tobytes())
+    return {
+        "kind": data.split,
+        "folds": data.folds,
+        "repeats": data.repeats,
+        "train": [len(fold.train) for fold in folds],
+        "val": [len(fold.val) for fold in folds],
+        "digest": digest.hexdigest()[:16],
+    }
+
+
+def data_record(corpus: Corpus) -> dict[str, Any]:
+    """Say what is learnt from.
+
+    Args:
+        corpus: The data.
+
+    Returns:
+        Its name, digest, the encoding of texts that are no UTF-8, and counts.
+    """
+    counts = np.bincount(corpus.labels, minlength=len(CLASSES))
+    return {
+        "name": corpus.name,
+        "is_demo": corpus.is_demo,
+        "digest": corpus.digest,
+        "encoding": corpus.encoding,
+        "labelled": len(corpus.labelled),
+        "unlabelled": len(corpus.unlabelled),
+        "classes": {tag: int(count) for tag, count in zip(CLASSES, counts, strict=True)},
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in ("multimodal-sentiment-search", *_PACKAGES):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _git_state(folder: Path) -> dict[str, Any] | None:
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(folder), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.CalledProcessError):
+        return None  # installed without its repository
+
+
+def with_attempts(record: dict[str, Any], before: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Add to the record of a search what its earlier attempts ran on.
+
+    Args:
+        record: What `search_record` says of this attempt.
+        before: What the run folder holds; None for a new search.
+
+    Returns:
+        The record with `attempts`, this one last.
+    """
+    own = ("started", "hardware", "versions", "code")
+    attempt = {name: record[name] for name in own} | {"trials": record["settings"]["trials"]}
+    return record | {"attempts": [*(before or {}).get("attempts", []), attempt]}
+
+
+def refuse_other_data(
+    before: Mapping[str, Any], asked: DataSettings, corpus: Corpus, folds: Sequence[Fold]
+) -> None:
+    """Refuse to go on with a search on other data than it was begun with.
+
+    Args:
+        before: What the run folder holds.
+        asked: What the search asks of the data.
+        corpus: The data now.
+        folds: The splits now.
+
+    Raises:
+        SettingsError: If the data or the splits differ.
+    """
+    now, then = data_record(corpus), before["data"]
+    if now["digest"] != then["digest"]:
+        msg = (
+            f"--data must be those that the search was begun with, {then['labelled']:,} labelled"
+            f" and {then['unlabelled']:,} to predict with digest {then['digest']}, got"
+            f" {now['labelled']:,} and {now['unlabelled']:,} with digest {now['digest']}"
+        )
+        raise SettingsError(msg)
+    if split_record(asked, folds) != before["split"]:
+        msg = "the split must be the one that the search was begun with, got another"
+        raise SettingsError(msg)
+
+
+def refuse_other_backbones(before: Mapping[str, Any], fingerprints: Mapping[str, str]) -> None:
+    """Refuse to go on with a search with other backbones than it was begun with.
+
+    Args:
+        before: What the run folder holds.
+        fingerprints: Of the backbones now, by role.
+
+    Raises:
+        SettingsError: If those of a role differ.
+    """
+    then = before.get("backbone_fingerprints", {})
+    faults = [
+        f"--backbone {role} must be what the search was begun with (weights, config, tokenizer,"
+        " preprocessor), got another"
+        for role, fingerprint in fingerprints.items()
+        if then.get(role, fingerprint) != fingerprint
+    ]
+    if faults:
+        raise SettingsError("\n".join(faults))

@@ -1,0 +1,309 @@
+"""The steps of a search: data, cluster, frozen activations, trials, tables, selection."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ray import tune
+
+from search.cluster.activations import build_everywhere, configs_ahead, describe
+from search.cluster.connection import connected
+from search.cluster.resources import Slots, alive, fitting, share_out
+from search.cluster.tasks import Crew
+from search.config.settings import AUTO
+from search.console.live import LiveView, ViewInfo, show_building
+from search.console.summary import Outcome
+from search.errors import WorkError
+from search.pipeline.data import load_data
+from search.pipeline.report import write_report
+from search.pipeline.run_record import (
+    hardware_record,
+    refuse_other_backbones,
+    refuse_other_data,
+    samples_table,
+    search_record,
+    with_attempts,
+)
+from search.pipeline.stages import once
+from search.selection.baseline import lay_floor
+from search.selection.best_record import write_best
+from search.selection.budget import affordable, seconds_to_keep
+from search.selection.candidates import fresh_folds, pick
+from search.selection.choice import judge
+from search.selection.confirmation import confirm
+from search.selection.final_model import UntrainableError, ship
+from search.selection.fusions import write_fusions
+from search.study.lock import locked
+from search.study.space import distributions
+from search.study.trial import OUTCOMES, outcomes, ranked
+from search.tune.callbacks import Recorder, trackers
+from search.tune.checkpoints import Attempts
+from search.tune.packing import pack_after_first
+from search.tune.tables import write_importances
+from search.tune.tuner import open_search
+from trainables.data.splits import make_folds
+from trainables.evaluation.objective import mode_of
+from trainables.experiment import Experiment
+from trainables.trainable import SentimentTrainable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from rich.console import Console
+
+    from search.cluster.activations import BuildStep
+    from search.cluster.resources import Node, TrialResources
+    from search.config.plan import Plan
+    from search.study.trial import Records
+    from search.tune.packing import Packing
+    from search.tune.tuner import Search
+
+
+def prepare(plan: Plan) -> Experiment:
+    """Load the data and part it.
+
+    Args:
+        plan: The search.
+
+    Returns:
+        What the search holds fixed.
+    """
+    settings = plan.settings
+    if settings.resources.study_storage is not None:  # what cannot be had shows before any work
+        plan.open_storage()
+    if settings.resources.storage is not None:
+        Attempts(plan.storage).make()
+    corpus = load_data(plan)
+    folds = make_folds(
+        corpus,
+        split=settings.data.split,
+        folds=plan.folds,
+        seed=settings.seed,
+        repeats=settings.data.repeats,
+    )
+    if settings.selection.retrain:  # what confirms must not fail when all trials have run
+        fresh_folds(plan, corpus)
+    if plan.resumed:
+        refuse_other_data(plan.folder.read_search(), settings.data, corpus, folds)
+    return Experiment(
+        variant=plan.variant.name,
+        corpus=corpus,
+        folds=folds,
+        inputs=replace(plan.inputs, encoding=corpus.encoding),
+        backbones=plan.backbones,
+        metric=settings.tuning.metric,
+        max_epochs=plan.epochs,
+        seed=settings.seed,
+        modality=settings.modality,
+        cache=plan.cache,
+        cache_dtype=settings.resources.cache_dtype,
+        resident=settings.resources.resident,
+    )
+
+
+def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
+    """Search, choose, ship, and write the report.
+
+    Args:
+        plan: The search.
+        experiment: What it holds fixed.
+        console: Where to show how it goes.
+
+    Returns:
+        What it came to.
+    """
+    deadline = time.monotonic() + plan.time_budget
+    with ExitStack() as held:
+        if plan.resumed:
+            held.enter_context(locked(plan.folder, new=False))
+        nodes = held.enter_context(connected(plan.address))
+        resources = share_out(nodes, plan.settings.resources)
+        record = _prepare_nodes(plan, experiment, nodes, resources, console)
+        # The folder is a search's from here on: what is wrong with the input has shown by now.
+        if not plan.resumed:
+            held.enter_context(locked(plan.folder, new=True))
+        plan.folder.write_search(record)
+        plan.folder.write_samples(samples_table(experiment.corpus))
+        for one in () if plan.resumed else plan.warm_start:
+            console.print(f"begins with {one.origin}", highlight=False)
+        slots = Slots(resources, plan.settings.resources.max_concurrent)
+        search = open_search(
+            plan, deadline, slots, lambda records: seconds_to_keep(plan, records, slots())
+        )
+        outcome = _run_trials(search, experiment, slots)
+        if outcome.best and not outcome.hopeless and plan.settings.selection.retrain:
+            limits = deadline, console
+            best, notes = select(plan, experiment, outcome.records, slots.resources, limits)
+            outcome = replace(outcome, best=best, notes=(*outcome.notes, *notes))
+    if outcome.best:
+        write_fusions(plan.folder, outcome.best, experiment.corpus.labels, experiment.folds)
+    note = write_report(plan.folder)
+    return replace(outcome, notes=(*outcome.notes, *[note] * bool(note)))
+
+
+def _prepare_nodes(
+    plan: Plan,
+    experiment: Experiment,
+    nodes: Sequence[Node],
+    resources: TrialResources,
+    console: Console,
+) -> dict[str, Any]:
+    """Read the weights and build the frozen activations; gives the content of `search.json`."""
+    backbones = describe(experiment)
+    before = plan.folder.read_search() if plan.resumed else None
+    if before is not None:
+        refuse_other_backbones(before, backbones["fingerprints"])
+    built: list[BuildStep] = []
+    if experiment.cache is not None:
+        able = [
+            node if resources.gpus else replace(node, gpus=0.0)  # what trials do without, so do we
+            for node in nodes
+            if fitting(node, resources.cpus, resources.gpus)
+        ]
+        trials = configs_ahead(plan)
+        built = show_building(console, build_everywhere(able, experiment, trials))
+    hardware = hardware_record(nodes, resources)
+    record = search_record(plan, experiment.corpus, experiment.folds, hardware, backbones)
+    record["activations"] = [asdict(step) for step in built]
+    return with_attempts(record, before)
+
+
+def _run_trials(search: Search, experiment: Experiment, slots: Slots) -> Outcome:
+    plan, records = search.plan, search.records
+    metric = plan.settings.tuning.metric
+    mode = mode_of(metric)
+    recorder = Recorder(plan.folder, records, mode, search.cut_off)
+    info = ViewInfo(metric, plan.settings.trials, experiment.max_epochs, outcomes(records))
+    view = LiveView(info, records)
+    started = time.monotonic()
+    trainable = tune.with_parameters(SentimentTrainable, experiment=experiment)
+    try:
+        run = partial(search.run, trainable, callbacks=[recorder, view, *trackers(plan)])
+        if plan.settings.resources.gpus_per_trial == AUTO:
+            packing = pack_after_first(search, run, slots, view.say)
+            if packing is not None:
+                write_packing(plan, slots, packing)
+        run(slots.resources)
+    finally:
+        view.close()
+        recorder.finish()
+        done = {record.number for record in records.values() if record.fate in OUTCOMES}
+        Attempts(plan.storage).forget(done)
+    if search.cut_off.fault is not None:
+        raise search.cut_off.fault
+    seconds = time.monotonic() - started
+    if not ranked(records, mode):
+        return Outcome(records, None, search.cut_off.reason, (), seconds, search.cut_off.hopeless)
+    note = write_importances(plan.folder, records, mode, distributions(plan.space))
+    best = write_best(plan.folder, records, metric, mode)
+    notes = (note,) * bool(note)
+    return Outcome(records, best, search.cut_off.reason, notes, seconds, search.cut_off.hopeless)
+
+
+def write_packing(plan: Plan, slots: Slots, packing: Packing) -> None:
+    """Keep in the run folder how trials share a GPU from here on.
+
+    Args:
+        plan: The search.
+        slots: What each trial gets.
+        packing: Why so much.
+    """
+    hardware = hardware_record(alive(), slots.resources)
+    record = {"hardware": hardware, "packing": asdict(packing)}
+    plan.folder.write_search(plan.folder.read_search() | record)
+
+
+_UNTRAINABLE = "untrainable"
+_MOST_TRIES = 5  # more than that many that fail have a common cause
+
+
+def select(
+    plan: Plan,
+    experiment: Experiment,
+    records: Records,
+    resources: TrialResources,
+    limits: tuple[float, Console],
+) -> tuple[dict[str, Any], list[str]]:
+    """Choose among the best configs on fresh data, train the model that ships, and predict.
+
+    Args:
+        plan: The search.
+        experiment: What it held fixed.
+        records: Its trials, all ended; at least one has a score.
+        resources: What one worker gets, and how many there are.
+        limits: When all is to be done, on the clock of `time.monotonic` (infinity for no limit),
+            and where to show how it goes.
+
+    Returns:
+        The content of `best.json`, and plain sentences on what could not be done.
+    """
+    corpus, folds = experiment.corpus, fresh_folds(plan, experiment.corpus)
+    deadline, console = limits
+    wanted = pick(plan, records)
+    picked = affordable(plan, wanted, resources.slots, deadline - time.monotonic())
+    notes = []
+    if len(picked) < len(wanted):
+        notes.append(
+            f"the time budget is enough to confirm {len(picked)} of {len(wanted)} configs"
+        )
+    with Crew(experiment, resources) as crew:
+        notes += confirm(crew, plan, corpus, folds, picked, console)
+        notes += lay_floor(crew, plan, folds, console)
+        shipped, untrainable = ship_the_best_that_trains(
+            plan,
+            lambda failed: judge(plan, records, corpus.labels, picked, failed),
+            lambda best: ship(crew, plan, corpus, folds, best, console),
+            console,
+        )
+    plan.folder.write_best(shipped)
+    return shipped, notes + untrainable
+
+
+def ship_the_best_that_trains(
+    plan: Plan,
+    choose: Callable[[Collection[int]], dict[str, Any] | None],
+    train: Callable[[Mapping[str, Any]], dict[str, Any]],
+    console: Console,
+) -> tuple[dict[str, Any], list[str]]:
+    """Ship the chosen config; where no model of it can be trained, the next one.
+
+    Which could not be trained is kept with the run, once another one ships: a search that goes on
+    does not try them again.
+
+    Args:
+        plan: The search.
+        choose: Chooses a config, given the trials to pass over; None where no other is left.
+        train: Trains what ships: see `ship`.
+        console: Where to say what could not be trained, as soon as it is known.
+
+    Returns:
+        The content of `best.json`, and a plain sentence for each config that was passed over.
+
+    Raises:
+        WorkError: If none of the best few can be trained.
+    """
+    folder, asked = plan.folder, plan.settings.selection
+    known = folder.read_stages().get(_UNTRAINABLE, {}).get("result", {})
+    failed = {int(trial): str(reason) for trial, reason in known.items()}
+    fresh: dict[int, str] = {}
+    while (best := choose(failed.keys() | fresh.keys())) is not None:
+        leaves = folder.model, folder.predictions
+        try:
+            ground = {**best, "asked": [asked.final, asked.final_seeds]}
+            shipped = once(folder, "ship", ground, lambda best=best: train(best), leaves)  # type: ignore[misc]
+        except UntrainableError as error:
+            fresh[int(best["trial"])] = str(error)
+            console.print(f"{error}; the next best is tried", highlight=False)
+            if len(fresh) < _MOST_TRIES:
+                continue
+            break
+        failed |= fresh
+        if failed:
+            entry = {"depends_on": {}, "result": failed}
+            folder.write_stages({**folder.read_stages(), _UNTRAINABLE: entry})
+        return shipped, list(failed.values())
+    raise WorkError("; ".join(fresh.values()))

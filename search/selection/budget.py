@@ -1,0 +1,85 @@
+"""How long the stages after the trials will take, as measured from the trials."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from search.selection.candidates import epochs_of, per_repeat, pick
+from search.selection.final_model import LEAST_FOLDS, OUTER_FOLDS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from search.config.plan import Plan
+    from search.study.trial import Records, TrialRecord
+
+_START_SECONDS = 15.0  # workers start, import torch and open their activations; the floor
+_CAUTION = 1.15
+
+
+def seconds_to_keep(plan: Plan, records: Records, slots: int) -> float:
+    """Say how much of a time budget is not the trials'.
+
+    Args:
+        plan: The search.
+        records: Its trials so far.
+        slots: How many workers there are.
+
+    Returns:
+        Seconds, at most half the budget; 0 where nothing comes after the trials, or none has
+        ended yet from which to tell.
+    """
+    if not plan.settings.selection.retrain or math.isinf(plan.time_budget):
+        return 0.0
+    needed = seconds_needed(plan, pick(plan, records), slots)
+    return min(needed, plan.time_budget / 2)
+
+
+def seconds_needed(plan: Plan, picked: Sequence[TrialRecord], slots: int) -> float:
+    """Estimate the time of confirming some configs and training what ships.
+
+    Args:
+        plan: The search.
+        picked: The configs' trials, best first; any of them may turn out the one that ships.
+        slots: How many workers there are.
+
+    Returns:
+        Seconds; 0 for no configs.
+    """
+    if not picked:
+        return 0.0
+    fresh = per_repeat(plan) * plan.settings.data.repeats
+    confirming = sum(_fold_seconds(plan, r) * fresh for r in picked) / slots
+    shipped = max(_fold_seconds(plan, record) for record in picked)
+    folds = plan.folds
+    rounds = math.ceil(folds * plan.settings.selection.final_seeds / slots)
+    joining = (folds - 1) * math.ceil(OUTER_FOLDS / slots) if folds >= LEAST_FOLDS else 0
+    return _START_SECONDS + _CAUTION * (confirming + shipped * (joining + 1.25 * rounds))
+
+
+def _fold_seconds(plan: Plan, record: TrialRecord) -> float:
+    """Seconds of training a config on one fold in full."""
+    folds = plan.folds * plan.settings.data.repeats
+    return record.seconds / max(1, record.epochs) / folds * epochs_of(plan, record)
+
+
+def affordable(
+    plan: Plan, picked: Sequence[TrialRecord], slots: int, seconds: float
+) -> list[TrialRecord]:
+    """Leave out configs, the worst of the search first, until there is time for the rest.
+
+    Args:
+        plan: The search.
+        picked: Those to confirm, best first.
+        slots: How many workers there are.
+        seconds: What is left of the time budget; infinity without one.
+
+    Returns:
+        At least the best one; the hand-tuned one goes last of the others.
+    """
+    kept = list(picked)
+    while len(kept) > 1 and seconds_needed(plan, kept, slots) > seconds:
+        others = [record for record in kept[1:] if not record.hand_tuned] or kept[1:]
+        kept.remove(others[-1])
+    return kept

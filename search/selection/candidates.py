@@ -1,0 +1,131 @@
+"""Which configs are looked at again after the search, and on what: fresh seeds, fresh folds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from search.study.trial import TrialRecord, ranked
+from trainables.data.splits import make_folds
+from trainables.evaluation.choice import Rule
+from trainables.evaluation.objective import mode_of
+from trainables.seeds import stream_seed
+
+if TYPE_CHECKING:
+    from search.config.plan import Plan
+    from search.study.trial import Records
+    from trainables.data.sample import Corpus, Fold
+
+_DEFAULT_COUNT = 5
+# No trial, fold or repeat has this number.
+_FRESH = 2**31
+# A search on one split is confirmed on two others of a fifth each.
+_FIFTHS, _USED_FIFTHS = 5, 2
+
+
+def count_confirmed(plan: Plan) -> int:
+    """Say how many configs are confirmed.
+
+    Args:
+        plan: The search.
+
+    Returns:
+        What was asked for; by default five, but at most an eighth of the trials, at least one.
+    """
+    asked = plan.settings.selection.confirm
+    return max(1, min(_DEFAULT_COUNT, plan.settings.trials // 8)) if asked is None else asked
+
+
+def pick(plan: Plan, records: Records) -> list[TrialRecord]:
+    """Pick the trials whose configs are confirmed.
+
+    Args:
+        plan: The search.
+        records: Its trials.
+
+    Returns:
+        The best distinct ones, and the hand-tuned config, so that it is judged alike; none where
+        none is to be confirmed.
+    """
+    order = ranked(records, mode_of(plan.settings.tuning.metric))
+    count = count_confirmed(plan)
+    picked: list[TrialRecord] = []
+    for record in order if count else ():
+        is_new = all(dict(record.params) != dict(other.params) for other in picked)
+        if is_new and (len(picked) < count or record.hand_tuned):
+            picked.append(record)
+    return picked
+
+
+def epochs_of(plan: Plan, record: TrialRecord) -> int:
+    """Say how long a config is trained again.
+
+    Args:
+        plan: The search.
+        record: Its trial.
+
+    Returns:
+        As long as its trial took to run its course; in full where that was stopped.
+    """
+    return record.epochs if record.fate == "finished" else plan.epochs
+
+
+def fresh_seed(plan: Plan) -> int:
+    """Give the seed of what is trained after the search.
+
+    Args:
+        plan: The search.
+
+    Returns:
+        A seed that the search did not use.
+    """
+    return stream_seed(plan.settings.seed, _FRESH)
+
+
+def fresh_folds(plan: Plan, corpus: Corpus) -> tuple[Fold, ...]:
+    """Part the labelled samples in another way than the search did.
+
+    Args:
+        plan: The search.
+        corpus: The data.
+
+    Returns:
+        As many folds as the search had, of other seeds; two fifths where it had one split. The
+        lab's split, of which there is only one, gives way to grouped ones.
+    """
+    data = plan.settings.data
+    folds = make_folds(
+        corpus,
+        split="grouped" if data.split == "lab" else data.split,
+        folds=plan.folds if plan.folds > 1 else _FIFTHS,
+        seed=fresh_seed(plan),
+        repeats=data.repeats,
+    )
+    if plan.folds > 1:
+        return folds
+    return tuple(fold for k, fold in enumerate(folds) if k % _FIFTHS < _USED_FIFTHS)
+
+
+def per_repeat(plan: Plan) -> int:
+    """Say how many fresh folds make one repeat.
+
+    Args:
+        plan: The search.
+
+    Returns:
+        How many of `fresh_folds` are of the first repeat.
+    """
+    return plan.folds if plan.folds > 1 else _USED_FIFTHS
+
+
+def rule_of(plan: Plan) -> Rule:
+    """Say by what a config is chosen after the search.
+
+    Args:
+        plan: The search.
+
+    Returns:
+        Its objective and its way to decide.
+    """
+    metric = plan.settings.tuning.metric
+    sign = 1 if mode_of(metric) == "max" else -1
+    return Rule(metric.removeprefix("val_"), sign, plan.settings.selection.decision)

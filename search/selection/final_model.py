@@ -1,0 +1,310 @@
+"""What ships: the chosen config refitted on all data, or its folds' models joined.
+
+The stage is done when the model folder is there and `best.json` says what is in it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from search.cluster.tasks import Job, in_order
+from search.console.live import follow
+from search.errors import WorkError
+from search.selection.candidates import fresh_seed, per_repeat
+from search.selection.model_card import model_card
+from search.study.trial import neutral_threshold
+from trainables.evaluation.calibration import fit_temperature
+from trainables.evaluation.classes import CLASSES, Sentiment
+from trainables.evaluation.decision import DecisionRule, decide
+from trainables.evaluation.objective import is_better
+from trainables.evaluation.resampling import Validated
+from trainables.seeds import stream_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from rich.console import Console
+
+    from search.cluster.tasks import Crew
+    from search.config.plan import Plan
+    from trainables.data.sample import Corpus, Fold
+
+
+class UntrainableError(WorkError):
+    """No model of the chosen config can be trained: another must do."""
+
+
+def ship(
+    crew: Crew,
+    plan: Plan,
+    corpus: Corpus,
+    folds: Sequence[Fold],
+    best: Mapping[str, Any],
+    console: Console,
+) -> dict[str, Any]:
+    """Train the model that ships, write it, and predict the unlabelled samples.
+
+    Where fold models cannot be trained, one model on all data ships instead.
+
+    Args:
+        crew: Does the work.
+        plan: The search.
+        corpus: The data.
+        folds: The fresh ones that the config was confirmed on.
+        best: The content of `best.json`.
+        console: Where to show how it goes.
+
+    Returns:
+        The content of `best.json` with `final`: the kind of model, why it, the scores that
+        decided, its epochs, seeds and size.
+
+    Raises:
+        UntrainableError: If no model of the config can be trained.
+    """
+    folds = folds[: per_repeat(plan)]
+    choice = choose_kind(crew, plan, corpus, folds, best, console)
+    confirmed = best.get("confirmed")
+    epochs = int(confirmed["epochs"] if confirmed else best["best_epoch"])
+    choice, rows, weights = _trained(crew, plan, (corpus, folds), (best, epochs), choice, console)
+    together = len(rows) if choice.kind == "average" else 1
+    groups = [weights[k : k + together] for k in range(0, len(weights), together)]
+    members = [(best["params"], group, 1.0) for group in groups]
+    rule = _rule(best, choice)
+    folder = plan.folder.model.absolute()
+    arguments = {"members": members, "rule": rule, "folder": folder, "home": crew.home}
+    written = crew.here(Job("assemble", arguments))
+    if files := written.pop("files", None):
+        _receive(folder, files)
+    final = {
+        "kind": choice.kind,
+        "why": choice.why,
+        "scores": choice.scores,
+        "epochs": epochs,
+        "seeds": plan.settings.selection.final_seeds,
+        "members": len(members),
+        "temperature": rule.temperature,
+        "parameters": written["model_parameters"],
+    }
+    return _publish(plan, corpus, {**best, "final": final}, written)
+
+
+def _trained(
+    crew: Crew,
+    plan: Plan,
+    data: tuple[Corpus, Sequence[Fold]],
+    config: tuple[Mapping[str, Any], int],
+    choice: Choice,
+    console: Console,
+) -> tuple[Choice, list[NDArray[np.int64]], list[bytes]]:
+    """Train what ships, a refit if nothing else can be; gives what it is in the end."""
+    (corpus, folds), (best, epochs) = data, config
+    is_refit = choice.kind == "refit"
+    rows = [np.arange(len(corpus.labelled))] if is_refit else [fold.train for fold in folds]
+    jobs = _trainings(plan, best["params"], rows, epochs)
+    words = f"training what ships: {choice.kind} of {len(jobs)}, {epochs} epochs"
+    try:
+        return choice, rows, in_order(follow(console, words, crew.run(jobs), len(jobs)))
+    except WorkError as error:
+        if is_refit:
+            msg = f"no model of trial {best['trial']} could be trained: {error}"
+            raise UntrainableError(msg) from error
+        reason = f"the models of the {choice.kind} could not be trained ({error})"
+    console.print(f"{reason}; one model on all data is, instead", highlight=False)
+    refit = Choice("refit", f"{reason}: one model is trained on all data", choice.scores)
+    return _trained(crew, plan, data, config, refit, console)
+
+
+def _trainings(
+    plan: Plan, params: Mapping[str, Any], rows: Sequence[NDArray[np.int64]], epochs: int
+) -> list[Job]:
+    """A member for each seed and each choice of rows, seed by seed."""
+    shared = {"params": params, "epochs": epochs}
+    return [
+        Job("train_member", {**shared, "rows": some, "seed": stream_seed(fresh_seed(plan), k)})
+        for k in range(plan.settings.selection.final_seeds)
+        for some in rows
+    ]
+
+
+def _receive(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a model that was assembled on another machine."""
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    for name, content in files.items():
+        (partial / name).parent.mkdir(parents=True, exist_ok=True)
+        (partial / name).write_bytes(content)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def _publish(
+    plan: Plan, corpus: Corpus, best: dict[str, Any], written: Mapping[str, Any]
+) -> dict[str, Any]:
+    folder = plan.folder
+    guids = [sample.guid for sample in corpus.unlabelled]
+    folder.write_predictions(guids, [Sentiment(c).tag for c in written["classes"]])
+    folder.write_probabilities(guids, written["probabilities"])
+    card = model_card(folder.read_search(), best)
+    (folder.model / "README.md").write_text(card, encoding="utf-8")
+    folder.write_best(best)
+    return best
+
+
+def _rule(best: Mapping[str, Any], choice: Choice) -> DecisionRule:
+    decision = best.get("decision")
+    if decision is None:
+        return DecisionRule(neutral_threshold(best["params"]))
+    temperature = choice.temperature or decision["temperature"]
+    return DecisionRule(decision["neutral_threshold"], temperature)
+
+
+Kind = Literal["refit", "average", "ensemble"]
+
+OUTER_FOLDS = 2  # each costs as much as the training of about two fold models
+LEAST_FOLDS = 3  # fewer leave no two members to join once one fold is held out
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What ships, and why.
+
+    Attributes:
+        kind: `refit`, `average` or `ensemble`.
+        why: In words.
+        scores: The objective by kind, and the mean of the `members`; None where none was asked.
+        temperature: Calibrates this kind of model; None where nested validation said nothing.
+    """
+
+    kind: Kind
+    why: str
+    scores: dict[str, float] | None = None
+    temperature: float | None = None
+
+
+def choose_kind(
+    crew: Crew,
+    plan: Plan,
+    corpus: Corpus,
+    folds: Sequence[Fold],
+    best: Mapping[str, Any],
+    console: Console,
+) -> Choice:
+    """Choose what ships: what was asked for, or what nested validation prefers.
+
+    Args:
+        crew: Does the work.
+        plan: The search.
+        corpus: The data.
+        folds: The first repeat of those that the config was confirmed on.
+        best: The content of `best.json`.
+        console: Where to show how it goes.
+
+    Returns:
+        The choice.
+    """
+    asked = plan.settings.selection.final
+    if asked == "refit":
+        return Choice("refit", "asked for")
+    if plan.folds < LEAST_FOLDS or best.get("confirmed") is None:
+        if asked is not None:
+            return Choice(asked, "asked for; there are too few folds to validate it")
+        reason = "there are too few folds to join, or none was confirmed"
+        return Choice("refit", f"{reason}: one model is trained on all data")
+    try:
+        said = _said_by_kind(crew, plan, folds, best, console)
+    except WorkError as error:
+        kind, reason = asked or "refit", f"joining fold models could not be validated: {error}"
+        console.print(reason, highlight=False)
+        return Choice(kind, f"asked for; {reason}" if asked else reason)
+    rows = np.concatenate([fold.val for fold in folds[:OUTER_FOLDS]])
+    parts = np.repeat(np.arange(OUTER_FOLDS), [len(fold.val) for fold in folds[:OUTER_FOLDS]])
+    name = plan.settings.tuning.metric.removeprefix("val_")
+    labels, threshold = corpus.labels[rows], float(best["decision"]["neutral_threshold"])
+
+    def score(one: NDArray[Any]) -> float:
+        return Validated(rows, parts, labels, one, decide(one, threshold)).score(name)
+
+    scores = {kind: score(said[kind]) for kind in ("refit", "average", "ensemble")}
+    scores["members"] = float(np.mean([score(member) for member in said["members"]]))
+    kind, why = preferred(plan.settings.tuning.metric, scores, asked)
+    # Fold models alone, of which there were more, have calibrated the refit already.
+    temperature = None if kind == "refit" else fit_temperature(labels, said[kind])
+    return Choice(kind, why, scores, temperature)
+
+
+def preferred(metric: str, scores: Mapping[str, float], asked: Kind | None) -> tuple[Kind, str]:
+    """Say what ships, given how each kind did on folds that none of its models saw.
+
+    Args:
+        metric: The objective.
+        scores: By kind, and of the `members` of the last two, the mean.
+        asked: What the user wants, if anything.
+
+    Returns:
+        The kind, and why.
+    """
+    worse = is_better(metric, scores["members"], scores["average"])
+    warned = (
+        f"averaged weights do worse ({scores['average']:.4f}) than the models that they average "
+        f"({scores['members']:.4f})"
+    )
+    if asked is not None:
+        return asked, "asked for" + f"; {warned}" * (worse and asked == "average")
+    kinds: list[Kind] = ["refit", "ensemble"] if worse else ["refit", "ensemble", "average"]
+    kind = kinds[0]
+    for other in kinds[1:]:
+        if is_better(metric, scores[other], scores[kind]):
+            kind = other
+    told = ", ".join(f"{name} {scores[name]:.4f}" for name in kinds)
+    why = f"the best in nested validation ({told})"
+    return kind, f"{why}; {warned}" if worse else why
+
+
+def _said_by_kind(
+    crew: Crew,
+    plan: Plan,
+    folds: Sequence[Fold],
+    best: Mapping[str, Any],
+    console: Console,
+) -> dict[str, NDArray[Any]]:
+    """Class probabilities of the outer folds by kind (V, C), and by each member (M, V, C)."""
+    jobs = [
+        Job(
+            "validate_joining",
+            {
+                "params": best["params"],
+                "fold": fold,
+                "members": _inner(folds, number),
+                "epochs": best["confirmed"]["epochs"],
+                "seed": fresh_seed(plan),
+            },
+        )
+        for number, fold in enumerate(folds[:OUTER_FOLDS])
+    ]
+    words = f"validating what to ship on {OUTER_FOLDS} folds held out"
+    found = in_order(follow(console, words, crew.run(jobs), len(jobs)))
+    frame = plan.folder.read_confirmation(best["trial"])
+    alone = [frame[frame["fold"] == o][list(CLASSES)].to_numpy() for o in range(OUTER_FOLDS)]
+    members = np.concatenate([one["members"] for one in found], axis=1)
+    return {
+        "refit": np.concatenate(alone),
+        "average": np.concatenate([one["average"] for one in found]),
+        "ensemble": members.mean(axis=0),
+        "members": members,
+    }
+
+
+def _inner(folds: Sequence[Fold], outer: int) -> list[NDArray[np.int64]]:
+    """Training samples of the members when one fold is held out of all of them."""
+    inside = folds[outer].train
+    return [
+        np.setdiff1d(inside, fold.val, assume_unique=True)
+        for number, fold in enumerate(folds)
+        if number != outer
+    ]

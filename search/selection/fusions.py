@@ -1,0 +1,53 @@
+"""Late fusion decided in every way: one training kept the branches, so that this costs nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.tables.fusion import branches_of, fusion_scores
+from search.study.trial import neutral_threshold
+from trainables.evaluation.choice import Course, Rule
+from trainables.evaluation.objective import mode_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from analysis.run_folder.folder import RunFolder
+    from trainables.data.sample import Fold
+
+
+def write_fusions(
+    folder: RunFolder,
+    best: Mapping[str, Any],
+    labels: NDArray[np.int64],
+    folds: Sequence[Fold],
+) -> None:
+    """Score every fusion of the chosen trial's branches, and write the table.
+
+    Args:
+        folder: Where it goes; the trial's probabilities are read. Without branches in them
+            nothing is written.
+        best: The content of `best.json`.
+        labels: Classes of the labelled samples, shape (N,), int64.
+        folds: Those of the search.
+    """
+    if not folder.trial_probabilities(best["trial"]).exists():
+        return
+    kept = folder.read_trial_probabilities(best["trial"])
+    branches = branches_of(kept)
+    if not branches:
+        return
+    rows = kept["row"].to_numpy(np.int64)
+    parts = np.repeat(np.arange(len(folds)), [len(fold.val) for fold in folds])
+    own = neutral_threshold(best["params"])
+    first, second = (
+        Course(rows, parts, labels[rows], said[None], own) for said in branches.values()
+    )
+    metric = best["objective"]
+    # The rows beside it are as searched: decided by the trial's own threshold.
+    rule = Rule(metric.removeprefix("val_"), 1 if mode_of(metric) == "max" else -1, "searched")
+    folder.write_fusions(fusion_scores(first, second, rule))

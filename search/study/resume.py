@@ -1,0 +1,111 @@
+"""A search that goes on: its study put right after a kill, and its trials read back.
+
+A trial keeps its number, its parameters and what it reported, however often the search is killed:
+it waits in the study until it is asked for again. So a search of N trials has the trials 0 to N-1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from optuna.trial import TrialState
+
+from search.study.trial import HAND_TUNED, Records, TrialRecord
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial
+
+    from search.study.trial import Fate
+
+MOST_LOSSES = 5
+"""How often a trial may be at work when its search is killed; then it is no chance any more."""
+
+_LOSSES = "losses"
+_FATES: dict[TrialState, Fate] = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "stopped"}
+
+
+def revive(study: optuna.Study) -> None:
+    """Put a study right whose driver was killed: the trials it was at work on wait to go on.
+
+    Args:
+        study: The study; no driver is at work on it.
+    """
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        losses = trial.user_attrs.get(_LOSSES, 0) + 1
+        facts = {_LOSSES: losses}
+        if losses > MOST_LOSSES:
+            facts |= {
+                "fate": "failed",
+                "epochs": max(trial.intermediate_values, default=0),
+                "error": f"it was at work each of the {losses} times that the search was killed",
+            }
+        for name, fact in facts.items():
+            study._storage.set_trial_user_attr(trial._trial_id, name, fact)
+        if losses > MOST_LOSSES:
+            study.tell(trial.number, state=TrialState.FAIL)
+        else:
+            wait(study, trial._trial_id)
+
+
+def wait(study: optuna.Study, trial_id: int) -> None:
+    """Put a trial that has begun back in the queue: the next `ask` gives it out again, as it is.
+
+    Args:
+        study: The study.
+        trial_id: Optuna's own id of the trial, not its number.
+    """
+    # Optuna has no public word for it, but its storages keep the state as any other.
+    study._storage.set_trial_state_values(trial_id, state=TrialState.WAITING)
+
+
+def records_of(study: optuna.Study) -> Records:
+    """Read back what a search knows of its trials.
+
+    Args:
+        study: The study; none of its trials is running.
+
+    Returns:
+        The trials that have begun, by `name_of` their numbers.
+    """
+    begun = (trial for trial in study.get_trials(deepcopy=False) if trial.params)
+    return {name_of(trial.number): _record_of(trial) for trial in begun}
+
+
+def name_of(number: int) -> str:
+    """Name a trial that no attempt of this process has begun.
+
+    Args:
+        number: Its number in the study.
+
+    Returns:
+        Its key in the records until Ray gives it one.
+    """
+    return f"study-{number}"
+
+
+def _record_of(trial: FrozenTrial) -> TrialRecord:
+    facts = trial.user_attrs
+    fate = _FATES.get(trial.state, "interrupted")
+    if trial.state is TrialState.FAIL:
+        fate = facts.get("fate", "interrupted")
+    reported = max(trial.intermediate_values, default=0)
+    # What a crashed attempt reported after the epoch where its retry ended is void.
+    last = facts.get("epochs", reported) if trial.state.is_finished() else reported
+    scores = {e: score for e, score in sorted(trial.intermediate_values.items()) if e <= last}
+    if trial.state.is_finished() and "best_epoch" in facts:
+        scores |= {facts["best_epoch"]: facts["objective"]}
+    return TrialRecord(
+        number=trial.number,
+        params=dict(trial.params),
+        hand_tuned=bool(facts.get(HAND_TUNED, False)),
+        scores=scores,
+        reported=reported,
+        seconds=facts.get("seconds", 0.0),
+        stopped=fate == "stopped",
+        error=facts.get("error", ""),
+        note=facts.get("note", ""),
+        fate=fate,
+        retries=facts.get("retries", 0),
+        peak_memory_mb=facts.get("peak_memory_mb", 0.0),
+    )

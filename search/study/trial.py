@@ -1,0 +1,174 @@
+"""What a search knows of each of its trials while it runs: pure data, shared by all who listen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from trainables.config import TrainConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trainables.evaluation.objective import Mode
+
+EPOCH = "epoch"
+"""The key of a report that counts its epochs, from 1."""
+
+HAND_TUNED = "hand_tuned"
+"""The study's user attribute, and the column, that flags the config tried first."""
+
+Fate = Literal["finished", "stopped", "diverged", "failed", "interrupted"]
+
+
+@dataclass
+class TrialRecord:
+    """One trial so far.
+
+    Attributes:
+        number: Its number in the study, from 0: its name in every table.
+        params: Its hyperparameters, flat.
+        hand_tuned: Whether it is the variant's hand-tuned config.
+        scores: The objective by epoch (from 1), of the last attempt.
+        reported: The last epoch that the study was told of, by any attempt.
+        seconds: Wall-clock time since the trial first started.
+        stopped: Whether ASHA has stopped it.
+        error: Why it failed or diverged, in one line.
+        note: What else is to be known of it, in one line.
+        fate: How it ended; None while it runs.
+        retries: How often it was begun again after a crash, by this or an earlier attempt.
+        peak_memory_mb: Most memory it took on its GPU, or its process where there is none.
+        blameless: Whether it failed for a cause outside of it, such as a full disk, so that it is
+            to be begun again when the search goes on.
+    """
+
+    number: int
+    params: Mapping[str, Any]
+    hand_tuned: bool = False
+    scores: dict[int, float] = field(default_factory=dict)
+    reported: int = 0
+    seconds: float = 0.0
+    stopped: bool = False
+    error: str = ""
+    note: str = ""
+    fate: Fate | None = None
+    retries: int = 0
+    peak_memory_mb: float = 0.0
+    blameless: bool = False
+
+    @property
+    def epochs(self) -> int:
+        """Epochs reported, of the last attempt."""
+        return max(self.scores, default=0)
+
+    def see(self, epoch: int, score: float) -> None:
+        """Note a reported epoch; a retry that starts over voids what came after it.
+
+        Args:
+            epoch: From 1.
+            score: The objective.
+        """
+        self.scores = {e: s for e, s in self.scores.items() if e < epoch} | {epoch: score}
+
+    def note_costs(self, report: Mapping[str, Any]) -> None:
+        """Note what an epoch took.
+
+        Args:
+            report: The trial's report, flat.
+        """
+        self.peak_memory_mb = max(self.peak_memory_mb, float(report.get("peak_memory_mb", 0.0)))
+        self.note = str(report.get("note", "")) or self.note
+
+    def best(self, mode: Mode) -> tuple[int, float] | None:
+        """Find the best epoch, the first of equals.
+
+        Args:
+            mode: Whether more or less is better.
+
+        Returns:
+            The epoch and its score; None when no epoch had a finite one.
+        """
+        finite = [(epoch, s) for epoch, s in sorted(self.scores.items()) if math.isfinite(s)]
+        if not finite:
+            return None
+        sign = 1 if mode == "max" else -1
+        return max(finite, key=lambda pair: sign * pair[1])
+
+    def story(self, mode: Mode) -> dict[str, Any]:
+        """Say how it ended, for the study: all that its parameters and reports do not say.
+
+        Args:
+            mode: Whether more or less is better.
+
+        Returns:
+            Facts by name, JSON-ready.
+        """
+        facts: dict[str, Any] = {
+            "fate": self.fate,
+            "error": self.error,
+            "note": self.note,
+            HAND_TUNED: self.hand_tuned,
+            "epochs": self.epochs,
+            "seconds": round(self.seconds, 3),
+            "retries": self.retries,
+            "peak_memory_mb": round(self.peak_memory_mb, 1),
+        }
+        best = self.best(mode)
+        return facts if best is None else facts | {"best_epoch": best[0], "objective": best[1]}
+
+
+OUTCOMES: frozenset[str] = frozenset({"finished", "stopped", "diverged", "failed"})
+"""The fates of trials that count as done: the others go on when the search does."""
+
+
+def outcomes(records: Records) -> int:
+    """Count the trials that are done.
+
+    Args:
+        records: The trials.
+
+    Returns:
+        How many.
+    """
+    return sum(record.fate in OUTCOMES for record in records.values())
+
+
+def neutral_threshold(params: Mapping[str, Any]) -> float:
+    """Give the threshold that a trial decided by.
+
+    Args:
+        params: Its hyperparameters, by name.
+
+    Returns:
+        What it drew; without that, what it was trained with.
+    """
+    return float(params.get("neutral_threshold", TrainConfig.neutral_threshold))
+
+
+Records = dict[str, TrialRecord]
+"""The trials of a search by Ray's name of each, in the order they started."""
+
+
+def ranked(records: Records, mode: Mode) -> list[TrialRecord]:
+    """Order the trials with a score, the one to choose first.
+
+    A trial that ran its course goes before one that ASHA stopped, and that before one that was
+    cut off: a score reached on the way to a worse end says less than one of a full training.
+
+    Args:
+        records: The trials.
+        mode: Whether more or less is better.
+
+    Returns:
+        The trials that neither failed nor diverged, and have a score.
+    """
+    order = {"finished": 0, "stopped": 1, "interrupted": 2}
+    sign = 1 if mode == "max" else -1
+
+    kept = [
+        (order[str(record.fate)], -sign * best[1], record.number, record)
+        for record in records.values()
+        if record.fate in order and (best := record.best(mode)) is not None
+    ]
+    return [record for *_, record in sorted(kept)]

@@ -1,0 +1,1 @@
+"""Ray Tune on the study: tuner, searcher, scheduler, stopper, callbacks and checkpoints."""

@@ -1,0 +1,207 @@
+"""Optuna's study and Ray Tune: the study is the only truth, Ray runs what it asks.
+
+Ray pickles a searcher at every snapshot; ours gives it nothing, because a search that was killed
+goes on from the study itself with a new `Tuner`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from optuna.trial import TrialState
+from ray.tune.search import Searcher
+
+from search.study.resume import name_of, records_of, wait
+from search.study.trial import EPOCH, HAND_TUNED, Records, TrialRecord
+from trainables.evaluation.objective import Mode, mode_of
+from trainables.trainable import RESUME_FROM
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
+
+    import optuna
+
+    from search.study.space import Space
+    from search.study.trial import Fate
+    from search.tune.stopper import CutOff
+
+_STATES = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
+
+
+class Limits(NamedTuple):
+    """What bounds a search.
+
+    Attributes:
+        cut_off: Ends it, as when the study cannot be written.
+        slots: Says how many trials can run at a time: no more are drawn, so that each is drawn
+            knowing of those before it.
+    """
+
+    cut_off: CutOff
+    slots: Callable[[], int]
+
+
+class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
+    """Asks the study for trials and tells it how each ended.
+
+    A trial that ran its course is told COMPLETE with the objective at its best epoch, one that
+    ASHA stopped PRUNED, and one that crashed or diverged FAIL. One that was cut off waits.
+
+    Args:
+        study: The study; its direction fits the metric.
+        one_write: Makes what is told in a block one write.
+        space: Draws the hyperparameters of a trial.
+        metric: The objective, a key of a trial's reports.
+        limits: Bound it.
+        checkpoints: States that unfinished trials go on from, by their numbers.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        one_write: Callable[[], AbstractContextManager[None]],
+        space: Space,
+        metric: str,
+        *,
+        limits: Limits,
+        checkpoints: Mapping[int, str] | None = None,
+    ) -> None:
+        self.records: Records = records_of(study)
+        self._cut_off, self._slots = limits
+        self._checkpoints = dict(checkpoints or {})
+        self._mode: Mode = mode_of(metric)
+        super().__init__(metric=metric, mode=self._mode)
+        self._study = study
+        self._one_write = one_write
+        self._space = space
+        self._asked: dict[str, optuna.Trial] = {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        """Draw the next trial, or take up one that was interrupted.
+
+        Args:
+            trial_id: Ray's name of it.
+
+        Returns:
+            Its hyperparameters, flat, and under `RESUME_FROM` the state that it goes on from;
+            None when the search is at its end, or for now as many run as can.
+        """
+        if len(self._asked) >= self._slots():
+            return None
+        trial = None
+        with self._cut_off.guarding(), self._one_write():
+            trial = self._study.ask()
+            self._space(trial)
+        if trial is None or self._cut_off.fault is not None:
+            return None
+        self._asked[trial_id] = trial
+        begun = self.records.pop(name_of(trial.number), None)
+        if begun is None:
+            hand_tuned = bool(trial.user_attrs.get(HAND_TUNED, False))
+            begun = TrialRecord(trial.number, trial.params, hand_tuned)
+        self.records[trial_id] = replace(begun, fate=None)
+        state = self._checkpoints.pop(trial.number, None)
+        return dict(trial.params) | ({} if state is None else {RESUME_FROM: state})
+
+    def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
+        """Report an epoch to the study, once.
+
+        Args:
+            trial_id: Ray's name of the trial.
+            result: The trial's report, flat.
+        """
+        score, epoch = float(result.get(self.metric, math.nan)), int(result[EPOCH])
+        record = self.records[trial_id]
+        # A retry reports its first epochs again: the study keeps the first report of a step.
+        news = epoch > record.reported and math.isfinite(score)
+        if news and self._cut_off.fault is None:
+            with self._cut_off.guarding():
+                self._asked[trial_id].report(score, epoch)
+            record.reported = epoch
+        record.see(epoch, score)
+        record.note_costs(result)
+
+    def on_trial_complete(
+        self,
+        trial_id: str,
+        result: Mapping[str, Any] | None = None,
+        error: bool = False,
+        **_: Any,
+    ) -> None:
+        """Tell the study how a trial ended.
+
+        Args:
+            trial_id: Ray's name of the trial.
+            result: Its last report, flat; None when it crashed or never began.
+            error: Whether it crashed.
+        """
+        record = self.records[trial_id]
+        if trial_id not in self._asked:
+            return  # told already: Ray takes an error of ours at a trial's end for the trial's
+        with self._cut_off.guarding(), self._one_write():
+            if error:
+                self._tell(trial_id, "interrupted" if record.blameless else "failed")
+            elif not result:
+                self._tell(trial_id, "interrupted")
+            else:
+                record.error = str(result.get("diverged", ""))
+                if not record.error:  # the score of a diverged epoch only stands for the worst
+                    self.on_trial_result(trial_id, result)  # Ray keeps the last report to itself
+                    record.error = self._not_finite(record)
+                fate: Fate = "stopped" if record.stopped else "finished"
+                self._tell(trial_id, "diverged" if record.error else fate)
+
+    def close(self) -> None:
+        """Tell the study that the trials still running were cut off: they wait to go on."""
+        with self._cut_off.guarding(), self._one_write():
+            for trial_id in list(self._asked):
+                self._tell(trial_id, "interrupted")
+
+    def _not_finite(self, record: TrialRecord) -> str:
+        score = record.scores.get(record.epochs, math.nan)
+        if math.isfinite(score):
+            return ""
+        return f"{self.metric} must be a finite number, got {score} at epoch {record.epochs}"
+
+    def _tell(self, trial_id: str, fate: Fate) -> None:
+        trial, record = self._asked.pop(trial_id), self.records[trial_id]
+        record.fate = fate
+        story = record.story(self._mode)
+        if self._cut_off.fault is not None:
+            return  # after a torn line, nothing may be appended: the next attempt cuts it off
+        for name, fact in story.items():
+            trial.set_user_attr(name, fact)
+        if fate == "interrupted":
+            wait(self._study, trial._trial_id)
+            return
+        state = _STATES.get(fate, TrialState.FAIL)
+        value = story["objective"] if state is TrialState.COMPLETE else None
+        self._study.tell(trial, value, state=state, skip_if_finished=True)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Write the empty file that Ray wants: the truth is in the study.
+
+        Args:
+            checkpoint_path: Where Ray wants it.
+        """
+        Path(checkpoint_path).touch()
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Refuse: a search goes on from its study.
+
+        Args:
+            checkpoint_path: Ray's file.
+
+        Raises:
+            NotImplementedError: Always.
+        """
+        msg = f"a search goes on from its study, not from Ray's {checkpoint_path}"
+        raise NotImplementedError(msg)
+
+    def __getstate__(self) -> dict[str, Any]:
+        truth = {"_study", "_one_write", "_space", "_asked", "_cut_off", "_checkpoints", "_slots"}
+        return {name: value for name, value in self.__dict__.items() if name not in truth}

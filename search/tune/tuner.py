@@ -1,0 +1,175 @@
+"""Ray Tune at work on the study: the tuner and its failure policy."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ray import tune
+
+from search.cluster.resources import RETRIES, asking_for
+from search.study.resume import revive
+from search.study.sampler import begin, open_study
+from search.study.trial import outcomes
+from search.tune.callbacks import Watch
+from search.tune.checkpoints import Attempts
+from search.tune.scheduler import FiniteASHA
+from search.tune.searcher import Limits, StudySearcher
+from search.tune.stopper import CutOff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import optuna
+    from ray.tune.experiment import Trial
+
+    from search.cluster.resources import TrialResources
+    from search.config.plan import Plan
+    from search.study.trial import Records
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search that can run: the study, and what listens to its trials.
+
+    Attributes:
+        plan: What to search.
+        study: The study.
+        searcher: Asks it and tells it.
+        cut_off: Ends the search early.
+    """
+
+    plan: Plan
+    study: optuna.Study
+    searcher: StudySearcher
+    cut_off: CutOff
+
+    @property
+    def records(self) -> Records:
+        """The trials so far."""
+        return self.searcher.records
+
+    def run(
+        self,
+        trainable: type[tune.Trainable] | Callable[..., Any],
+        resources: TrialResources,
+        callbacks: Sequence[tune.Callback],
+        most: int | None = None,
+    ) -> None:
+        """Run the trials that are missing; those still running when it is cut off wait.
+
+        Args:
+            trainable: Ray's trainable: one step is one epoch.
+            resources: What one trial gets.
+            callbacks: Hear of every report; the first is to take the arrays out of it.
+            most: Run no more than so many; None for all.
+        """
+        missing = self.plan.settings.trials - outcomes(self.records)
+        missing = missing if most is None else min(missing, most)
+        if missing <= 0:
+            return
+        watch = Watch(self.records, self.cut_off, self.plan.trial_timeout)
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, resources.request),
+            tune_config=self._tune_config(missing),
+            run_config=self._run_config([*callbacks, watch]),
+        )
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # our own view names the errors
+        try:
+            with self.cut_off.listening(), self._room(resources, missing):
+                tuner.fit()
+        finally:
+            self.searcher.close()
+
+    def _room(self, resources: TrialResources, missing: int) -> AbstractContextManager[None]:
+        if self.plan.address is None:
+            return nullcontext()
+        most = self.plan.settings.resources.max_concurrent
+        return asking_for(resources, min(missing, most or missing))
+
+    def _tune_config(self, missing: int) -> tune.TuneConfig:
+        settings = self.plan.settings
+        scheduler = FiniteASHA(
+            self.records,
+            settings.tuning.metric,
+            max_epochs=self.plan.epochs,
+            grace_epochs=self.plan.grace_epochs,
+            reduction_factor=settings.tuning.reduction_factor,
+        )
+        scheduler.rebuild(self.study.get_trials(deepcopy=False))
+        return tune.TuneConfig(
+            num_samples=missing,
+            search_alg=self.searcher,
+            scheduler=scheduler,
+            trial_dirname_creator=_TrialFolders(self.records),
+            reuse_actors=settings.resources.reuse_actors,
+        )
+
+    def _run_config(self, callbacks: list[tune.Callback]) -> tune.RunConfig:
+        return tune.RunConfig(
+            name=Attempts(self.plan.storage).next_name(),
+            storage_path=self.plan.storage,
+            stop=self.cut_off,
+            callbacks=callbacks,
+            failure_config=tune.FailureConfig(max_failures=RETRIES),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_at_end=False),
+            verbose=0,
+        )
+
+
+class _TrialFolders:
+    """Names Ray's folder of a trial by the trial's number, so that a later attempt finds it."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def __call__(self, trial: Trial) -> str:
+        return f"trial-{self._records[trial.trial_id].number}"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _TrialFolders:
+        return self  # Ray copies what a trial is made from; the records are shared
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_records": {}}  # Ray writes it with every trial
+
+
+def open_search(
+    plan: Plan,
+    deadline: float,
+    slots: Callable[[], int],
+    to_keep: Callable[[Records], float] = lambda _: 0.0,
+) -> Search:
+    """Begin the study of a search, or go on with it.
+
+    Args:
+        plan: What to search.
+        deadline: When all is to be done, on the clock of `time.monotonic`; infinity for no limit.
+        slots: Says how many trials can run at a time.
+        to_keep: Says how many of the seconds left are for what comes after the trials so far.
+
+    Returns:
+        The search, before its first trial of this attempt.
+    """
+    settings = plan.settings
+    place = plan.open_storage()
+    study = open_study(
+        place.storage,
+        place.name,
+        settings.tuning.metric,
+        settings.tuning.sampler,
+        settings.seed,
+    )
+    begin(study, plan.hand_tuned, plan.warm_start)
+    revive(study)
+    cut_off = CutOff(deadline, lambda: to_keep(searcher.records))
+    searcher = StudySearcher(
+        study,
+        place.one_write,
+        plan.space,
+        settings.tuning.metric,
+        limits=Limits(cut_off, slots),
+        checkpoints=Attempts(plan.storage).checkpoints(),
+    )
+    return Search(plan, study, searcher, cut_off)

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+import pytest
+import ray
+from ray.exceptions import RayTaskError
+
+from search.cluster.resources import (
+    ClusterError,
+    Node,
+    TrialResources,
+    WorkError,
+    fetch,
+    share_out,
+)
+from search.config.settings import ResourceSettings
+
+ONE = [Node("a", cpus=8, gpus=0)]
+GPU = [Node("a", cpus=16, gpus=1)]
+FOUR = [Node("a", cpus=16, gpus=4)]
+PAIR = [Node("a", cpus=8, gpus=2)]
+TWO = [Node("a", cpus=8, gpus=2), Node("b", cpus=4, gpus=0)]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "asked", "shared"),
+    [
+        (ONE, ResourceSettings(), TrialResources(1, 0, slots=8)),
+        (ONE, ResourceSettings(cpus_per_trial=3), TrialResources(3, 0, slots=2)),
+        (ONE, ResourceSettings(max_concurrent=3), TrialResources(1, 0, slots=3)),
+        (ONE, ResourceSettings(max_concurrent=99), TrialResources(1, 0, slots=8)),
+        (GPU, ResourceSettings(), TrialResources(16, 1, slots=1)),
+        (GPU, ResourceSettings(gpus_per_trial=0.25), TrialResources(4, 0.25, slots=4)),
+        (GPU, ResourceSettings(gpus_per_trial=0.3), TrialResources(5, 0.3, slots=3)),
+        (GPU, ResourceSettings(gpus_per_trial=0), TrialResources(1, 0, slots=16)),
+        (GPU, ResourceSettings(gpus_per_trial=0.05), TrialResources(0.8, 0.05, slots=20)),
+        # A share lies on one GPU: of what is left beside it, no trial is made up.
+        (FOUR, ResourceSettings(gpus_per_trial=0.6), TrialResources(4, 0.6, slots=4)),
+        (FOUR, ResourceSettings(gpus_per_trial=2), TrialResources(8, 2, slots=2)),
+        (PAIR, ResourceSettings(gpus_per_trial=0.4), TrialResources(2, 0.4, slots=4)),
+        (PAIR, ResourceSettings(gpus_per_trial=0.3333), TrialResources(1, 0.3333, slots=6)),
+        (TWO, ResourceSettings(), TrialResources(4, 1, slots=2)),
+        (TWO, ResourceSettings(gpus_per_trial=0), TrialResources(1, 0, slots=12)),
+    ],
+)
+def test_a_trial_gets_its_share(
+    nodes: list[Node], asked: ResourceSettings, shared: TrialResources
+) -> None:
+    assert share_out(nodes, asked) == shared
+
+
+@pytest.mark.parametrize(
+    ("nodes", "asked", "there"),
+    [
+        (
+            ONE,
+            ResourceSettings(gpus_per_trial=1),
+            r"--gpus-per-trial 1 where .* and 0 GPUs",
+        ),
+        (ONE, ResourceSettings(cpus_per_trial=9), r"--cpus-per-trial 9 and .* 8 CPUs and 0 GPUs"),
+        (TWO, ResourceSettings(cpus_per_trial=12, gpus_per_trial=0), r"8 CPUs.*, 4 CPUs"),
+        (TWO, ResourceSettings(gpus_per_trial=3), r"one trial must fit one machine"),
+    ],
+)
+def test_what_can_never_run_is_refused_with_what_there_is(
+    nodes: list[Node], asked: ResourceSettings, there: str
+) -> None:
+    with pytest.raises(ClusterError, match=there):
+        share_out(nodes, asked)
+
+
+def test_a_request_names_gpus_only_where_there_are_some() -> None:
+    assert TrialResources(1, 0, slots=1).request == {"cpu": 1}
+    assert TrialResources(0.5, 0.25, slots=1).request == {"cpu": 0.5, "gpu": 0.25}
+
+
+def raising(error: Exception) -> Any:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise error
+
+    return refuse
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind"),
+    [
+        (ValueError("bad weights"), ClusterError),
+        (OSError(errno.ENOSPC, "No space left on device", "model"), OSError),
+        (OSError(errno.EACCES, "Permission denied", "model"), WorkError),
+        (KeyError("k"), WorkError),
+    ],
+)
+def test_work_that_fails_is_bad_input_a_full_disk_or_told_as_it_is(
+    cause: Exception, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = RayTaskError("work", "its traceback", cause).as_instanceof_cause()
+    monkeypatch.setattr(ray, "get", raising(failed))
+    with pytest.raises(kind) as error:
+        fetch("a promise")
+    assert type(error.value) is kind

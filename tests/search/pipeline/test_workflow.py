@@ -1,0 +1,147 @@
+"""What a search holds fixed before any work: its data, read as asked, and its folds."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from analysis.run_folder.folder import RunFolder
+from search.config.plan import make_plan
+from search.config.settings import parse
+from search.errors import SettingsError
+from search.pipeline.run_record import search_record
+from search.pipeline.workflow import prepare
+from trainables.data.corpus import load_corpus
+from trainables.data.encodings import Decoder
+from trainables.data.splits import SplitError
+from trainables.evaluation.classes import CLASSES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trainables.experiment import Experiment
+
+COUNT = 30
+TEXTS = "--model late_fusion --backbone text=tiny --modality text"
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Thirty texts without images, ten of each class."""
+    rows = [[f"{n:02d}", f"text number {n}", CLASSES[n % 3]] for n in range(COUNT)]
+    path = tmp_path / "texts.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([["guid", "text", "tag"], *rows])
+    return path
+
+
+def prepared(words: str) -> Experiment:
+    return prepare(make_plan(parse(f"{TEXTS} {words}".split())))
+
+
+def test_a_search_of_texts_wants_no_images(table: Path, tmp_path: Path) -> None:
+    experiment = prepared(f"--data {table} --out {tmp_path / 'run'}")
+    assert {sample.image for sample in experiment.corpus.samples} == {None}
+    assert len(experiment.folds[0].val) == COUNT // 5
+
+
+def test_the_demo_data_lose_what_is_not_read(tmp_path: Path) -> None:
+    experiment = prepared(f"--data demo --cache {tmp_path} --out {tmp_path / 'run'}")
+    assert {sample.image for sample in experiment.corpus.samples} == {None}
+
+
+def test_the_encoding_that_was_found_goes_with_the_model(table: Path, tmp_path: Path) -> None:
+    table.write_bytes(table.read_text().replace("text number", "“so”…").encode("gb18030"))
+    found = prepared(f"--data {table} --out {tmp_path / 'run'}")
+    assert found.inputs.encoding == "gb18030"
+    asked = prepared(f"--data {table} --out {tmp_path / 'run'} --encoding cp1252")
+    assert asked.inputs.encoding == "cp1252"
+    assert "read as such" in " ".join(asked.corpus.notes)
+
+
+def test_what_many_pairs_share_is_noted(table: Path, tmp_path: Path) -> None:
+    rows = table.read_text().splitlines()
+    rows[1:21] = [f"{n},no text,{CLASSES[n % 3]}" for n in range(20)]
+    table.write_text("\n".join(rows))
+    experiment = prepared(f"--data {table} --out {tmp_path / 'run'}")
+    (note,) = experiment.corpus.notes
+    assert note.startswith("20 of 30 labelled pairs share one text 'no text' (as 0): taken for")
+    assert (
+        prepared(f"--data {table} --out {tmp_path / 'run'} --split stratified").corpus.notes == ()
+    )
+
+
+def test_the_score_of_a_class_that_no_pair_has_is_not_searched_for(
+    table: Path, tmp_path: Path
+) -> None:
+    table.write_text(table.read_text().replace("neutral", "negative"))
+    words = f"--data {table} --out {tmp_path / 'run'} --metric"
+    with pytest.raises(SettingsError) as error:
+        prepared(f"{words} val_f1_neutral")
+    assert str(error.value) == (
+        "--metric must be of a class that the data have, such as val_f1_positive or"
+        " val_f1_negative, got val_f1_neutral: no labelled pair is neutral"
+    )
+    assert prepared(f"{words} val_f1_negative").metric == "val_f1_negative"
+
+
+@pytest.fixture
+def begun(table: Path, tmp_path: Path) -> Path:
+    """The folder of a search on the table, as it is before the first trial."""
+    folder = tmp_path / "run"
+    plan = make_plan(parse((f"{TEXTS} --data {table} --out {folder}").split()))
+    experiment = prepare(plan)
+    record = search_record(plan, experiment.corpus, experiment.folds, {}, {})
+    plan.folder.write_search(record)
+    return folder
+
+
+def test_data_that_were_moved_are_searched_where_they_are(
+    begun: Path, table: Path, tmp_path: Path
+) -> None:
+    moved = tmp_path / "elsewhere" / "other.csv"
+    moved.parent.mkdir()
+    table.rename(moved)
+    with pytest.raises(SettingsError, match=r"--data must say where .* now: there is no .*texts"):
+        prepare(make_plan(parse(["--resume", str(begun)])))
+    words = ["--resume", str(begun), "--data", str(moved)]
+    plan = make_plan(parse(words))
+    assert len(prepare(plan).corpus.labelled) == COUNT
+    assert search_record(plan, *_of(prepare(plan)), {}, {})["settings"]["data"]["path"] == str(
+        moved
+    )
+    moved.write_text(moved.read_text().replace("number 7", "number seven"))
+    with pytest.raises(SettingsError, match="--data must be those that the search was begun with"):
+        prepare(make_plan(parse(words)))
+
+
+def _of(experiment: Experiment) -> tuple[Any, Any]:
+    return experiment.corpus, experiment.folds
+
+
+def test_a_search_that_goes_on_reads_texts_as_it_began(begun: Path, table: Path) -> None:
+    lines = table.read_text().splitlines()
+    lines[4] = "03,café…,positive"
+    table.write_bytes("\n".join(lines).encode("gb18030"))  # one text alone cannot tell
+    record = RunFolder(begun).read_search()
+    record["data"]["encoding"] = "gb18030"
+    record["data"]["digest"] = load_corpus(
+        table, modality="text", decoder=Decoder("gb18030")
+    ).digest
+    RunFolder(begun).write_search(record)
+    experiment = prepare(make_plan(parse(["--resume", str(begun)])))
+    assert experiment.corpus.labelled[3].text == "café…"
+
+
+def test_folds_to_confirm_on_that_cannot_be_had_are_told_before_any_work(
+    table: Path, tmp_path: Path
+) -> None:
+    # The lab's split is one of single pairs; what confirms keeps the ten of a text together.
+    rows = [f"{n:02d},text {n // 10},{CLASSES[n % 3]}" for n in range(COUNT)]
+    table.write_text("\n".join(["guid,text,tag", *rows]))
+    words = f"--data {table} --out {tmp_path / 'run'} --split lab"
+    with pytest.raises(SplitError, match="must have >= 5 samples without duplicates, got 3"):
+        prepared(words)
+    assert len(prepared(f"{words} --no-retrain").folds) == 1

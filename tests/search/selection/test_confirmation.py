@@ -1,0 +1,145 @@
+"""What is kept of configs that were trained again, worked out by hand from scripted answers."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from search.errors import WorkError
+from search.selection.baseline import lay_floor
+from search.selection.candidates import fresh_seed
+from search.selection.confirmation import confirm
+from tests.search.selection.test_candidates import corpus_of, plan_of, record
+from trainables.data.sample import Corpus, Fold, Sample
+from trainables.seeds import stream_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from search.cluster.tasks import Job
+
+QUIET = Console(quiet=True)
+ROWS = np.arange(60)
+FOLDS = tuple(Fold(ROWS[k != ROWS // 3 % 3], ROWS[k == ROWS // 3 % 3]) for k in range(3))
+EYE = np.eye(3, dtype=np.float32)
+
+
+class ScriptedCrew:
+    """Answers jobs in the reverse order."""
+
+    def __init__(self, answer: Callable[[Job], Any]) -> None:
+        self.answer = answer
+        self.jobs: list[Job] = []
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Any]]:
+        self.jobs += jobs
+        for index in reversed(range(len(jobs))):
+            yield index, self.answer(jobs[index])
+
+
+def course(job: Job, right: Sequence[float]) -> dict[str, Any]:
+    """An answer that is right in the given shares of the fold's samples, epoch by epoch."""
+    labels, fold = corpus_of().labels, job.arguments["fold"]
+    epochs = []
+    for share in right:
+        said = (labels[fold.val] + 1) % 3
+        hits = round(share * len(said))
+        said[:hits] = labels[fold.val][:hits]
+        epochs.append(EYE[said])
+    unlabelled = np.stack([np.full((2, 3), epoch, np.float32) for epoch in range(len(right))])
+    return {"validated": np.stack(epochs), "unlabelled": unlabelled, "diverged": ""}
+
+
+def number_of(job: Job) -> int:
+    return next(k for k, fold in enumerate(FOLDS) if fold is job.arguments["fold"])
+
+
+def with_unlabelled() -> Corpus:
+    corpus = corpus_of()
+    rest = tuple(Sample(guid, "", corpus.labelled[0].image, "") for guid in ("007", "8"))
+    return Corpus("made", corpus.labelled, rest)
+
+
+def test_each_fold_is_scored_at_the_epoch_that_the_others_choose(tmp_path: Path) -> None:
+    plan = plan_of("--folds 3 --metric val_accuracy --seed 5", tmp_path)
+    shares = [(0.9, 0.5, 0.1), (0.5, 0.6, 0.1), (0.5, 0.8, 0.2)]
+    crew: Any = ScriptedCrew(lambda job: course(job, shares[number_of(job)]))
+    one = record(4, "finished", 0.1, 0.2, 0.3)
+    assert confirm(crew, plan, with_unlabelled(), FOLDS, [one], QUIET) == []
+    # Sums of the others, by epoch: 1.0 and 1.4; 1.4 and 1.3; 1.4 and 1.1.
+    kept = plan.folder.read_confirmation(4)
+    assert kept.groupby("fold")["epoch"].unique().map(list).tolist() == [[2], [1], [1]]
+    courses = plan.folder.read_courses(4)
+    assert courses["epoch"].value_counts().to_dict() == {1: 60, 2: 60, 3: 60}
+    assert kept["row"].tolist() == np.concatenate([fold.val for fold in FOLDS]).tolist()
+    assert set(kept["repeat"]) == {0}
+    test = plan.folder.read_test_probabilities(4)
+    assert test["guid"].tolist() == ["007", "8"]
+    assert test["positive"].tolist() == pytest.approx([1 / 3, 1 / 3])  # epochs 1, 0 and 0
+    seeds = [job.arguments["seed"] for job in crew.jobs]
+    assert seeds == [stream_seed(fresh_seed(plan), number) for number in range(3)]
+    assert {job.arguments["epochs"] for job in crew.jobs} == {3}
+
+
+def test_what_is_confirmed_already_is_left_alone(tmp_path: Path) -> None:
+    plan = plan_of("--folds 3", tmp_path)
+    crew: Any = ScriptedCrew(lambda job: course(job, (0.9,)))
+    picked = [record(1, "finished", 0.1), record(2, "finished", 0.1)]
+    confirm(crew, plan, corpus_of(), FOLDS, picked[:1], QUIET)
+    before = plan.folder.confirmation(1).stat().st_mtime_ns
+    confirm(crew, plan, corpus_of(), FOLDS, picked, QUIET)
+    assert plan.folder.confirmation(1).stat().st_mtime_ns == before
+    assert len(crew.jobs) == 6
+
+
+def test_a_config_that_crashes_or_diverges_is_told_and_the_others_are_kept(tmp_path: Path) -> None:
+    plan = plan_of("--folds 3", tmp_path)
+
+    def answer(job: Job) -> Any:
+        match job.arguments["params"]["rate"], number_of(job):
+            case 0.1, 1:
+                return WorkError("killed")
+            case 0.2, 2:
+                return {"validated": np.empty((0, 20, 3)), "diverged": "training loss is nan"}
+        return course(job, (0.9, 0.8))
+
+    crew: Any = ScriptedCrew(answer)
+    console = Console(file=io.StringIO(), width=200)
+    answered: list[str] = []  # what had been said when the last fold was trained
+    run = crew.run
+    crew.run = lambda jobs: (
+        answered.append(console.file.getvalue()) or one  # type: ignore[attr-defined]
+        for one in run(jobs)
+    )
+    picked = [record(n, "finished", 0.1, 0.2) for n in (1, 2, 3)]
+    notes = confirm(crew, plan, corpus_of(), FOLDS, picked, console)
+    assert "trial 1 could not be confirmed: killed" in answered[-1]
+    assert sorted(notes) == [
+        "trial 1 could not be confirmed: killed",
+        "trial 2 could not be confirmed: training loss is nan",
+    ]
+    assert [plan.folder.confirmation(n).exists() for n in (1, 2, 3)] == [False, False, True]
+
+
+def test_the_floor_is_kept_once(tmp_path: Path) -> None:
+    plan = plan_of("--folds 3", tmp_path)
+    crew: Any = ScriptedCrew(lambda job: EYE[corpus_of().labels[job.arguments["fold"].val]])
+    assert lay_floor(crew, plan, FOLDS, QUIET) == []
+    floor = plan.folder.read_floor()
+    assert floor["fold"].value_counts().to_dict() == {0: 21, 1: 21, 2: 18}
+    assert (floor["positive"].to_numpy() == (corpus_of().labels[floor["row"]] == 0)).all()
+    assert lay_floor(crew, plan, FOLDS, QUIET) == []
+    assert len(crew.jobs) == 3
+
+
+def test_a_floor_that_cannot_be_had_is_told(tmp_path: Path) -> None:
+    plan = plan_of("--folds 3", tmp_path)
+    crew: Any = ScriptedCrew(lambda _: WorkError("out of memory"))
+    (note,) = lay_floor(crew, plan, FOLDS, QUIET)
+    assert "out of memory" in note
+    assert not plan.folder.floor.exists()

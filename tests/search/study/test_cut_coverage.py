@@ -1,0 +1,103 @@
+"""The configs ahead of a search, held against what its space can draw."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from search.config.plan import make_plan
+from search.config.settings import parse
+from search.study.cut_coverage import meet_every_cut
+from search.study.space import draws
+from spaces import SPACES
+from trainables.variants import VARIANTS
+
+if TYPE_CHECKING:
+    import optuna
+
+    from search.study.space import Space
+
+EARLY = VARIANTS["early_fusion"]
+
+
+def depths(configs: list[dict[str, Any]]) -> set[tuple[int, int]]:
+    return {(one["text_unfrozen_layers"], one["image_unfrozen_layers"]) for one in configs}
+
+
+def rare_space(trial: optuna.Trial) -> None:
+    """Cuts one time in 144 at each of 13 depths: random trials would miss most of them."""
+    trial.suggest_float("head_learning_rate", 1e-4, 1e-3)
+    sampling = trial.suggest_categorical("sampling", ["none", "weighted", "undersample"])
+    smoothing = trial.suggest_categorical("class_weight_smoothing", [0.0, 0.1, 0.2, 0.3])
+    deep = sampling == "weighted" and smoothing == 0.2
+    trial.suggest_int("text_unfrozen_layers", 0, 12 if deep else 0)
+    if deep:
+        trial.suggest_int("image_unfrozen_layers", 0, 1)
+
+
+def test_rare_branches_and_depths_are_all_met() -> None:
+    configs = meet_every_cut(EARLY, rare_space, "both")
+    default = EARLY.config().image_unfrozen_layers
+    cuts = {
+        (one["text_unfrozen_layers"], one.get("image_unfrozen_layers", default)) for one in configs
+    }
+    assert cuts == {(0, default), *((t, i) for t in range(13) for i in range(2))}
+    assert len(configs) == len(cuts)
+
+
+def looping_space(trial: optuna.Trial) -> None:
+    for number in range(trial.suggest_int("batch_size", 1, 3)):
+        if number == 2:
+            trial.suggest_int("text_unfrozen_layers", 3, 5)
+
+
+def test_a_branch_may_hang_on_a_number() -> None:
+    found = meet_every_cut(EARLY, looping_space, "text")
+    assert {one.get("text_unfrozen_layers") for one in found} == {None, 3, 4, 5}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("early_fusion", {(t, i) for t in range(3) for i in range(3)}),
+        (
+            "clip --fix text_unfrozen_layers=5 --range image_unfrozen_layers=1:9",
+            {(5, 1), (5, 2)},
+        ),
+        ("early_fusion --fix image_unfrozen_layers=7", {(0, 7), (1, 7), (2, 7)}),
+    ],
+)
+def test_a_narrowed_space_needs_no_more_than_it_draws(
+    words: str, expected: set[tuple[int, int]]
+) -> None:
+    plan = make_plan(parse(f"--data demo --model {words}".split()))
+    assert depths(meet_every_cut(plan.variant, plan.space, "both")) == expected
+
+
+@pytest.mark.parametrize(("model", "count"), [("late_fusion", 4), ("clip", 3)])
+def test_one_modality_needs_the_cuts_of_its_own_tower(model: str, count: int) -> None:
+    # Two ways to pool a tower that is frozen whole; what pools later pools one prefix.
+    plan = make_plan(parse(f"--data demo --modality text --model {model}".split()))
+    assert len(meet_every_cut(plan.variant, plan.space, "text")) == count
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_no_random_trial_needs_another_cut(name: str) -> None:
+    variant, space = VARIANTS[name], SPACES[name]
+
+    def cuts(params: dict[str, Any]) -> frozenset[Any]:
+        made = variant.cuts(variant.config.from_params(params))
+        return frozenset((role, cut.prefix) for role, cut in made.items())
+
+    met = [cuts(one) for one in meet_every_cut(variant, space, "both")]
+    assert len(set(met)) == len(met), "one config for each"
+    assert {cuts(one) for one in draws(space, 150, seed=7)} <= set(met)
+
+
+def test_every_config_is_one_that_the_space_draws() -> None:
+    space: Space = SPACES["late_fusion"]
+    known = {name for one in draws(space, 64, seed=0) for name in one}
+    for one in meet_every_cut(VARIANTS["late_fusion"], space, "both"):
+        assert one.keys() <= known
+        assert ("fusion_weight" in one) == (one["fusion"] == "weighted")

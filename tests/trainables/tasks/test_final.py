@@ -1,0 +1,192 @@
+"""The model that ships: trained on all labelled samples for the epochs asked, then saved."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, load_file
+
+from tests.conftest import NARROW, folds_of, train_final
+from trainables.data.sample import Fold
+from trainables.evaluation.decision import DecisionRule, decide
+from trainables.inference import model_folder
+from trainables.inference.predictor import Predictor
+from trainables.tasks.final import assemble, mean_of, train_member, validate_joining
+from trainables.worker import Workbench
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from trainables.experiment import Experiment
+
+PARAMS = NARROW | {"neutral_threshold": 0.37}
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "plateau"])
+def test_the_final_model_trained_on_every_labelled_sample(
+    make_experiment: Callable[..., Experiment], tmp_path: Path, schedule: str
+) -> None:
+    experiment = make_experiment(max_epochs=4)
+    params = PARAMS | {"schedule": schedule}
+    result = train_final(experiment, params, 2, tmp_path / "model")
+    bench = Workbench(experiment)
+    rows = np.arange(30)
+    config = bench.config(params)
+    (trainer,) = bench.start(config, [Fold(rows, rows[:0])], [experiment.seed]).trainers
+    for _ in range(2):
+        trainer.train_epoch()
+    saved = load_file(tmp_path / "model" / "classifier.safetensors")
+    for name, value in trainer.classifier.state_dict().items():
+        assert torch.equal(saved[name], value)
+    assert result["model_parameters"] == bench.count(trainer.classifier)["total"]
+
+
+def test_the_unlabelled_are_predicted_in_their_order(
+    make_experiment: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    experiment = make_experiment()
+    result = train_final(experiment, PARAMS, 1, tmp_path / "model")
+    expected = Predictor(tmp_path / "model").probabilities(experiment.corpus.unlabelled)
+    assert result["probabilities"] == pytest.approx(expected, abs=1e-5)
+    assert result["probabilities"].dtype == np.float32
+    assert result["classes"].tolist() == decide(result["probabilities"], 0.37).tolist()
+
+
+def test_the_same_seed_makes_the_same_model(
+    make_experiment: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    for name in ("one", "other"):
+        train_final(make_experiment(), PARAMS, 1, tmp_path / name)
+    files = [
+        (tmp_path / name / "classifier.safetensors").read_bytes() for name in ("one", "other")
+    ]
+    assert files[0] == files[1]
+
+
+def test_a_corpus_without_unlabelled_samples_predicts_none(
+    make_experiment: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    experiment = make_experiment()
+    alone = replace(experiment, corpus=replace(experiment.corpus, unlabelled=()))
+    result = train_final(alone, PARAMS, 1, tmp_path / "model")
+    assert result["probabilities"].shape == (0, 3)
+    assert result["classes"].shape == (0,)
+
+
+def test_a_model_that_is_there_is_replaced_whole(
+    make_experiment: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    for stale in ("model", "model.partial"):
+        (tmp_path / stale).mkdir()
+        (tmp_path / stale / "stale").touch()
+    train_final(make_experiment(), PARAMS, 1, tmp_path / "model")
+    assert not (tmp_path / "model" / "stale").exists()
+    assert not (tmp_path / "model.partial").exists()
+
+
+def test_a_disk_that_fills_costs_neither_the_old_model_nor_the_next(
+    make_experiment: Callable[..., Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        assert (tmp_path / "model.partial").is_dir()
+        msg = "Error while serializing: I/O error: No space left on device (os error 28)"
+        raise SafetensorError(msg)
+
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "old").touch()
+    with monkeypatch.context() as patched:
+        patched.setattr(model_folder, "save_file", refuse)
+        with pytest.raises(OSError, match="No space left on device") as error:
+            train_final(make_experiment(), PARAMS, 1, tmp_path / "model")
+    assert error.value.errno == errno.ENOSPC
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["old"]
+    assert not (tmp_path / "model.partial").exists(), "what is unfinished takes room"
+    train_final(make_experiment(), PARAMS, 1, tmp_path / "model")
+    assert not (tmp_path / "model" / "old").exists()
+    assert Predictor(tmp_path / "model").predict(make_experiment().corpus.unlabelled)
+
+
+def test_several_members_are_averaged_by_their_shares_and_predict_alike_from_disk(
+    make_experiment: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    experiment = make_experiment()
+    bench, rule = Workbench(experiment), DecisionRule(0.37, 1.5)
+    rows = np.arange(30)
+    other = PARAMS | {
+        "image_unfrozen_layers": 0,
+        "hidden_width": 8,
+    }  # cut elsewhere, of other size
+    one = (PARAMS, [train_member(bench, PARAMS, rows, 1, seed=1)], 1.0)
+    two = (other, [train_member(bench, other, rows[:20], 2, seed=2)], 3.0)
+    result = assemble(bench, [one, two], rule, tmp_path / "model")
+    predictor = Predictor(tmp_path / "model")
+    unlabelled = experiment.corpus.unlabelled
+    alone = []
+    for name, member in {"one": one, "two": two}.items():
+        assemble(bench, [member], rule, tmp_path / name)
+        alone.append(Predictor(tmp_path / name).probabilities(unlabelled))
+    mean = 0.25 * alone[0] + 0.75 * alone[1]
+    assert predictor.probabilities(unlabelled) == pytest.approx(mean, abs=1e-5)
+    assert result["probabilities"] == pytest.approx(rule.calibrate(mean), abs=1e-5)
+    assert result["classes"].tolist() == rule.decide(mean).tolist()
+    assert predictor.rule == rule
+
+
+def test_averaged_weights_are_one_member_and_their_mean(
+    make_experiment: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    bench, rows = Workbench(make_experiment()), np.arange(30)
+    weights = [train_member(bench, PARAMS, rows[k:], 1, seed=1) for k in range(3)]
+    assemble(bench, [(PARAMS, weights, 1.0)], DecisionRule(0.0), tmp_path / "model")
+    assert len(list((tmp_path / "model").glob("classifier*"))) == 1
+    saved = load_file(tmp_path / "model" / "classifier.safetensors")
+    states = [load(one) for one in weights]
+    for name, value in saved.items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, sum(state[name] for state in states) / 3)
+
+
+def test_counts_are_not_averaged() -> None:
+    states = [{"count": torch.tensor(3), "weight": torch.tensor(w)} for w in (1.0, 2.0)]
+    assert mean_of(states) == {"count": torch.tensor(3), "weight": torch.tensor(1.5)}
+
+
+def test_joining_is_validated_on_samples_that_no_member_saw(
+    make_experiment: Callable[..., Experiment],
+) -> None:
+    bench = Workbench(make_experiment())
+    folds = folds_of(3)
+    inner = [np.setdiff1d(folds[0].train, fold.val) for fold in folds[1:]]
+    found = validate_joining(bench, PARAMS, folds[0], inner, 2, seed=5)
+    assert found["members"].shape == (2, 6, 3)
+    assert found["average"].shape == (6, 3)
+    assert found["average"].sum(axis=1) == pytest.approx(np.ones(6), abs=1e-5)
+    for rows, said in zip(inner, found["members"], strict=True):
+        (trainer,) = bench.start(bench.config(PARAMS), [Fold(rows, rows[:0])], [5]).trainers
+        for _ in range(2):
+            trainer.train_epoch()
+        expected = trainer.predict(torch.tensor(folds[0].val)).exp().numpy()
+        assert (said == expected).all()
+
+
+def test_a_model_predicts_in_the_precision_that_its_threshold_was_chosen_in(
+    make_experiment: Callable[..., Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment, said = make_experiment(cache=None), {}
+    for precision in ("bfloat16", "float32"):
+        for module in ("final", "training.fold"):
+            monkeypatch.setattr(f"trainables.{module}.precision_of", lambda _, p=precision: p)
+        folder = tmp_path / precision
+        trained = train_final(experiment, PARAMS, 1, folder)["probabilities"]
+        predictor = Predictor(folder)
+        assert predictor.rule.precision == precision
+        said[precision] = predictor.probabilities(experiment.corpus.unlabelled)
+        assert said[precision] == pytest.approx(trained, abs=1e-6)
+    assert abs(said["bfloat16"] - said["float32"]).max() > 1e-5

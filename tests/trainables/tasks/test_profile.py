@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from trainables.tasks.profile import rehearse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from trainables.experiment import Experiment
+
+SMALL: dict[str, Any] = {"batch_size": 8, "projection_width": 16, "hidden_width": 16}
+LIGHT = SMALL | {"text_unfrozen_layers": 0, "image_unfrozen_layers": 0}
+MIDDLE = SMALL | {"text_unfrozen_layers": 1, "image_unfrozen_layers": 0}
+HEAVY = SMALL | {"text_unfrozen_layers": 2, "image_unfrozen_layers": 1}
+
+
+def test_the_extremes_are_found_timed_and_weighed(
+    make_experiment: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    told = rehearse(make_experiment(), [MIDDLE, HEAVY, LIGHT])
+    assert told["heaviest"]["trainable"] > told["lightest"]["trainable"] > 0
+    for name in ("heaviest", "lightest"):
+        one = told[name]
+        assert one["batch"] == 8
+        # A full trial: 3 epochs of 24 training and 6 validation samples.
+        expected = 3 * (3 * one["step_seconds"] + 6 * one["validation_seconds"])
+        assert one["seconds"] == pytest.approx(expected)
+        assert one["memory_mb"] > 0
+    assert told["heaviest"]["memory_mb"] >= told["lightest"]["memory_mb"]
+    assert not (tmp_path / "cache").exists(), "the cache of the search is left alone"
+
+
+def test_disk_is_told_for_all_samples_and_cuts(
+    make_experiment: Callable[..., Experiment],
+) -> None:
+    from trainables.worker import build_activations
+
+    experiment = make_experiment()
+    told = rehearse(experiment, [HEAVY, LIGHT])
+    for _ in build_activations(experiment, [HEAVY, LIGHT]):
+        pass
+    assert experiment.cache is not None
+    files = list(experiment.cache.glob("*.safetensors"))
+    assert told["files"] == len(files) == 4
+    real = sum(file.stat().st_size for file in files)
+    assert told["bytes"] == pytest.approx(real, rel=0.5), "texts differ in length, samples are few"
+    assert told["free_bytes"] > told["bytes"]
+
+
+def test_without_a_cache_no_disk_is_asked_for(make_experiment: Callable[..., Experiment]) -> None:
+    told = rehearse(make_experiment(cache=None), [LIGHT])
+    assert (told["bytes"], told["files"]) == (0, 0)
+    assert told["heaviest"]["seconds"] > 0

@@ -1,0 +1,1 @@
+"""What labels and probabilities alone say: classes, scores, decisions, resampling; numpy only."""

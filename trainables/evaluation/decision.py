@@ -1,0 +1,83 @@
+"""From probabilities to a class; numpy only, so that it can be redone without any model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from trainables.evaluation.calibration import with_temperature
+from trainables.evaluation.classes import Sentiment
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+Precision = Literal["float32", "bfloat16", "float16"]
+
+NEUTRAL = Sentiment.NEUTRAL
+POLAR = [Sentiment.POSITIVE, Sentiment.NEGATIVE]
+
+
+def decide(
+    probabilities: NDArray[np.floating], neutral_threshold: float = 0.0
+) -> NDArray[np.int64]:
+    """Decide on a class: the most probable, or neutral where neither pole is likely.
+
+    Args:
+        probabilities: Class probabilities, shape (N, C).
+        neutral_threshold: A pair is neutral when both its polar probabilities are under it, in
+            [0, 1]; 0 leaves the decision to the largest probability.
+
+    Returns:
+        Classes, shape (N,), int64.
+    """
+    classes: NDArray[np.int64] = probabilities.argmax(axis=1).astype(np.int64)
+    unsure = (probabilities[:, POLAR] < neutral_threshold).all(axis=1)
+    classes[unsure] = NEUTRAL
+    return classes
+
+
+@dataclass(frozen=True)
+class DecisionRule:
+    """How a model that ships decides, and how sure it says that it is.
+
+    Attributes:
+        neutral_threshold: As in `decide`; it is compared with the probabilities before they are
+            calibrated, as it was when it was chosen.
+        temperature: Divides the logits of the probabilities that are shown, > 0; 1 leaves them.
+        precision: In which those probabilities were computed when it was chosen.
+    """
+
+    neutral_threshold: float
+    temperature: float = 1.0
+    precision: Precision = "float32"
+
+    def decide(self, probabilities: NDArray[np.floating]) -> NDArray[np.int64]:
+        """Decide on a class.
+
+        Args:
+            probabilities: As the model gives them, shape (N, C).
+
+        Returns:
+            Classes, shape (N,), int64.
+        """
+        return decide(probabilities, self.neutral_threshold)
+
+    def calibrate(self, probabilities: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Make probabilities mean what they say.
+
+        Args:
+            probabilities: As the model gives them, shape (N, C).
+
+        Returns:
+            Of the same order, shape (N, C); the very same at temperature 1.
+
+        Source:
+            Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICML
+            2017, section 4.2.
+        """
+        if self.temperature == 1:
+            return probabilities
+        return with_temperature(probabilities, self.temperature)

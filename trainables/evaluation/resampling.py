@@ -1,0 +1,255 @@
+"""How sure a score is: bootstrap intervals and paired comparisons.
+
+Samples are drawn by their groups of duplicates, and repeats of the folds beside them: the error
+of a score, its interval and every "so many standard errors" come from the same draws.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trainables.evaluation.calibration import log_losses
+from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.scores import score_confusion
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+DRAWS = 2000
+_CHUNK = 250  # draws held at a time: a float for each sample of each
+
+
+@dataclass(frozen=True)
+class Validated:
+    """What one config said of samples that it did not train on, and how that is scored.
+
+    Attributes:
+        rows: Which labelled sample each of V validations is of, shape (V,), int64.
+        parts: The fold of each, shape (V,), int64, from 0; repeats go on counting.
+        labels: True classes, shape (V,), int64.
+        probabilities: Class probabilities, shape (V, C).
+        decided: Decided classes, shape (V,), int64.
+        groups: Which duplicates each validation's sample belongs to, shape (V,); None where it
+            is not known, then each sample stands alone.
+        repeats: The repeat of the folds that each is of, shape (V,); None for a single one.
+    """
+
+    rows: NDArray[np.int64]
+    parts: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.floating]
+    decided: NDArray[np.int64]
+    groups: NDArray[np.int64] | None = None
+    repeats: NDArray[np.int64] | None = None
+
+    @property
+    def covers(self) -> str:
+        """What an interval of its score covers, and what it does not."""
+        samples = "which samples are scored"
+        if self.groups is not None:
+            samples += " (duplicates together)"
+        count = 1 if self.repeats is None else len(np.unique(self.repeats))
+        if count == 1:
+            return f"{samples}; not other seeds and folds, which --repeats would add"
+        return f"{samples}, and seeds and folds ({count} repeats)"
+
+    def part_scores(
+        self, name: str, weights: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """Score each fold.
+
+        Args:
+            name: One of `DECISION_SCORES`, or `loss`.
+            weights: How often each validation counts, shape (B, V); once by default.
+
+        Returns:
+            The scores, shape (B, F), or (F,) without weights.
+        """
+        count, classes = int(self.parts.max()) + 1, len(CLASSES)
+        if name == "loss":
+            losses = log_losses(self.labels, self.probabilities)
+            if weights is None:
+                sizes = np.bincount(self.parts, minlength=count)
+                return np.asarray(np.bincount(self.parts, losses, count) / sizes)
+            member = (self.parts[:, None] == np.arange(count)).astype(np.float64)
+            return np.asarray((weights * losses) @ member / (weights @ member))
+        cells = (self.parts * classes + self.labels) * classes + self.decided
+        shape = count, classes, classes
+        if weights is None:
+            counts = np.bincount(cells, minlength=count * classes**2)
+            return score_confusion(name, counts.reshape(shape))
+        table = np.eye(count * classes**2)[cells]
+        return score_confusion(name, (weights @ table).reshape(len(weights), *shape))
+
+    def score(self, name: str, where: NDArray[np.bool_] | None = None) -> float:
+        """Score all folds.
+
+        Args:
+            name: One of `DECISION_SCORES`, or `loss`.
+            where: Which validations count, shape (V,); all by default.
+
+        Returns:
+            The mean over folds, of those that have any.
+        """
+        if where is None:
+            return float(self.part_scores(name).mean())
+        parts = self.parts[where]
+        some = Validated(
+            self.rows, parts, self.labels[where], self.probabilities[where], self.decided[where]
+        )
+        there = np.bincount(parts) > 0
+        with np.errstate(invalid="ignore"):
+            return float(some.part_scores(name)[there].mean())
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two configs on the same samples.
+
+    Attributes:
+        difference: The first one's score less the second one's.
+        standard_error: Of the difference, over resampled samples.
+        interval: 95 % of its resampled values, lowest and highest.
+        p_value: Two-sided: how often resampling turns the sign round, in (0, 1].
+    """
+
+    difference: float
+    standard_error: float
+    interval: tuple[float, float]
+    p_value: float
+
+
+def resampled_scores(
+    name: str, candidates: list[Validated], *, seed: int = 0, draws: int = DRAWS
+) -> NDArray[np.float64]:
+    """Score configs on resampled samples: the same ones for all, so that they can be paired.
+
+    Groups of duplicates are drawn with replacement within each class (that of the group's first
+    sample), and a sample brings all its repeats. With R repeats R - 1 of them are drawn beside,
+    with replacement: then the spread is that of a mean over R, seeds and folds included.
+
+    Args:
+        name: One of `DECISION_SCORES`, or `loss`.
+        candidates: A configs, each validated on the same labelled samples; the first one's groups
+            and repeats count.
+        seed: Seeds the draws.
+        draws: How many, B >= 1.
+
+    Returns:
+        Mean scores over folds, shape (A, B); a fold of which a draw has no sample is left out.
+
+    Source:
+        Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 13 and 8; Davison
+        and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8: clusters.
+        McCarthy and Snowden, "The Bootstrap and Finite Population Sampling", 1985: n - 1 of n.
+    """
+    random = np.random.default_rng(seed)
+    first = candidates[0]
+    group_of = first.rows if first.groups is None else first.groups
+    groups, where = np.unique(group_of, return_index=True)
+    labels = first.labels[where]
+    rows, where = np.unique(first.rows, return_index=True)
+    group_of = np.searchsorted(groups, group_of[where])
+    places = [group_of[np.searchsorted(rows, each.rows)] for each in candidates]
+    scores: list[list[NDArray[np.float64]]] = [[] for _ in candidates]
+    for begin in range(0, draws, _CHUNK):
+        count = min(_CHUNK, draws - begin)
+        weights = _weights(labels, count, random)
+        parts = _part_weights(first, count, random)
+        for mine, candidate, place in zip(scores, candidates, places, strict=True):
+            mine.append(_means(candidate, name, weights[:, place], parts))
+    return np.array([np.concatenate(mine) for mine in scores])
+
+
+def _means(
+    one: Validated, name: str, weights: NDArray[np.float64], parts: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
+    """Mean scores over folds, shape (B,)."""
+    with np.errstate(invalid="ignore"):
+        scores = one.part_scores(name, weights)
+    if parts is None and np.isfinite(scores).all():
+        return np.asarray(scores.mean(axis=1))
+    used = np.isfinite(scores) * (1.0 if parts is None else parts[:, : scores.shape[1]])
+    # A draw that has no sample of the folds it drew says nothing of them: all folds must do.
+    used = np.where(used.any(axis=1, keepdims=True), used, np.isfinite(scores))
+    return np.asarray((np.nan_to_num(scores) * used).sum(axis=1) / used.sum(axis=1))
+
+
+def _part_weights(
+    one: Validated, draws: int, random: np.random.Generator
+) -> NDArray[np.float64] | None:
+    """How often each fold counts, shape (B, F), by its repeat; None for a single repeat."""
+    if one.repeats is None:
+        return None
+    repeats, of = np.unique(one.repeats, return_inverse=True)
+    if len(repeats) == 1:
+        return None
+    part_of = np.zeros(int(one.parts.max()) + 1, dtype=np.int64)
+    part_of[one.parts] = of
+    drawn = random.multinomial(len(repeats) - 1, [1 / len(repeats)] * len(repeats), size=draws)
+    return drawn[:, part_of].astype(np.float64)
+
+
+def _weights(
+    labels: NDArray[np.int64], draws: int, random: np.random.Generator
+) -> NDArray[np.float64]:
+    weights = np.zeros((draws, len(labels)))
+    offsets = np.arange(draws)[:, None]
+    for label in np.unique(labels):
+        where = np.flatnonzero(labels == label)
+        drawn = random.integers(len(where), size=(draws, len(where))) + offsets * len(where)
+        counts = np.bincount(drawn.ravel(), minlength=draws * len(where))
+        weights[:, where] = counts.reshape(draws, len(where))
+    return weights
+
+
+def interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Give the range of the middle 95 %.
+
+    Args:
+        values: Resampled scores or differences, shape (B,).
+
+    Returns:
+        The 2.5th and the 97.5th percentile.
+    """
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def compare(name: str, one: Validated, other: Validated, *, seed: int = 0) -> Comparison:
+    """Compare two configs on the same samples.
+
+    Args:
+        name: One of `DECISION_SCORES`, or `loss`.
+        one: The first.
+        other: The second; validated on the same labelled samples.
+        seed: Seeds the draws.
+
+    Returns:
+        The comparison, by the paired bootstrap.
+    """
+    mine, theirs = resampled_scores(name, [one, other], seed=seed)
+    return paired(one.score(name) - other.score(name), mine - theirs)
+
+
+def paired(difference: float, drawn: NDArray[np.float64]) -> Comparison:
+    """Say how sure a difference is.
+
+    Args:
+        difference: The first config's score less the second one's.
+        drawn: The same on resampled samples, shape (B,).
+
+    Returns:
+        The comparison.
+    """
+    # One more than was counted: no finite number of draws shows that something never happens.
+    tail = min((drawn <= 0).sum(), (drawn >= 0).sum())
+    return Comparison(
+        difference=difference,
+        standard_error=float(drawn.std(ddof=1)),
+        interval=interval(drawn),
+        p_value=min(1.0, 2 * (float(tail) + 1) / (len(drawn) + 1)),
+    )

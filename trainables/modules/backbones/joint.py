@@ -1,0 +1,144 @@
+"""Checkpoints that hold a text and an image tower, trained to embed pairs alike (CLIP, BLIP).
+
+Each tower ends in a projection into the space that both share. The projections always train, so
+a tower that is frozen whole is still cut before its projection, where a sample is one vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from trainables.config import ROLES
+from trainables.modules.backbones.image_towers import save_colours
+from trainables.modules.backbones.loading import refuse_misfits
+from trainables.modules.backbones.text_tower import TextTower
+from trainables.modules.backbones.tower import Joint
+from trainables.modules.backbones.verification import verified
+from trainables.modules.backbones.vision_transformer import VisionTransformerTower
+from trainables.modules.blocks.parameters import total_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
+
+    from trainables.config import Role
+    from trainables.modules.backbones.preprocessor import Colours
+    from trainables.modules.backbones.tokenizers import Tokenizer
+    from trainables.modules.backbones.tower import Tower
+
+# What a tower is made of: the transformer, and the projection into the shared space.
+Parts = Mapping["Role", tuple[str, str]]
+
+PARTS: Parts = {
+    "text": ("text_model", "text_projection"),
+    "image": ("vision_model", "visual_projection"),
+}
+
+# What a checkpoint may lack, by the start of its name: the tower that reads it, and what then.
+_OPTIONAL = {
+    "text_model.pooler.": ("text", "text pooler: the first token is read"),
+    "text_projection.": ("text", "text projection: it starts random and trains"),
+    "visual_projection.": ("image", "image projection: it starts random and trains"),
+}
+
+
+@dataclass(frozen=True)
+class JointModel:
+    """A library model with a text and a vision transformer and a projection of each.
+
+    Attributes:
+        backbone: Its name: that of its role on the command line and of its folder in a model.
+        model: The library model.
+        tokenizer: Its tokenizer.
+        colours: Mean and standard deviation of each colour channel, of pixels in [0, 1].
+        source: Where its weights came from, as asked for.
+        found: The library's `missing_keys`, which are random, and `unexpected_keys`.
+        is_random: Whether all its weights are random.
+        parts: What its transformers and projections are called.
+        reads_first_token: Whether the projections read the first token as it is.
+    """
+
+    backbone: str
+    model: Any
+    tokenizer: Tokenizer
+    colours: Colours
+    source: str
+    found: Mapping[str, Collection[str]] = field(default_factory=dict)
+    is_random: bool = False
+    parts: Parts = field(default_factory=lambda: PARTS)
+    reads_first_token: bool = False
+
+    def towers(
+        self, roles: Sequence[Role] = ROLES["both"], text_tower: type[TextTower] = TextTower
+    ) -> dict[str, Tower]:
+        """Part it in its two towers.
+
+        Args:
+            roles: Which to keep; of the other nothing stays, nor will it be saved.
+            text_tower: The kind of its text tower.
+
+        Returns:
+            The towers, by role.
+
+        Raises:
+            WeightsError: If its checkpoint lacks what makes them pretrained.
+        """
+        if not self.is_random:
+            self._refuse_misfits(roles)
+        for role in self.parts.keys() - {*roles}:
+            for part in self.parts[role]:
+                setattr(self.model, part, None)
+        towers: dict[str, Tower] = {role: self._tower(role, text_tower) for role in roles}
+        return towers if self.is_random else {r: verified(tower) for r, tower in towers.items()}
+
+    def _refuse_misfits(self, roles: Sequence[Role]) -> None:
+        read = tuple(f"{part}." for role in roles for part in self.parts[role])
+        missing = [name for name in self.found["missing_keys"] if name.startswith(read)]
+        found = {**self.found, "missing_keys": missing}
+        refuse_misfits(self.backbone, self.source, self.model, found, tuple(_OPTIONAL))
+
+    def _tower(self, role: Role, text_tower: type[TextTower]) -> Tower:
+        transformer, projection = (getattr(self.model, part) for part in self.parts[role])
+        joint = Joint(
+            self.backbone,
+            projection,
+            self.save,
+            tuple(self._notes(role)),
+            self._unread(transformer) if role == "text" else 0,
+            self.reads_first_token,
+        )
+        rest: dict[str, Any] = {"source": self.source, "is_random": self.is_random}
+        if role == "image":
+            return VisionTransformerTower(transformer, *self.colours, joint=joint, **rest)
+        return text_tower(transformer, self.tokenizer, joint=joint, **rest)
+
+    def _unread(self, text: Any) -> int:
+        """Count what nobody reads; a pooler that starts random would stay so, so it goes."""
+        count: int = sum(
+            p.numel() for p in self.model.parameters(recurse=False)
+        )  # the temperature
+        if self._lacks("text_model.pooler."):
+            count += total_parameters(text.pooler)
+            text.pooler = None
+        return count
+
+    def _lacks(self, start: str) -> bool:
+        return any(name.startswith(start) for name in self.found.get("missing_keys", ()))
+
+    def _notes(self, role: str) -> Iterator[str]:
+        for start, (reader, what) in _OPTIONAL.items():
+            if reader == role and self._lacks(start):
+                yield f"{self.backbone}: {self.source} has no {what}"
+
+    def save(self, folder: Path) -> None:
+        """Write a folder in the Hugging Face format, from which both towers can be loaded.
+
+        Args:
+            folder: An existing folder.
+        """
+        # Not under the names of the checkpoint that it came from: what that lacked is here.
+        self.model.save_pretrained(folder, save_original_format=False)
+        self.tokenizer.save(folder)
+        save_colours(folder, *self.colours)

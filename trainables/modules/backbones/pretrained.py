@@ -1,0 +1,191 @@
+"""Load towers: from a local folder or file, the hub, torchvision, or small and random (`tiny`)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torchvision
+from safetensors.torch import load_file
+from torchvision.models.resnet import BasicBlock, ResNet
+from transformers import (
+    MODEL_MAPPING,
+    BertConfig,
+    BertModel,
+    MobileNetV2Model,
+    ViTModel,
+)
+
+from trainables.modules.backbones.image_towers import ImageTower, MobileNetTower, ResNetTower
+from trainables.modules.backbones.loading import (
+    TINY_VOCABULARY,
+    first_line,
+    load_colours,
+    load_config,
+    load_model,
+    load_tokenizer,
+    reading,
+    refuse_misfits,
+    seeded,
+)
+from trainables.modules.backbones.text_tower import TextTower, find_stack
+from trainables.modules.backbones.tokenizers import HashTokenizer
+from trainables.modules.backbones.torch_files import read_state, without_wrapping
+from trainables.modules.backbones.verification import verified
+from trainables.modules.backbones.vision_transformer import VisionTransformerTower
+from trainables.modules.backbones.weights import (
+    RESNET_FILE,
+    TINY,
+    TORCHVISION_RESNETS,
+    WeightsError,
+    check_source,
+    local_path,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+# Colours of a checkpoint that does not say its own: what ViT was trained on.
+_HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+_IMAGE_MODELS = (MobileNetV2Model, ViTModel)
+_LONG = 200  # letters of a list of names that is told
+
+
+def load_text_tower(source: str) -> TextTower:
+    """Load a text backbone of the BERT family.
+
+    Args:
+        source: A folder, a hub id or `tiny`.
+
+    Returns:
+        The tower, in float32 on the CPU.
+
+    Raises:
+        WeightsError: If the weights cannot be had, with the remedy.
+    """
+    if source == TINY:
+        config = BertConfig(
+            vocab_size=TINY_VOCABULARY,
+            hidden_size=64,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            intermediate_size=128,
+            initializer_range=0.1,  # of layers so narrow, the library's default shows little
+            attn_implementation="sdpa",
+        )
+        with seeded():
+            model = BertModel(config)
+        return TextTower(model, HashTokenizer(TINY_VOCABULARY), source, is_random=True)
+    model = _from_pretrained("text", source)
+    find_stack(model)  # its family is told before what else may be wrong
+    tokenizer = load_tokenizer("text", source, model)
+    return verified(TextTower(model, tokenizer, source, is_random=False))
+
+
+def load_image_tower(source: str) -> ImageTower:
+    """Load an image backbone.
+
+    Args:
+        source: `resnet18`, a ResNet weights file, a folder or hub id of MobileNetV2 or ViT, or
+            `tiny`.
+
+    Returns:
+        The tower, in float32 on the CPU.
+
+    Raises:
+        WeightsError: If the weights cannot be had, with the remedy.
+    """
+    if source == TINY:
+        with seeded():
+            return ResNetTower(ResNet(BasicBlock, [1, 1, 1, 1]), source, is_random=True)
+    if source in TORCHVISION_RESNETS:
+        return ResNetTower(_torchvision_resnet(source), source, is_random=False)
+    path = local_path(source)
+    if path.is_file() or (path / RESNET_FILE).is_file():
+        return ResNetTower(_resnet_of(source), source, is_random=False)
+    model = _from_pretrained("image", source)
+    mean, std = load_colours("image", source, _HALVES)
+    if isinstance(model, MobileNetV2Model):
+        return verified(MobileNetTower(model, mean, std, source, is_random=False))
+    return verified(VisionTransformerTower(model, mean, std, source, is_random=False))
+
+
+def _from_pretrained(role: str, source: str) -> Any:
+    """Load a base model, whose pooler alone may be missing: nobody reads it."""
+    with reading(role, source) as options:
+        config = load_config(options)
+        kind = MODEL_MAPPING.get(type(config), None)
+        if role == "image" and kind not in _IMAGE_MODELS:
+            msg = (
+                "backbone image must be resnet18, a ResNet weights file, or a MobileNetV2 or ViT "
+                f"of transformers, got {getattr(kind, '__name__', config.model_type)} from "
+                f"{source}"
+            )
+            raise WeightsError(msg)
+        if not isinstance(kind, type):
+            msg = (
+                f"backbone text must be of the BERT family, got {config.model_type} from {source}"
+            )
+            raise WeightsError(msg)
+        model, found = load_model(kind, config, options)
+        refuse_misfits(role, source, model, found, ("pooler.",))
+        return model
+
+
+def _torchvision_resnet(name: str) -> ResNet:
+    weights = torchvision.models.get_model_weights(name).DEFAULT
+    cached = Path(torch.hub.get_dir(), "checkpoints", Path(weights.url).name)
+    remedy = f"put {cached.name} there, or give --backbone image=FILE (a state dict of {name})"
+    if not cached.is_file() and os.environ.get("HF_HUB_OFFLINE", "0") not in {"", "0"}:
+        msg = f"backbone image: offline, and {name} is not in {cached.parent}; {remedy}"
+        raise WeightsError(msg)
+    if not cached.is_file():
+        try:  # which writes it there
+            weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        except (OSError, RuntimeError) as error:
+            msg = f"backbone image: {name} cannot be fetched to {cached.parent}: {error}; {remedy}"
+            raise WeightsError(msg) from error
+    return _resnet_of(str(cached))
+
+
+def _resnet_of(source: str) -> ResNet:
+    """Read the ResNet of basic blocks that a file holds; its classifier may be any, or missing."""
+    path = local_path(source)
+    path = path if path.is_file() else path / RESNET_FILE
+    if faults := check_source("image", str(path)):
+        raise WeightsError("\n".join(faults))
+    state = _resnet_state(path)
+    blocks = [
+        len({name.split(".")[1] for name in state if name.startswith(f"layer{stage}.")})
+        for stage in range(1, 5)
+    ]
+    with seeded():
+        model = ResNet(BasicBlock, blocks)
+    wanted = model.state_dict()
+    head = {name: wanted[name] for name in wanted if name.startswith("fc.")}
+    kept = {name: value for name, value in state.items() if not name.startswith("fc.")}
+    if all(name in state and state[name].shape == value.shape for name, value in head.items()):
+        head = {name: state[name] for name in head}
+    try:
+        model.load_state_dict(kept | head)
+    except RuntimeError as error:
+        fault = "; ".join(line.strip() for line in str(error).splitlines()[1:])
+        msg = f"backbone image: {source} is no ResNet-18 or -34: {fault[:_LONG]}"
+        raise WeightsError(msg) from error
+    return model
+
+
+def _resnet_state(path: Path) -> Mapping[str, Tensor]:
+    try:
+        state: Mapping[str, Tensor] = (
+            load_file(path) if path.suffix == ".safetensors" else read_state(path)
+        )
+    except Exception as error:  # the loaders raise many types; all mean a bad file
+        msg = f"backbone image: {path} is no readable ResNet state dict: {first_line(error)}"
+        raise WeightsError(msg) from error
+    return without_wrapping(state)

@@ -1,0 +1,301 @@
+"""Pretrained backbones that can be cut between any two of their blocks.
+
+Every piece of a tower maps `Activations` to `Activations`, so pieces chain. The invariant that all
+speed rests on: `suffix(cut)(prefix(cut)(x))` equals the uncut model, and so do its gradients.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from trainables.modules.backbones.saving import not_finite
+from trainables.modules.backbones.weights import WeightsError
+from trainables.modules.blocks.cut import EVERY_LAYER
+from trainables.modules.blocks.open_block import OpenBlock
+from trainables.modules.blocks.parameters import total_parameters
+from trainables.modules.blocks.piece import PassPooled, Projected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from trainables.config import Role
+    from trainables.modules.blocks.activations import Activations
+    from trainables.modules.blocks.cut import Cut, Pooling
+    from trainables.modules.blocks.piece import Piece
+
+
+# What a config says of a checkpoint's file, or of heads that no tower has.
+_NOT_COMPUTED = frozenset(
+    {
+        "_name_or_path",
+        "architectures",
+        "dtype",
+        "finetuning_task",
+        "id2label",
+        "label2id",
+        "problem_type",
+        "torch_dtype",
+        "transformers_version",
+    }
+)
+
+
+class Tower(ABC):
+    """A pretrained backbone, frozen, on the CPU, in evaluation mode.
+
+    Args:
+        model: The library's own model.
+        source: Where its weights came from, as asked for.
+        is_random: Whether the weights are random.
+        joint: What it shares with the other tower of its checkpoint; None where it stands alone.
+
+    Raises:
+        WeightsError: If a weight is NaN or infinite.
+
+    Attributes:
+        unread: How the names begin of weights that are held and never read.
+        depth: Blocks that may be unfrozen.
+        hidden_size: Size of what the last block says of a sample.
+    """
+
+    role: ClassVar[Role]
+    unread: ClassVar[tuple[str, ...]] = ()
+    depth: int
+    hidden_size: int
+
+    def __init__(
+        self, model: Any, source: str, *, is_random: bool, joint: Joint | None = None
+    ) -> None:
+        self.model: Any = model.eval().requires_grad_(requires_grad=False)
+        self.projection: Any = None
+        if joint is not None:
+            self.projection = joint.projection.requires_grad_(requires_grad=False)
+        self.source = source
+        self.is_random = is_random
+        self.joint = joint
+        self._refuse_not_finite()
+
+    def _refuse_not_finite(self) -> None:
+        for module in (self.model, self.projection):
+            if name := not_finite(module.state_dict() if module else {}):
+                msg = (
+                    f"backbone {self.backbone}: the weights of {self.source} hold NaN or infinity,"
+                    f" in {name}; the file is damaged, or their training diverged"
+                )
+                raise WeightsError(msg)
+
+    @property
+    def backbone(self) -> str:
+        """The name of what its weights come in: its role, or a checkpoint that holds both."""
+        return self.joint.backbone if self.joint else self.role
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of results must know of its weights, in plain sentences."""
+        return self.joint.notes if self.joint else ()
+
+    @property
+    def width(self) -> int:
+        """Size of the embedding."""
+        size: int = self.projection.out_features if self.joint else self.hidden_size
+        return size
+
+    @property
+    def unused_parameters(self) -> int:
+        """Parameters that the library model holds for another task."""
+        return 0
+
+    @property
+    def parameter_count(self) -> int:
+        """Parameters of the library model, unused poolers included, but none for other tasks."""
+        count = total_parameters(self.model) - self.unused_parameters
+        return (
+            count + total_parameters(self.projection) + self.joint.unread if self.joint else count
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """A name that differs when anything does that its embeddings of a sample depend on.
+
+        That is the weights that are read, the library's config of them, and how texts or images
+        become inputs.
+        """
+        reads = json.dumps(self._reads(), sort_keys=True, default=str)
+        digest = hashlib.blake2b(reads.encode(), digest_size=16)
+        for module in (self.model, self.projection):
+            for name, tensor in sorted(module.state_dict().items() if module else ()):
+                if name.startswith(self._unread):
+                    continue
+                digest.update(f"{name}{tuple(tensor.shape)}".encode())
+                digest.update(np.ascontiguousarray(tensor.numpy()).data)
+        return digest.hexdigest()
+
+    def _reads(self) -> dict[str, Any]:
+        """All but the weights that an embedding depends on, JSON-ready."""
+        config = getattr(self.model, "config", None)
+        if config is None:  # torchvision's models say all in their layers
+            return {"layers": str(self.model)}
+        read = config.to_dict().items()
+        return {"config": {name: value for name, value in read if name not in _NOT_COMPUTED}}
+
+    @property
+    def _unread(self) -> tuple[str, ...]:
+        return () if self.joint else self.unread
+
+    @property
+    def poolings(self) -> tuple[Pooling, ...]:
+        """The ways in which it pools."""
+        return ("cls",) if self.joint else ("cls", "mean")
+
+    @abstractmethod
+    def probe(self) -> Activations:
+        """Give a few raw inputs of its own kind, the same each time."""
+
+    @abstractmethod
+    def uncut(self, inputs: Activations, pooling: Pooling) -> Tensor:
+        """Embed by the library's own forward, before any projection.
+
+        Args:
+            inputs: Raw inputs of B samples.
+            pooling: How tokens become one embedding.
+
+        Returns:
+            Embeddings, shape (B, D).
+        """
+
+    def check(self, cut: Cut) -> None:
+        """Refuse a cut that this tower does not have.
+
+        Args:
+            cut: The place to cut.
+
+        Raises:
+            ValueError: If more layers are to be unfrozen than there are.
+        """
+        if cut.unfrozen_layers != EVERY_LAYER and not 0 <= cut.unfrozen_layers <= self.depth:
+            role = "image" if self.role == "image" else "text"
+            msg = (
+                f"{role}_unfrozen_layers must be in [0, {self.depth}] for {self.source}, "
+                f"got {cut.unfrozen_layers}"
+            )
+            raise ValueError(msg)
+
+    def prefix(self, cut: Cut) -> Piece:
+        """Make the frozen part, which shares its weights with the tower.
+
+        Args:
+            cut: Where it ends.
+
+        Returns:
+            A module from raw inputs to the activations at the cut; wants `torch.no_grad`.
+        """
+        return self.segment(None, cut.prefix)
+
+    def segment(self, start: Cut | None, stop: Cut) -> Piece:
+        """Make the frozen layers between two cuts, so that one pass serves several depths.
+
+        Args:
+            start: Where it begins, with unfrozen layers; None begins at raw inputs.
+            stop: Where it ends, after `start`.
+
+        Returns:
+            A module from the activations at `start` to those at `stop`.
+        """
+        self.check(stop)
+        first = None if start is None else self._frozen(start)
+        pooling = None if stop.unfrozen_layers else self._pooling(stop)
+        return self._piece(first, self._frozen(stop), pooling).eval()
+
+    def _frozen(self, cut: Cut) -> int:
+        return max(0, self.depth - cut.unfrozen_layers)
+
+    def _pooling(self, cut: Cut) -> Pooling:
+        # A projection reads the one token that it was trained on.
+        return "cls" if self.joint and cut.pooling != "tokens" else cut.pooling
+
+    def suffix(self, cut: Cut, block_dropout: float = 0.0) -> nn.Module:
+        """Make the part that trains: a fresh copy of the pretrained layers after the cut.
+
+        Args:
+            cut: Where it begins.
+            block_dropout: Drop probability after each block, in [0, 1); towers whose blocks we do
+                not open, such as those of convolutions, have none.
+
+        Returns:
+            A module from the activations at the cut to embeddings (B, D). Its blocks and its
+            projection require gradients; final norms and poolers keep their pretrained weights.
+        """
+        self.check(cut)
+        suffix: nn.Module = PassPooled()
+        if cut.unfrozen_layers:
+            suffix = copy.deepcopy(self._piece(self._frozen(cut), self.depth, self._pooling(cut)))
+            for block in self._trainable(suffix):
+                block.requires_grad_(requires_grad=True)
+            for module in suffix.modules():
+                if isinstance(module, OpenBlock):
+                    module.after.p = block_dropout
+        if self.projection is None or cut.pooling == "tokens":
+            return suffix
+        projection = copy.deepcopy(self.projection).requires_grad_(requires_grad=True)
+        return Projected(suffix, projection)
+
+    @abstractmethod
+    def _piece(self, start: int | None, stop: int, pooling: Pooling | None) -> Piece:
+        """Make the run of blocks [start, stop), sharing the tower's weights.
+
+        Args:
+            start: The first block; None begins at raw inputs, through the embeddings.
+            stop: The block after the last.
+            pooling: How it ends in an embedding; None ends in hidden states.
+
+        Returns:
+            The run.
+        """
+
+    @abstractmethod
+    def _trainable(self, suffix: Any) -> Sequence[nn.Module]:
+        """Name the modules of a suffix that train."""
+
+    def save(self, folder: Path) -> None:
+        """Write weights and all else that loading its backbone needs.
+
+        Args:
+            folder: An existing folder.
+        """
+        (self.joint.save if self.joint else self._save)(folder)
+
+    @abstractmethod
+    def _save(self, folder: Path) -> None:
+        """Write the weights of this tower alone."""
+
+
+@dataclass(frozen=True)
+class Joint:
+    """What makes a tower one of two.
+
+    Attributes:
+        backbone: Name of the checkpoint that holds both, such as `clip`.
+        projection: From this tower's embedding into the shared space.
+        save: Writes both towers in the library's own format.
+        notes: Which of this tower's weights the checkpoint lacks, in plain sentences.
+        unread: Parameters of the library model that neither tower reads and this one counts.
+        reads_first_token: Whether the projection reads the first token as the last block and the
+            norm after it leave it, rather than what the model makes of that.
+    """
+
+    backbone: str
+    projection: Any
+    save: Callable[[Path], None]
+    notes: tuple[str, ...] = ()
+    unread: int = 0
+    reads_first_token: bool = False

@@ -1,0 +1,91 @@
+"""A tower as loaded, cut at every depth, against the library's own forward.
+
+Cutting rests on how a family of models is built: what its blocks do to their inputs, what stands
+before the first of them and after the last. Names do not tell; a few inputs do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+
+from trainables.modules.backbones.loading import first_line
+from trainables.modules.backbones.text_tower import TextTower
+from trainables.modules.backbones.weights import WeightsError
+from trainables.modules.blocks.cut import Cut
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+    from trainables.modules.backbones.tower import Tower
+    from trainables.modules.blocks.activations import Activations
+    from trainables.modules.blocks.cut import Pooling
+
+# Largest difference that is noise, relative to the largest value: that of another order of sums.
+_NOISE = 1e-3
+
+_ABLE = {
+    "text": "BERT, RoBERTa, XLM-R, ELECTRA, DistilBERT, MPNet, DeBERTa",
+    "image": "ViT, MobileNetV2, ResNet-18 or -34",
+}
+
+AnyTower = TypeVar("AnyTower", bound="Tower")
+
+
+def verified(tower: AnyTower) -> AnyTower:
+    """See that a tower gives what the library gives wherever it is cut.
+
+    Args:
+        tower: A tower, as loaded; its blocks are left to the library where opening them would
+            change what it says.
+
+    Returns:
+        The same.
+
+    Raises:
+        WeightsError: If it cannot be cut.
+    """
+    with torch.no_grad():
+        fault = _fault(tower)
+        if fault and isinstance(tower, TextTower) and tower.packs:
+            tower.packs = False
+            fault = _fault(tower)
+    if fault:
+        msg = (
+            f"backbone {tower.backbone}: {tower.source} is a {type(tower.model).__name__}, which "
+            f"cannot be cut between its blocks ({fault}); take one of {_ABLE[tower.role]}, or of "
+            "their kin"
+        )
+        raise WeightsError(msg)
+    return tower
+
+
+def _fault(tower: Tower) -> str | None:
+    """Say where a tower is not what the library is, or why it cannot be run."""
+    inputs = tower.probe()
+    try:
+        wanted = {pooling: tower.uncut(inputs, pooling) for pooling in tower.poolings}
+        for cut, pooling, got in _embeddings(tower, inputs):
+            error = (got - wanted[pooling]).abs().max()
+            if not error <= _NOISE * wanted[pooling].abs().max():
+                return f"it says something else with {cut.unfrozen_layers} of them open"
+    except Exception as error:  # noqa: BLE001 - whatever a family makes of some of its blocks
+        return f"{type(error).__name__}: {first_line(error)}"
+    return None
+
+
+def _embeddings(tower: Tower, inputs: Activations) -> Iterator[tuple[Cut, Pooling, Tensor]]:
+    """Embed with every number of open blocks; how tokens are pooled matters but for the last."""
+    for pooling in tower.poolings:
+        yield Cut(0), pooling, tower.prefix(Cut(0, pooling))(inputs).values
+    hidden, start = inputs, None
+    for unfrozen in range(tower.depth, 0, -1):
+        cut = Cut(unfrozen)
+        hidden = tower.segment(start, cut)(hidden)
+        poolings = tower.poolings if unfrozen in {1, tower.depth} else tower.poolings[-1:]
+        for pooling in poolings:
+            yield cut, pooling, tower.segment(cut, Cut(0, pooling))(hidden).values
+        start = cut

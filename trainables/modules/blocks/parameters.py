@@ -1,0 +1,21 @@
+"""How many parameters a module has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def total_parameters(module: nn.Module, *, trainable: bool = False) -> int:
+    """Count parameters.
+
+    Args:
+        module: Any module.
+        trainable: Count only those that require a gradient.
+
+    Returns:
+        The number of scalars.
+    """
+    return sum(p.numel() for p in module.parameters() if p.requires_grad or not trainable)

@@ -1,0 +1,1 @@
+"""From the embeddings of the towers to logits."""

@@ -1,0 +1,1 @@
+"""Work besides the trials: confirmation, the final model, the baseline, a profile."""

@@ -1,0 +1,66 @@
+"""One config trained once more on one fold, epoch by epoch, for a choice that is made later."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from trainables.evaluation.classes import CLASSES
+from trainables.training.fold import DivergedError
+from trainables.training.memory import fitting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trainables.data.sample import Fold
+    from trainables.worker import Workbench
+
+
+def train_fold(
+    bench: Workbench, params: Mapping[str, Any], fold: Fold, epochs: int, seed: int
+) -> dict[str, Any]:
+    """Train a config on one fold and keep what it says after every epoch.
+
+    Args:
+        bench: What the process keeps.
+        params: The hyperparameters, by name.
+        fold: Which labelled samples train and which validate (V of them).
+        epochs: How many to train, E >= 1; the schedule still runs over `max_epochs`.
+        seed: Of initial weights, dropout and shuffling.
+
+    Returns:
+        `validated`, shape (E, V, C), and `unlabelled`, shape (E, U, C): class probabilities,
+        float32; `diverged`, why there are fewer epochs than asked, or empty; and `seconds`.
+        Plain values, so that whoever receives them needs no torch.
+    """
+    return fitting(lambda parts: _course(bench, params, fold, (epochs, seed, parts)))[0]
+
+
+def _course(
+    bench: Workbench, params: Mapping[str, Any], fold: Fold, how: tuple[int, int, int]
+) -> dict[str, Any]:
+    began = time.perf_counter()
+    epochs, seed, parts = how
+    (trainer,) = bench.start(bench.config(params), [fold], [seed], parts).trainers
+    corpus = bench.experiment.corpus
+    rest = torch.arange(len(corpus.labelled), len(corpus.samples))
+    validated, unlabelled, diverged = [], [], ""
+    empty = np.empty((0, len(CLASSES)), np.float32)
+    for _ in range(epochs):
+        try:
+            trainer.train_epoch()
+            validated.append(trainer.validate().probabilities)
+        except DivergedError as error:
+            diverged = str(error)
+            break
+        unlabelled.append(trainer.predict(rest).exp().numpy() if len(rest) else empty)
+    shape = len(validated), len(CLASSES)
+    return {
+        "validated": np.array(validated, np.float32).reshape(shape[0], len(fold.val), shape[1]),
+        "unlabelled": np.array(unlabelled, np.float32).reshape(shape[0], len(rest), shape[1]),
+        "diverged": diverged,
+        "seconds": time.perf_counter() - began,
+    }
