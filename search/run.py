@@ -133,11 +133,11 @@ def _verdict(plan: Plan, outcome: Outcome) -> int:
     from search.console.summary import why_all_failed  # noqa: PLC0415  # as above
     from search.tune.stopper import INTERRUPTED as BY_THE_USER  # noqa: PLC0415  # as above
 
-    if outcome.cut_off == BY_THE_USER:
+    if outcome.stop_reason == BY_THE_USER:
         words = f"{interrupts.words()}; what ended is in {plan.folder.path}{_goes_on(plan)}"
         return fail([words], interrupts.exit_code())
     if outcome.hopeless:
-        return fail([f"stopped: {outcome.cut_off}{_goes_on(plan)}"], NOTHING)
+        return fail([f"stopped: {outcome.stop_reason}{_goes_on(plan)}"], NOTHING)
     if outcome.best is None:
         return fail([why_all_failed(outcome.records)], NOTHING)
     return DONE

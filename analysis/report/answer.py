@@ -86,7 +86,7 @@ def answer(run: Run) -> Answer | None:
     metric = run.objective.removeprefix("val_")
     validated = run.validated(run.best["trial"])
     chosen = _chosen(run, run.best, metric, validated)
-    rivals = [chosen, *_own(run, run.best, metric), *_floors(run.best, metric, validated)]
+    rivals = [chosen, *_own(run, run.best, metric), *_baselines(run.best, metric, validated)]
     rivals += _published(run, metric)
     note = note_of(run)
     return Answer(
@@ -100,8 +100,8 @@ def answer(run: Run) -> Answer | None:
     )
 
 
-def _standing(floor: Mapping[str, Any] | None) -> str:
-    errors = (floor or {}).get("standard_errors")
+def _standing(baseline: Mapping[str, Any] | None) -> str:
+    errors = (baseline or {}).get("standard_errors")
     if errors is None:
         return ""
     return "above" if errors > 1 else "below" if errors < -1 else "level"
@@ -148,15 +148,17 @@ def _hand_tuned(run: Run, best: Mapping[str, Any], metric: str) -> Rival | None:
     return Rival(HAND_TUNED, tuned["score"], low, high, "own", note)
 
 
-def _floors(best: Mapping[str, Any], metric: str, validated: Validated | None) -> Iterator[Rival]:
-    floor = best.get("floor") or {}
-    value = (floor.get("logistic_regression") or {}).get(f"val_{metric}")
+def _baselines(
+    best: Mapping[str, Any], metric: str, validated: Validated | None
+) -> Iterator[Rival]:
+    baseline = best.get("floor") or {}
+    value = (baseline.get("logistic_regression") or {}).get(f"val_{metric}")
     if value is not None:
-        low, high = floor.get("interval") or (None, None)
+        low, high = baseline.get("interval") or (None, None)
         yield Rival(
             "logistic regression", value, low, high, "floor", "on the frozen features, same folds"
         )
-    value = (floor.get("majority") or {}).get(f"val_{metric}")
+    value = (baseline.get("majority") or {}).get(f"val_{metric}")
     if value is None and validated is not None and metric in DECISION_SCORES:
         value = majority_score(validated, metric)
     if value is not None:

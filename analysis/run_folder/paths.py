@@ -136,7 +136,7 @@ class RunPaths:
         return self.path / "probabilities" / f"{trial}.parquet"
 
     @property
-    def floor(self) -> Path:
+    def baseline(self) -> Path:
         """The logistic regression's probabilities out of fold (Parquet): see `confirmation`."""
         return self.path / "floor.parquet"
 

@@ -115,21 +115,21 @@ class KeptProbabilities(RunPaths):
         missing = "no config was confirmed, or by an older version"
         return _said(self.told, missing, "fold", "row", "decided")
 
-    def write_floor(self, frame: pd.DataFrame) -> None:
+    def write_baseline(self, frame: pd.DataFrame) -> None:
         """Write what the logistic regression said out of fold.
 
         Args:
             frame: Columns as `RunPaths.floor` says.
         """
-        write_parquet(self.floor, frame)
+        write_parquet(self.baseline, frame)
 
-    def read_floor(self) -> pd.DataFrame:
+    def read_baseline(self) -> pd.DataFrame:
         """Read what the logistic regression said out of fold.
 
         Returns:
             Columns as `RunPaths.floor` says.
         """
-        return _said(self.floor, "this search had no floor", "fold", "row")
+        return _said(self.baseline, "this search had no floor", "fold", "row")
 
     def write_test_probabilities(
         self, trial: int, guids: Sequence[str], probabilities: NDArray[np.float32]

@@ -109,12 +109,12 @@ def _watching(address: str | None) -> Iterator[None]:
     done = threading.Event()
     cause = _loss_here() if address is None else _loss_of(address)
 
-    def watch() -> None:
+    def watchdog() -> None:
         while not done.wait(_SECONDS_BETWEEN_LOOKS):
             if lost := cause():
                 interrupts.leave_at_once(f"{lost}{interrupts.last_words()}", 1)
 
-    thread = threading.Thread(target=watch, daemon=True)
+    thread = threading.Thread(target=watchdog, daemon=True)
     thread.start()
     try:
         yield

@@ -88,7 +88,7 @@ class Crew:
                 busy[self._begin(worker, job)] = index, worker
             found, _ = ray.wait(list(busy), num_returns=1, timeout=_SECONDS_BETWEEN_LOOKS)
             if not found:
-                waiting += self._taken_from_the_homeless(busy, jobs, able=bool(idle))
+                waiting += self._taken_from_lost_nodes(busy, jobs, able=bool(idle))
                 continue
             (ended,) = found
             index, worker = busy.pop(ended)
@@ -101,14 +101,14 @@ class Crew:
             idle.append(worker)
             yield index, result
 
-    def _taken_from_the_homeless(
+    def _taken_from_lost_nodes(
         self, busy: dict[Any, tuple[int, Any]], jobs: Sequence[Job], *, able: bool
     ) -> list[tuple[int, Job]]:
         """Take the jobs of workers for which there is no room any more, if others can do them."""
-        homeless = [ended for ended, (_, worker) in busy.items() if not _has_a_place(worker)]
-        if not able and len(homeless) == len(busy):
+        on_lost_node = [ended for ended, (_, worker) in busy.items() if not _has_a_place(worker)]
+        if not able and len(on_lost_node) == len(busy):
             return []
-        taken = [busy.pop(ended) for ended in homeless]
+        taken = [busy.pop(ended) for ended in on_lost_node]
         for _, worker in taken:
             self._workers.remove(worker)
             ray.kill(worker)

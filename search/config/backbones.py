@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from search.study.overrides import split_pair
-from search.study.tiny_space import from_scratch
+from search.study.tiny_space import is_tiny
 from trainables.config import nearest
 from trainables.modules.backbones.preprocessor import read_preprocessor
 from trainables.modules.backbones.weights import (
@@ -98,7 +98,7 @@ def choose_inputs(
         The settings; their values are not checked yet.
     """
     defaults = asdict(variant.inputs)
-    if from_scratch(backbones):
+    if is_tiny(backbones):
         defaults["image_size"] = _TINY_IMAGE_SIZE
     elif asked.image_size is None:
         with suppress(WeightsError):  # a fault of the backbone by now

@@ -28,7 +28,7 @@ def below(place: str, name: str) -> str:
     return f"{folder.rstrip('/')}/{name}{mark}{options}"
 
 
-def whole_place(storage: str) -> str:
+def absolute_storage(storage: str) -> str:
     """Make a folder mean the same wherever one stands.
 
     Args:

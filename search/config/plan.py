@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.run_folder.folder import RunFolder
 from search.config.address import chosen_address
 from search.config.backbones import choose_backbones, choose_inputs
-from search.config.checkpoint_storage import below, storage_faults, whole_place
+from search.config.checkpoint_storage import absolute_storage, below, storage_faults
 from search.config.default_folder import default_name
 from search.config.settings import ALL, default_cache
 from search.config.validation import (
@@ -22,8 +22,8 @@ from search.config.validation import (
 )
 from search.errors import SettingsError
 from search.study.overrides import narrow
-from search.study.storage import name_run, open_place, place_faults, whole_url
-from search.study.tiny_space import ScratchSpace, at_scratch_rates, from_scratch
+from search.study.storage import name_run, open_study_storage, study_storage_faults, whole_url
+from search.study.tiny_space import TinySpace, at_tiny_rates, is_tiny
 from search.study.warm_start import warm_starts
 from spaces import SPACES
 from trainables.config import nearest
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from search.config.settings import SearchSettings
     from search.study.space import NarrowedSpace
-    from search.study.storage import StudyPlace
+    from search.study.storage import StudyStorage
     from search.study.warm_start import WarmStart
     from trainables.config import InputSettings
     from trainables.variants.variant import Variant
@@ -94,7 +94,7 @@ class Plan:
     storage: str
     resumed: bool = False
 
-    def open_storage(self) -> StudyPlace:
+    def open_storage(self) -> StudyStorage:
         """Open where the study lives.
 
         Returns:
@@ -102,7 +102,7 @@ class Plan:
         """
         url = self.settings.resources.study_storage
         name = self.settings.model if url is None else self.name  # alone in its file
-        return open_place(self.folder, url, name, resumed=self.resumed)
+        return open_study_storage(self.folder, url, name, resumed=self.resumed)
 
 
 def make_plan(settings: SearchSettings) -> Plan:
@@ -127,7 +127,7 @@ def make_plan(settings: SearchSettings) -> Plan:
     faults += folder_faults(folder, resumed=resumed)
     if source is None or not settings.resources.no_cache:
         faults += cache_faults(_cache(settings), settings.resources)
-    faults += place_faults(settings.resources.study_storage, folder, resumed=resumed)
+    faults += study_storage_faults(settings.resources.study_storage, folder, resumed=resumed)
     faults += storage_faults(settings.resources.storage)
     variant = _find_variant(settings.model, faults)
     tuning = settings.tuning
@@ -163,7 +163,7 @@ def make_plan(settings: SearchSettings) -> Plan:
         demo=on_this_node(_cache(settings)) / DEMO,
         folder=folder,
         name=name,
-        storage=str(folder.ray) if storage is None else below(whole_place(storage), name),
+        storage=str(folder.ray) if storage is None else below(absolute_storage(storage), name),
         resumed=resumed,
     )
 
@@ -203,8 +203,8 @@ def _choose_configs(
 ) -> tuple[NarrowedSpace, dict[str, Any], tuple[WarmStart, ...]]:
     """Give the space, and what is tried first: the hand-tuned config, then those of other runs."""
     space, hand_tuned = SPACES[variant.name], asdict(variant.hand_tuned)
-    if from_scratch(backbones):
-        space, hand_tuned = ScratchSpace(space), at_scratch_rates(hand_tuned)
+    if is_tiny(backbones):
+        space, hand_tuned = TinySpace(space), at_tiny_rates(hand_tuned)
     narrowed, found = narrow(
         variant, space, held(settings), settings.tuning.range, settings.modality, epochs
     )
@@ -242,7 +242,7 @@ def _worked_out(
     )
     url = whole_url(settings.resources.study_storage)
     storage = settings.resources.storage
-    storage = None if storage is None else whole_place(storage)
+    storage = None if storage is None else absolute_storage(storage)
     resources = replace(settings.resources, study_storage=url, storage=storage)
     runs = tuple(local_path(run).absolute() for run in settings.tuning.warm_start)
     tuning = replace(settings.tuning, warm_start=runs)

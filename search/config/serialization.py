@@ -56,7 +56,7 @@ def resumed_run(words: Sequence[str]) -> Path | None:
     return found
 
 
-def stored_settings(kind: type[SettingsT], run: Path) -> SettingsT:
+def read_settings(kind: type[SettingsT], run: Path) -> SettingsT:
     """Read the settings of a run.
 
     Args:

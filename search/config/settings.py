@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 import tyro
 from tyro.conf import FlagCreatePairsOff, UseAppendAction, arg
 
-from search.config.serialization import refuse_changes, resumed_run, stored_settings
+from search.config.serialization import read_settings, refuse_changes, resumed_run
 from spaces import SPACES
 from trainables.config import ImagePreparation, TextCleaning
 
@@ -230,7 +230,7 @@ def parse(arguments: Sequence[str] | None = None) -> SearchSettings:
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     run = resumed_run(words)
-    old = None if run is None else stored_settings(SearchSettings, run)
+    old = None if run is None else read_settings(SearchSettings, run)
     settings: SearchSettings = tyro.cli(
         SearchSettings,
         prog="python -m search.run",

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from search.config.address import joining
 from search.console.live import clock
-from search.study.tiny_space import from_scratch
+from search.study.tiny_space import is_tiny
 from trainables.config import ROLES
 from trainables.modules.backbones.weights import TINY
 
@@ -43,7 +43,7 @@ class Outcome:
     Attributes:
         records: Its trials.
         best: The content of `best.json`; None when no trial has a score.
-        cut_off: Why it ended early; empty when it ran its course.
+        stop_reason: Why it ended early; empty when it ran its course.
         notes: Plain sentences for the summary.
         seconds: Wall-clock time of the trials.
         hopeless: Whether what comes after the trials is not worth its time now.
@@ -51,7 +51,7 @@ class Outcome:
 
     records: Records
     best: dict[str, Any] | None
-    cut_off: str
+    stop_reason: str
     notes: tuple[str, ...]
     seconds: float
 
@@ -72,8 +72,8 @@ def print_summary(console: Console, outcome: Outcome, folder: RunFolder, warning
     fates = Counter(record.fate for record in outcome.records.values())
     counts = ", ".join(f"{count} {fate}" for fate, count in fates.items())
     console.print(f"\n{len(outcome.records)} trials in {clock(outcome.seconds)}: {counts}")
-    if outcome.cut_off:
-        console.print(f"cut off: {outcome.cut_off}", style="yellow")
+    if outcome.stop_reason:
+        console.print(f"cut off: {outcome.stop_reason}", style="yellow")
     hand_tuned = best["hand_tuned"]
     is_hand_tuned = bool(hand_tuned) and hand_tuned["trial"] == best["trial"]
     console.print(
@@ -122,17 +122,17 @@ def _headline(best: Mapping[str, Any]) -> str:
 
 def _rows(best: Mapping[str, Any], *, is_hand_tuned: bool) -> dict[str, Mapping[str, float]]:
     """Give the scores to show: what is honest first, where there is any."""
-    confirmed, floor = best.get("confirmed"), best.get("floor")
-    hand_tuned = (floor or {}).get("hand_tuned")
+    confirmed, baseline = best.get("confirmed"), best.get("floor")
+    hand_tuned = (baseline or {}).get("hand_tuned")
     rows = {"confirmed": confirmed["scores"]} if confirmed else {}
     rows["searched"] = best["scores"]
     if hand_tuned and not is_hand_tuned:
         rows["hand-tuned, confirmed"] = hand_tuned
     elif best["hand_tuned"] and not is_hand_tuned:
         rows["hand-tuned"] = best["hand_tuned"]["scores"]
-    if floor:
-        rows["logistic regression"] = floor["logistic_regression"]
-        rows["majority class"] = floor["majority"]
+    if baseline:
+        rows["logistic regression"] = baseline["logistic_regression"]
+        rows["majority class"] = baseline["majority"]
     return rows
 
 
@@ -227,7 +227,7 @@ def warning(plan: Plan, corpus: Corpus) -> str:
     random = [role for role, source in plan.backbones.items() if source == TINY]
     reasons = ["demo data"] * corpus.is_demo
     # Said, as a search of pretrained towers has other ranges.
-    space = " and a search space for them" * from_scratch(plan.backbones)
+    space = " and a search space for them" * is_tiny(plan.backbones)
     reasons += [f"random tiny weights ({', '.join(random)}){space}"] * bool(random)
     return f"{', '.join(reasons)}: scores say nothing about real tweets" if reasons else ""
 

@@ -15,7 +15,7 @@ from analysis.run_folder.run import load
 from analysis.tables.comparison import compare
 from search.config.default_folder import default_name
 from search.config.plan import make_plan
-from search.config.serialization import ALL_MODELS, plain, restored, stored_settings, with_changes
+from search.config.serialization import ALL_MODELS, plain, read_settings, restored, with_changes
 from search.config.validation import seconds_of
 from search.errors import SettingsError
 from spaces import SPACES
@@ -145,7 +145,7 @@ def _gone_on_with(settings: SearchSettings, folder: Path) -> dict[str, SearchSet
         run = folder / name
         is_there = RunFolder(run).holds_search()
         kind = type(settings)
-        own = stored_settings(kind, run) if is_there else restored(kind, begun[name])
+        own = read_settings(kind, run) if is_there else restored(kind, begun[name])
         own = with_changes(own, settings)
         found[name] = replace(own, out=run.absolute(), resume=run if is_there else None)
     return found

@@ -29,11 +29,11 @@ from search.pipeline.run_record import (
     with_attempts,
 )
 from search.pipeline.stages import once
-from search.selection.baseline import lay_floor
+from search.selection.baseline import measure_baseline
 from search.selection.best_record import write_best
 from search.selection.budget import affordable, seconds_to_keep
 from search.selection.candidates import fresh_folds, pick
-from search.selection.choice import judge
+from search.selection.choice import choose_config
 from search.selection.confirmation import confirm
 from search.selection.final_model import UntrainableError, ship
 from search.selection.fusions import write_fusions
@@ -176,7 +176,7 @@ def _run_trials(search: Search, experiment: Experiment, slots: Slots) -> Outcome
     plan, records = search.plan, search.records
     metric = plan.settings.tuning.metric
     mode = mode_of(metric)
-    recorder = Recorder(plan.folder, records, mode, search.cut_off)
+    recorder = Recorder(plan.folder, records, mode, search.stopper)
     info = ViewInfo(metric, plan.settings.trials, experiment.max_epochs, outcomes(records))
     view = LiveView(info, records)
     started = time.monotonic()
@@ -193,15 +193,15 @@ def _run_trials(search: Search, experiment: Experiment, slots: Slots) -> Outcome
         recorder.finish()
         done = {record.number for record in records.values() if record.fate in OUTCOMES}
         Attempts(plan.storage).forget(done)
-    if search.cut_off.fault is not None:
-        raise search.cut_off.fault
+    if search.stopper.fault is not None:
+        raise search.stopper.fault
     seconds = time.monotonic() - started
     if not ranked(records, mode):
-        return Outcome(records, None, search.cut_off.reason, (), seconds, search.cut_off.hopeless)
+        return Outcome(records, None, search.stopper.reason, (), seconds, search.stopper.hopeless)
     note = write_importances(plan.folder, records, mode, distributions(plan.space))
     best = write_best(plan.folder, records, metric, mode)
     notes = (note,) * bool(note)
-    return Outcome(records, best, search.cut_off.reason, notes, seconds, search.cut_off.hopeless)
+    return Outcome(records, best, search.stopper.reason, notes, seconds, search.stopper.hopeless)
 
 
 def write_packing(plan: Plan, slots: Slots, packing: Packing) -> None:
@@ -252,10 +252,10 @@ def select(
         )
     with Crew(experiment, resources) as crew:
         notes += confirm(crew, plan, corpus, folds, picked, console)
-        notes += lay_floor(crew, plan, folds, console)
+        notes += measure_baseline(crew, plan, folds, console)
         shipped, untrainable = ship_the_best_that_trains(
             plan,
-            lambda failed: judge(plan, records, corpus.labels, picked, failed),
+            lambda failed: choose_config(plan, records, corpus.labels, picked, failed),
             lambda best: ship(crew, plan, corpus, folds, best, console),
             console,
         )

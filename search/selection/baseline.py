@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from trainables.evaluation.resampling import Validated
 
 
-def lay_floor(crew: Crew, plan: Plan, folds: Sequence[Fold], console: Console) -> list[str]:
+def measure_baseline(crew: Crew, plan: Plan, folds: Sequence[Fold], console: Console) -> list[str]:
     """Fit a logistic regression on every fold, and keep what it says of what it did not see.
 
     Args:
@@ -44,7 +44,7 @@ def lay_floor(crew: Crew, plan: Plan, folds: Sequence[Fold], console: Console) -
     Returns:
         Why there is no floor, in a plain sentence; nothing where there is one.
     """
-    if plan.folder.floor.exists():
+    if plan.folder.baseline.exists():
         return []
     jobs = [Job("regress_fold", {"fold": fold}) for fold in folds]
     frames = {}
@@ -57,7 +57,7 @@ def lay_floor(crew: Crew, plan: Plan, folds: Sequence[Fold], console: Console) -
         frame.insert(0, "fold", number)
         frame.insert(0, "repeat", number // per_repeat(plan))
         frames[number] = frame
-    plan.folder.write_floor(pd.concat([frames[k] for k in sorted(frames)], ignore_index=True))
+    plan.folder.write_baseline(pd.concat([frames[k] for k in sorted(frames)], ignore_index=True))
     return []
 
 
@@ -73,7 +73,7 @@ def all_scores(validated: Validated) -> dict[str, float]:
     return {f"val_{name}": validated.score(name) for name in SCORES}
 
 
-def floor_ways(
+def baseline_ways(
     plan: Plan, labels: NDArray[np.int64], groups: NDArray[np.int64] | None
 ) -> dict[str, Validated]:
     """Read what needs no search.
@@ -87,9 +87,9 @@ def floor_ways(
         What the `logistic_regression` and the `majority` class say of the folds that configs were
         confirmed on; empty without a floor.
     """
-    if not plan.folder.floor.exists():
+    if not plan.folder.baseline.exists():
         return {}
-    course = course_of(plan.folder.read_floor(), labels, groups=groups)
+    course = course_of(plan.folder.read_baseline(), labels, groups=groups)
     counts = np.bincount(labels, minlength=len(CLASSES))
     shares = np.tile(counts / counts.sum(), (len(course.rows), 1))
     return {
@@ -98,7 +98,7 @@ def floor_ways(
     }
 
 
-def score_floor(
+def score_baseline(
     ways: Mapping[str, Validated], drawn: Mapping[str, NDArray[np.float64]]
 ) -> dict[str, Any]:
     """Score the floor.
@@ -111,9 +111,9 @@ def score_floor(
         `majority` and `logistic_regression` with their scores, the `interval` of the regression,
         and room for the `margin` of what was chosen above it, in `standard_errors` too.
     """
-    floor = {key: all_scores(ways[key]) for key in ("majority", "logistic_regression")}
+    baseline = {key: all_scores(ways[key]) for key in ("majority", "logistic_regression")}
     low, high = interval(drawn["logistic_regression"])
-    return {**floor, "interval": [low, high], "margin": None, "standard_errors": None}
+    return {**baseline, "interval": [low, high], "margin": None, "standard_errors": None}
 
 
 _SPELT = {

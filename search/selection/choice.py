@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.run_folder.confirmation import course_of
-from search.selection.baseline import all_scores, floor_ways, score_floor, verdict
+from search.selection.baseline import all_scores, baseline_ways, score_baseline, verdict
 from search.selection.best_record import write_best
 from search.selection.candidates import rule_of
 from search.study.trial import neutral_threshold, ranked
@@ -66,7 +66,7 @@ Draws = dict[str, "NDArray[np.float64]"]
 _TOLD = "told"
 
 
-def judge(
+def choose_config(
     plan: Plan,
     records: Records,
     labels: NDArray[np.int64],
@@ -91,11 +91,11 @@ def judge(
     able = [record for record in picked if record.number not in failed]
     groups = _groups(plan, len(labels))
     order = _confirmed(plan, labels, able, groups)
-    floors = floor_ways(plan, labels, groups)
+    baselines = baseline_ways(plan, labels, groups)
     extra: dict[str, Any] = dict.fromkeys(
         ("confirmed", "candidates", "comparison", "decision", "floor", "verdict")
     )
-    ways = {str(one.record.number): one.validated for one in order} | floors
+    ways = {str(one.record.number): one.validated for one in order} | baselines
     chosen = None
     if order:
         told = choose_by_others([one.course for one in order], rule_of(plan))
@@ -113,7 +113,7 @@ def judge(
         extra["candidates"] = [_candidate(plan, one, drawn) for one in order]
         extra["comparison"] = _comparison(order, drawn)
         extra["decision"] = _decision(plan, labels, order, extra["confirmed"]["score"])
-    if floors:
+    if baselines:
         extra["floor"], extra["verdict"] = _against(plan, order, ways, drawn)
     return write_best(plan.folder, records, metric, mode_of(metric), chosen=chosen, extra=extra)
 
@@ -229,13 +229,13 @@ def _against(
 ) -> tuple[dict[str, Any], str | None]:
     """Score the floor, and say whether what is told beats it and the hand-tuned config."""
     rule = rule_of(plan)
-    floor = score_floor(ways, drawn)
+    baseline = score_baseline(ways, drawn)
     if not order:
-        return floor, None
+        return baseline, None
     rivals = {"majority": "majority", "logistic_regression": "logistic_regression"}
     for one in order:
         if one.record.hand_tuned:
-            floor["hand_tuned"] = all_scores(one.validated)
+            baseline["hand_tuned"] = all_scores(one.validated)
             if one is not order[0]:
                 rivals["hand_tuned"] = str(one.record.number)
     told = ways[_TOLD].score(rule.score)
@@ -244,8 +244,8 @@ def _against(
         found = paired(told - ways[name].score(rule.score), drawn[_TOLD] - drawn[name])
         margin, error = rule.sign * found.difference, found.standard_error
         margins[key] = margin, margin / error if error > 0 else None
-    floor["margin"], floor["standard_errors"] = margins["logistic_regression"]
-    return floor, verdict(plan.settings.tuning.metric, told, margins)
+    baseline["margin"], baseline["standard_errors"] = margins["logistic_regression"]
+    return baseline, verdict(plan.settings.tuning.metric, told, margins)
 
 
 def _decision(

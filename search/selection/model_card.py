@@ -82,13 +82,13 @@ def _name(source: str) -> str:
 
 
 def _scores(best: Mapping[str, Any]) -> str:
-    confirmed, floor = best.get("confirmed"), best.get("floor")
+    confirmed, baseline = best.get("confirmed"), best.get("floor")
     columns = {"searched (optimistic)": best["scores"]}
     if confirmed:
         columns = {"confirmed": confirmed["scores"], **columns}
-    if floor:
-        columns["logistic regression"] = floor["logistic_regression"]
-        columns["majority class"] = floor["majority"]
+    if baseline:
+        columns["logistic regression"] = baseline["logistic_regression"]
+        columns["majority class"] = baseline["majority"]
     lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for key, name in _SCORES.items():
         values = " | ".join(f"{c[key]:.3f}" if key in c else "" for c in columns.values())

@@ -25,7 +25,7 @@ _LOSSES = "losses"
 _FATES: dict[TrialState, Fate] = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "stopped"}
 
 
-def revive(study: optuna.Study) -> None:
+def put_right(study: optuna.Study) -> None:
     """Put a study right whose driver was killed: the trials it was at work on wait to go on.
 
     Args:

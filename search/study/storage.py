@@ -30,7 +30,7 @@ _SECRETS = ("password", "passwd", "sslpassword")  # as options of a URL, which d
 
 
 @dataclass(frozen=True)
-class StudyPlace:
+class StudyStorage:
     """A study that can be read and written.
 
     Attributes:
@@ -44,7 +44,7 @@ class StudyPlace:
     one_write: Callable[[], AbstractContextManager[None]]
 
 
-def place_faults(url: str | None, folder: RunFolder, *, resumed: bool) -> Iterator[str]:
+def study_storage_faults(url: str | None, folder: RunFolder, *, resumed: bool) -> Iterator[str]:
     """Say what is wrong with where the study is asked to live; nothing is opened yet.
 
     Args:
@@ -108,7 +108,9 @@ def name_run(folder: RunFolder, *, resumed: bool) -> str:
     return f"{folder.path.name}-{uuid4().hex[:8]}"
 
 
-def open_place(folder: RunFolder, url: str | None, name: str, *, resumed: bool) -> StudyPlace:
+def open_study_storage(
+    folder: RunFolder, url: str | None, name: str, *, resumed: bool
+) -> StudyStorage:
     """Open where the study of a search lives.
 
     Args:
@@ -126,7 +128,7 @@ def open_place(folder: RunFolder, url: str | None, name: str, *, resumed: bool) 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if url is None:
         journal = StudyJournal(folder.study)
-        return StudyPlace(JournalStorage(journal), name, journal.one_write)
+        return StudyStorage(JournalStorage(journal), name, journal.one_write)
     try:
         storage = open_database(url)
     except ResultsError as error:
@@ -136,4 +138,4 @@ def open_place(folder: RunFolder, url: str | None, name: str, *, resumed: bool) 
     if begun and name not in optuna.get_all_study_names(storage):
         msg = f"--study-storage must hold the study {name} of {folder.path}, got {url}"
         raise SettingsError(msg)
-    return StudyPlace(storage, name, nullcontext)
+    return StudyStorage(storage, name, nullcontext)

@@ -30,7 +30,7 @@ BATCHES = (8, 16)
 """Samples per optimiser step."""
 
 
-def from_scratch(backbones: Mapping[str, str]) -> bool:
+def is_tiny(backbones: Mapping[str, str]) -> bool:
     """Say whether nothing is pretrained.
 
     Args:
@@ -43,7 +43,7 @@ def from_scratch(backbones: Mapping[str, str]) -> bool:
 
 
 @dataclass(frozen=True)
-class ScratchSpace:
+class TinySpace:
     """A variant's space with the learning rates of `RATES` and the batches of `BATCHES`.
 
     Attributes:
@@ -58,10 +58,10 @@ class ScratchSpace:
         Args:
             trial: The Optuna trial that draws the values.
         """
-        self.space(cast("optuna.Trial", _ScratchTrial(trial)))
+        self.space(cast("optuna.Trial", _TinyTrial(trial)))
 
 
-class _ScratchTrial:
+class _TinyTrial:
     """Draws learning rates and batches from other ranges, and all else as it is asked to."""
 
     def __init__(self, trial: optuna.Trial) -> None:
@@ -78,7 +78,7 @@ class _ScratchTrial:
         return getattr(self._trial, name)
 
 
-def at_scratch_rates(params: Mapping[str, Any]) -> dict[str, Any]:
+def at_tiny_rates(params: Mapping[str, Any]) -> dict[str, Any]:
     """Give a hand-tuned config the learning rates of what learns from scratch.
 
     Args:

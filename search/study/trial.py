@@ -39,7 +39,7 @@ class TrialRecord:
         fate: How it ended; None while it runs.
         retries: How often it was begun again after a crash, by this or an earlier attempt.
         peak_memory_mb: Most memory it took on its GPU, or its process where there is none.
-        blameless: Whether it failed for a cause outside of it, such as a full disk, so that it is
+        retryable: Whether it failed for a cause outside of it, such as a full disk, so that it is
             to be begun again when the search goes on.
     """
 
@@ -55,7 +55,7 @@ class TrialRecord:
     fate: Fate | None = None
     retries: int = 0
     peak_memory_mb: float = 0.0
-    blameless: bool = False
+    retryable: bool = False
 
     @property
     def epochs(self) -> int:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from analysis.run_folder.folder import RunFolder
     from search.config.plan import Plan
     from search.study.trial import Records, TrialRecord
-    from search.tune.stopper import CutOff
+    from search.tune.stopper import SearchStopper
     from trainables.evaluation.objective import Mode
 
 
@@ -42,12 +42,14 @@ class Recorder(Callback):  # type: ignore[misc]  # Ray has no types
         folder: Where the tables go.
         records: The searcher's records.
         mode: Whether more or less of the objective is better.
-        cut_off: Ends the search when a table cannot be written.
+        stopper: Ends the search when a table cannot be written.
     """
 
-    def __init__(self, folder: RunFolder, records: Records, mode: Mode, cut_off: CutOff) -> None:
+    def __init__(
+        self, folder: RunFolder, records: Records, mode: Mode, stopper: SearchStopper
+    ) -> None:
         self._folder = folder
-        self._cut_off = cut_off
+        self._stopper = stopper
         self._records = records
         self._mode: Mode = mode
         self._started: dict[str, float] = {}
@@ -81,7 +83,7 @@ class Recorder(Callback):  # type: ignore[misc]  # Ray has no types
         branches = result.pop("val_branches", None)
         row: dict[str, object] = {"trial": record.number, EPOCH: result[EPOCH]}
         row |= {k: v for k, v in result.items() if isinstance(v, Real) and k not in _RAYS_OWN}
-        with self._cut_off.guarding():
+        with self._stopper.guarding():
             if probabilities is not None:
                 self._folder.write_trial_probabilities(
                     record.number, rows, probabilities, branches
@@ -119,14 +121,14 @@ class Recorder(Callback):  # type: ignore[misc]  # Ray has no types
             now: Whether to write it in any case.
         """
         if now or time.monotonic() - self._written > _SECONDS_BETWEEN_TABLES:
-            with self._cut_off.guarding():
+            with self._stopper.guarding():
                 self._folder.write_trials(trials_table(self._records, self._mode))
             self._written = time.monotonic()
 
     def finish(self) -> None:
         """Write the tables for good, once every trial has an end."""
         self.write_trials(now=True)
-        with self._cut_off.guarding():
+        with self._stopper.guarding():
             if self._folder.history.exists():
                 self._folder.write_history(self._folder.read_history())
 
@@ -151,18 +153,18 @@ MOST_ALIKE = 5
 _CHANGING = re.compile(r"0x[0-9a-f]+|\d+")  # in a message, what may differ though the cause is one
 
 
-class Watch(Callback):  # type: ignore[misc]  # Ray has no types
+class Watchdog(Callback):  # type: ignore[misc]  # Ray has no types
     """Fails trials that hang, and cuts the search off when trial after trial fails alike.
 
     Args:
         records: The searcher's records, where the scheduler notes why a trial failed.
-        cut_off: Ends the search.
+        stopper: Ends the search.
         timeout: Seconds a trial may take for one epoch; infinity without a limit.
     """
 
-    def __init__(self, records: Records, cut_off: CutOff, timeout: float) -> None:
+    def __init__(self, records: Records, stopper: SearchStopper, timeout: float) -> None:
         self._records = records
-        self._cut_off = cut_off
+        self._stopper = stopper
         self._timeout = timeout
         self._heard: dict[str, tuple[float, Trial]] = {}
         self._cause, self._alike = "", 0
@@ -209,15 +211,15 @@ class Watch(Callback):  # type: ignore[misc]  # Ray has no types
         self._heard.pop(trial.trial_id, None)
         record = self._records[trial.trial_id]
         error = record.error
-        if record.blameless and not self._cut_off.reason:
+        if record.retryable and not self._stopper.reason:
             away = error.startswith(OutOfReachError.__name__)
             cause = "a file is away" if away else "the disk is full"
-            self._cut_off.reason = f"{cause}: {error}"
+            self._stopper.reason = f"{cause}: {error}"
         cause = _CHANGING.sub("#", error)
         self._alike = self._alike + 1 if cause == self._cause else 1
         self._cause = cause
-        if self._alike >= MOST_ALIKE and not self._cut_off.reason:
-            self._cut_off.reason = f"{self._alike} trials in a row failed with: {error}"
+        if self._alike >= MOST_ALIKE and not self._stopper.reason:
+            self._stopper.reason = f"{self._alike} trials in a row failed with: {error}"
 
     def on_step_end(self, **_: Any) -> None:
         """Fail the trials that have been silent for too long."""

@@ -125,7 +125,7 @@ def pack_after_first(
         return None
     if not outcomes(search.records):
         run(slots.resources, most=slots.resources.slots)
-    if search.cut_off.reason:
+    if search.stopper.reason:
         return None
     nodes = alive()
     packing = pack(nodes, search.records)

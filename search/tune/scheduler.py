@@ -116,7 +116,7 @@ class FiniteASHA(ASHAScheduler):  # type: ignore[misc]  # Ray has no types
         self._void(trial.trial_id, record.epochs)
         error = _error_of(trial)
         record.error = record.error or one_line(error)
-        record.blameless = is_passing(cause_of(error))
+        record.retryable = is_passing(cause_of(error))
 
     def rebuild(self, trials: Sequence[FrozenTrial]) -> None:
         """Fill the rungs with what the trials of a study reported, as if it had not been cut off.

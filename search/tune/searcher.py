@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from search.study.space import Space
     from search.study.trial import Fate
-    from search.tune.stopper import CutOff
+    from search.tune.stopper import SearchStopper
 
 _STATES = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
 
@@ -36,12 +36,12 @@ class Limits(NamedTuple):
     """What bounds a search.
 
     Attributes:
-        cut_off: Ends it, as when the study cannot be written.
+        stopper: Ends it, as when the study cannot be written.
         slots: Says how many trials can run at a time: no more are drawn, so that each is drawn
             knowing of those before it.
     """
 
-    cut_off: CutOff
+    stopper: SearchStopper
     slots: Callable[[], int]
 
 
@@ -71,7 +71,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         checkpoints: Mapping[int, str] | None = None,
     ) -> None:
         self.records: Records = records_of(study)
-        self._cut_off, self._slots = limits
+        self._stopper, self._slots = limits
         self._checkpoints = dict(checkpoints or {})
         self._mode: Mode = mode_of(metric)
         super().__init__(metric=metric, mode=self._mode)
@@ -93,10 +93,10 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         if len(self._asked) >= self._slots():
             return None
         trial = None
-        with self._cut_off.guarding(), self._one_write():
+        with self._stopper.guarding(), self._one_write():
             trial = self._study.ask()
             self._space(trial)
-        if trial is None or self._cut_off.fault is not None:
+        if trial is None or self._stopper.fault is not None:
             return None
         self._asked[trial_id] = trial
         begun = self.records.pop(name_of(trial.number), None)
@@ -118,8 +118,8 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         record = self.records[trial_id]
         # A retry reports its first epochs again: the study keeps the first report of a step.
         news = epoch > record.reported and math.isfinite(score)
-        if news and self._cut_off.fault is None:
-            with self._cut_off.guarding():
+        if news and self._stopper.fault is None:
+            with self._stopper.guarding():
                 self._asked[trial_id].report(score, epoch)
             record.reported = epoch
         record.see(epoch, score)
@@ -142,9 +142,9 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         record = self.records[trial_id]
         if trial_id not in self._asked:
             return  # told already: Ray takes an error of ours at a trial's end for the trial's
-        with self._cut_off.guarding(), self._one_write():
+        with self._stopper.guarding(), self._one_write():
             if error:
-                self._tell(trial_id, "interrupted" if record.blameless else "failed")
+                self._tell(trial_id, "interrupted" if record.retryable else "failed")
             elif not result:
                 self._tell(trial_id, "interrupted")
             else:
@@ -157,7 +157,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
 
     def close(self) -> None:
         """Tell the study that the trials still running were cut off: they wait to go on."""
-        with self._cut_off.guarding(), self._one_write():
+        with self._stopper.guarding(), self._one_write():
             for trial_id in list(self._asked):
                 self._tell(trial_id, "interrupted")
 
@@ -171,7 +171,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         trial, record = self._asked.pop(trial_id), self.records[trial_id]
         record.fate = fate
         story = record.story(self._mode)
-        if self._cut_off.fault is not None:
+        if self._stopper.fault is not None:
             return  # after a torn line, nothing may be appended: the next attempt cuts it off
         for name, fact in story.items():
             trial.set_user_attr(name, fact)

@@ -19,7 +19,7 @@ INTERRUPTED = "interrupted"
 TIME_BUDGET = "time budget"
 
 
-class CutOff(Stopper):  # type: ignore[misc]  # Ray has no types
+class SearchStopper(Stopper):  # type: ignore[misc]  # Ray has no types
     """Ends the search when its time is up, the user asks or it makes no sense to go on.
 
     Args:

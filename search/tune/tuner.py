@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 
 from search.cluster.resources import RETRIES, asking_for
-from search.study.resume import revive
+from search.study.resume import put_right
 from search.study.sampler import begin, open_study
 from search.study.trial import outcomes
-from search.tune.callbacks import Watch
+from search.tune.callbacks import Watchdog
 from search.tune.checkpoints import Attempts
 from search.tune.scheduler import FiniteASHA
 from search.tune.searcher import Limits, StudySearcher
-from search.tune.stopper import CutOff
+from search.tune.stopper import SearchStopper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,13 +38,13 @@ class Search:
         plan: What to search.
         study: The study.
         searcher: Asks it and tells it.
-        cut_off: Ends the search early.
+        stopper: Ends the search early.
     """
 
     plan: Plan
     study: optuna.Study
     searcher: StudySearcher
-    cut_off: CutOff
+    stopper: SearchStopper
 
     @property
     def records(self) -> Records:
@@ -70,15 +70,15 @@ class Search:
         missing = missing if most is None else min(missing, most)
         if missing <= 0:
             return
-        watch = Watch(self.records, self.cut_off, self.plan.trial_timeout)
+        watchdog = Watchdog(self.records, self.stopper, self.plan.trial_timeout)
         tuner = tune.Tuner(
             tune.with_resources(trainable, resources.request),
             tune_config=self._tune_config(missing),
-            run_config=self._run_config([*callbacks, watch]),
+            run_config=self._run_config([*callbacks, watchdog]),
         )
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # our own view names the errors
         try:
-            with self.cut_off.listening(), self._room(resources, missing):
+            with self.stopper.listening(), self._room(resources, missing):
                 tuner.fit()
         finally:
             self.searcher.close()
@@ -111,7 +111,7 @@ class Search:
         return tune.RunConfig(
             name=Attempts(self.plan.storage).next_name(),
             storage_path=self.plan.storage,
-            stop=self.cut_off,
+            stop=self.stopper,
             callbacks=callbacks,
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_at_end=False),
@@ -162,14 +162,14 @@ def open_search(
         settings.seed,
     )
     begin(study, plan.hand_tuned, plan.warm_start)
-    revive(study)
-    cut_off = CutOff(deadline, lambda: to_keep(searcher.records))
+    put_right(study)
+    stopper = SearchStopper(deadline, lambda: to_keep(searcher.records))
     searcher = StudySearcher(
         study,
         place.one_write,
         plan.space,
         settings.tuning.metric,
-        limits=Limits(cut_off, slots),
+        limits=Limits(stopper, slots),
         checkpoints=Attempts(plan.storage).checkpoints(),
     )
-    return Search(plan, study, searcher, cut_off)
+    return Search(plan, study, searcher, stopper)

@@ -156,7 +156,7 @@ class Round:
             if _WORKERS[stage] in family:
                 return stage
         if _WORKERS["final"] in family:
-            return "final" if self.folder.floor.exists() else "confirmation"
+            return "final" if self.folder.baseline.exists() else "confirmation"
         return "start"
 
     def _kill(self, process: subprocess.Popen[bytes], stage: str) -> str:

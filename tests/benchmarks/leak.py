@@ -56,14 +56,17 @@ def train_all(bench: Workbench, plan: Plan, folds: Sequence[Fold]) -> dict[str, 
     courses = [train_fold(bench, params, f, epochs, seed=k) for k, f in enumerate(folds)]
     last = slice(-1, None) if len(folds) == 1 else slice(None)  # no others choose for one fold
     tuned = np.concatenate([each["validated"][last] for each in courses], axis=1)
-    floor = np.concatenate([regress_fold(bench, fold) for fold in folds])[None]
+    baseline = np.concatenate([regress_fold(bench, fold) for fold in folds])[None]
     rows = np.concatenate([fold.val for fold in folds])
     numbers = np.repeat(np.arange(len(folds)), [len(fold.val) for fold in folds])
     groups = duplicate_groups(bench.experiment.corpus.labelled)[rows]
     repeats = numbers // (plan.folds if len(folds) > 1 else 1)
     rule = Rule(_METRIC, 1, "searched")
     found = {}
-    for name, said, at in (("hand-tuned", tuned, threshold), ("logistic regression", floor, 0.0)):
+    for name, said, at in (
+        ("hand-tuned", tuned, threshold),
+        ("logistic regression", baseline, 0.0),
+    ):
         course = Course(rows, numbers, labels[rows], said, at, groups, repeats)
         found[name] = by_others(course, rule).validated
     return found

@@ -12,11 +12,11 @@ from optuna.storages import JournalStorage
 
 from search.run import main
 from search.study.journal import StudyJournal
-from search.study.resume import revive
+from search.study.resume import put_right
 from search.study.sampler import begin, open_study
 from search.tune.scheduler import FiniteASHA
 from search.tune.searcher import Limits, StudySearcher
-from search.tune.stopper import CutOff
+from search.tune.stopper import SearchStopper
 from tests.search.postgresql import Server, installed
 from trainables.evaluation.objective import mode_of
 
@@ -52,15 +52,15 @@ class FakeRay:
         journal = StudyJournal(path)
         self.study = open_study(storage or JournalStorage(journal), "toy", metric, sampler, seed)
         begin(self.study, HAND_TUNED)
-        revive(self.study)
-        self.cut_off = CutOff(math.inf)
+        put_right(self.study)
+        self.stopper = SearchStopper(math.inf)
         self.slots = 9
         self.searcher = StudySearcher(
             self.study,
             journal.one_write if storage is None else nullcontext,
             toy_space,
             metric,
-            limits=Limits(self.cut_off, lambda: self.slots),
+            limits=Limits(self.stopper, lambda: self.slots),
             **more,
         )
         self.asha = FiniteASHA(

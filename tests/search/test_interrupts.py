@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from search import interrupts
-from search.tune.stopper import INTERRUPTED, CutOff
+from search.tune.stopper import INTERRUPTED, SearchStopper
 
 KINDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -28,11 +28,11 @@ def test_the_first_signal_raises_and_no_other_disturbs_what_cleans_up(
 
 
 def test_trials_are_asked_to_end_and_not_torn() -> None:
-    cut_off = CutOff(math.inf)
-    with interrupts.handled(), cut_off.listening():
+    stopper = SearchStopper(math.inf)
+    with interrupts.handled(), stopper.listening():
         signal.raise_signal(signal.SIGTERM)
-        assert cut_off.stop_all()
-        assert cut_off.reason == INTERRUPTED
+        assert stopper.stop_all()
+        assert stopper.reason == INTERRUPTED
         signal.raise_signal(signal.SIGTERM)  # `timeout` sends it to the group, too
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get
 import pytest
 
 from search.config.plan import make_plan
-from search.config.serialization import plain, refuse_changes, stored_settings
+from search.config.serialization import plain, read_settings, refuse_changes
 from search.config.settings import SearchSettings, parse
 from search.errors import SettingsError
 
@@ -110,7 +110,7 @@ def test_settings_that_this_version_lacks_are_refused(run: Path) -> None:
 def test_a_damaged_record_is_refused(run: Path) -> None:
     (run / "search.json").write_text("{")
     with pytest.raises(SettingsError, match="must be those of this version"):
-        stored_settings(SearchSettings, run)
+        read_settings(SearchSettings, run)
 
 
 def test_a_run_that_was_moved_goes_on_where_it_is(run: Path, tmp_path: Path) -> None:
@@ -144,10 +144,10 @@ def test_every_setting_comes_back_as_it_was_stored(tmp_path: Path) -> None:
     for path, values in every_setting(SearchSettings):
         for value in values:
             store(tmp_path, changed(start, path, value))
-            assert stored_settings(SearchSettings, tmp_path) == changed(start, path, value), path
+            assert read_settings(SearchSettings, tmp_path) == changed(start, path, value), path
         whole = changed(whole, path, values[-1])
     store(tmp_path, whole)
-    found = stored_settings(SearchSettings, tmp_path)
+    found = read_settings(SearchSettings, tmp_path)
     assert found == whole
     refuse_changes(found, whole)
 

@@ -15,7 +15,7 @@ from analysis.report.answer import answer
 from analysis.report.facts import why
 from search.console.summary import print_summary
 from search.pipeline.workflow import Outcome
-from search.selection.choice import judge
+from search.selection.choice import choose_config
 from search.selection.model_card import model_card
 from tests.analysis.synthetic import write_run
 from tests.search.selection.test_candidates import keyed, plan_of, record
@@ -49,13 +49,13 @@ def judged(tmp_path: Path) -> tuple[RunFolder, dict[str, Any]]:
     rights = {0: 0.6, 1: 0.63, 3: 0.66, 4: 0.6}
     for number, right in rights.items():
         folder.write_confirmation(number, confirmation(labels, number, right))
-    floor = confirmation(labels, 9, 0.3).query("epoch == 2")
-    folder.write_floor(floor.drop(columns=["epoch", "chosen"]))
+    baseline = confirmation(labels, 9, 0.3).query("epoch == 2")
+    folder.write_baseline(baseline.drop(columns=["epoch", "chosen"]))
     records = [
         record(number, "finished", 0.9, hand_tuned=number == 0, params={"rate": number / 10})
         for number in rights
     ]
-    best = judge(plan, keyed(*records), labels, records)
+    best = choose_config(plan, keyed(*records), labels, records)
     assert best is not None
     return folder, best
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from search.selection.budget import affordable, seconds_needed, seconds_to_keep
-from search.tune.stopper import CutOff
+from search.tune.stopper import SearchStopper
 from tests.search.selection.test_candidates import keyed, plan_of, record
 
 WORDS = "--folds 4 --epochs 5 --trials 40 --confirm 2"
@@ -49,11 +49,11 @@ def test_the_search_ends_early_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr("search.tune.stopper.time.monotonic", lambda: now)
     keep = 30.0
-    cut_off = CutOff(160.0, lambda: keep)
-    assert not cut_off.stop_all()
+    stopper = SearchStopper(160.0, lambda: keep)
+    assert not stopper.stop_all()
     keep = 70.0  # a slower trial was seen
-    assert cut_off.stop_all()
-    assert cut_off.reason == "time budget"
+    assert stopper.stop_all()
+    assert stopper.reason == "time budget"
 
 
 def test_the_worst_are_left_out_until_there_is_time_and_the_hand_tuned_one_goes_last() -> None:

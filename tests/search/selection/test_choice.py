@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from search.selection.baseline import verdict
-from search.selection.choice import judge
+from search.selection.choice import choose_config
 from tests.search.selection.test_candidates import keyed, plan_of, record
 from trainables.evaluation.classes import CLASSES
 
@@ -44,7 +44,7 @@ def history(plan: Plan, *numbers: int) -> None:
 
 @pytest.fixture
 def judged(tmp_path: Path) -> Any:
-    def judge_with(words: str, rights: dict[int, float], floor: float | None = 0.3) -> Any:
+    def judge_with(words: str, rights: dict[int, float], baseline: float | None = 0.3) -> Any:
         plan = plan_of(f"--folds 3 {words}", tmp_path)
         records = keyed(
             record(0, "finished", 0.9, hand_tuned=True),
@@ -54,10 +54,10 @@ def judged(tmp_path: Path) -> Any:
         history(plan, 0, 1, 2)
         for number, right in rights.items():
             plan.folder.write_confirmation(number, frame_of(right, number))
-        if floor is not None:
-            plan.folder.write_floor(frame_of(floor, 9).drop(columns="epoch"))
+        if baseline is not None:
+            plan.folder.write_baseline(frame_of(baseline, 9).drop(columns="epoch"))
         picked = list(records.values())
-        return plan, judge(plan, records, LABELS, picked)
+        return plan, choose_config(plan, records, LABELS, picked)
 
     return judge_with
 
@@ -103,7 +103,7 @@ def judged_by_fold(plan: Plan, rights: dict[int, Sequence[float]], **more: Any) 
     records = [record(number, "finished", 0.5) for number in rights]
     for number, shares in rights.items():
         plan.folder.write_confirmation(number, frame_by_fold(shares))
-    return judge(plan, keyed(*records), LABELS, records, **more)
+    return choose_config(plan, keyed(*records), LABELS, records, **more)
 
 
 def test_what_is_told_is_the_score_of_folds_that_had_no_part_in_choosing(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_config_of_which_no_model_can_be_had_is_passed_over(tmp_path: Path) ->
     best = judged_by_fold(plan, rights, failed={1})
     assert (best["trial"], best["confirmed"]["contenders"]) == (2, 1)
     assert best["confirmed"]["score"] == pytest.approx(0.5)
-    best = judge(
+    best = choose_config(
         plan, keyed(record(1, "finished", 0.9), record(3, "finished", 0.2)), LABELS, [], {1}
     )
     assert (best["trial"], best["confirmed"]) == (3, None)
@@ -184,12 +184,12 @@ def test_the_majority_is_scored_as_worked_by_hand(judged: Any) -> None:
 
 
 def test_the_margin_above_the_floor_is_in_standard_errors_of_the_difference(judged: Any) -> None:
-    _, best = judged("", {0: 0.2, 2: 0.9}, floor=0.4)
-    floor = best["floor"]
-    gap = best["confirmed"]["score"] - floor["logistic_regression"]["val_weighted_f1"]
-    assert floor["margin"] == pytest.approx(gap)
-    assert floor["standard_errors"] > 3
-    assert floor["hand_tuned"]["val_weighted_f1"] < floor["margin"] + 1
+    _, best = judged("", {0: 0.2, 2: 0.9}, baseline=0.4)
+    baseline = best["floor"]
+    gap = best["confirmed"]["score"] - baseline["logistic_regression"]["val_weighted_f1"]
+    assert baseline["margin"] == pytest.approx(gap)
+    assert baseline["standard_errors"] > 3
+    assert baseline["hand_tuned"]["val_weighted_f1"] < baseline["margin"] + 1
     assert "beats the logistic regression" in best["verdict"]
     assert "beats the hand-tuned config" in best["verdict"]
 
@@ -201,7 +201,7 @@ def test_a_lower_loss_is_the_better_one(judged: Any) -> None:
 
 
 def test_without_a_confirmed_config_the_searched_one_stays(judged: Any) -> None:
-    _, best = judged("", {}, floor=0.4)
+    _, best = judged("", {}, baseline=0.4)
     assert best["trial"] == 0
     assert best["confirmed"] is None
     assert best["verdict"] is None

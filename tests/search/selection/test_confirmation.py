@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from search.errors import WorkError
-from search.selection.baseline import lay_floor
+from search.selection.baseline import measure_baseline
 from search.selection.candidates import fresh_seed
 from search.selection.confirmation import confirm
 from tests.search.selection.test_candidates import corpus_of, plan_of, record
@@ -129,17 +129,17 @@ def test_a_config_that_crashes_or_diverges_is_told_and_the_others_are_kept(tmp_p
 def test_the_floor_is_kept_once(tmp_path: Path) -> None:
     plan = plan_of("--folds 3", tmp_path)
     crew: Any = ScriptedCrew(lambda job: EYE[corpus_of().labels[job.arguments["fold"].val]])
-    assert lay_floor(crew, plan, FOLDS, QUIET) == []
-    floor = plan.folder.read_floor()
-    assert floor["fold"].value_counts().to_dict() == {0: 21, 1: 21, 2: 18}
-    assert (floor["positive"].to_numpy() == (corpus_of().labels[floor["row"]] == 0)).all()
-    assert lay_floor(crew, plan, FOLDS, QUIET) == []
+    assert measure_baseline(crew, plan, FOLDS, QUIET) == []
+    baseline = plan.folder.read_baseline()
+    assert baseline["fold"].value_counts().to_dict() == {0: 21, 1: 21, 2: 18}
+    assert (baseline["positive"].to_numpy() == (corpus_of().labels[baseline["row"]] == 0)).all()
+    assert measure_baseline(crew, plan, FOLDS, QUIET) == []
     assert len(crew.jobs) == 3
 
 
 def test_a_floor_that_cannot_be_had_is_told(tmp_path: Path) -> None:
     plan = plan_of("--folds 3", tmp_path)
     crew: Any = ScriptedCrew(lambda _: WorkError("out of memory"))
-    (note,) = lay_floor(crew, plan, FOLDS, QUIET)
+    (note,) = measure_baseline(crew, plan, FOLDS, QUIET)
     assert "out of memory" in note
-    assert not plan.folder.floor.exists()
+    assert not plan.folder.baseline.exists()

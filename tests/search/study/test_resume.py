@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from optuna.trial import TrialState
 
-from search.study.resume import MOST_LOSSES, records_of, revive
+from search.study.resume import MOST_LOSSES, put_right, records_of
 from search.study.trial import outcomes
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def test_what_a_crashed_attempt_reported_beyond_its_retrys_end_is_void(
 def test_a_study_without_running_trials_is_left_alone(fake_ray: Any) -> None:
     fake_ray.run([0.5])
     before = fake_ray.study.trials
-    revive(fake_ray.study)
+    put_right(fake_ray.study)
     assert fake_ray.study.trials == before
 
 

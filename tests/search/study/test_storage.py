@@ -169,8 +169,8 @@ def test_a_database_that_is_lost_ends_the_search(
     postgresql.stop()
     try:
         ray.report(trial, 1, 0.3, done=True)
-        assert isinstance(ray.cut_off.fault, ConnectionError)
-        assert ray.cut_off.reason == "the study could not be written"
+        assert isinstance(ray.stopper.fault, ConnectionError)
+        assert ray.stopper.reason == "the study could not be written"
         assert ray.start().config is None
     finally:
         postgresql.start()

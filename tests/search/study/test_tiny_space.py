@@ -11,7 +11,7 @@ from search.config.plan import make_plan
 from search.config.settings import parse
 from search.console.summary import warning
 from search.study.space import NarrowedSpace, distributions, draws
-from search.study.tiny_space import BATCHES, RATES, ScratchSpace, at_scratch_rates, from_scratch
+from search.study.tiny_space import BATCHES, RATES, TinySpace, at_tiny_rates, is_tiny
 from spaces import SPACES
 from trainables.data.sample import Corpus
 from trainables.variants import VARIANTS
@@ -28,7 +28,7 @@ def plan_of(words: str) -> Plan:
 
 @pytest.mark.parametrize("name", SPACES)
 def test_a_space_from_scratch_differs_in_learning_rates_and_batches_alone(name: str) -> None:
-    pretrained, scratch = distributions(SPACES[name]), distributions(ScratchSpace(SPACES[name]))
+    pretrained, scratch = distributions(SPACES[name]), distributions(TinySpace(SPACES[name]))
     assert scratch.keys() == pretrained.keys()
     changed = {key for key in scratch if scratch[key] != pretrained[key]}
     assert changed == {*RATES, "batch_size"}
@@ -62,9 +62,9 @@ def test_one_pretrained_tower_is_enough_for_the_rates_of_pretrained_ones(
     rates: Any = distributions(plan.space)["backbone_learning_rate"]
     assert rates.high == 3e-4
     assert "a search space for them" not in warning(plan, Corpus("mine", (), ()))
-    assert not from_scratch(plan.backbones)
-    assert not from_scratch({"text": "tiny", "image": "resnet18"})
-    assert from_scratch({"text": "tiny", "image": "tiny"})
+    assert not is_tiny(plan.backbones)
+    assert not is_tiny({"text": "tiny", "image": "resnet18"})
+    assert is_tiny({"text": "tiny", "image": "tiny"})
 
 
 def test_rates_from_scratch_are_narrowed_and_held_as_any() -> None:
@@ -73,4 +73,4 @@ def test_rates_from_scratch_are_narrowed_and_held_as_any() -> None:
     )
     assert plan.hand_tuned["head_learning_rate"] == 0.01
     assert plan.hand_tuned["backbone_learning_rate"] == 0.5
-    assert at_scratch_rates({"batch_size": 4})["batch_size"] == 4
+    assert at_tiny_rates({"batch_size": 4})["batch_size"] == 4

@@ -172,7 +172,7 @@ def test_a_search_goes_on_from_checkpoints_behind_fsspec(tmp_path: Path) -> None
         def on_trial_result(self, *, result: dict[str, Any], **_: Any) -> None:
             epochs[-1].append(result["epoch"])
             if result["epoch"] == self.last:
-                self.search.cut_off.reason = "interrupted"
+                self.search.stopper.reason = "interrupted"
 
         def __getstate__(self) -> dict[str, Any]:
             return {}

@@ -138,7 +138,7 @@ def test_the_first_trial_has_a_whole_gpu_and_the_others_share_one(
         with connected(cluster.address) as nodes:
             slots = Slots(share_out(nodes, plan.settings.resources), most=None)
             search = open_search(plan, math.inf, slots)
-            recorder = Recorder(plan.folder, search.records, "max", search.cut_off)
+            recorder = Recorder(plan.folder, search.records, "max", search.stopper)
             run = partial(search.run, make_trainable(), callbacks=[recorder])
             shared = pack_after_first(search, run, slots, print)
             assert shared is not None

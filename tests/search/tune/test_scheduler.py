@@ -90,9 +90,9 @@ def test_a_trial_that_goes_on_enters_the_rungs_as_if_unbroken(
 
     unbroken = make_fake_ray("unbroken")
     trial = begin(unbroken, 8)
-    cut_off = make_fake_ray()
-    begin(cut_off, told)
-    cut_off.searcher.close()
+    stopper = make_fake_ray()
+    begin(stopper, told)
+    stopper.searcher.close()
     resumed = make_fake_ray()
     resumed.asha.rebuild(resumed.study.trials)
     again = resumed.start()

@@ -201,8 +201,8 @@ def test_a_study_that_cannot_be_written_ends_the_search_and_stays_sound(
 
     monkeypatch.setattr(JournalFileBackend, "append_logs", full)
     ray.report(lost, 1, 0.4, done=True)
-    assert ray.cut_off.stop_all()
-    assert ray.cut_off.fault.errno == errno.ENOSPC
+    assert ray.stopper.stop_all()
+    assert ray.stopper.fault.errno == errno.ENOSPC
     assert ray.searcher.suggest("late") is None
     ray.searcher.close()
 

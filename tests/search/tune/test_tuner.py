@@ -65,7 +65,7 @@ def run(
         )
         plan.folder.path.mkdir()
         search = open_search(plan, time.monotonic() + limit, lambda: slots)
-        recorder = Recorder(plan.folder, search.records, "max", search.cut_off)
+        recorder = Recorder(plan.folder, search.records, "max", search.stopper)
         view = LiveView(ViewInfo(METRIC, plan.settings.trials, EPOCHS), search.records)
         try:
             resources = TrialResources(cpus=1, gpus=0, slots=slots)
@@ -144,7 +144,7 @@ def test_the_same_seed_runs_the_same_trials_one_at_a_time(
     assert table("c", 2) != first
 
 
-def cut_off(plan: Plan, search: Search) -> int:
+def stopper(plan: Plan, search: Search) -> int:
     """Count the trials that were cut off: all wait in the study, and none is left running."""
     count = (plan.folder.read_trials()["fate"] == "interrupted").sum()
     states = [trial.state for trial in search.study.trials]
@@ -158,11 +158,11 @@ def test_a_time_budget_cuts_off_what_runs_and_keeps_what_ended(
     run: Callable[..., tuple[Plan, Search]],
 ) -> None:
     plan, search = run("a", "--trials 500", seconds=0.3, limit=15)
-    assert search.cut_off.reason == "time budget"
+    assert search.stopper.reason == "time budget"
     trials = plan.folder.read_trials()
     assert 2 <= len(trials) < 500
     assert set(trials["fate"]) <= {"finished", "stopped", "interrupted", "diverged", "failed"}
-    assert 1 <= cut_off(plan, search) <= 2, "as many as there are slots"
+    assert 1 <= stopper(plan, search) <= 2, "as many as there are slots"
 
 
 @pytest.mark.slow
@@ -177,8 +177,8 @@ def test_the_first_interrupt_ends_the_search_well(
     before = signal.getsignal(signal.SIGINT)
     threading.Thread(target=interrupt, daemon=True).start()
     plan, search = run("a", "--trials 500", seconds=0.3)
-    assert search.cut_off.reason == "interrupted"
-    assert cut_off(plan, search) >= 1
+    assert search.stopper.reason == "interrupted"
+    assert stopper(plan, search) >= 1
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -203,7 +203,7 @@ def test_a_cause_that_fells_every_trial_ends_the_search(
 ) -> None:
     plan, search = run("a", "--trials 50 --scheduler none", kind="crashes", slots=1)
     trials = plan.folder.read_trials()
-    assert search.cut_off.reason == "5 trials in a row failed with: RuntimeError: out of luck"
+    assert search.stopper.reason == "5 trials in a row failed with: RuntimeError: out of luck"
     failed = trials[trials["fate"] == "failed"]
     assert len(failed) == 5
     assert failed["retries"].tolist() == [2] * 5
@@ -215,7 +215,7 @@ def test_a_full_disk_in_a_worker_ends_the_search_and_costs_no_trial(
     run: Callable[..., tuple[Plan, Search]],
 ) -> None:
     plan, search = run("a", "--trials 50", kind="disk", slots=1)
-    assert search.cut_off.reason == (
+    assert search.stopper.reason == (
         "the disk is full: OSError: [Errno 28] No space left on device"
     )
     assert set(plan.folder.read_trials()["fate"]) == {"interrupted"}

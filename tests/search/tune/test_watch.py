@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from search.study.trial import TrialRecord
-from search.tune.callbacks import MOST_ALIKE, Watch
-from search.tune.stopper import CutOff
+from search.tune.callbacks import MOST_ALIKE, Watchdog
+from search.tune.stopper import SearchStopper
 
 
 class Cluster:
@@ -21,34 +21,34 @@ class Cluster:
         self.now, self.killed, self.records = 0.0, list[str](), dict[str, TrialRecord]()
         monkeypatch.setattr("search.tune.callbacks.time.monotonic", lambda: self.now)
         monkeypatch.setattr("search.tune.callbacks.ray.kill", self.killed.append)
-        self.cut_off = CutOff(math.inf)
-        self.watch = Watch(self.records, self.cut_off, timeout)
+        self.stopper = SearchStopper(math.inf)
+        self.watchdog = Watchdog(self.records, self.stopper, timeout)
 
     def start(self) -> Any:
         name = f"t{len(self.records)}"
         self.records[name] = TrialRecord(len(self.records), {})
         state = SimpleNamespace(ray_actor=f"actor of {name}")
         trial = SimpleNamespace(trial_id=name, temporary_state=state, max_failures=2)
-        self.watch.on_trial_start(trial=trial)
+        self.watchdog.on_trial_start(trial=trial)
         return trial
 
     def at(self, now: float) -> list[str]:
         self.now = now
-        self.watch.on_step_end()
+        self.watchdog.on_step_end()
         return self.killed
 
     def fail(self, error: str) -> None:
         trial = self.start()
         self.records[trial.trial_id].error = error
-        self.watch.on_trial_error(trial=trial)
+        self.watchdog.on_trial_error(trial=trial)
 
 
 def test_a_silent_trial_is_killed_for_good_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster(monkeypatch, timeout=60)
     silent, lively, ended = cluster.start(), cluster.start(), cluster.start()
     assert cluster.at(50) == []
-    cluster.watch.on_trial_result(trial=lively)
-    cluster.watch.on_trial_complete(trial=ended)
+    cluster.watchdog.on_trial_result(trial=lively)
+    cluster.watchdog.on_trial_complete(trial=ended)
     assert cluster.at(61) == ["actor of t0"]
     assert cluster.at(70) == ["actor of t0"], "once"
     assert silent.max_failures == 0
@@ -62,9 +62,9 @@ def test_a_trial_that_waits_for_a_new_process_is_not_silent(
 ) -> None:
     cluster = Cluster(monkeypatch, timeout=60)
     trial = cluster.start()
-    cluster.watch.on_trial_recover(trial=trial)
+    cluster.watchdog.on_trial_recover(trial=trial)
     assert cluster.at(1000) == []
-    cluster.watch.on_trial_start(trial=trial)
+    cluster.watchdog.on_trial_start(trial=trial)
     assert cluster.at(1059) == []
     assert cluster.at(1061) == ["actor of t0"]
 
@@ -78,11 +78,11 @@ def test_without_a_limit_nothing_is_killed(monkeypatch: pytest.MonkeyPatch) -> N
 def test_failures_alike_in_a_row_end_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster(monkeypatch)
     for number in range(MOST_ALIKE):
-        assert not cluster.cut_off.stop_all()
+        assert not cluster.stopper.stop_all()
         cluster.fail(f"ValueError: row {number} at 0x7f{number} is bad")
-    assert cluster.cut_off.stop_all()
+    assert cluster.stopper.stop_all()
     error = "ValueError: row 4 at 0x7f4 is bad"
-    assert cluster.cut_off.reason == f"5 trials in a row failed with: {error}"
+    assert cluster.stopper.reason == f"5 trials in a row failed with: {error}"
 
 
 def test_failures_of_several_causes_or_with_a_success_between_do_not(
@@ -94,8 +94,8 @@ def test_failures_of_several_causes_or_with_a_success_between_do_not(
     for number in range(4 * MOST_ALIKE):
         cluster.fail("KeyError: 'a'")
         if number % 3 == 2:
-            cluster.watch.on_trial_complete(trial=cluster.start())
-    assert not cluster.cut_off.stop_all()
+            cluster.watchdog.on_trial_complete(trial=cluster.start())
+    assert not cluster.stopper.stop_all()
 
 
 @pytest.mark.parametrize(
@@ -111,12 +111,12 @@ def test_what_no_trial_can_help_ends_the_search_at_once(
     cluster = Cluster(monkeypatch)
     trial = cluster.start()
     cluster.records[trial.trial_id].error = error
-    cluster.records[trial.trial_id].blameless = True
-    cluster.watch.on_trial_error(trial=trial)
-    assert cluster.cut_off.reason == reason
+    cluster.records[trial.trial_id].retryable = True
+    cluster.watchdog.on_trial_error(trial=trial)
+    assert cluster.stopper.reason == reason
 
 
 def test_rays_snapshots_hold_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster(monkeypatch)
     cluster.start()
-    assert len(pickle.dumps(cluster.watch)) < 100
+    assert len(pickle.dumps(cluster.watchdog)) < 100
