@@ -145,13 +145,13 @@ def _confirmed(
         own = neutral_threshold(record.params)
         frame = plan.folder.read_courses(record.number)
         course = course_of(frame, labels, neutral_threshold=own, groups=groups)
-        validated = by_others(course, rule).validated
-        epochs = plan.folder.read_confirmation(record.number).groupby("fold")["epoch"].first()
+        honest, one_epoch = by_others(course, rule), len(course.probabilities) == 1
+        # Chosen anew: a search that goes on may decide in another way than when they were kept.
+        epochs = frame["epoch"].to_numpy(np.int64) if one_epoch else honest.epochs + 1
+        firsts = np.unique(course.parts, return_index=True)[1]
         repeats = int(frame["repeat"].max()) + 1
-        score = validated.score(rule.score)
-        found.append(
-            Confirmed(record, course, validated, epochs.to_numpy(np.int64), repeats, score)
-        )
+        score = honest.validated.score(rule.score)
+        found.append(Confirmed(record, course, honest.validated, epochs[firsts], repeats, score))
     return sorted(found, key=lambda one: -rule.sign * one.score)
 
 

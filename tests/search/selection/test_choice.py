@@ -122,6 +122,23 @@ def test_what_is_told_is_the_score_of_folds_that_had_no_part_in_choosing(tmp_pat
     assert right.groupby(told["fold"]).mean().mean() == pytest.approx(17 / 36)
 
 
+def test_epochs_are_those_that_the_rule_of_now_chooses(tmp_path: Path) -> None:
+    # Kept as chosen: the first epoch. By the likeliest class the second one is right throughout.
+    plan = plan_of("--folds 3 --metric val_accuracy --decision argmax", tmp_path)
+    history(plan, 1)
+    epochs = [
+        frame_by_fold(rights).assign(epoch=n) for n, rights in ((1, (3,) * 3), (2, (9,) * 3))
+    ]
+    frame = pd.concat([each.assign(chosen=each["epoch"] == 1) for each in epochs])
+    plan.folder.write_confirmation(1, frame.reset_index(drop=True))
+    one = record(1, "finished", 0.5)
+    best = choose_config(plan, keyed(one), LABELS, [one])
+    assert best is not None
+    assert best["confirmed"]["epochs"] == 2
+    assert best["confirmed"]["score"] == pytest.approx(0.75)
+    assert set(plan.folder.read_told()["epoch"]) == {2}
+
+
 def test_duplicates_are_drawn_together_and_what_the_interval_covers_is_told(
     tmp_path: Path,
 ) -> None:

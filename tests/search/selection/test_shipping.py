@@ -222,11 +222,11 @@ def test_an_average_below_its_members_is_never_preferred() -> None:
 def test_joining_one_split_is_refused() -> None:
     with pytest.raises(SettingsError) as error:
         plan_of("--final ensemble --final-seeds 0 --confirm -1")
-    assert str(error.value).splitlines() == [
+    assert set(str(error.value).splitlines()) == {
         "--confirm must be >= 0, got -1",
         "--final-seeds must be >= 1, got 0",
         "--final ensemble needs --folds >= 2, got 1",
-    ]
+    }
 
 
 def test_other_rules_hold_the_neutral_threshold() -> None:
