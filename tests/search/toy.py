@@ -44,7 +44,7 @@ def make_trainable(seconds: float = 0.0) -> type:
             if self.epoch == 2 and kind == "lost":
                 return report | {METRIC: math.nan}
             report["val_rows"] = np.arange(5)
-            report["val_probabilities"] = np.full((5, 3), self.epoch, dtype=np.float32)
+            report["val_probabilities"] = np.full((5, 3), self.epoch / 16, dtype=np.float32)
             return report
 
     return Toy
