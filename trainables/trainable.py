@@ -77,7 +77,7 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
         self._pending: dict[str, Any] | None = None
         self._parameters: dict[str, int] = {}
         self._parts = 1
-        self._epoch = 0  # the one that is trained, or was last
+        self._epoch = self._reported = 0  # the one that is trained, and the last that was told
         self._saved_at = time.monotonic()
 
     def _ensure(self) -> LockstepRun:
@@ -129,6 +129,7 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
         if note := said_of(self._parts, self._bench.config(self._params).batch_size):
             report["note"] = note
         report["done"] = run.finished
+        self._reported = self._epoch
         if scores.is_best:
             report["val_rows"] = scores.rows
             report["val_probabilities"] = scores.probabilities
@@ -165,7 +166,7 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
         if parts != self._parts:
             self._parts, self._run = parts, None
         run = self._ensure()
-        self._epoch = max(self._epoch, run.epoch + 1)
+        self._epoch = max(self._reported, run.epoch) + 1
         while run.epoch < self._epoch - 1:
             run.next_epoch()
         return run.next_epoch()
@@ -193,7 +194,7 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
             checkpoint_dir: Where it was written.
         """
         self._run, self._pending = None, read_state(checkpoint_dir)
-        self._epoch = 0
+        self._reported = 0
 
     def cleanup(self) -> None:
         """Free what the process holds."""

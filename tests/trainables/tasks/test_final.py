@@ -181,7 +181,7 @@ def test_a_model_predicts_in_the_precision_that_its_threshold_was_chosen_in(
 ) -> None:
     experiment, said = make_experiment(cache=None), {}
     for precision in ("bfloat16", "float32"):
-        for module in ("final", "training.fold"):
+        for module in ("tasks.final", "training.fold"):
             monkeypatch.setattr(f"trainables.{module}.precision_of", lambda _, p=precision: p)
         folder = tmp_path / precision
         trained = train_final(experiment, PARAMS, 1, folder)["probabilities"]
