@@ -1,4 +1,4 @@
-"""A tower as loaded, cut at every depth, against the library's own forward.
+"""A tower as loaded, cut between its blocks, against the library's own forward.
 
 Cutting rests on how a family of models is built: what its blocks do to their inputs, what stands
 before the first of them and after the last. Names do not tell; a few inputs do.
@@ -6,6 +6,7 @@ before the first of them and after the last. Names do not tell; a few inputs do.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -48,7 +49,7 @@ def verified(tower: AnyTower) -> AnyTower:
     Raises:
         WeightsError: If it cannot be cut.
     """
-    with torch.no_grad():
+    with torch.no_grad(), _one_thread():
         fault = _fault(tower)
         if fault and isinstance(tower, TextTower) and tower.packs:
             tower.packs = False
@@ -61,6 +62,17 @@ def verified(tower: AnyTower) -> AnyTower:
         )
         raise WeightsError(msg)
     return tower
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """On so few tokens threads do nothing but wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _fault(tower: Tower) -> str | None:
@@ -78,14 +90,20 @@ def _fault(tower: Tower) -> str | None:
 
 
 def _embeddings(tower: Tower, inputs: Activations) -> Iterator[tuple[Cut, Pooling, Tensor]]:
-    """Embed with every number of open blocks; how tokens are pooled matters but for the last."""
-    for pooling in tower.poolings:
-        yield Cut(0), pooling, tower.prefix(Cut(0, pooling))(inputs).values
+    """Embed with none, few and all blocks open, from hidden states that passed every cut.
+
+    That tells of all depths: each block has then run alone, after a cut, and in a row of all.
+
+    Yields:
+        The cut, how tokens are pooled, and the embeddings (B, D).
+    """
+    *_, last = tower.poolings
+    yield Cut(0), last, tower.prefix(Cut(0, last))(inputs).values
     hidden, start = inputs, None
     for unfrozen in range(tower.depth, 0, -1):
         cut = Cut(unfrozen)
         hidden = tower.segment(start, cut)(hidden)
-        poolings = tower.poolings if unfrozen in {1, tower.depth} else tower.poolings[-1:]
+        poolings = {tower.depth: (last,), 2: (last,), 1: tower.poolings}.get(unfrozen, ())
         for pooling in poolings:
             yield cut, pooling, tower.segment(cut, Cut(0, pooling))(hidden).values
         start = cut

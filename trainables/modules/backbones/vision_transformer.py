@@ -47,7 +47,7 @@ class VisionTransformerTower(ImageTower):
 
     @property
     def _probe_side(self) -> int:
-        side: int = 4 * self.model.config.patch_size
+        side: int = 2 * self.model.config.patch_size
         return side
 
     def _library(self, pixels: Tensor, pooling: Pooling) -> Tensor:
