@@ -64,16 +64,15 @@ def _run_all(settings: SearchSettings) -> int:
 
 def _run(settings: SearchSettings) -> int:
     # Here, so that --help does not wait for Ray and pandas.
+    from analysis.run_folder.io import ResultsError  # noqa: PLC0415
     from search.config.plan import make_plan  # noqa: PLC0415
     from trainables.data.corpus import CorpusError  # noqa: PLC0415
     from trainables.data.splits import SplitError  # noqa: PLC0415
 
-    plan = make_plan(settings)
-    if settings.show_space:
-        return _show_space(plan)
     try:
-        return _search(plan)
-    except (CorpusError, SplitError) as error:
+        plan = make_plan(settings)
+        return _show_space(plan) if settings.show_space else _search(plan)
+    except (CorpusError, SplitError, ResultsError) as error:
         return fail([str(error)])
 
 

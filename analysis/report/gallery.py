@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.run_folder.io import read_bytes
 from analysis.tables.samples import by_class
 from trainables.evaluation.classes import CLASSES
 
@@ -142,12 +143,9 @@ def _named(probabilities: NDArray[np.floating]) -> dict[str, float]:
 
 def _inlined(path: Path) -> str | None:
     """Put a small JPEG of the run folder into the page, not decoded; nothing else is taken."""
-    try:
-        if path.is_symlink() or not path.is_file() or path.stat().st_size > _MOST_BYTES:
-            return None
-        raw = path.read_bytes()
-    except OSError:
+    if path.is_symlink() or not path.exists():
         return None
+    raw = read_bytes(path, "", _MOST_BYTES)
     if not raw.startswith(_JPEG):
         return None
     return f"data:image/jpeg;base64,{base64.b64encode(raw).decode()}"

@@ -133,14 +133,27 @@ def _read(path: Path, _: int, __: int) -> Mapping[str, tuple[Digest, ...]]:
     return noted
 
 
+def forget(path: Path) -> None:
+    """Forget what a file held: it is gone for good, or is made anew.
+
+    Args:
+        path: The file.
+    """
+    if folder := _keeper(path):
+        _write_anew(folder, without=path.relative_to(folder).as_posix())
+
+
 def settle(folder: Path) -> None:
-    """Keep one line for each file that is there, once nothing more is to be written.
+    """Keep one line for each file, once nothing more is to be written.
 
     Args:
         folder: The run folder.
     """
-    if not (folder / NAME).is_file():
-        return
+    if (folder / NAME).is_file():
+        _write_anew(folder)
+
+
+def _write_anew(folder: Path, without: str = "") -> None:
     with _locked(folder / NAME):
         lines = [_HEADER]
         for name, noted in sorted(digests_of(folder).items()):
@@ -148,7 +161,7 @@ def settle(folder: Path) -> None:
             content = path.read_bytes() if path.is_file() else b""
             held = [digest for digest in noted if _vouches(path, digest, content)]
             # Of what is damaged or gone the last line stays, for readers to say so.
-            lines.append(_line(name, (held or noted)[-1]))
+            lines += [_line(name, (held or noted)[-1])] * (name != without)
         partial = folder / f".{NAME}.{os.getpid()}.partial"
         partial.write_text("".join(lines), encoding="utf-8")
         partial.replace(folder / NAME)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.run_folder.io import read_bytes, read_json, write_json
+from analysis.run_folder.io import read_json, write_json
 from analysis.run_folder.records import EXPLANATIONS, checked
 
 if TYPE_CHECKING:
@@ -64,7 +64,5 @@ def write_explanations(folder: RunFolder, samples: Sequence[Mapping[str, Any]]) 
 def _explanation(folder: Path, found: Mapping[str, Any]) -> Explanation:
     # Only the name: an index cannot point out of its folder.
     overlay = folder / Path(found["overlay"]).name if found.get("overlay") else None
-    if overlay is not None and overlay.exists():
-        read_bytes(overlay, "")  # it must be as it was written
     words = tuple((str(word), float(weight)) for word, weight in found.get("words", ()))
     return Explanation(found["row"], found["decided"], found["probability"], overlay, words)

@@ -154,9 +154,17 @@ class RunFolder(KeptProbabilities):
 
         Returns:
             One row per trial; `error`, `note` and `fate` are strings, missing numbers are NaN.
+
+        Raises:
+            DamageError: If the table is damaged.
         """
         missing = "no trial of this search has ended"
-        return read_csv(self.trials, missing, text=("fate", "error", "note"))
+        trials = read_csv(self.trials, missing, text=("fate", "error", "note"))
+        if not {"trial", "fate"} <= set(trials.columns):
+            raise DamageError(self.trials, "must have the columns trial and fate, got others")
+        if len(trials) and not pd.api.types.is_integer_dtype(trials["trial"]):
+            raise DamageError(self.trials, "must have numbers of trials, got others")
+        return trials
 
     def append_history(self, row: Mapping[str, object]) -> None:
         """Add one reported epoch, in one write of one line.

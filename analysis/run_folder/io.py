@@ -35,23 +35,19 @@ _FORMULA = re.compile(r"[=@\t\r]|[+-](?![\w.-]*$)")
 
 
 _RESUME = "python -m search.run --resume {run}"
+_ANEW = f"{_RESUME} makes it anew"
 _REMEDIES: Mapping[str, str] = {
     "search.json": "put back a copy of it: it says what was searched",
-    "study.journal": "put back a copy of it: it is the search; or begin anew in another folder",
-    "trials.csv": f"{_RESUME} writes it anew from the study",
+    "study.journal": "put back a copy of it: it is the search",
     "history.csv": f"delete it, and {_RESUME} goes on without the epochs that it told",
-    "best.json": f"{_RESUME} writes it anew",
-    "importances.csv": f"{_RESUME} writes it anew",
-    "fusions.csv": f"{_RESUME} writes it anew",
-    "samples.parquet": f"{_RESUME} writes it anew from the data",
-    "stages.json": f"delete it, and {_RESUME} does the stages after the trials again",
-    "floor.parquet": f"delete it, and {_RESUME} makes it again",
-    "predictions.csv": f"delete it, and {_RESUME} makes it again",
-    "probabilities.csv": f"delete it, and {_RESUME} makes it again",
-    "index.json": "python -m analysis.explain {run} makes it again",
     "probabilities": "delete it to go without: they are of a trial that has ended",
-    "confirmations": f"delete it, and {_RESUME} confirms its config again",
-    "test_probabilities": f"delete it and its twin in confirmations, and {_RESUME} makes both",
+    "index.json": "python -m analysis.explain {run} makes it anew",
+    "explanations": "python -m analysis.explain {run} makes it anew",
+    "thumbnails": f"delete it, and {_RESUME} makes it anew",
+    **dict.fromkeys(("trials.csv", "best.json", "importances.csv", "fusions.csv"), _ANEW),
+    **dict.fromkeys(("samples.parquet", "stages.json", "floor.parquet"), _ANEW),
+    **dict.fromkeys(("predictions.csv", "probabilities.csv"), _ANEW),
+    **dict.fromkeys(("confirmations", "test_probabilities"), _ANEW),
 }
 """What helps where a file of a run folder is damaged, by its name or that of its folder."""
 

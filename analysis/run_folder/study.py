@@ -82,7 +82,8 @@ def ended_trials(folder: RunFolder, notes: list[str], *, larger_is_better: bool)
             "peak_memory_mb": facts.get("peak_memory_mb"),
             "retries": facts.get("retries", 0),
             "hand_tuned": facts.get("hand_tuned", False),
-            "error": facts.get("error") or facts.get("note") or "",
+            "error": facts.get("error", ""),
+            "note": facts.get("note", ""),
         }
         rows.append(row | {CONFIG + name: value for name, value in trial.params.items()})
     return checked(folder.study, pd.DataFrame(rows), TRIALS, ())

@@ -58,7 +58,8 @@ def open_storage(folder: RunFolder) -> tuple[BaseStorage, str]:
     """
     url = database_of(folder)
     if url is None:
-        return _open_journal(folder)
+        folder.read_study()
+        return replay(folder)
     storage, name = open_database(url), folder.read_search().get(NAME)
     if name not in optuna.get_all_study_names(storage):
         msg = f"{url} holds no study {name}"
@@ -66,8 +67,20 @@ def open_storage(folder: RunFolder) -> tuple[BaseStorage, str]:
     return storage, str(name)
 
 
-def _open_journal(folder: RunFolder) -> tuple[BaseStorage, str]:
-    folder.read_study()
+def replay(folder: RunFolder) -> tuple[BaseStorage, str]:
+    """Open the journal of a run as it is, whatever was noted of it.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        Optuna's storage, and the study's name in it.
+
+    Raises:
+        DamageError: If it is no journal, or holds no study.
+    """
+    if not folder.study.is_file():  # to open a pipe would wait for ever
+        raise DamageError(folder.study, "must be a file, got another kind")
     try:
         storage = JournalStorage(JournalFileBackend(str(folder.study)))
         names = optuna.get_all_study_names(storage)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _PROGRAM = ("python", "-m", "search.run")
 _FLAGS = {"path": "data"}  # fields whose flag has another name
 # What is done rather than what is searched; and a folder holds one search only.
-_LEFT_OUT = {"show_space", "resume", "dry_run", "out"}
+_LEFT_OUT = {"show_space", "resume", "rerun_lost", "dry_run", "out"}
 
 
 def command_line(settings: SearchSettings) -> str:

@@ -71,6 +71,7 @@ class Plan:
         name: Of the search, where others have theirs too.
         storage: Where Ray keeps what it writes: a folder or a URI.
         resumed: Whether it goes on with the search that the folder holds.
+        rerun_lost: Whether trials that its study has lost are to run again.
     """
 
     settings: SearchSettings
@@ -93,6 +94,7 @@ class Plan:
     name: str
     storage: str
     resumed: bool = False
+    rerun_lost: bool = False
 
     def open_storage(self) -> StudyStorage:
         """Open where the study lives.
@@ -125,6 +127,8 @@ def make_plan(settings: SearchSettings) -> Plan:
     resumed = settings.resume is not None
     source = _find_source(settings.data.path)
     faults += folder_faults(folder, resumed=resumed)
+    if settings.rerun_lost and not resumed:
+        faults.append("--rerun-lost goes with --resume: a new search has lost nothing")
     if source is None or not settings.resources.no_cache:
         faults += cache_faults(_cache(settings), settings.resources)
     faults += study_storage_faults(settings.resources.study_storage, folder, resumed=resumed)
@@ -165,6 +169,7 @@ def make_plan(settings: SearchSettings) -> Plan:
         name=name,
         storage=str(folder.ray) if storage is None else below(absolute_storage(storage), name),
         resumed=resumed,
+        rerun_lost=settings.rerun_lost,
     )
 
 
@@ -246,7 +251,9 @@ def _worked_out(
     resources = replace(settings.resources, study_storage=url, storage=storage)
     runs = tuple(local_path(run).absolute() for run in settings.tuning.warm_start)
     tuning = replace(settings.tuning, warm_start=runs)
-    return replace(settings, data=data, tuning=tuning, resources=resources, resume=None)
+    return replace(
+        settings, data=data, tuning=tuning, resources=resources, resume=None, rerun_lost=False
+    )
 
 
 def _cache(settings: SearchSettings) -> Path:

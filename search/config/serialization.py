@@ -6,7 +6,6 @@ Nothing here imports a framework, so that `--help` answers at once.
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
@@ -23,7 +22,7 @@ ALL_MODELS = "all_models.json"
 
 MAY_DIFFER = frozenset(
     {
-        *("trials", "time_budget", "resume", "show_space", "dry_run"),
+        *("trials", "time_budget", "resume", "rerun_lost", "show_space", "dry_run"),
         *("gpus_per_trial", "cpus_per_trial", "max_concurrent", "reuse_actors", "address"),
         *("trial_timeout", "cache", "no_cache", "resident", "storage", "study_storage"),
         *("path", "allow_outside", "tensorboard", "mlflow", "wandb"),
@@ -69,18 +68,21 @@ def read_settings(kind: type[SettingsT], run: Path) -> SettingsT:
     Raises:
         SettingsError: If the folder holds no search, or one of another version.
     """
-    from analysis.run_folder.paths import RunPaths  # noqa: PLC0415  # its package brings pandas
+    from analysis.run_folder.io import ResultsError, read_json  # noqa: PLC0415  # brings pandas
+    from analysis.run_folder.paths import RunPaths  # noqa: PLC0415
 
     path = RunPaths(run).search
     if not path.exists() and (run / ALL_MODELS).exists():
         path = run / ALL_MODELS
-    try:
-        plain = json.loads(path.read_text(encoding="utf-8"))["settings"]
-        settings: SettingsT = restored(kind, plain)
-    except FileNotFoundError as error:
+    if not path.exists():
         msg = f"--resume must be the folder of a search, got {run}, which has no {path.name}"
+        raise SettingsError(msg)
+    try:
+        settings: SettingsT = restored(kind, read_json(path, "")["settings"])
+    except ResultsError as error:
+        msg = f"--resume: {error}"
         raise SettingsError(msg) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         msg = f"--resume: the settings in {path} must be those of this version: {error}"
         raise SettingsError(msg) from error
     return settings

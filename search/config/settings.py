@@ -206,6 +206,8 @@ class SearchSettings:
     """Folder of the results; new or without a search."""
     resume: Annotated[Path | None, unset("RUN", "a new search")] = None
     """Go on with the search of a run folder: its settings hold, --trials is the wanted total."""
+    rerun_lost: FlagCreatePairsOff[bool] = False
+    """With --resume: run again the trials that trials.csv has but a damaged study has lost."""
     seed: Annotated[int, arg(metavar="N")] = 0
     """Same seed, same trials (one at a time)."""
     show_space: FlagCreatePairsOff[bool] = False

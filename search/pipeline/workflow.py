@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
+from analysis.run_folder.digests import settle
 from search.cluster.activations import build_everywhere, configs_ahead, describe
 from search.cluster.connection import connected
 from search.cluster.resources import Slots, alive, fitting, share_out
@@ -19,6 +20,7 @@ from search.console.live import LiveView, ViewInfo, show_building
 from search.console.summary import Outcome
 from search.errors import WorkError
 from search.pipeline.data import load_data
+from search.pipeline.repair import put_right
 from search.pipeline.report import write_report
 from search.pipeline.run_record import (
     hardware_record,
@@ -120,6 +122,8 @@ def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
     with ExitStack() as held:
         if plan.resumed:
             held.enter_context(locked(plan.folder, new=False))
+            for found in put_right(plan):
+                console.print(found, style="yellow", highlight=False)
         nodes = held.enter_context(connected(plan.address))
         resources = share_out(nodes, plan.settings.resources)
         record = _prepare_nodes(plan, experiment, nodes, resources, console)
@@ -142,6 +146,7 @@ def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
     if outcome.best:
         write_fusions(plan.folder, outcome.best, experiment.corpus.labels, experiment.folds)
     note = write_report(plan.folder)
+    settle(plan.folder.path)
     return replace(outcome, notes=(*outcome.notes, *[note] * bool(note)))
 
 
@@ -291,7 +296,7 @@ def ship_the_best_that_trains(
     failed = {int(trial): str(reason) for trial, reason in known.items()}
     fresh: dict[int, str] = {}
     while (best := choose(failed.keys() | fresh.keys())) is not None:
-        leaves = folder.model, folder.predictions
+        leaves = folder.model, folder.predictions, folder.probabilities
         try:
             ground = {**best, "asked": [asked.final, asked.final_seeds]}
             shipped = once(folder, "ship", ground, lambda best=best: train(best), leaves)  # type: ignore[misc]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from search.study.trial import EPOCH, ranked
 from trainables.evaluation.objective import mode_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import pandas as pd
 
     from analysis.run_folder.folder import RunFolder
     from search.study.trial import Records, TrialRecord
@@ -48,7 +48,7 @@ def write_best(
         the best epoch, `why`, `hand_tuned` with the same of that config, or null, and the rest.
     """
     order = ranked(records, mode)
-    history = folder.read_history()
+    history = _history(folder)
     among = sum(record.fate == order[0].fate for record in order)
     best, why = chosen or (order[0], _WHY[str(order[0].fate)].format(n=among))
     tried_first = next((record for record in order if record.hand_tuned), None)
@@ -63,6 +63,12 @@ def write_best(
     }
     folder.write_best(written)
     return written
+
+
+def _history(folder: RunFolder) -> pd.DataFrame:
+    if not folder.history.exists():  # told when the search went on without it
+        return pd.DataFrame({"trial": [], EPOCH: []})
+    return folder.read_history()
 
 
 def _scores(record: TrialRecord, history: pd.DataFrame, metric: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import ray
 from ray.tune import Callback
 from ray.tune.result import AUTO_RESULT_KEYS
 
+from analysis.run_folder.digests import settle
 from search.study.trial import EPOCH
 from search.tune.tables import trials_table
 from trainables.reach import OutOfReachError
@@ -131,6 +132,8 @@ class Recorder(Callback):  # type: ignore[misc]  # Ray has no types
         with self._stopper.guarding():
             if self._folder.history.exists():
                 self._folder.write_history(self._folder.read_history())
+            self._folder.note_study()
+            settle(self._folder.path)
 
     def _end(self, trial: Trial) -> None:
         self._timed(trial)

@@ -43,7 +43,7 @@ def test_a_flipped_bit_is_told_with_what_helps(folder: RunFolder) -> None:
     folder.write_best(CHOSEN | {"score": 0.5})
     text = folder.best.read_text()
     folder.best.write_text(text.replace('"score": 0.5', '"score": 0.7'))
-    with pytest.raises(DamageError, match=r"best\.json must hold what was .* writes it anew"):
+    with pytest.raises(DamageError, match=r"best\.json must hold what was .* makes it anew"):
         folder.read_best()
 
 

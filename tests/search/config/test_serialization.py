@@ -14,6 +14,7 @@ from search.config.plan import make_plan
 from search.config.serialization import plain, read_settings, refuse_changes
 from search.config.settings import SearchSettings, parse
 from search.errors import SettingsError
+from tests.analysis.synthetic import SEARCHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,7 +110,7 @@ def test_settings_that_this_version_lacks_are_refused(run: Path) -> None:
 
 def test_a_damaged_record_is_refused(run: Path) -> None:
     (run / "search.json").write_text("{")
-    with pytest.raises(SettingsError, match="must be those of this version"):
+    with pytest.raises(SettingsError, match=r"search\.json must be JSON"):
         read_settings(SearchSettings, run)
 
 
@@ -164,7 +165,7 @@ def test_runs_to_begin_with_are_no_change_when_the_search_goes_on(
 
 
 def store(folder: Path, settings: SearchSettings) -> None:
-    record = {"settings": plain(settings)}
+    record = SEARCHED | {"settings": plain(settings)}
     (folder / "search.json").write_text(json.dumps(record))
 
 

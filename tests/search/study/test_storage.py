@@ -17,6 +17,7 @@ from search.config.plan import make_plan
 from search.config.serialization import plain
 from search.config.settings import parse
 from search.errors import SettingsError
+from tests.analysis.synthetic import SEARCHED
 from tests.search.conftest import FakeRay
 from tests.search.postgresql import PASSWORD
 from tests.search.test_resume import QUICK, Command, kill
@@ -48,7 +49,7 @@ def plan_in(folder: Path, *words: str) -> Plan:
 def leave(plan: Plan) -> None:
     """What a search writes of itself before its first trial."""
     plan.folder.path.mkdir(exist_ok=True)
-    record = {"settings": plain(plan.settings), "name": plan.name}
+    record = SEARCHED | {"settings": plain(plan.settings), "name": plan.name}
     plan.folder.search.write_text(json.dumps(record))
 
 
