@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.run_folder.io import read_bytes
+from analysis.run_folder.digests import is_noted
+from analysis.run_folder.io import DamageError, read_bytes
 from analysis.tables.samples import by_class
 from trainables.evaluation.classes import CLASSES
 
@@ -145,7 +146,12 @@ def _inlined(path: Path) -> str | None:
     """Put a small JPEG of the run folder into the page, not decoded; nothing else is taken."""
     if path.is_symlink() or not path.exists():
         return None
-    raw = read_bytes(path, "", _MOST_BYTES)
+    try:
+        raw = read_bytes(path, "", _MOST_BYTES)
+    except DamageError:
+        if is_noted(path):
+            raise
+        return None
     if not raw.startswith(_JPEG):
         return None
     return f"data:image/jpeg;base64,{base64.b64encode(raw).decode()}"

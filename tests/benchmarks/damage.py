@@ -26,11 +26,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import analysis
-from analysis import digests
 from analysis.compare import main as compare
-from analysis.files import ResultsError
 from analysis.report.__main__ import main as report
-from analysis.results import RunFolder
+from analysis.run_folder import digests
+from analysis.run_folder.folder import RunFolder
+from analysis.run_folder.io import ResultsError
 from search import ensemble, explain, predict
 from tests.benchmarks.reporting import machine
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -39,6 +40,7 @@ class Scripted:
             raise UntrainableError(msg)
         self.plan.folder.model.mkdir(parents=True, exist_ok=True)
         self.plan.folder.write_predictions([], [])
+        self.plan.folder.write_probabilities([], np.empty((0, 3), np.float32))
         return {**best, "final": {"kind": "refit"}}
 
     def ship(self) -> tuple[dict[str, Any], list[str]]:
