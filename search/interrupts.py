@@ -32,6 +32,7 @@ class _State:
     gently: Callable[[], None] | None = None
     last_words: Callable[[], str] = str
     timer: threading.Timer | None = None
+    errors: int = 2
 
 
 _STATE = _State()
@@ -99,6 +100,25 @@ def put_off() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
+@contextmanager
+def only_our_words() -> Iterator[None]:
+    """Keep libraries off the standard error, as Ray's core while it is torn down.
+
+    Yields:
+        Once, for the work; what is said at once is said nevertheless.
+    """
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    _STATE.errors = kept
+    try:
+        yield
+    finally:
+        _STATE.errors = 2
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def say_at_once(words: Callable[[], str]) -> None:
     """Set what is said when there is no time for more.
 
@@ -164,5 +184,5 @@ def leave_at_once(line: str, code: int) -> None:
     with suppress(OSError):  # no one is there to read it
         if os.isatty(1):
             os.write(1, b"\x1b[?25h\n")  # a live view hides the cursor
-        os.write(2, f"error: {line}\n".encode(errors="replace"))
+        os.write(_STATE.errors, f"error: {line}\n".encode(errors="replace"))
     os._exit(code)

@@ -79,7 +79,8 @@ def connected(address: str | None) -> Iterator[list[Node]]:
             with _watching(address):
                 yield alive()
         finally:
-            ray.shutdown()
+            with interrupts.only_our_words():
+                ray.shutdown()
             interrupts.take_back()
 
 

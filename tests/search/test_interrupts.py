@@ -51,6 +51,17 @@ def test_a_second_ctrl_c_ends_at_once(
         signal.raise_signal(signal.SIGINT)  # another command begins anew
 
 
+def test_a_library_that_is_torn_down_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "_exit", lambda _: None)
+    with interrupts.only_our_words():
+        os.write(2, b"a page of logs")
+        interrupts.leave_at_once("in a hurry", 130)
+    os.write(2, b"the end")
+    assert capfd.readouterr().err == "error: in a hurry\nthe end"
+
+
 def test_what_does_not_end_after_a_while_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     left: list[int] = []
     monkeypatch.setattr(os, "_exit", left.append)

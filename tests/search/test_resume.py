@@ -142,12 +142,12 @@ def assert_whole(folder: RunFolder, count: int) -> None:
 
 @pytest.mark.slow
 def test_a_search_ended_in_every_way_goes_on_to_the_wanted_total(command: Command) -> None:
-    ways: tuple[tuple[Callable[[subprocess.Popen[str]], None], int | None], ...] = (
+    ways: tuple[tuple[Callable[[subprocess.Popen[str]], None], int], ...] = (
         (kill, -signal.SIGKILL),
         (interrupt, 130),
         (terminate, 143),
         (interrupt_twice, 130),
-        (kill_raylet, None),
+        (kill_raylet, 1),
     )
     words = f"{QUICK} --trials 25 --out run"
     for count, (act, code) in enumerate(ways, 1):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from optuna.trial import TrialState
 
+from search import interrupts
 from search.cluster.connection import connected
 from search.cluster.resources import TrialResources
 from search.config.plan import make_plan
@@ -176,7 +177,8 @@ def test_the_first_interrupt_ends_the_search_well(
 
     before = signal.getsignal(signal.SIGINT)
     threading.Thread(target=interrupt, daemon=True).start()
-    plan, search = run("a", "--trials 500", seconds=0.3)
+    with interrupts.handled():
+        plan, search = run("a", "--trials 500", seconds=0.3)
     assert search.stopper.reason == "interrupted"
     assert stopper(plan, search) >= 1
     assert signal.getsignal(signal.SIGINT) is before
