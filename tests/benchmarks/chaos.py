@@ -92,6 +92,7 @@ class Round:
     attempts: int = 0
     faults: list[str] = field(default_factory=list)
     _had_ray: bool = False
+    _last: str = ""
 
     @property
     def folder(self) -> RunFolder:
@@ -124,10 +125,15 @@ class Round:
                 _end_family(process)
         code = process.returncode
         errors = told.read_text(errors="replace").splitlines()
-        expected = _CODES.get(way, {0})
+        expected = _CODES.get(way, {0}) | self._before_it_listens(way)
         if code not in expected or len(errors) > (code > 0) or "Traceback" in said.read_text():
             self.faults.append(f"attempt {self.attempts}, {way or 'no kill'}: {code} {errors[:5]}")
         return code
+
+    def _before_it_listens(self, way: str) -> set[int]:
+        """While Python is still importing the command, a signal ends it as any program."""
+        kind = getattr(signal, way.rpartition(" ")[2], None) if self._last == "start" else None
+        return set() if kind is None else {-kind}
 
     def _watch(self, process: subprocess.Popen[bytes]) -> str:
         """Kill what is due while the command runs; gives how its driver or Ray was killed."""
@@ -176,6 +182,7 @@ class Round:
                 return ""
             time.sleep(0.1)
         self.plan.pop(0)
+        self._last = stage
         self.kills[stage, way] += 1
         sys.stdout.write(f"  attempt {self.attempts}: {way} at {stage}\n")
         sys.stdout.flush()
