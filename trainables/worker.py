@@ -155,6 +155,19 @@ class Workbench:
             residence = "host"
         return placed(stored, self.device, residence)
 
+    def build_for(self, configs: Sequence[TrainConfig]) -> Iterator[BuildProgress]:
+        """Make the activations that some configs read, whichever towers each has.
+
+        Args:
+            configs: The configs.
+
+        Yields:
+            Progress, at least once per role.
+        """
+        cuts = [self.variant.cuts(config, self.experiment.modality) for config in configs]
+        for role in dict.fromkeys(role for cut in cuts for role in cut):
+            yield from self.build(role, [cut[role] for cut in cuts if role in cut])
+
     def build(self, role: str, cuts: Iterable[Cut]) -> Iterator[BuildProgress]:
         """Build the activations of one tower that are missing on this node.
 
@@ -243,9 +256,7 @@ def build_activations(
         Progress, at least once per role.
     """
     bench = Workbench(experiment, device)
-    cuts = [bench.variant.cuts(bench.config(p), experiment.modality) for p in params]
-    for role in dict.fromkeys(role for cut in cuts for role in cut):
-        yield from bench.build(role, [cut[role] for cut in cuts if role in cut])
+    yield from bench.build_for([bench.config(p) for p in params])
 
 
 def describe(experiment: Experiment) -> dict[str, Any]:

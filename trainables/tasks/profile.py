@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainables.config import ROLES
 from trainables.data.sample import Fold
 from trainables.training.memory import peak_memory_mb
 from trainables.worker import Workbench
@@ -84,11 +83,9 @@ def _build(
     folder = bench.experiment.cache
     if folder is None:
         return {"bytes": 0, "files": 0, "build_seconds": 0.0, "free_bytes": 0}
-    cuts = [bench.variant.cuts(config, experiment.modality) for config in configs]
     began = time.perf_counter()
-    for role in ROLES[experiment.modality]:
-        for _ in bench.build(role, [cut[role] for cut in cuts]):
-            pass
+    for _ in bench.build_for(configs):
+        pass
     seconds = time.perf_counter() - began
     files = list(folder.glob("*.safetensors"))
     scale = len(experiment.corpus.samples) / len(bench.experiment.corpus.samples)

@@ -55,3 +55,12 @@ def test_without_a_cache_no_disk_is_asked_for(make_experiment: Callable[..., Exp
     told = rehearse(make_experiment(cache=None), [LIGHT])
     assert (told["bytes"], told["files"]) == (0, 0)
     assert told["heaviest"]["seconds"] > 0
+
+
+def test_text_that_reads_its_image_is_rehearsed_beside_text_that_does_not(
+    make_experiment: Callable[..., Experiment],
+) -> None:
+    experiment = make_experiment(variant="blip", backbones={"blip": "tiny"})
+    frozen = {"batch_size": 8, "text_unfrozen_layers": 0, "image_unfrozen_layers": 0}
+    told = rehearse(experiment, [{**frozen, "fusion": which} for which in ("add", "cross")])
+    assert told["files"] == 3  # of the text, of the image, and of both at once
