@@ -12,7 +12,7 @@ from pathlib import Path  # noqa: TC003 - the command line is made from the anno
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from tyro.conf import Positional, arg
+from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from analysis.program import fail
 from analysis.run_folder.folder import ResultsError, RunFolder
@@ -34,6 +34,9 @@ class DashboardSettings:
     """Where the page is, on this machine."""
     host: Annotated[str, arg(metavar="NAME")] = "127.0.0.1"
     """Who may see it: this machine alone, or 0.0.0.0 for all of the network."""
+
+    database: FlagCreatePairsOff[bool] = False
+    """Connect to the database that RUN names for its study; not where RUN is a stranger's."""
 
     def faults(self) -> Iterator[str]:
         """Say what is wrong with the request.
@@ -62,14 +65,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = tyro.cli(DashboardSettings, args=arguments, prog="python -m analysis.dashboard")
     if faults := list(settings.faults()):
         return fail(faults)
-    from optuna_dashboard import run_server  # noqa: PLC0415 - an extra
+    from analysis.run_folder.study_storage import (  # noqa: PLC0415 - after the cheap checks
+        database_of,
+        open_storage,
+    )
 
-    from analysis.run_folder.study_storage import open_storage  # noqa: PLC0415 - after the cheap checks
-
+    folder = RunFolder(settings.run)
     try:
-        storage, _ = open_storage(RunFolder(settings.run))
+        if (url := database_of(folder)) is not None and not settings.database:
+            return fail([f"RUN has its study in {url}; --database connects to it"])
+        storage, _ = open_storage(folder)
     except ResultsError as error:
         return fail([str(error)])
+    from optuna_dashboard import run_server  # noqa: PLC0415 - an extra
+
     sys.stdout.write(f"http://{settings.host}:{settings.port} until Ctrl-C\n")
     sys.stdout.flush()
     try:

@@ -8,7 +8,7 @@ from pathlib import Path  # noqa: TC003 - the command line is made from the anno
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from tyro.conf import Positional, arg
+from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from analysis.outputs import file_faults
 from analysis.program import fail, print_and_exit, tell
@@ -27,6 +27,8 @@ class ReportSettings:
 
     run: Annotated[Positional[Path], arg(metavar="RUN")]
     """The folder of a search; it may still run."""
+    database: FlagCreatePairsOff[bool] = False
+    """Connect to the database that RUN names for its study; not where RUN is a stranger's."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if settings.run.is_dir() and (faults := list(file_faults("RUN", page))):
         return fail(faults)
     try:
-        run = load(settings.run)
+        run = load(settings.run, database=settings.database)
         path = write_report(run)
     except ResultsError as error:
         return fail([str(error)])

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from analysis.report.answer import Answer
     from analysis.report.figures import Figure
+    from analysis.run_folder.explanations import Explanation
     from analysis.run_folder.run import Run
     from trainables.evaluation.resampling import Validated
 
@@ -53,11 +54,12 @@ def sections_of(run: Run) -> dict[str, Any]:
     Returns:
         The context of `report.html`.
     """
+    explained = read_explanations(run.folder)  # what is damaged shows before any work
     found = answer(run)
     validated = None if run.best is None else run.validated(run.best["trial"])
     shown: dict[str, Any] = {"run_name": run.name, "metric": heading(run.objective)}
     shown |= _answer(run, found) | _search(run) | _model(run, validated)
-    shown |= _contenders(run) | _examples(run, validated) | facts.origin(run)
+    shown |= _contenders(run) | _examples(run, validated, explained) | facts.origin(run)
     shown |= {"data": data_card(run), "data_name": run.search["data"]["name"]}
     shown |= {"trials": trial_table(run), "candidates": candidate_table(run)}
     there = {
@@ -92,7 +94,7 @@ def _answer(run: Run, found: Answer | None) -> dict[str, Any]:
 
 
 def _search(run: Run) -> dict[str, Any]:
-    trials = study_trials(run.folder, run.notes)
+    trials = study_trials(run.folder, run.notes, database=run.database)
     times = trial_times(trials)
     speeds = speed(run, times)
     figures = [
@@ -203,8 +205,9 @@ def _score(row: Mapping[Hashable, Any]) -> str:
     return f"{row['objective']:.4f}"
 
 
-def _examples(run: Run, validated: Validated | None) -> dict[str, Any]:
+def _examples(
+    run: Run, validated: Validated | None, explained: Mapping[int, Explanation]
+) -> dict[str, Any]:
     if validated is None:
         return {"groups": [], "explained": False}
-    explained = read_explanations(run.folder)
     return {"groups": gallery(run, validated, explained), "explained": bool(explained)}

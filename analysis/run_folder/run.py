@@ -60,12 +60,14 @@ class Run:
         search: What was searched: settings, data, split, versions, hardware.
         best: The chosen config and its scores; None when no trial has a score.
         notes: What its reader should know of it, in sentences, such as what is gone.
+        database: Whether its study may be read from the database that its record names.
     """
 
     folder: RunFolder
     search: Mapping[str, Any]
     best: Mapping[str, Any] | None
     notes: list[str] = field(default_factory=list)
+    database: bool = False
 
     @property
     def name(self) -> str:
@@ -95,7 +97,12 @@ class Run:
         """Add the ended trials that the table lacks: of a search that was killed, or cut off."""
         from analysis.run_folder.study import ended_trials  # noqa: PLC0415 - Optuna, for this alone
 
-        ended = ended_trials(self.folder, self.notes, larger_is_better=self.larger_is_better)
+        ended = ended_trials(
+            self.folder,
+            self.notes,
+            larger_is_better=self.larger_is_better,
+            database=self.database,
+        )
         untold = ended[~ended["trial"].isin(table["trial"])]
         if untold.empty:
             return table
@@ -281,11 +288,13 @@ class Run:
         return float(self.config(trial).get("neutral_threshold", 0))
 
 
-def load(path: str | Path) -> Run:
+def load(path: str | Path, *, database: bool = False) -> Run:
     """Load a run.
 
     Args:
         path: The folder of a search, `runs/NAME`; the search may still run.
+        database: Whether to connect to the database that the folder names, if its study is in
+            one: not where the folder is a stranger's, for it may name any.
 
     Returns:
         The run. Its tables are read when first asked for.
@@ -299,7 +308,7 @@ def load(path: str | Path) -> Run:
         raise ResultsError(msg)
     search = folder.read_search()
     best = folder.read_best() if folder.best.exists() or is_noted(folder.best) else None
-    return Run(folder, search, best, list(_losses(folder)))
+    return Run(folder, search, best, list(_losses(folder)), database)
 
 
 def _losses(folder: RunFolder) -> Iterator[str]:

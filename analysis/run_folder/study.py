@@ -26,21 +26,31 @@ _FATES = {
 }
 
 
-def study_trials(folder: RunFolder, notes: list[str]) -> list[FrozenTrial]:
+def study_trials(
+    folder: RunFolder, notes: list[str], *, database: bool = False
+) -> list[FrozenTrial]:
     """Read the trials of a run's study.
 
     Args:
         folder: The run folder.
         notes: Told what could not be had.
+        database: Whether to connect to the database that the folder names, if it names one: not
+            where the folder is a stranger's, for it may name any.
 
     Returns:
         The trials as Optuna has them, in the order of their numbers; none where the folder has no
-        study or its database cannot be had, which the run's notes then say.
+        study or its database is not had, which the run's notes then say.
 
     Raises:
         ResultsError: If the study's file is damaged, or is gone that was there.
     """
     in_database = database_of(folder) is not None
+    if in_database and not database:
+        notes.append(
+            f"what only the study tells is left out: it is in a database that {folder.search}"
+            " names; --database connects to it"
+        )
+        return []
     if not in_database and not folder.study.exists() and not is_noted(folder.study):
         return []
     try:
@@ -53,13 +63,16 @@ def study_trials(folder: RunFolder, notes: list[str]) -> list[FrozenTrial]:
     return storage.get_all_trials(storage.get_study_id_from_name(name), deepcopy=False)
 
 
-def ended_trials(folder: RunFolder, notes: list[str], *, larger_is_better: bool) -> pd.DataFrame:
+def ended_trials(
+    folder: RunFolder, notes: list[str], *, larger_is_better: bool, database: bool = False
+) -> pd.DataFrame:
     """Tabulate the trials that have ended, as the study tells it.
 
     Args:
         folder: The run folder.
         larger_is_better: Whether more of the objective is better.
         notes: Told what could not be had.
+        database: As for `study_trials`.
 
     Returns:
         Columns of `TRIALS` and one `config/NAME` per hyperparameter, a row per
@@ -67,7 +80,7 @@ def ended_trials(folder: RunFolder, notes: list[str], *, larger_is_better: bool)
     """
     sign = max if larger_is_better else min
     rows = []
-    for trial in study_trials(folder, notes):
+    for trial in study_trials(folder, notes, database=database):
         if not trial.state.is_finished():
             continue
         facts, reports = trial.user_attrs, trial.intermediate_values

@@ -33,7 +33,7 @@ def write_report(folder: RunFolder) -> str:
         from analysis.run_folder.run import load  # noqa: PLC0415 - likewise
 
         write_thumbnails(folder)
-        write(load(folder.path))
+        write(load(folder.path, database=True))
     except Exception as error:  # noqa: BLE001 - a boundary: whatever it is, the run is worth more
         return f"no report: {type(error).__name__}: {error}; python -m analysis.report tries again"
     return ""

@@ -310,7 +310,8 @@ class Damage:
         for name, answer in healthy.items():
             if answer.code != 0:
                 self.faults.append(f"{name} must work on the healthy run: {answer.errors}")
-        calls = [(p, way, name) for p in files_of(self._run) for way in WAYS for name in names]
+        files = files_of(self._fresh())
+        calls = [(path, way, name) for path in files for way in WAYS for name in names]
         self._draw.shuffle(calls)
         for path, way, name in calls[:most]:
             way(self._fresh() / path, self._draw)
@@ -326,7 +327,7 @@ class Damage:
         """
         trials = len(RunFolder(self._run).read_trials())
         healthy = resume(self._fresh(), trials) if count else None
-        files = [path for path in files_of(self._run) if path.parts[0] != "model"]
+        files = [path for path in files_of(self._fresh()) if path.parts[0] != "model"]
         for _ in range(count):
             path, way = self._draw.choice(files), self._draw.choice(WAYS)
             way(self._fresh() / path, self._draw)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from tests.hostile.case import Case
 from tests.hostile.data import DATA_SETS
+from tests.hostile.folders import FOLDERS
 
-CASES: tuple[Case, ...] = (*DATA_SETS,)
+CASES: tuple[Case, ...] = (*DATA_SETS, *FOLDERS)
 
 __all__ = ["CASES", "Case"]

@@ -23,6 +23,7 @@ class Case:
             line.
         program: The module that is run.
         words: What else it is told; `{out}` and `{cache}` stand for folders where it may write.
+        writes_there: A folder of the input where it may write, too, as a report does in its run.
     """
 
     name: str
@@ -33,6 +34,8 @@ class Case:
         *("--model", "early_fusion", "--trials", "1", "--out", "{out}", "--cache", "{cache}"),
         *("--backbone", "text=tiny", "--backbone", "image=tiny"),
     )
+
+    writes_there: str = ""
 
     def write(self, folder: Path) -> list[str]:
         """Write the input.
@@ -58,4 +61,6 @@ class Case:
         Returns:
             Whether it is.
         """
-        return path.startswith((f"{folder / OUT}", f"{folder / CACHE}"))
+        places = [folder / OUT, folder / CACHE]
+        places += [folder / INPUT / self.writes_there] * bool(self.writes_there)
+        return path.startswith(tuple(map(str, places)))

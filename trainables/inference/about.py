@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+
 from trainables.config import ROLES
 from trainables.variants import VARIANTS
 
@@ -16,6 +19,27 @@ DIGESTS = "sha256"
 """The key of a model's config that holds the digests of its files."""
 
 _PARTS = {"members": list, "inputs": dict, "decision": dict, "random_backbones": list}
+_MOST_BYTES = 16 << 20
+_MEMBER = {
+    "type": "object",
+    "required": ["config", "weight"],
+    "properties": {
+        "config": {"type": "object"},
+        "weight": {"type": "number", "exclusiveMinimum": 0},
+    },
+}
+_SHAPE = {
+    "properties": {
+        "members": {"items": _MEMBER},
+        "decision": {
+            "properties": {
+                "neutral_threshold": {"type": "number", "minimum": 0, "maximum": 1},
+                "temperature": {"type": "number", "exclusiveMinimum": 0},
+            }
+        },
+        "random_backbones": {"items": {"type": "string"}},
+    }
+}
 
 
 class ModelError(ValueError):
@@ -50,12 +74,7 @@ def read_about(folder: Path) -> dict[str, Any]:
     if missing := [name for name in (CONFIG, CLASSIFIER) if not (folder / name).is_file()]:
         msg = f"model folder {folder} must hold {CONFIG} and {CLASSIFIER}; it lacks {missing}"
         raise ModelError(msg)
-    try:
-        read = json.loads(path.read_text())
-    except ValueError as error:
-        msg = f"{path} must be JSON: {error}"
-        raise ModelError(msg) from error
-    about: dict[str, Any] = read if isinstance(read, dict) else {}
+    about = _read(path)
     if about.get("format") != FORMAT or about.get("variant") not in VARIANTS:
         msg = (
             f"{path} must be of format {FORMAT} and of a variant among {', '.join(VARIANTS)}, "
@@ -73,4 +92,19 @@ def read_about(folder: Path) -> dict[str, Any]:
     if about["modality"] not in ROLES:
         msg = f"{path} must have a modality among {', '.join(ROLES)}, got {about['modality']!r}"
         raise ModelError(msg)
+    if fault := best_match(Draft202012Validator(_SHAPE).iter_errors(about)):
+        msg = f"{path} is damaged: {fault.json_path.removeprefix('$.')}: {fault.message[:200]}"
+        raise ModelError(msg)
     return about
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if (size := path.stat().st_size) > _MOST_BYTES:
+        msg = f"{path} must be JSON of up to {_MOST_BYTES:,} bytes, got {size:,}"
+        raise ModelError(msg)
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        msg = f"{path} must be JSON: {error}"
+        raise ModelError(msg) from error
+    return read if isinstance(read, dict) else {}

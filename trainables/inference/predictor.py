@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from trainables.activations.raw import LivePrefix, raw_inputs
 from trainables.config import ROLES, ConfigError, InputSettings
+from trainables.data.files import read_beginning
 from trainables.evaluation.classes import Sentiment
 from trainables.evaluation.decision import DecisionRule, Precision
 from trainables.inference.about import (
@@ -40,6 +41,12 @@ if TYPE_CHECKING:
     from trainables.modules.blocks.cut import Cut
 
 _ROWS = 32
+_POINTER = 64  # bytes
+# What libraries raise for files that are not theirs, or not whole.
+_UNLOADABLE = (
+    *(OSError, ValueError, TypeError, RuntimeError, LookupError, AttributeError),
+    SafetensorError,
+)
 
 
 class Prediction(NamedTuple):
@@ -86,8 +93,9 @@ class Predictor:
         self.random_backbones: list[str] = about["random_backbones"]
         try:
             self._load(folder, about)
-        except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-            msg = f"model folder {folder} cannot be loaded: {error}"
+        except _UNLOADABLE as error:
+            words = " ".join(str(error).split())
+            msg = f"model folder {folder} cannot be loaded: {words}"
             raise ModelError(msg) from error
 
     def _load(self, folder: Path, about: Mapping[str, Any]) -> None:
@@ -106,6 +114,7 @@ class Predictor:
         self._members = []
         for number, (config, entry) in enumerate(zip(configs, about["members"], strict=True), 1):
             classifier = self._variant.build(config, self._towers)
+            read_beginning(folder / classifier_file(number), _POINTER)  # no pointer of Git LFS
             state = load_file(folder / classifier_file(number))
             if name := not_finite(state):
                 msg = f"{classifier_file(number)} holds NaN or infinity, in {name}"

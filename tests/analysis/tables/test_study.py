@@ -7,6 +7,7 @@ import pytest
 from optuna.trial import TrialState
 
 import analysis
+from analysis.report import render
 from analysis.run_folder.study import study_trials
 from analysis.tables.study import scored_study, searched_parameters, trial_times
 from tests.analysis.synthetic import write_run
@@ -52,3 +53,18 @@ def test_a_run_without_a_study_has_no_times(run: Run) -> None:
     assert study_trials(run.folder, run.notes) == []
     assert trial_times([]).empty
     assert scored_study(run, []) is None
+
+
+def test_a_database_that_a_folder_names_is_connected_to_only_when_asked(
+    run: Run, tmp_path: Path
+) -> None:
+    theirs = tmp_path / "theirs.db"
+    resources = {"study_storage": f"sqlite:///{theirs}"}
+    settings = {"settings": {"resources": resources}, "name": "theirs"}
+    run.folder.write_search(run.folder.read_search() | settings)
+    strange = analysis.load(run.folder.path)
+    render(strange)
+    assert not theirs.exists()
+    assert any("--database connects to it" in note for note in strange.notes)
+    render(analysis.load(run.folder.path, database=True))
+    assert theirs.exists()

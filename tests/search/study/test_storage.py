@@ -200,7 +200,7 @@ def test_a_killed_search_goes_on_in_postgresql(
     storage, name = open_storage(folder)
     study = optuna.load_study(study_name=name, storage=storage)
     assert [trial.state.is_finished() for trial in study.trials] == [True] * 3
-    assert [t.number for t in study_trials(folder, [])] == [0, 1, 2]
+    assert [t.number for t in study_trials(folder, [], database=True)] == [0, 1, 2]
     assert folder.report.exists()
     assert PASSWORD not in out
     for path in folder.path.rglob("*"):
