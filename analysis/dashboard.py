@@ -20,7 +20,7 @@ from analysis.run_folder.folder import ResultsError, RunFolder
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_PACKAGE = "optuna_dashboard"
+_PACKAGE, _NAME = "optuna_dashboard", "optuna-dashboard"
 _MOST_PORTS = 65_535
 
 
@@ -49,8 +49,6 @@ class DashboardSettings:
             yield f"RUN must hold a study, got {self.run}: there is no file {folder.study.name}"
         if not 0 < self.port <= _MOST_PORTS:
             yield f"--port must be in [1, {_MOST_PORTS}], got {self.port}"
-        if importlib.util.find_spec(_PACKAGE) is None:
-            yield "the dashboard needs the package optuna-dashboard; pip install optuna-dashboard"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,6 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         storage, _ = open_storage(folder)
     except ResultsError as error:
         return fail([str(error)])
+    if importlib.util.find_spec(_PACKAGE) is None:
+        return fail([f"the dashboard needs the package {_NAME}; pip install {_NAME}"])
     from optuna_dashboard import run_server  # noqa: PLC0415 - an extra
 
     sys.stdout.write(f"http://{settings.host}:{settings.port} until Ctrl-C\n")
