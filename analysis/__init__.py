@@ -11,7 +11,7 @@ run.history.pivot(index="epoch", columns="trial", values="val_macro_f1").plot  #
 run.probabilities.query("trial == 0").merge(run.samples, left_on="row", right_index=True)
 run.importances  # which hyperparameters mattered
 
-both = analysis.compare([run, analysis.load("runs/other")])
+both = analysis.compare_runs([run, analysis.load("runs/other")])
 both.rows[["run", "weighted_f1", "low", "high"]]  # best first, with 95 % intervals
 both.pairs  # which differences are more than luck, on the same samples
 ```
@@ -26,14 +26,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from analysis.run_folder.run import Run, load
-    from analysis.tables.comparison import Comparison, compare
+    from analysis.tables.comparison import Comparison, compare_runs
 
-__all__ = ["Comparison", "Run", "compare", "load"]
+__all__ = ["Comparison", "Run", "compare_runs", "load"]
 
 _HOMES = {
     "Comparison": "analysis.tables.comparison",
     "Run": "analysis.run_folder.run",
-    "compare": "analysis.tables.comparison",
+    "compare_runs": "analysis.tables.comparison",
     "load": "analysis.run_folder.run",
 }
 

@@ -14,7 +14,7 @@ from analysis.program import fail, make_console, print_and_exit, tell
 from analysis.render.table import FORMATS, to_terminal
 from analysis.run_folder.io import ResultsError, write_text
 from analysis.run_folder.run import load
-from analysis.tables.comparison import compare
+from analysis.tables.comparison import compare_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = (
             None
             if faults
-            else compare(runs, metric=settings.metric, reference=not settings.no_published)
+            else compare_runs(runs, metric=settings.metric, reference=not settings.no_published)
         )
     except (ResultsError, ValueError) as error:
         faults.append(str(error))

@@ -73,7 +73,7 @@ class Comparison:
     metric: str
 
 
-def compare(
+def compare_runs(
     runs: Sequence[Run], *, metric: str = "weighted_f1", reference: bool = True
 ) -> Comparison:
     """Put runs side by side.

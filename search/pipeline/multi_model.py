@@ -12,7 +12,7 @@ from analysis.render.table import to_terminal
 from analysis.run_folder.folder import RunFolder
 from analysis.run_folder.io import read_json, write_json
 from analysis.run_folder.run import load
-from analysis.tables.comparison import compare
+from analysis.tables.comparison import compare_runs
 from search.config.default_folder import default_name
 from search.config.plan import make_plan
 from search.config.serialization import ALL_MODELS, plain, read_settings, restored, with_changes
@@ -171,7 +171,7 @@ def print_comparison(
         return
     metric = metric if metric in DECISION_SCORES else "weighted_f1"
     console.print()
-    to_terminal(compare(runs, metric=metric, reference=reference), console)
+    to_terminal(compare_runs(runs, metric=metric, reference=reference), console)
 
 
 def search_all(

@@ -31,17 +31,17 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
 
 
 def test_the_best_run_stands_first_and_what_was_published_last(runs: list[Run]) -> None:
-    rows = analysis.compare(runs).rows
+    rows = analysis.compare_runs(runs).rows
     assert list(rows.columns) == list(COLUMNS)
     assert rows["run"].iloc[0] == "strong_<b>"
     assert rows["model"].iloc[0] == "clip, text only"
     assert rows["kind"].tolist() == ["run"] * 3 + ["published"] * 10
     assert rows["weighted_f1"].iloc[:3].is_monotonic_decreasing
-    assert analysis.compare(runs, reference=False).rows["kind"].tolist() == ["run"] * 3
+    assert analysis.compare_runs(runs, reference=False).rows["kind"].tolist() == ["run"] * 3
 
 
 def test_a_row_says_what_its_run_says(runs: list[Run]) -> None:
-    row = analysis.compare(runs).rows.set_index("run").loc["weak"]
+    row = analysis.compare_runs(runs).rows.set_index("run").loc["weak"]
     best = runs[0].best
     assert best is not None
     assert row["weighted_f1"] == best["scores"][METRIC]
@@ -54,7 +54,7 @@ def test_a_row_says_what_its_run_says(runs: list[Run]) -> None:
 
 
 def test_only_runs_of_the_same_samples_are_paired(runs: list[Run]) -> None:
-    pairs = analysis.compare(runs).pairs
+    pairs = analysis.compare_runs(runs).pairs
     assert list(pairs.columns) == list(PAIRS)
     assert pairs[["run", "other"]].to_numpy().tolist() == [["weak", "strong_<b>"]]
     pair = pairs.iloc[0]
@@ -66,7 +66,7 @@ def test_a_confirmed_score_stands_before_the_searched_one(tmp_path: Path) -> Non
     folder = write_run(tmp_path / "run")
     confirmed = {"score": 0.42, "interval": [0.4, 0.44], "scores": {METRIC: 0.42}}
     folder.write_best(folder.read_best() | {"confirmed": confirmed})
-    row = analysis.compare([analysis.load(folder.path)]).rows.iloc[0]
+    row = analysis.compare_runs([analysis.load(folder.path)]).rows.iloc[0]
     assert (row["weighted_f1"], row["low"], row["high"]) == (0.42, 0.4, 0.44)
     assert row["scored"] == "confirmed"
     assert row["accuracy"] > 0  # what was not confirmed is as searched
@@ -93,7 +93,7 @@ def test_runs_confirmed_on_the_same_folds_are_paired_as_confirmed(tmp_path: Path
     honest = write_run(tmp_path / "honest", skill=0.5)
     confirm(lucky, rule="searched", right=0.1)
     confirm(honest, rule="argmax", right=0.9)
-    comparison = analysis.compare([analysis.load(lucky.path), analysis.load(honest.path)])
+    comparison = analysis.compare_runs([analysis.load(lucky.path), analysis.load(honest.path)])
     (pair,) = comparison.pairs.itertuples(index=False)
     assert pair.scored == "confirmed"
     assert pair.high < 0
@@ -101,7 +101,7 @@ def test_runs_confirmed_on_the_same_folds_are_paired_as_confirmed(tmp_path: Path
 
     again = honest.read_confirmation(honest.read_best()["trial"])
     honest.write_confirmation(honest.read_best()["trial"], again[::-1])  # other folds
-    comparison = analysis.compare([analysis.load(lucky.path), analysis.load(honest.path)])
+    comparison = analysis.compare_runs([analysis.load(lucky.path), analysis.load(honest.path)])
     (pair,) = comparison.pairs.itertuples(index=False)
     assert pair.scored == "searched"
     assert pair.low > 0
@@ -110,16 +110,16 @@ def test_runs_confirmed_on_the_same_folds_are_paired_as_confirmed(tmp_path: Path
 def test_an_interval_is_of_what_the_score_is_of(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", skill=0.5)
     confirm(folder, rule="searched", right=1.0)
-    rows = analysis.compare([analysis.load(folder.path)], metric="accuracy").rows
+    rows = analysis.compare_runs([analysis.load(folder.path)], metric="accuracy").rows
     assert (rows["low"].iloc[0], rows["high"].iloc[0]) == (1, 1)  # of the confirmation: all right
-    rows = analysis.compare([analysis.load(folder.path)]).rows
+    rows = analysis.compare_runs([analysis.load(folder.path)]).rows
     assert (rows["low"].iloc[0], rows["high"].iloc[0]) == (0.5, 0.7)  # as the search says
 
 
 def test_a_run_without_a_score_has_a_row_without_scores(runs: list[Run], tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "empty")
     folder.write_search(dict(runs[0].search) | {"random_backbones": ["text"]})
-    comparison = analysis.compare([analysis.load(folder.path), runs[0]], reference=False)
+    comparison = analysis.compare_runs([analysis.load(folder.path), runs[0]], reference=False)
     assert comparison.rows["run"].tolist() == ["weak", "empty"]
     assert comparison.rows.iloc[1][["accuracy", "epochs", "low"]].isna().all()
     assert any(
@@ -131,14 +131,14 @@ def test_a_run_without_a_score_has_a_row_without_scores(runs: list[Run], tmp_pat
 def test_runs_of_one_name_are_told_apart_by_the_folders_above(tmp_path: Path) -> None:
     paths = [write_run(tmp_path / parent / "clip", trials=1).path for parent in ("a", "b")]
     loaded = [analysis.load(path) for path in (*paths, paths[0])]
-    comparison = analysis.compare(loaded, reference=False)
+    comparison = analysis.compare_runs(loaded, reference=False)
     assert sorted(comparison.rows["run"]) == ["a/clip", "b/clip"]  # the same twice is once
     assert comparison.pairs["run"].tolist() == ["a/clip"]
 
 
 def test_an_unknown_metric_is_refused(runs: list[Run]) -> None:
     with pytest.raises(ValueError, match=r"metric must be one of accuracy, .*, got 'f1'"):
-        analysis.compare(runs, metric="f1")
+        analysis.compare_runs(runs, metric="f1")
 
 
 def test_published_rows_are_the_labs(runs: list[Run]) -> None:
@@ -147,7 +147,7 @@ def test_published_rows_are_the_labs(runs: list[Run]) -> None:
     assert rows.loc["CLIP", "trainable_parameters"] == 21_267_971
     f1 = rows[["f1_positive", "f1_neutral", "f1_negative"]].mean(axis=1)
     pd.testing.assert_series_equal(f1, rows["macro_f1"], atol=2e-4, check_names=False)
-    marked = shown(analysis.compare(runs))["run"]
+    marked = shown(analysis.compare_runs(runs))["run"]
     assert marked.iloc[3:].str.endswith(" †").all()
     assert not marked.iloc[:3].str.contains("†").any()
 
@@ -155,7 +155,7 @@ def test_published_rows_are_the_labs(runs: list[Run]) -> None:
 @pytest.mark.parametrize("ending", ["md", "csv", "tex", "html"])
 def test_a_comparison_is_spelt_as_its_golden_file(runs: list[Run], ending: str) -> None:
     """To renew: delete the golden file, run this test, and look at what it wrote."""
-    text = FORMATS[ending](analysis.compare(runs))
+    text = FORMATS[ending](analysis.compare_runs(runs))
     if ending == "html":  # style and script are no part of the table
         text = text[text.index("<main") : text.index("</main>")]
     golden = GOLDEN / f"comparison.{ending}"
@@ -166,6 +166,6 @@ def test_a_comparison_is_spelt_as_its_golden_file(runs: list[Run], ending: str) 
 
 
 def test_a_runs_name_cannot_write_to_the_page(runs: list[Run]) -> None:
-    page = FORMATS["html"](analysis.compare(runs))
+    page = FORMATS["html"](analysis.compare_runs(runs))
     assert "strong_&lt;b&gt;" in page
     assert "strong_<b>" not in page

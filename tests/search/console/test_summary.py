@@ -86,7 +86,7 @@ def test_every_place_tells_the_same_score_and_what_it_covers(
         for verdict in found.verdicts
     )
 
-    row = analysis.compare([run], reference=False).rows.iloc[0]
+    row = analysis.compare_runs([run], reference=False).rows.iloc[0]
     assert (row["weighted_f1"], row["covers"]) == (pytest.approx(told), covers)
     assert [row["low"], row["high"]] == best["confirmed"]["interval"]
 
@@ -116,7 +116,7 @@ def test_the_epochs_told_beside_a_confirmed_score_are_those_that_were_confirmed(
     folder, best = judged
     assert best["best_epoch"] == 1  # as searched
     run = analysis.load(folder.path)
-    assert analysis.compare([run]).rows["epochs"].iloc[0] == 2
+    assert analysis.compare_runs([run]).rows["epochs"].iloc[0] == 2
     assert why(run).startswith(f"Trial {best['trial']}, 2 epochs: ")
     assert "Spread over 2 folds" in why(run)
 
