@@ -99,7 +99,8 @@ def work_and_exit(main: Callable[[], int]) -> NoReturn:
     sys.stderr = _lasting(sys.stderr, "")
     sys.stdout = _lasting(sys.stdout, "note: the output cannot be written; the work goes on\n")
     code = main()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is ending: no more can be asked of it
+    for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(kind, signal.SIG_IGN)  # it is ending: no more can be asked of it
     sys.exit(code)
 
 

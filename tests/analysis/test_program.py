@@ -114,6 +114,18 @@ def test_what_is_piped_is_wrapped_at_no_width(
     assert console.width > 80
 
 
+@pytest.mark.parametrize("kind", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_after_the_work_is_done_changes_no_exit_code(kind: str) -> None:
+    program = (
+        "import atexit, os, signal\n"
+        "from analysis.program import work_and_exit\n"
+        f"atexit.register(lambda: os.kill(os.getpid(), signal.{kind}))\n"
+        "work_and_exit(lambda: 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2])
+    assert done.returncode == 0
+
+
 @pytest.mark.parametrize("command", ["search.cache", "analysis.compare"])
 def test_a_command_whose_output_has_no_room_says_so(command: str, tmp_path: Path) -> None:
     words = " ".join(words_of(command, tmp_path))
