@@ -1,4 +1,4 @@
-"""A run whose report shows everything: images, hostile texts, explanations, a confirmed score."""
+"""Runs to be reported on: one that shows everything, a plain one, and one that holds nothing."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
-from tests.analysis.synthetic import METRIC, write_run
+import analysis
+from analysis.run_folder.folder import RunFolder
+from tests.analysis.synthetic import METRIC, SEARCHED, write_run
 
 if TYPE_CHECKING:
-    from analysis.run_folder.folder import RunFolder
+    from pathlib import Path
+
+    from analysis.run_folder.run import Run
 
 HOSTILE = '<img src="http://example.invalid/x.png" onerror="document.title=\'broken\'"></script>'
 
 
 @pytest.fixture(scope="session")
 def full_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run with images, hostile texts, explanations and a confirmed score."""
     folder = write_run(tmp_path_factory.mktemp("report") / "run <&> one", trials=12, epochs=6)
     samples = folder.read_samples()
     folder.thumbnail(0).parent.mkdir()
@@ -43,3 +48,16 @@ def full_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     explained = {"row": 3, "decided": "positive", "probability": 0.9, "overlay": "3.jpg"}
     folder.explanations_index.write_text(json.dumps({"samples": [explained | {"words": words}]}))
     return folder
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of twelve trials, four of them stopped; a test must not change it."""
+    folder = write_run(tmp_path_factory.mktemp("runs") / "run", trials=12, epochs=6)
+    return analysis.load(folder.path)
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Run:
+    RunFolder(tmp_path).write_search(SEARCHED)
+    return analysis.load(tmp_path)

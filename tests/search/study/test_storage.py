@@ -20,7 +20,7 @@ from search.errors import SettingsError
 from tests.analysis.synthetic import SEARCHED
 from tests.search.conftest import FakeRay
 from tests.search.postgresql import PASSWORD
-from tests.search.test_resume import QUICK, Command, kill
+from tests.search.test_run_resume import QUICK, Command, kill
 
 if TYPE_CHECKING:
     from collections.abc import Callable

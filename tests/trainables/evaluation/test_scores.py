@@ -1,4 +1,4 @@
-"""Scores of counts agree with scikit-learn, and decisions with those of a trial."""
+"""Scores of decisions and of counts, by hand and against scikit-learn."""
 
 from __future__ import annotations
 
@@ -8,22 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
-from trainables.evaluation.decision import decide
-from trainables.evaluation.decision import decide as decide_in_a_trial
-from trainables.evaluation.scores import (
-    DECISION_SCORES,
-    classification_scores,
-    confusion,
-    score_confusion,
-)
+from trainables.evaluation.objective import METRICS, SCORES
+from trainables.evaluation.scores import classification_scores, confusion, score_confusion
 
 
-def drawn(seed: int, count: int = 40) -> tuple[np.ndarray, np.ndarray]:
-    random = np.random.default_rng(seed)
-    return random.integers(3, size=count), random.dirichlet([0.8, 0.4, 0.6], size=count)
+def drawn(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(3, size=40)
 
 
-def test_scores_are_those_worked_by_hand() -> None:
+def test_scores_of_counts_are_those_worked_by_hand() -> None:
     # 2 of 3 positive right and one neutral; the neutral one missed; the negative one right.
     counts = confusion(np.array([0, 0, 0, 1, 2]), np.array([0, 0, 1, 2, 2]))
     assert counts.tolist() == [[2, 1, 0], [0, 0, 1], [0, 0, 1]]
@@ -41,37 +34,52 @@ def test_a_class_that_does_not_occur_has_no_part_in_the_macro_f1() -> None:
     np.testing.assert_allclose(score_confusion("macro_f1", both), [(4 / 5 + 1) / 2, 1])
 
 
-@given(
-    st.lists(st.tuples(*[st.integers(0, 4)] * 3).filter(any), min_size=1),
-    st.sampled_from([0.0, 0.25, 1 / 3, 0.4, 0.5, 1.0]),
-    st.sampled_from([np.float32, np.float64]),
-)
-def test_ties_and_probabilities_at_the_threshold_are_decided_as_in_a_trial(
-    shares: list[tuple[int, ...]], threshold: float, dtype: type[np.floating]
-) -> None:
-    probabilities = np.array(shares, dtype)
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
-    decided = decide(probabilities, threshold)
-    assert decided.tolist() == decide_in_a_trial(probabilities, threshold).tolist()
-
-
-@given(st.integers(0, 10_000), st.floats(0, 1), st.integers(1, 30))
-def test_scores_and_decisions_are_those_of_a_trial(
-    seed: int, threshold: float, count: int
-) -> None:
-    labels, probabilities = drawn(seed, count)
-    decided = decide(probabilities, threshold)
-    assert decided.tolist() == decide_in_a_trial(probabilities, threshold).tolist()
-    counts = confusion(labels, decided)
-    mine = {name: float(score_confusion(name, counts)) for name in DECISION_SCORES}
-    assert mine == pytest.approx(classification_scores(labels, decided))
-
-
 def test_scores_are_scikit_learns_for_many_sets_at_once() -> None:
-    pairs = [(drawn(seed)[0], drawn(seed + 100)[0]) for seed in range(5)]
+    pairs = [(drawn(seed), drawn(seed + 100)) for seed in range(5)]
     counts = np.array([confusion(*pair) for pair in pairs])
     for average in ("macro", "weighted"):
         expected = [f1_score(*pair, average=average, labels=[0, 1, 2]) for pair in pairs]
         np.testing.assert_allclose(score_confusion(f"{average}_f1", counts), expected)
     expected = [accuracy_score(*pair) for pair in pairs]
     np.testing.assert_allclose(score_confusion("accuracy", counts), expected)
+
+
+PAIRS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=60)
+
+
+@given(PAIRS)
+def test_scores_are_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
+    labels, decided = np.array(pairs, dtype=np.int64).T
+    options = {"labels": [0, 1, 2], "zero_division": 0}
+    per_class = f1_score(labels, decided, average=None, **options)
+    assert classification_scores(labels, decided) == pytest.approx(
+        {
+            "accuracy": accuracy_score(labels, decided),
+            "macro_f1": f1_score(
+                labels, decided, average="macro", labels=np.unique(labels), zero_division=0
+            ),
+            "weighted_f1": f1_score(labels, decided, average="weighted", **options),
+            "f1_positive": per_class[0],
+            "f1_neutral": per_class[1],
+            "f1_negative": per_class[2],
+        }
+    )
+
+
+def test_scores_of_decisions_are_those_worked_by_hand() -> None:
+    labels = np.array([0, 0, 0, 2])
+    decided = np.array([0, 0, 2, 2])
+    scores = classification_scores(labels, decided)
+    # Positive: 2 hits of 2 decided and 3 true; negative: 1 hit of 2 decided and 1 true.
+    assert scores["f1_positive"] == pytest.approx(4 / 5)
+    assert scores["f1_negative"] == pytest.approx(2 / 3)
+    assert scores["f1_neutral"] == 0
+    assert scores["accuracy"] == 0.75
+    assert scores["macro_f1"] == pytest.approx((4 / 5 + 2 / 3) / 2), "of what occurs"
+    assert scores["weighted_f1"] == pytest.approx((3 * 4 / 5 + 2 / 3) / 4)
+
+
+def test_every_score_but_the_loss_is_computed() -> None:
+    labels = np.array([0, 1, 2])
+    assert {"loss", *classification_scores(labels, labels)} == set(SCORES)
+    assert list(METRICS) == [f"val_{name}" for name in SCORES]

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from analysis.tables.fusion import fuse
-from tests.trainables.test_workbench_parameters import real_towers
+from tests.trainables.test_worker_parameters import real_towers
 from trainables.config import ROLES, ConfigError
 from trainables.variants.late_fusion import LATE_FUSION, LateFusionConfig
 from trainables.worker import Workbench

@@ -1,21 +1,28 @@
+"""What a trial gets of a cluster, and how many fit while machines come and go."""
+
 from __future__ import annotations
 
 import errno
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import ray
 from ray.exceptions import RayTaskError
 
+from search.cluster import resources
 from search.cluster.resources import (
     ClusterError,
     Node,
+    Slots,
     TrialResources,
     WorkError,
     fetch,
     share_out,
 )
 from search.config.settings import ResourceSettings
+
+if TYPE_CHECKING:
+    from tests.search.conftest import FakeRay
 
 ONE = [Node("a", cpus=8, gpus=0)]
 GPU = [Node("a", cpus=16, gpus=1)]
@@ -100,3 +107,70 @@ def test_work_that_fails_is_bad_input_a_full_disk_or_told_as_it_is(
     with pytest.raises(kind) as error:
         fetch("a promise")
     assert type(error.value) is kind
+
+
+SMALL, LARGE = Node("one", cpus=2, gpus=0), Node("two", cpus=4, gpus=1)
+
+
+class Cluster:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *nodes: Node) -> None:
+        self.now, self.looks = 0.0, 0
+        self.nodes = list(nodes)
+        monkeypatch.setattr(resources, "alive", self.look)
+        monkeypatch.setattr(resources.time, "monotonic", lambda: self.now)
+
+    def look(self) -> list[Node]:
+        self.looks += 1
+        return self.nodes
+
+
+def test_slots_follow_the_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(monkeypatch, SMALL)
+    slots = Slots(TrialResources(1, 0, slots=2), most=None)
+    assert slots() == 2
+    cluster.nodes.append(LARGE)
+    cluster.now = 3
+    assert slots() == 6
+    del cluster.nodes[0]
+    cluster.now = 6
+    assert slots() == 4
+
+
+def test_a_cluster_is_not_looked_at_for_every_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(monkeypatch, SMALL)
+    slots = Slots(TrialResources(1, 0, slots=2), most=None)
+    for cluster.now in (0.0, 1.0, 1.9, 2.1, 2.2, 4.0):
+        slots()
+    assert cluster.looks == 1
+
+
+def test_machines_without_gpus_have_no_slot_for_trials_that_need_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = Cluster(monkeypatch, SMALL, LARGE)
+    slots = Slots(TrialResources(1, 0.5, slots=2), most=None)
+    cluster.now = 3
+    assert slots() == 2
+    cluster.nodes, cluster.now = [SMALL], 6
+    assert slots() == 1, "one trial waits for the next machine that has a GPU"
+
+
+def test_the_limit_of_the_user_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(monkeypatch, SMALL, LARGE)
+    slots = Slots(TrialResources(1, 0, slots=2), most=3)
+    cluster.now = 3
+    assert slots() == 3
+    cluster.nodes, cluster.now = [SMALL], 6
+    assert slots() == 2
+
+
+def test_no_trial_is_drawn_before_it_can_run(fake_ray: FakeRay) -> None:
+    fake_ray.slots = 2
+    first, second = fake_ray.start(), fake_ray.start()
+    assert None not in (first.config, second.config)
+    assert fake_ray.start().config is None
+    assert len(fake_ray.study.trials) == 2
+    fake_ray.report(first, 1, 0.5, done=True)
+    assert fake_ray.start().config is not None
+    fake_ray.slots = 4
+    assert fake_ray.start().config is not None

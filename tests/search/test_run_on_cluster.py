@@ -12,7 +12,7 @@ from search.cluster import tasks as crew_module
 from search.cluster.connection import connected
 from search.cluster.resources import TrialResources
 from search.cluster.tasks import Crew, Job
-from tests.search.test_resume import Command, assert_whole
+from tests.search.test_run_resume import Command, assert_whole
 
 if TYPE_CHECKING:
     import subprocess

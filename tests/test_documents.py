@@ -12,7 +12,7 @@ from tests.analysis.synthetic import write_run
 if TYPE_CHECKING:
     import pytest
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
@@ -31,5 +31,5 @@ def test_the_notebook_examples_run_as_typed(
 
 def test_every_picture_of_the_readme_is_there() -> None:
     shown = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README)
-    folder = Path(__file__).parents[2]
+    folder = Path(__file__).parents[1]
     assert [path for path in shown if not (folder / path).is_file()] == []

@@ -1,17 +1,24 @@
-"""Trials that hang and causes that fell them all, told by a clock and a cluster of our own."""
+"""What watches and records the trials; time and cluster are our own."""
 
 from __future__ import annotations
 
 import math
 import pickle
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from ray.tune.logger import TBXLoggerCallback
 
+from analysis.run_folder.folder import RunFolder
+from search.config import validation as faults
+from search.config.settings import TrackingSettings, parse
 from search.study.trial import TrialRecord
-from search.tune.callbacks import MOST_ALIKE, Watchdog
+from search.tune.callbacks import MOST_ALIKE, Recorder, Watchdog, trackers
 from search.tune.stopper import SearchStopper
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Cluster:
@@ -120,3 +127,41 @@ def test_rays_snapshots_hold_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> N
     cluster = Cluster(monkeypatch)
     cluster.start()
     assert len(pickle.dumps(cluster.watchdog)) < 100
+
+
+def test_an_epoch_in_which_a_trial_diverged_has_no_row_and_no_scores_for_trackers(
+    tmp_path: Path,
+) -> None:
+    folder, trial = RunFolder(tmp_path), SimpleNamespace(trial_id="ray-0")
+    recorder = Recorder(folder, {"ray-0": TrialRecord(0, {})}, "max", SearchStopper(math.inf))
+    report: dict[str, Any] = {"epoch": 1, "diverged": "", "val_accuracy": 0.5}
+    recorder.on_trial_result(trial=trial, result=report)
+    lost: dict[str, Any] = {"epoch": 2, "diverged": "loss is nan", "val_accuracy": 0.0}
+    recorder.on_trial_result(trial=trial, result=lost)
+    assert folder.read_history()[["epoch", "val_accuracy"]].to_numpy().tolist() == [[1, 0.5]]
+    assert lost == {"epoch": 2, "diverged": "loss is nan"}
+
+
+def plan(folder: Path, settings: TrackingSettings) -> Any:
+    return SimpleNamespace(settings=SimpleNamespace(tracking=settings), folder=RunFolder(folder))
+
+
+def test_nothing_is_tracked_unless_it_is_asked_for(tmp_path: Path) -> None:
+    asked = parse(["--model", "early_fusion"]).tracking
+    assert asked == TrackingSettings()
+    assert trackers(plan(tmp_path, asked)) == []
+
+
+def test_tensorboard_is_written_through_rays_callback(tmp_path: Path) -> None:
+    asked = parse(["--model", "early_fusion", "--tensorboard"]).tracking
+    (found,) = trackers(plan(tmp_path, asked))
+    assert isinstance(found, TBXLoggerCallback)
+
+
+def test_a_tracker_that_is_not_installed_is_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faults.importlib.util, "find_spec", lambda _: None)
+    asked = parse(["--model", "early_fusion", "--mlflow", "--wandb"])
+    assert list(faults.faults_of(asked)) == [
+        "--mlflow needs the package mlflow; pip install mlflow",
+        "--wandb needs the package wandb; pip install wandb",
+    ]

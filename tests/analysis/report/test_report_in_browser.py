@@ -3,7 +3,7 @@
 Needs Chromium and its driver; the check of accessibility needs the npm package `axe-core`, in
 `node_modules` here or among the global packages. Any run of yours can be looked at so:
 
-    REPORT_RUN=runs/mine python -m pytest tests/analysis/report/test_in_browser.py
+    REPORT_RUN=runs/mine python -m pytest tests/analysis/report/test_report_in_browser.py
 """
 
 from __future__ import annotations
