@@ -126,12 +126,16 @@ class Round:
         code = process.returncode
         errors = told.read_text(errors="replace").splitlines()
         expected = _CODES.get(way, {0}) | self._before_it_listens(way)
-        if code not in expected or len(errors) > (code > 0) or "Traceback" in said.read_text():
+        if code not in expected or len(errors) > (code != 0) or "Traceback" in said.read_text():
             self.faults.append(f"attempt {self.attempts}, {way or 'no kill'}: {code} {errors[:5]}")
         return code
 
     def _before_it_listens(self, way: str) -> set[int]:
-        """While Python is still importing the command, a signal ends it as any program."""
+        """While Python is still importing the command, a signal ends it as any program.
+
+        It does so after our own line, too, where the signal came within an `exec`, as of a
+        dataclass that is being made: Python then ends itself by it, whoever caught it since.
+        """
         kind = getattr(signal, way.rpartition(" ")[2], None) if self._last == "start" else None
         return set() if kind is None else {-kind}
 
