@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models.resnet import ResNet
 
-from trainables.modules.backbones.text_tower import mean_of_tokens, shell
+from trainables.modules.backbones.text_tower import shell
 from trainables.modules.blocks.activations import Activations
+from trainables.modules.blocks.piece import mean_of_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

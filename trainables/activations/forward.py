@@ -140,14 +140,19 @@ def _plan(tower: Tower, cuts: list[Cut]) -> list[tuple[Cut, Cut | None, Piece]]:
     """Chain the cuts, deepest frozen part last, so that no layer runs twice over a sample."""
     chain = [cut for cut in cuts if cut.unfrozen_layers]
     pooled = [cut for cut in cuts if not cut.unfrozen_layers]
-    if len(pooled) > 1 and not chain:
-        chain = [Cut(1)]
-    steps = []
+    common = max([len(pooled) > 1, *(cut.reach for cut in pooled)])
+    if common and len(cuts) > 1 and not (chain and chain[0].unfrozen_layers >= common):
+        chain = [Cut(common), *chain]
+    steps: list[tuple[Cut, Cut | None, Piece]] = []
     last: Cut | None = None
     for cut in chain:
         steps.append((cut, last, tower.segment(last, cut)))
         last = cut
-    return steps + [(cut, last, tower.segment(last, cut)) for cut in pooled]
+    for cut in pooled:
+        able = (one for one in reversed(chain) if one.unfrozen_layers >= cut.reach)
+        start = next(able, None)
+        steps.append((cut, start, tower.segment(start, cut)))
+    return steps
 
 
 def _compact(activations: Activations) -> Activations:

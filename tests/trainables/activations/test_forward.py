@@ -12,7 +12,7 @@ from tests.trainables.activations.conftest import CPU, Bench
 from trainables.activations import forward as forward_module
 from trainables.activations.forward import forward
 from trainables.modules.backbones.pretrained import load_text_tower
-from trainables.modules.blocks.cut import Cut
+from trainables.modules.blocks.cut import POOLED_LAYERS, Cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -109,3 +109,41 @@ def test_a_tower_that_was_run_elsewhere_stays_on_the_host(
     assert sum(len(rows) for rows, _ in seen) == len(bench.samples)
     assert {outputs[cut].values.device.type for _, outputs in seen for cut in cuts} == {"meta"}
     assert bench.tower.fingerprint == before
+
+
+@pytest.mark.parametrize(
+    "cuts",
+    [
+        [Cut(0, "mean", layers="third_last"), Cut(0, "mean")],
+        [Cut(1), Cut(0, "mean", layers="last_four")],
+        [Cut(2), Cut(1), Cut(0, "mean", layers="both"), Cut(0, "cls")],
+        [Cut(0, "cls", layers="last_four")],
+    ],
+)
+def test_one_pass_serves_every_way_to_pool_and_runs_no_layer_twice(
+    benches: Mapping[str, Bench], cuts: list[Cut]
+) -> None:
+    bench = benches["text"]
+    runs: list[int] = []
+    hooks = [
+        block.intermediate.register_forward_hook(lambda *_: runs.append(1))  # packed or not
+        for block in bench.tower._blocks  # type: ignore[attr-defined] # of a text tower
+    ]
+    passes = list(forward(bench.tower, bench.raw, sorted(cuts, reverse=True), CPU))
+    for hook in hooks:
+        hook.remove()
+    assert len(runs) == len(passes) * (len(hooks) - min(map(layers_left_out, cuts)))
+    for cut in cuts:
+        wanted = bench.expected(cut)
+        for rows, outputs in passes:
+            got = outputs[cut]
+            if got.mask is None:
+                torch.testing.assert_close(got.values, wanted.values[rows], atol=1e-5, rtol=1e-5)
+                continue
+            real = wanted.values[rows][:, : got.mask.shape[1]][got.mask]
+            torch.testing.assert_close(got.values[got.mask], real, atol=1e-5, rtol=1e-5)
+
+
+def layers_left_out(cut: Cut) -> int:
+    """Give how many of the last layers no pass to a cut runs."""
+    return cut.unfrozen_layers or min(POOLED_LAYERS[cut.layers])

@@ -12,8 +12,9 @@ from transformers.modeling_outputs import BaseModelOutput
 from trainables.modules.backbones.tower import Tower
 from trainables.modules.backbones.weights import WeightsError
 from trainables.modules.blocks.activations import Activations
+from trainables.modules.blocks.cut import POOLED_LAYERS
 from trainables.modules.blocks.packed import PackedTextPiece, can_pack
-from trainables.modules.blocks.piece import Piece
+from trainables.modules.blocks.piece import Piece, mean_of_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from trainables.config import Role
     from trainables.modules.backbones.tokenizers import Tokenizer
     from trainables.modules.backbones.tower import Joint
-    from trainables.modules.blocks.cut import Pooling
+    from trainables.modules.blocks.cut import Layers, Pooling
 
 # The module that holds a model's block list, and the name of the list in it.
 _STACKS = (("encoder", "layer"), ("transformer", "layer"))
@@ -69,6 +70,13 @@ class TextTower(Tower):
         self.depth = len(self._blocks)
         self.hidden_size: int = model.config.hidden_size
         self.packs = all(map(can_pack, self._blocks))
+
+    @property
+    def layers(self) -> tuple[Layers, ...]:
+        """The layers, or sets of them, that it can pool; its embeddings count as the first."""
+        if self.joint:
+            return ("last",)
+        return tuple(name for name, back in POOLED_LAYERS.items() if max(back) <= self.depth)
 
     @property
     def _blocks(self) -> Any:
@@ -263,25 +271,6 @@ class PassStack(nn.Module):
             The same in the library's form.
         """
         return BaseModelOutput(last_hidden_state=hidden_states, hidden_states=(hidden_states,))
-
-
-def mean_of_tokens(hidden: Tensor, mask: Tensor | None) -> Tensor:
-    """Average the real tokens, as sentence encoders are trained to.
-
-    Args:
-        hidden: Shape (B, L, D).
-        mask: True where a token is real, shape (B, L); None if all are.
-
-    Returns:
-        Means, shape (B, D).
-
-    Source:
-        Reimers and Gurevych, "Sentence-BERT", EMNLP 2019, section 3 (MEAN pooling).
-    """
-    if mask is None:
-        return hidden.mean(dim=1)
-    weights = mask.unsqueeze(-1).to(hidden.dtype)
-    return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
 
 
 def find_stack(model: nn.Module, stacks: _Stacks = _STACKS) -> tuple[str, str]:

@@ -17,10 +17,10 @@ import numpy as np
 
 from trainables.modules.backbones.saving import not_finite
 from trainables.modules.backbones.weights import WeightsError
-from trainables.modules.blocks.cut import EVERY_LAYER
+from trainables.modules.blocks.cut import EVERY_LAYER, POOLED_LAYERS
 from trainables.modules.blocks.open_block import OpenBlock
 from trainables.modules.blocks.parameters import total_parameters
-from trainables.modules.blocks.piece import PassPooled, Projected
+from trainables.modules.blocks.piece import LayeredPiece, PassPooled, Projected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from trainables.config import Role
     from trainables.modules.blocks.activations import Activations
-    from trainables.modules.blocks.cut import Cut, Pooling
+    from trainables.modules.blocks.cut import Cut, Layers, Pooling
     from trainables.modules.blocks.piece import Piece
 
 
@@ -110,6 +110,17 @@ class Tower(ABC):
         size: int = self.projection.out_features if self.joint else self.hidden_size
         return size
 
+    def width_at(self, cut: Cut) -> int:
+        """Give the size of the embedding of a cut.
+
+        Args:
+            cut: Where it is cut.
+
+        Returns:
+            The size; twice that of one layer where two are pooled side by side.
+        """
+        return self.width * (2 if cut.layers == "both" and not cut.unfrozen_layers else 1)
+
     @property
     def unused_parameters(self) -> int:
         """Parameters that the library model holds for another task."""
@@ -157,6 +168,11 @@ class Tower(ABC):
         """The ways in which it pools."""
         return ("cls",) if self.joint else ("cls", "mean")
 
+    @property
+    def layers(self) -> tuple[Layers, ...]:
+        """The layers, or sets of them, that it can pool where it is frozen whole."""
+        return ("last",)
+
     @abstractmethod
     def probe(self) -> Activations:
         """Give a few raw inputs of its own kind, the same each time."""
@@ -180,13 +196,21 @@ class Tower(ABC):
             cut: The place to cut.
 
         Raises:
-            ValueError: If more layers are to be unfrozen than there are.
+            ValueError: If more layers are to be unfrozen than there are, or layers to be pooled
+                that it cannot pool.
         """
         if cut.unfrozen_layers != EVERY_LAYER and not 0 <= cut.unfrozen_layers <= self.depth:
             role = "image" if self.role == "image" else "text"
             msg = (
                 f"{role}_unfrozen_layers must be in [0, {self.depth}] for {self.source}, "
                 f"got {cut.unfrozen_layers}"
+            )
+            raise ValueError(msg)
+        if not cut.unfrozen_layers and cut.layers not in self.layers:
+            able = f"one of {', '.join(self.layers)}" if len(self.layers) > 1 else self.layers[0]
+            msg = (
+                f"{self.role}_pooled_layers must be {able} for {self.source} of {self.depth}"
+                f" layers, got {cut.layers!r}"
             )
             raise ValueError(msg)
 
@@ -214,6 +238,8 @@ class Tower(ABC):
         self.check(stop)
         first = None if start is None else self._frozen(start)
         pooling = None if stop.unfrozen_layers else self._pooling(stop)
+        if pooling is not None and stop.layers != "last":
+            return self._layered(first, stop, pooling).eval()
         return self._piece(first, self._frozen(stop), pooling).eval()
 
     def _frozen(self, cut: Cut) -> int:
@@ -261,6 +287,15 @@ class Tower(ABC):
         Returns:
             The run.
         """
+
+    def _layered(self, start: int | None, cut: Cut, pooling: Pooling) -> Piece:
+        """Make the run of blocks from `start` that pools other layers than the last alone."""
+        runs: list[nn.Module] = []
+        for back in sorted(POOLED_LAYERS[cut.layers], reverse=True):
+            stop = self.depth - back
+            runs.append(PassPooled() if start == stop else self._piece(start, stop, None))
+            start = stop
+        return LayeredPiece(runs, pooling, averages=cut.layers == "last_four")
 
     @abstractmethod
     def _trainable(self, suffix: Any) -> Sequence[nn.Module]:

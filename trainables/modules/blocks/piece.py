@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
+import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from trainables.modules.blocks.activations import Activations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import torch
+    from torch import Tensor
 
-    from trainables.modules.blocks.activations import Activations
+    from trainables.modules.blocks.cut import Pooling
 
 
 class Piece(nn.Module):
@@ -93,3 +96,64 @@ class Projected(nn.Module):
         """
         pooled: Activations = self.piece(activations)
         return pooled._replace(values=self.projection(pooled.values))
+
+
+class LayeredPiece(Piece):
+    """A run of a text model's blocks that is pooled at several places.
+
+    Args:
+        runs: From where it begins to the first layer that is pooled, from there to the next, and
+            so on to the last one.
+        pooling: How the tokens of a layer become one vector: `cls` or `mean`.
+        averages: Whether the layers are averaged, not laid side by side, the last one first.
+    """
+
+    def __init__(self, runs: Sequence[nn.Module], pooling: Pooling, *, averages: bool) -> None:
+        super().__init__()
+        self.runs: Any = nn.ModuleList(runs)
+        self.pooling = pooling
+        self.averages = averages
+
+    @property
+    def embeddings(self) -> nn.Module:
+        """The embedding stage, of a run that begins at token ids."""
+        first: nn.Module = self.runs[0].model.embeddings
+        return first
+
+    def forward(self, activations: Activations) -> Activations:
+        """Run the blocks, pooling on the way.
+
+        Args:
+            activations: Token ids (B, L) or hidden states (B, L, D), with their mask.
+
+        Returns:
+            Embeddings, shape (B, D), or (B, K D) of K layers side by side.
+        """
+        pooled: list[Tensor] = []
+        for run in self.runs:
+            activations = run(activations)
+            hidden, mask, _ = activations
+            first = self.pooling == "cls"
+            pooled.insert(0, hidden[:, 0] if first else mean_of_tokens(hidden, mask))
+        if self.averages:
+            return Activations(torch.stack(pooled).mean(dim=0))
+        return Activations(torch.cat(pooled, dim=-1))
+
+
+def mean_of_tokens(hidden: Tensor, mask: Tensor | None) -> Tensor:
+    """Average the real tokens, as sentence encoders are trained to.
+
+    Args:
+        hidden: Shape (B, L, D).
+        mask: True where a token is real, shape (B, L); None if all are.
+
+    Returns:
+        Means, shape (B, D).
+
+    Source:
+        Reimers and Gurevych, "Sentence-BERT", EMNLP 2019, section 3 (MEAN pooling).
+    """
+    if mask is None:
+        return hidden.mean(dim=1)
+    weights = mask.unsqueeze(-1).to(hidden.dtype)
+    return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)

@@ -9,12 +9,13 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertModel
 
-from trainables.modules.backbones.text_tower import TextTower, find_stack, mean_of_tokens
+from trainables.modules.backbones.text_tower import TextTower, find_stack
 from trainables.modules.backbones.tokenizers import HashTokenizer
 from trainables.modules.backbones.weights import WeightsError
 from trainables.modules.blocks.activations import Activations
 from trainables.modules.blocks.cut import Cut
 from trainables.modules.blocks.parameters import total_parameters
+from trainables.modules.blocks.piece import mean_of_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
