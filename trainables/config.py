@@ -192,6 +192,17 @@ class TrainConfig:
         """Epochs in which `plateau` can act: a best one, those that stall, and one after them."""
         return self.plateau_patience + 3
 
+    def rate_of(self, slot: str) -> float:  # noqa: ARG002 - of a config of several towers
+        """Give the peak learning rate of the unfrozen layers of a tower.
+
+        Args:
+            slot: The place that it fills.
+
+        Returns:
+            The rate.
+        """
+        return self.backbone_learning_rate
+
     def faults(self) -> Iterator[str]:
         """Say what is wrong with the values.
 

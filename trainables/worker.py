@@ -6,6 +6,7 @@ that a trial changes is kept.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,9 @@ from trainables.activations.key import ActivationKey, make_key
 from trainables.activations.raw import LivePrefix, RawInputs, Source, raw_inputs
 from trainables.activations.residence import placed
 from trainables.activations.store import ActivationStore, BuildProgress
-from trainables.config import ROLES
+from trainables.config import ConfigError
 from trainables.data.text import clean_text
-from trainables.modules.backbones.crossed import tower_for
+from trainables.modules.backbones.crossed import parts_of, tower_for
 from trainables.modules.backbones.image_towers import ImageTower, ResNetTower
 from trainables.modules.backbones.preprocessor import PREPROCESSOR, read_preprocessor
 from trainables.modules.backbones.text_tower import TextTower
@@ -26,16 +27,19 @@ from trainables.seeds import stream_seed
 from trainables.training.fold import FoldTrainer, TrainingData
 from trainables.training.lockstep import LockstepRun
 from trainables.variants import VARIANTS
+from trainables.variants.reading import Reading, prepared_as
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from trainables.config import TrainConfig
     from trainables.data.sample import Fold
     from trainables.experiment import Experiment
     from trainables.modules.backbones.tower import Tower
     from trainables.modules.blocks.cut import Cut
     from trainables.modules.heads.classifier import Classifier
+    from trainables.variants.lazy_towers import LazyTowers
+    from trainables.variants.reading import Prepared
+    from trainables.variants.towers import TowersConfig
 
 _TEXTS = 2_000  # are enough to see what a tokenizer does not know
 _TOLD_SHARE = 0.01
@@ -53,33 +57,53 @@ class Workbench:
         self.experiment = experiment
         self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.variant = VARIANTS[experiment.variant]
-        self._raw: dict[str, RawInputs] = {}
+        self._raw: dict[tuple[str, Prepared], RawInputs] = {}
         self._fingerprints: dict[str, str] = {}
-        self._sources: dict[tuple[str, Cut], Source] = {}
+        self._sources: dict[Reading, Source] = {}
         self._crowded = False
 
     @cached_property
-    def towers(self) -> Mapping[str, Tower]:
-        """The pretrained towers, by role, on the CPU."""
-        return self.variant.load(self.experiment.backbones, ROLES[self.experiment.modality])
+    def towers(self) -> LazyTowers:
+        """The pretrained towers, by name, on the CPU."""
+        return self.variant.load_towers(self.experiment.backbones, self.experiment.modality)
 
-    def config(self, params: Mapping[str, Any]) -> TrainConfig:
+    @cached_property
+    def _named_sources(self) -> dict[str, list[str]]:
+        """The sources to choose among, by the hyperparameter that chooses."""
+        named: dict[str, list[str]] = {}
+        for backbone in self.experiment.backbones:
+            kind, slash, source = backbone.partition("/")
+            if slash:
+                named.setdefault(f"{kind}_backbone", []).append(source)
+        return named
+
+    def config(self, params: Mapping[str, Any]) -> TowersConfig:
         """Make a trial's config.
 
         Args:
             params: Sampled values, by name.
 
         Returns:
-            The checked config.
+            The checked config; it reads the first of several sources where `params` name none.
+
+        Raises:
+            ConfigError: If a value is wrong, or a source is not there.
         """
-        config: TrainConfig = self.variant.config.from_params(
-            {"max_epochs": self.experiment.max_epochs, **params}
+        firsts = {name: sources[0] for name, sources in self._named_sources.items()}
+        config: TowersConfig = self.variant.config.from_params(
+            {"max_epochs": self.experiment.max_epochs, **firsts, **params}
         )
+        readings = self.variant.readings(config, self.experiment.modality)
+        asked = {part for reading in readings.values() for part in parts_of(reading.tower)}
+        if unknown := sorted(asked - {*self.towers}):
+            known = ", ".join(self.towers)
+            msg = f"the search has no backbone {' or '.join(unknown)}; known are {known}"
+            raise ConfigError(msg)
         return config
 
     def start(
         self,
-        config: TrainConfig,
+        config: TowersConfig,
         folds: Sequence[Fold] | None = None,
         seeds: Sequence[int] | None = None,
         parts: int = 1,
@@ -100,10 +124,10 @@ class Workbench:
         folds = experiment.folds if folds is None else folds
         if seeds is None:
             seeds = [stream_seed(experiment.seed, k) for k in range(len(folds))]
-        cuts = self.variant.cuts(config, experiment.modality)
-        self._let_go({(role, cut.prefix) for role, cut in cuts.items()}, crowded=parts > 1)
+        readings = self.variant.readings(config, experiment.modality)
+        self._let_go({read.prefix for read in readings.values()}, crowded=parts > 1)
         data = TrainingData(
-            {role: self.source(role, cut) for role, cut in cuts.items()},
+            {slot: self.source(*read) for slot, read in readings.items()},
             torch.tensor(experiment.corpus.labels).to(self.device),
             self.device,
         )
@@ -120,7 +144,7 @@ class Workbench:
         ]
         return LockstepRun(trainers, experiment.corpus.labels, config, experiment.metric)
 
-    def _let_go(self, wanted: Collection[tuple[str, Cut]], *, crowded: bool) -> None:
+    def _let_go(self, wanted: Collection[Reading], *, crowded: bool) -> None:
         """Free what earlier trials read and this one does not; all of it once memory was short."""
         if crowded != self._crowded:
             self._sources.clear()
@@ -128,63 +152,72 @@ class Workbench:
         for place in self._sources.keys() - {*wanted}:
             del self._sources[place]
 
-    def source(self, role: str, cut: Cut) -> Source:
+    def source(self, tower: str, cut: Cut, prepared: Prepared = ()) -> Source:
         """Give the activations at a cut: mapped once per process, built if no one has.
 
         Args:
-            role: Which tower.
+            tower: Its name.
             cut: Where it is cut.
+            prepared: Input settings that differ from those of the search.
 
         Returns:
             The activations of all samples.
         """
-        place = (role, cut.prefix)
+        place = Reading(tower, cut, prepared).prefix
         if place not in self._sources:
-            self._sources[place] = self._open(role, cut.prefix)
+            self._sources[place] = self._open(place)
         return self._sources[place]
 
-    def _open(self, role: str, cut: Cut) -> Source:
+    def _open(self, read: Reading) -> Source:
         if self.experiment.cache is None:
-            prefix = tower_for(role, self.towers).prefix(cut)
-            return LivePrefix(self.raw(role), prefix, self.device)
-        for _ in self.build(role, [cut]):
+            prefix = tower_for(read.tower, self.towers).prefix(read.cut)
+            return LivePrefix(self.raw(read.tower, read.prepared), prefix, self.device)
+        for _ in self.build(read.tower, [read.cut], read.prepared):
             pass
-        stored = self._store.open(self.key(role, cut))
+        stored = self._store.open(self.key(*read))
         residence = self.experiment.resident
         if self._crowded and residence == "auto":  # the batch needs what they would take
             residence = "host"
         return placed(stored, self.device, residence)
 
-    def build_for(self, configs: Sequence[TrainConfig]) -> Iterator[BuildProgress]:
+    def build_for(self, configs: Sequence[TowersConfig]) -> Iterator[BuildProgress]:
         """Make the activations that some configs read, whichever towers each has.
 
         Args:
             configs: The configs.
 
         Yields:
-            Progress, at least once per role.
+            Progress, at least once per tower and way to prepare its inputs.
         """
-        cuts = [self.variant.cuts(config, self.experiment.modality) for config in configs]
-        for role in dict.fromkeys(role for cut in cuts for role in cut):
-            yield from self.build(role, [cut[role] for cut in cuts if role in cut])
+        cuts: dict[tuple[str, Prepared], list[Cut]] = {}
+        for config in configs:
+            for read in self.variant.readings(config, self.experiment.modality).values():
+                cuts.setdefault((read.tower, read.prepared), []).append(read.cut)
+        for (tower, prepared), wanted in cuts.items():
+            yield from self.build(tower, wanted, prepared)
 
-    def build(self, role: str, cuts: Iterable[Cut]) -> Iterator[BuildProgress]:
+    def build(
+        self, tower: str, cuts: Iterable[Cut], prepared: Prepared = ()
+    ) -> Iterator[BuildProgress]:
         """Build the activations of one tower that are missing on this node.
 
         Args:
-            role: Which tower.
+            tower: Its name.
             cuts: Where it is cut.
+            prepared: Input settings that differ from those of the search.
 
         Yields:
             Progress, at least once.
         """
-        keys = {cut: self.key(role, cut) for cut in {cut.prefix for cut in cuts}}
+        called = " ".join([tower, *(value for _, value in prepared)])
+        keys = {cut: self.key(tower, cut, prepared) for cut in {cut.prefix for cut in cuts}}
         if not self._store.missing(keys):  # without so much as tokenising a text
             total = len(self.experiment.corpus.samples)
-            yield BuildProgress(role, total, total, 0.0, cached=True)
+            yield BuildProgress(called, total, total, 0.0, cached=True)
             return
-        tower = tower_for(role, self.towers)
-        yield from self._store.build(tower, self.raw(role), keys, self.device)
+        whole = tower_for(tower, self.towers)
+        for step in self._store.build(whole, self.raw(tower, prepared), keys, self.device):
+            yield step._replace(role=called)
 
     @cached_property
     def _store(self) -> ActivationStore:
@@ -192,22 +225,23 @@ class Workbench:
         assert folder is not None
         return ActivationStore(folder)
 
-    def key(self, role: str, cut: Cut) -> ActivationKey:
+    def key(self, tower: str, cut: Cut, prepared: Prepared = ()) -> ActivationKey:
         """Say what the activations at a cut depend on.
 
         Args:
-            role: Which tower.
+            tower: Its name.
             cut: Where it is cut.
+            prepared: Input settings that differ from those of the search.
 
         Returns:
             The key.
         """
-        tower, experiment = tower_for(role, self.towers), self.experiment
-        if role not in self._fingerprints:
-            self._fingerprints[role] = tower.fingerprint
-        read = self._fingerprints[role]
+        whole, experiment = tower_for(tower, self.towers), self.experiment
+        if tower not in self._fingerprints:
+            self._fingerprints[tower] = whole.fingerprint
+        read, inputs = self._fingerprints[tower], prepared_as(experiment.inputs, prepared)
         samples, dtype = experiment.corpus.samples, experiment.cache_dtype
-        return make_key(tower.role, read, cut, samples, experiment.inputs, dtype)
+        return make_key(whole.role, read, cut, samples, inputs, dtype)
 
     def count(self, classifier: Classifier) -> dict[str, int]:
         """Count the parameters of a model.
@@ -216,28 +250,33 @@ class Workbench:
             classifier: What trains of it.
 
         Returns:
-            `total`: of the whole library models and the head; `trainable`: of what is unfrozen.
+            `total`: of the whole library models that it reads and the head; `trainable`: of what
+            is unfrozen.
         """
-        unused, each = self.variant.counts_unused, self.towers.values()
+        unused = self.variant.counts_unused
+        each = [self.towers[name] for name in classifier.towers]
         towers = sum(tower.parameter_count + unused * tower.unused_parameters for tower in each)
         return {
             "total": towers + total_parameters(classifier.head),
             "trainable": total_parameters(classifier, trainable=True),
         }
 
-    def raw(self, role: str) -> RawInputs:
+    def raw(self, tower: str, prepared: Prepared = ()) -> RawInputs:
         """Give the raw inputs of a tower.
 
         Args:
-            role: Which tower.
+            tower: Its name.
+            prepared: Input settings that differ from those of the search.
 
         Returns:
             Token ids or pixels of all samples, made on demand.
         """
-        if role not in self._raw:
-            samples, inputs = self.experiment.corpus.samples, self.experiment.inputs
-            self._raw[role] = raw_inputs(samples, inputs, tower_for(role, self.towers))
-        return self._raw[role]
+        place = (tower, prepared)
+        if place not in self._raw:
+            samples = self.experiment.corpus.samples
+            inputs = prepared_as(self.experiment.inputs, prepared)
+            self._raw[place] = raw_inputs(samples, inputs, tower_for(tower, self.towers))
+        return self._raw[place]
 
 
 def build_activations(
@@ -253,7 +292,7 @@ def build_activations(
         device: Where the backbones run; None takes a GPU if there is one.
 
     Yields:
-        Progress, at least once per role.
+        Progress, at least once per tower.
     """
     bench = Workbench(experiment, device)
     yield from bench.build_for([bench.config(p) for p in params])
@@ -267,13 +306,17 @@ def describe(experiment: Experiment) -> dict[str, Any]:
 
     Returns:
         `random_backbones` (names), `notes` on parts that start random and on inputs that a
-        checkpoint does not know, `fingerprints` of the towers by role, and `parameters` of the
+        checkpoint does not know, `fingerprints` of the towers by name, and `parameters` of the
         hand-tuned config: `total` and `trainable`.
     """
     bench = Workbench(experiment, torch.device("cpu"))
     towers = bench.towers.values()
+    hand_tuned = {
+        name: value for name, value in asdict(bench.variant.hand_tuned).items() if value != ""
+    }
+    random = [bench.towers.backbone_of(name) for name, t in bench.towers.items() if t.is_random]
     return {
-        "random_backbones": list(dict.fromkeys(t.backbone for t in towers if t.is_random)),
+        "random_backbones": list(dict.fromkeys(random)),
         "notes": [
             note
             for tower in towers
@@ -283,8 +326,8 @@ def describe(experiment: Experiment) -> dict[str, Any]:
                 *_unknown_words(tower, experiment),
             )
         ],
-        "fingerprints": {role: tower.fingerprint for role, tower in bench.towers.items()},
-        "parameters": bench.count(bench.variant.build(bench.variant.hand_tuned, bench.towers)),
+        "fingerprints": {name: tower.fingerprint for name, tower in bench.towers.items()},
+        "parameters": bench.count(bench.variant.build(bench.config(hand_tuned), bench.towers)),
     }
 
 

@@ -59,8 +59,9 @@ def meet_every_cut(
         found: dict[tuple[Any, ...], dict[str, Any]] = {}
         read: set[str] = set()
         for params in _combinations(space, steering | relevant):
-            cuts = variant.cuts(_traced(variant.config.from_params(params), read), modality)
-            found.setdefault(tuple((role, cut.prefix) for role, cut in cuts.items()), params)
+            config = _traced(variant.config.from_params(params), read)
+            readings = variant.readings(config, modality)
+            found.setdefault(tuple(one.prefix for one in readings.values()), params)
         if read <= relevant:
             return list(found.values())
         relevant |= read

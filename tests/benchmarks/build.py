@@ -108,7 +108,7 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         search_arguments(options, folder / "run", folder / "cache"), options.samples
     )
     bench = Workbench(experiment, device)
-    cut = bench.variant.cuts(bench.variant.hand_tuned)["image"]
+    cut = bench.variant.readings(bench.variant.hand_tuned)["image"].cut
     if options.image_unfrozen is not None:
         cut = replace(cut, unfrozen_layers=options.image_unfrozen)
     rates: dict[str, list[float]] = {"decode": [], "forward": [], "build": []}

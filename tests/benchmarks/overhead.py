@@ -55,8 +55,8 @@ def train_bare(
     began = time.perf_counter()
     bench = Workbench(experiment)
     for values in configs:
-        for role, cut in bench.variant.cuts(bench.config(values)).items():
-            bench.source(role, cut)
+        for read in bench.variant.readings(bench.config(values)).values():
+            bench.source(*read)
     opened = time.perf_counter()
     for values, count in zip(configs, epochs, strict=True):
         run = bench.start(bench.config(values))

@@ -128,8 +128,8 @@ def make_ways(
     raw = {role: x.to(device) for role, x in architecture.inputs(batch, SEED).items()}
     with torch.no_grad():
         activations = {
-            role: towers[role].prefix(place).to(device)(raw[role])
-            for role, place in variant.cuts(config).items()
+            role: towers[role].prefix(read.cut).to(device)(raw[role])
+            for role, read in variant.readings(config).items()
         }
     given = {
         role: Entered(activations[role].values, raw[role])

@@ -126,8 +126,8 @@ def _store(
     rows = torch.randint(_DISTINCT, (options.samples,))
     config = architecture.config(options.unfrozen)
     return {
-        role: _repeat(_run(towers[role], cut, raw[role], device), rows)
-        for role, cut in VARIANTS[variant].cuts(config).items()
+        role: _repeat(_run(towers[role], read.cut, raw[role], device), rows)
+        for role, read in VARIANTS[variant].readings(config).items()
     }
 
 

@@ -82,8 +82,10 @@ def test_half_precision_on_disk_hardly_moves_a_logit(
             logits.append(
                 model(
                     {
-                        role: bench.source(role, place).gather(rows)
-                        for role, place in bench.variant.cuts(bench.config(PARAMS | cut)).items()
+                        slot: bench.source(*read).gather(rows)
+                        for slot, read in bench.variant.readings(
+                            bench.config(PARAMS | cut)
+                        ).items()
                     }
                 )
             )
@@ -174,10 +176,10 @@ def test_activations_of_earlier_trials_are_let_go(
 ) -> None:
     bench = Workbench(make_experiment())
     bench.start(bench.config(PARAMS | CUTS[0]))
-    cuts = bench.variant.cuts(bench.config(PARAMS | CUTS[0]))
-    before = {role: weakref.ref(bench.source(role, cut)) for role, cut in cuts.items()}
+    readings = bench.variant.readings(bench.config(PARAMS | CUTS[0]))
+    before = {slot: weakref.ref(bench.source(*read)) for slot, read in readings.items()}
     bench.start(bench.config(PARAMS | CUTS[0] | {"text_unfrozen_layers": 2}))
-    assert before["image"]() is bench.source("image", cuts["image"]), "read again as it is"
+    assert before["image"]() is bench.source(*readings["image"]), "read again as it is"
     assert before["text"]() is None
 
 

@@ -20,6 +20,8 @@ from trainables.data.text import clean_text
 from trainables.modules.backbones.vision_transformer import TokenStack
 from trainables.modules.blocks.activations import Activations
 from trainables.modules.blocks.piece import on_device
+from trainables.modules.blocks.slots import role_of
+from trainables.variants.reading import prepared_as
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
     from trainables.config import InputSettings, Role
     from trainables.data.sample import Sample
     from trainables.modules.backbones.tower import Tower
-    from trainables.modules.blocks.cut import Cut
     from trainables.modules.heads.classifier import Classifier
+    from trainables.variants.reading import Reading
 
 _STEPS = 32  # of the integral; its error is told by the test
 
@@ -57,8 +59,8 @@ class Explainer:
     """Attribute the decisions of a model to its inputs.
 
     Args:
-        towers: The towers, by role.
-        cuts: Where each is cut.
+        towers: The towers, by name.
+        readings: What is read of which, by slot.
         classifier: What was trained on top.
         inputs: How samples are prepared.
         device: Where to compute.
@@ -67,15 +69,19 @@ class Explainer:
     def __init__(
         self,
         towers: Mapping[str, Tower],
-        cuts: Mapping[Role, Cut],
+        readings: Mapping[str, Reading],
         classifier: Classifier,
         inputs: InputSettings,
         device: torch.device,
     ) -> None:
-        self._towers, self._inputs, self._device = towers, inputs, device
+        self._towers = {slot: towers[read.tower] for slot, read in readings.items()}
+        self._inputs = {
+            slot: prepared_as(inputs, read.prepared) for slot, read in readings.items()
+        }
+        self._device = device
         self._classifier = classifier.to(device).eval()
-        prefixes = on_device([towers[role].prefix(cut) for role, cut in cuts.items()], device)
-        self._prefixes = dict(zip(cuts, prefixes, strict=True))
+        cuts = [self._towers[slot].prefix(read.cut) for slot, read in readings.items()]
+        self._prefixes = dict(zip(readings, on_device(cuts, device), strict=True))
 
     def explain(self, sample: Sample, target: int) -> Attribution:
         """Say what speaks for a class.
@@ -87,36 +93,46 @@ class Explainer:
         Returns:
             Its attribution.
         """
-        raw = {role: self._raw(role, sample) for role in self._prefixes}
+        raw = {slot: self._raw(slot, sample) for slot in self._prefixes}
         with torch.no_grad():
-            ends = {role: self._prefixes[role](values) for role, values in raw.items()}
+            ends = {slot: self._prefixes[slot](values) for slot, values in raw.items()}
             probability = F.softmax(self._classifier(ends).float(), dim=-1)[0, target]
         pixels = raw["image"].values if "image" in raw else None
         return Attribution(
             probability=float(probability),
             pixels=None if pixels is None else pixels[0].byte().cpu().numpy(),
             heat=None if pixels is None else self._heat(pixels, ends, target),
-            words=self._words(sample, raw["text"], ends, target) if "text" in raw else (),
+            words=self._words(sample, raw, ends, target),
         )
 
-    def _raw(self, role: Role, sample: Sample) -> Activations:
-        inputs = raw_inputs([sample], self._inputs, self._towers[role])
+    def _raw(self, slot: str, sample: Sample) -> Activations:
+        inputs = raw_inputs([sample], self._inputs[slot], self._towers[slot])
         return inputs.gather(torch.tensor([0])).to(self._device)
 
-    def _logits(self, role: Role, live: Activations, ends: Mapping[Role, Activations]) -> Tensor:
-        """Run one tower whole; of the other one its end is taken, for as many rows."""
+    def _logits(self, slot: str, live: Activations, ends: Mapping[str, Activations]) -> Tensor:
+        """Run one tower whole; of the others the ends are taken, for as many rows."""
         rows = len(live.values)
-        batch = {name: _repeat(end, rows) for name, end in ends.items() if name != role}
-        logits: Tensor = self._classifier({**batch, role: self._prefixes[role](live)})
+        batch = {name: _repeat(end, rows) for name, end in ends.items() if name != slot}
+        logits: Tensor = self._classifier({**batch, slot: self._prefixes[slot](live)})
         return logits
 
     def _heat(
-        self, pixels: Tensor, ends: Mapping[Role, Activations], target: int
+        self, pixels: Tensor, ends: Mapping[str, Activations], target: int
     ) -> NDArray[np.float32]:
-        modules = [*self._prefixes["image"].modules(), *self._suffix("image").modules()]
+        """Add up where each image tower saw what speaks for the class."""
+        heats = [self._seen(slot, pixels, ends, target) for slot in ends if _is(slot, "image")]
+        heat = torch.stack(heats).sum(dim=0)
+        heat = heat / heat.max().clamp(min=torch.finfo(heat.dtype).tiny)
+        array: NDArray[np.float32] = heat.float().cpu().numpy()
+        return array
+
+    def _seen(
+        self, slot: str, pixels: Tensor, ends: Mapping[str, Activations], target: int
+    ) -> Tensor:
+        modules = [*self._prefixes[slot].modules(), *self._suffix(slot).modules()]
         with feature_map(modules) as (layer, at_input):
             found: Any = LayerGradCam(
-                lambda values: self._logits("image", Activations(values), ends), layer
+                lambda values: self._logits(slot, Activations(values), ends), layer
             ).attribute(
                 pixels.float(),
                 target,
@@ -124,30 +140,52 @@ class Explainer:
                 relu_attributions=True,
             )
         heat = LayerAttribution.interpolate(found.detach(), tuple(pixels.shape[-2:]), "bilinear")
-        heat = heat[0, 0] / heat.max().clamp(min=torch.finfo(heat.dtype).tiny)
-        array: NDArray[np.float32] = heat.float().cpu().numpy()
-        return array
+        return heat[0, 0]  # type: ignore[no-any-return] # captum is not typed
 
     def _words(
-        self, sample: Sample, ids: Activations, ends: Mapping[Role, Activations], target: int
+        self,
+        sample: Sample,
+        raw: Mapping[str, Activations],
+        ends: Mapping[str, Activations],
+        target: int,
     ) -> tuple[tuple[str, float], ...]:
-        tower: Any = self._towers["text"]
-        spans = tower.tokenizer.spans(
-            clean_text(sample.text, self._inputs.text_cleaning), self._inputs.text_length
+        """Add up what each text tower makes of each word."""
+        read = [
+            self._said(slot, sample, raw[slot], ends, target) for slot in raw if _is(slot, "text")
+        ]
+        return tuple(
+            (same[0][0], sum(score for _, score in same)) for same in zip(*read, strict=True)
         )
+
+    def _said(
+        self,
+        slot: str,
+        sample: Sample,
+        ids: Activations,
+        ends: Mapping[str, Activations],
+        target: int,
+    ) -> tuple[tuple[str, float], ...]:
+        tower: Any = self._towers[slot]
+        inputs = self._inputs[slot]
+        text = clean_text(sample.text, inputs.text_cleaning)
+        spans = tower.tokenizer.spans(text, inputs.text_length)
         empty = ids.values.clone()
         for place, (start, stop) in enumerate(spans):
             if start < stop:  # what marks the ends of a text stays
                 empty[0, place] = tower.tokenizer.pad_id
         attributed: Any = LayerIntegratedGradients(
-            lambda values: self._logits("text", _with_mask(values), ends),
-            embedding_of(self._prefixes["text"]),
+            lambda values: self._logits(slot, _with_mask(values), ends),
+            embedding_of(self._prefixes[slot]),
         ).attribute(ids.values, empty, target, n_steps=_STEPS)
         scores = attributed.detach().sum(dim=-1)[0].tolist()
-        return by_word(clean_text(sample.text, self._inputs.text_cleaning), spans, scores)
+        return by_word(text, spans, scores)
 
-    def _suffix(self, role: Role) -> nn.Module:
-        return self._classifier.suffixes[role]
+    def _suffix(self, slot: str) -> nn.Module:
+        return self._classifier.suffixes[slot]
+
+
+def _is(slot: str, role: Role) -> bool:
+    return role_of(slot) == role
 
 
 @contextmanager

@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safetensors.torch import save_file
 
-from trainables.config import ROLES
 from trainables.evaluation.classes import CLASSES
 from trainables.inference.about import CONFIG, DIGESTS, FORMAT, classifier_file
 from trainables.inference.integrity import digests_of
+from trainables.variants.lazy_towers import modality_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from trainables.config import InputSettings, TrainConfig
+    from trainables.config import InputSettings
     from trainables.evaluation.decision import DecisionRule
-    from trainables.modules.backbones.tower import Tower
     from trainables.modules.heads.classifier import Classifier
+    from trainables.variants.lazy_towers import LazyTowers
+    from trainables.variants.towers import TowersConfig
     from trainables.variants.variant import Variant
 
 
@@ -37,7 +38,7 @@ class Member(NamedTuple):
         weight: Its share in the average, > 0, relative to the others.
     """
 
-    config: TrainConfig
+    config: TowersConfig
     classifier: Classifier
     weight: float = 1.0
 
@@ -46,7 +47,7 @@ def save_model(
     folder: Path,
     variant: Variant[Any],
     inputs: InputSettings,
-    towers: Mapping[str, Tower],
+    towers: LazyTowers,
     members: Sequence[Member],
     rule: DecisionRule,
 ) -> None:
@@ -56,11 +57,13 @@ def save_model(
         folder: Where to; made when missing.
         variant: What kind of model it is.
         inputs: How its inputs are prepared.
-        towers: The towers whose prefixes feed its members.
+        towers: The towers, among them those that feed its members.
         members: At least one.
         rule: How it decides.
     """
-    backbones = {tower.backbone: tower for tower in towers.values()}  # one may hold both towers
+    # One backbone may hold both towers; what no member reads is left out.
+    read = dict.fromkeys(name for member in members for name in member.classifier.towers)
+    backbones = {towers.backbone_of(name): towers[name] for name in towers if name in read}
     for name, tower in backbones.items():
         (folder / name).mkdir(parents=True, exist_ok=True)
         tower.save(folder / name)
@@ -71,7 +74,7 @@ def save_model(
     about: dict[str, Any] = {
         "format": FORMAT,
         "variant": variant.name,
-        "modality": next(name for name, roles in ROLES.items() if {*roles} == towers.keys()),
+        "modality": modality_of(towers),
         "classes": CLASSES,
         "members": [{"config": asdict(m.config), "weight": m.weight} for m in members],
         "inputs": asdict(inputs),

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from trainables.activations.raw import LivePrefix, raw_inputs
-from trainables.config import ROLES, ConfigError, InputSettings
+from trainables.config import ConfigError, InputSettings
 from trainables.data.files import read_beginning
 from trainables.evaluation.classes import Sentiment
 from trainables.evaluation.decision import DecisionRule, Precision
@@ -28,6 +28,7 @@ from trainables.modules.backbones.crossed import PAIR, tower_for
 from trainables.modules.backbones.saving import not_finite
 from trainables.training.optimization import autocast
 from trainables.variants import VARIANTS
+from trainables.variants.reading import prepared_as
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from trainables.config import Modality
     from trainables.data.sample import Sample
     from trainables.inference.grad_cam import Explainer
-    from trainables.modules.blocks.cut import Cut
+    from trainables.variants.reading import Reading
 
 _ROWS = 32
 _POINTER = 64  # bytes
@@ -107,10 +108,9 @@ class Predictor:
             msg = f"{CONFIG} must have a precision among {', '.join(get_args(Precision))}"
             raise ModelError(msg)
         configs = [self._variant.config.from_params(m["config"]) for m in about["members"]]
-        names = self._variant.backbones_for(self.modality)
-        self._towers = self._variant.load(
-            {name: str(folder / name) for name in names}, ROLES[self.modality]
-        )
+        names = self._variant.backbones_read(configs, self.modality)
+        weights = {name: str(folder / name) for name in names}
+        self._towers = self._variant.load_towers(weights, self.modality)
         self._members = []
         for number, (config, entry) in enumerate(zip(configs, about["members"], strict=True), 1):
             classifier = self._variant.build(config, self._towers)
@@ -139,7 +139,7 @@ class Predictor:
             return np.empty((0, len(Sentiment)), np.float32)
         total = sum(member.weight for member in self._members)
         mean = np.zeros((len(samples), len(Sentiment)), np.float64)
-        sources: dict[tuple[str, Cut], LivePrefix] = {}  # members share what is cut alike
+        sources: dict[Reading, LivePrefix] = {}  # members share what is cut alike
         for member in self._members:
             mean += member.weight / total * self._said_by(member, samples, sources)
         if not (finite := np.isfinite(mean).all(axis=1)).all():
@@ -156,19 +156,20 @@ class Predictor:
         self,
         member: Member,
         samples: Sequence[Sample],
-        sources: dict[tuple[str, Cut], LivePrefix],
+        sources: dict[Reading, LivePrefix],
     ) -> NDArray[Any]:
         mine = {}
-        for role, cut in self._variant.cuts(member.config, self.modality).items():
-            if (role, cut.prefix) not in sources:
-                tower = tower_for(role, self._towers)
-                raw = raw_inputs(samples, self._inputs, tower)
-                sources[role, cut.prefix] = LivePrefix(raw, tower.prefix(cut), self._device)
-            mine[role] = sources[role, cut.prefix]
+        for slot, read in self._variant.readings(member.config, self.modality).items():
+            if read.prefix not in sources:
+                tower = tower_for(read.tower, self._towers)
+                raw = raw_inputs(samples, prepared_as(self._inputs, read.prepared), tower)
+                prefix = tower.prefix(read.cut)
+                sources[read.prefix] = LivePrefix(raw, prefix, self._device)
+            mine[slot] = sources[read.prefix]
         parts = []
         with torch.inference_mode():
             for rows in torch.arange(len(samples)).split(_ROWS):
-                batch = {role: source.gather(rows) for role, source in mine.items()}
+                batch = {slot: source.gather(rows) for slot, source in mine.items()}
                 with autocast(self._device, self.rule.precision):
                     logits = member.classifier(batch)
                 parts.append(F.softmax(logits.float(), dim=-1).cpu())
@@ -186,11 +187,11 @@ class Predictor:
         from trainables.inference.grad_cam import Explainer  # noqa: PLC0415 - an extra
 
         member = max(self._members, key=lambda member: member.weight)
-        cuts = self._variant.cuts(member.config, self.modality)
-        if PAIR in cuts:
+        readings = self._variant.readings(member.config, self.modality)
+        if PAIR in readings:
             msg = "a model whose text reads its image (fusion=cross) cannot be explained by parts"
             raise ModelError(msg)
-        return Explainer(self._towers, cuts, member.classifier, self._inputs, self._device)
+        return Explainer(self._towers, readings, member.classifier, self._inputs, self._device)
 
     def predict(self, samples: Sequence[Sample]) -> list[Prediction]:
         """Classify pairs.

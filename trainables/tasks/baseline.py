@@ -65,9 +65,9 @@ def pooled(bench: Workbench) -> NDArray[np.float32]:
     """
     rows = torch.arange(len(bench.experiment.corpus.labelled))
     parts: list[Any] = []
-    for role, tower in bench.towers.items():
+    for name, tower in bench.towers.items():
         # An image tower pools in its own way; the cut of one says `cls` all over this package.
-        pooling: Pooling = "mean" if role == "text" and tower.joint is None else "cls"
-        values = bench.source(role, Cut(0, pooling)).gather(rows).values
+        pooling: Pooling = "mean" if tower.role == "text" and tower.joint is None else "cls"
+        values = bench.source(name, Cut(0, pooling)).gather(rows).values
         parts.append(values.flatten(1).float().cpu().numpy())
     return np.concatenate(parts, axis=1)

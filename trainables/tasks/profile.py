@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     import torch
 
-    from trainables.config import TrainConfig
     from trainables.experiment import Experiment
+    from trainables.variants.towers import TowersConfig
 
 _VALIDATED = 64  # samples of the little experiment that validate
 
@@ -78,7 +78,7 @@ def _little(experiment: Experiment, batch: int, folder: Path) -> Experiment:
 
 
 def _build(
-    bench: Workbench, experiment: Experiment, configs: Sequence[TrainConfig]
+    bench: Workbench, experiment: Experiment, configs: Sequence[TowersConfig]
 ) -> dict[str, Any]:
     folder = bench.experiment.cache
     if folder is None:
@@ -100,7 +100,7 @@ def _build(
     }
 
 
-def _run(bench: Workbench, experiment: Experiment, config: TrainConfig) -> dict[str, Any]:
+def _run(bench: Workbench, experiment: Experiment, config: TowersConfig) -> dict[str, Any]:
     (trainer,) = bench.start(config).trainers
     trainer.train_epoch()  # warms the libraries up
     trainer.validate()

@@ -7,14 +7,15 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+
+from trainables.modules.blocks.slots import is_second
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from contextlib import AbstractContextManager
-
-    from torch import nn
 
     from trainables.config import TrainConfig
     from trainables.evaluation.decision import Precision
@@ -25,22 +26,28 @@ PLATEAU_FACTOR, PLATEAU_MINIMUM = 0.7, 1e-7
 
 
 def make_optimizer(classifier: Classifier, config: TrainConfig) -> AdamW:
-    """Make AdamW with a learning rate each for head and backbone; norms and biases do not decay.
+    """Make AdamW with learning rates of head, backbone and each second tower.
+
+    Norms and biases do not decay.
 
     Args:
         classifier: The model; only what requires a gradient is optimised.
         config: Learning rates and weight decay.
 
     Returns:
-        The optimiser; its first group is the head's decaying weights.
+        The optimiser; its first group is the head's decaying weights, its third the backbone's.
 
     Source:
         Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
     """
     groups = []
+    suffixes = classifier.suffixes.items()
+    firsts = nn.ModuleList(suffix for slot, suffix in suffixes if not is_second(slot))
+    seconds = [(suffix, config.rate_of(slot)) for slot, suffix in suffixes if is_second(slot)]
     for module, rate in (
         (classifier.head, config.head_learning_rate),
-        (classifier.suffixes, config.backbone_learning_rate),
+        (firsts, config.backbone_learning_rate),
+        *seconds,
     ):
         for decays in (True, False):
             parameters = list(_trainable(module, decays=decays))

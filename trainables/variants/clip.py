@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from trainables.config import InputSettings
-from trainables.variants.joint import JointConfig, joint_variant
+from trainables.variants.joint import ClipFusionConfig, joint_variant
 
 CLIP = joint_variant(
     "clip",
     ("clip", "openai/clip-vit-base-patch32"),
-    JointConfig(
+    ClipFusionConfig(
         head_learning_rate=5e-5,
         backbone_learning_rate=5e-5,
         schedule="plateau",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from trainables.evaluation.classes import Sentiment
-from trainables.modules.blocks.cut import Cut
+from trainables.modules.blocks.slots import slot_of
 from trainables.variants.towers import TowersConfig
 from trainables.variants.variant import Variant
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from trainables.config import InputSettings, Role
     from trainables.modules.backbones.tower import Tower
+    from trainables.modules.blocks.cut import Cut
     from trainables.modules.heads.fusion import Fusion
     from trainables.modules.heads.head import Head
 
@@ -24,14 +25,27 @@ class JointConfig(TowersConfig):
     """Hyperparameters of a classifier on two towers that embed into one space.
 
     Attributes:
+        checkpoint: The name of what holds both towers.
         fusion: `add` sums the two embeddings, `concat` lays them end to end.
         normalize: Whether embeddings are scaled to unit L2 norm before.
     """
 
     fusions: ClassVar[tuple[str, ...]] = ("add", "concat")
+    checkpoint: ClassVar[str]
 
     fusion: Fusion = "add"
     normalize: bool = False
+
+    def source_field(self, role: Role) -> str:  # noqa: ARG002 - one checkpoint holds both
+        """Name the field that says which sources the towers come from.
+
+        Args:
+            role: `text`, `image` or `pair`.
+
+        Returns:
+            Its name.
+        """
+        return f"{self.checkpoint}_backbone"
 
     def faults(self) -> Iterator[str]:
         """Say what is wrong with the values.
@@ -46,6 +60,20 @@ class JointConfig(TowersConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClipFusionConfig(JointConfig):
+    """Hyperparameters of a classifier on CLIP's towers.
+
+    Attributes:
+        clip_backbone: The source, where there are several; or two, as `A+B`, whose embeddings of
+            each role stand side by side.
+    """
+
+    checkpoint: ClassVar[str] = "clip"
+
+    clip_backbone: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class BlipFusionConfig(JointConfig):
     """Hyperparameters of a classifier on BLIP's towers, whose text can read its image.
 
@@ -53,23 +81,34 @@ class BlipFusionConfig(JointConfig):
     cross-attention that it was pretrained with, and the text alone is classified. While no image
     layer is unfrozen all frozen layers are cached as ever. With unfrozen image layers the text
     tower's frozen blocks must run in every step, as what they read trains.
+
+    Attributes:
+        blip_backbone: The source, where there are several; or two, as `A+B`, whose embeddings of
+            each role stand side by side.
     """
 
     fusions: ClassVar[tuple[str, ...]] = ("add", "concat", "cross")
+    checkpoint: ClassVar[str] = "blip"
 
-    def cuts(self) -> dict[Role, Cut]:
+    blip_backbone: str = ""
+
+    def cuts(self) -> dict[str, Cut]:
         """Say where the towers are cut.
 
         Returns:
-            The cuts, by role.
+            The cuts, by slot.
         """
         if self.fusion != "cross":
             return super().cuts()
-        live = self.image_unfrozen_layers > 0
-        pair: dict[Role, Cut] = {"pair": Cut(self.text_unfrozen_layers, live=live)}
-        if not live and not self.text_unfrozen_layers:
-            return pair  # the image has been read already
-        return {"image": Cut(self.image_unfrozen_layers, "tokens"), **pair}
+        cuts: dict[str, Cut] = {}
+        for place in range(len(self.sources("pair"))):
+            image = self._cut(slot_of("image", place))
+            text = self._cut(slot_of("text", place))
+            live = image.unfrozen_layers > 0
+            if live or text.unfrozen_layers:  # else the image has been read already
+                cuts[slot_of("image", place)] = replace(image, pooling="tokens")
+            cuts[slot_of("pair", place)] = replace(text, live=live)
+        return cuts
 
 
 def joint_variant(

@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import math
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, get_args
 
-from trainables.config import InputSettings, TrainConfig
-from trainables.modules.blocks.cut import Cut, Pooling
+from trainables.config import (
+    ROLES,
+    ImagePreparation,
+    InputSettings,
+    TextCleaning,
+    TrainConfig,
+)
+from trainables.modules.blocks.cut import POOLED_LAYERS, Cut, Layers, Pooling
+from trainables.modules.blocks.slots import beside, is_second, role_of, slot_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from trainables.config import Role
     from trainables.modules.backbones.tower import Tower
+
+AND = "+"
+"""What stands between the names of two sources that are read together."""
+
+# A name is also that of a folder, in a model.
+_SOURCES = re.compile(r"([A-Za-z0-9][\w.-]*)(\+([A-Za-z0-9][\w.-]*))?")
+_ROLES: tuple[Role, ...] = ROLES["both"]
+# Text that reads its image is text by its hyperparameters.
+_READS: Mapping[Role, Role] = {"text": "text", "image": "image", "pair": "text"}
+_PREPARED: Mapping[Role, tuple[str, ...]] = {
+    "text": ("text_cleaning",),
+    "image": ("image_preparation",),
+    "pair": ("text_cleaning", "image_preparation"),
+}
+_CHOICES: Mapping[str, Collection[str]] = {
+    "text_cleaning": get_args(TextCleaning),
+    "image_preparation": get_args(ImagePreparation),
+}
 
 # What sentence encoders and ImageNet classifiers were pretrained on: punctuation and whole tweets
 # for one, the centre at a classifier's scale for the other.
@@ -21,13 +48,21 @@ PAIR_INPUTS = InputSettings(text_cleaning="minimal", text_length=64, image_prepa
 
 @dataclass(frozen=True, kw_only=True)
 class TowersConfig(TrainConfig):
-    """Hyperparameters of a classifier on two towers.
+    """Hyperparameters of a classifier on towers of two roles.
 
-    A field that begins with the name of a role has no say without it.
+    A field that begins with the name of a role has no say without it, and one of a second tower
+    none where one source of the role is read.
 
     Attributes:
         text_unfrozen_layers: How many of the text tower's last blocks train, >= 0.
         image_unfrozen_layers: How many of the image tower's last blocks train, >= 0.
+        text_second_unfrozen_layers: How many of the second text tower's last blocks train, >= 0.
+        image_second_unfrozen_layers: How many of the second image tower's last blocks train, >= 0.
+        text_second_learning_rate: Peak AdamW learning rate of those of the second text tower, > 0.
+        image_second_learning_rate: Peak AdamW learning rate of those of the second image tower,
+            > 0.
+        text_cleaning: As in `InputSettings`; empty for that of the search.
+        image_preparation: As in `InputSettings`; empty for that of the search.
         hidden_width: Size of the classifier's hidden layer, >= 1.
         head_dropout: Drop probability in the classifier, in [0, 1).
         block_dropout: Drop probability after each unfrozen transformer block, in [0, 1).
@@ -35,6 +70,12 @@ class TowersConfig(TrainConfig):
 
     text_unfrozen_layers: int = 2
     image_unfrozen_layers: int = 2
+    text_second_unfrozen_layers: int = 0
+    image_second_unfrozen_layers: int = 0
+    text_second_learning_rate: float = 1e-4
+    image_second_learning_rate: float = 1e-4
+    text_cleaning: TextCleaning | Literal[""] = ""
+    image_preparation: ImagePreparation | Literal[""] = ""
     hidden_width: int = 256
     head_dropout: float = 0.5
     block_dropout: float = 0.0
@@ -46,25 +87,104 @@ class TowersConfig(TrainConfig):
             One sentence per value out of its range.
         """
         yield from super().faults()
-        for name in ("text_unfrozen_layers", "image_unfrozen_layers"):
-            if getattr(self, name) < 0:
-                yield f"{name} must be >= 0, got {getattr(self, name)}"
+        yield from self._tower_faults()
         if self.hidden_width < 1:
             yield f"hidden_width must be >= 1, got {self.hidden_width}"
         for name in ("head_dropout", "block_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 yield f"{name} must be in [0, 1), got {getattr(self, name)}"
 
-    def cuts(self) -> dict[Role, Cut]:
+    def _tower_faults(self) -> Iterator[str]:
+        for slot in (slot_of(role, place) for place in (0, 1) for role in _ROLES):
+            name = f"{slot}_unfrozen_layers"
+            if getattr(self, name) < 0:
+                yield f"{name} must be >= 0, got {getattr(self, name)}"
+            if is_second(slot) and not 0 < self.rate_of(slot) < math.inf:
+                yield f"{slot}_learning_rate must be > 0 and finite, got {self.rate_of(slot)}"
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in {"", *choices}:
+                yield f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}"
+        for name in dict.fromkeys(self.source_field(role) for role in _ROLES):
+            value = getattr(self, name)
+            match = _SOURCES.fullmatch(value)
+            if value and (match is None or match[1] == match[3]):
+                yield f"{name} must be the name of a source, or two as A{AND}B, got {value!r}"
+
+    def source_field(self, role: Role) -> str:
+        """Name the field that says which sources a role's towers come from.
+
+        Args:
+            role: `text` or `image`.
+
+        Returns:
+            Its name.
+        """
+        return f"{role}_backbone"
+
+    def sources(self, role: Role) -> tuple[str, ...]:
+        """Say which sources a role's towers come from.
+
+        Args:
+            role: `text`, `image` or `pair`.
+
+        Returns:
+            One or two names; an empty one where there is but one source.
+        """
+        named: str = getattr(self, self.source_field(role))
+        return tuple(named.split(AND))
+
+    def tower(self, slot: str) -> str:
+        """Name the tower that fills a slot.
+
+        Args:
+            slot: A place of the classifier.
+
+        Returns:
+            Its role, or `ROLE/SOURCE` where there are several sources.
+        """
+        role = role_of(slot)
+        source = self.sources(role)[is_second(slot)]
+        return f"{role}/{source}" if source else role
+
+    def prepared(self, role: Role) -> tuple[tuple[str, str], ...]:
+        """Say how what a role reads is prepared otherwise than the search says.
+
+        Args:
+            role: `text`, `image` or `pair`.
+
+        Returns:
+            Input settings that differ, with their names.
+        """
+        values = ((name, getattr(self, name)) for name in _PREPARED[role])
+        return tuple((name, value) for name, value in values if value)
+
+    def rate_of(self, slot: str) -> float:
+        """Give the peak learning rate of the unfrozen layers of a tower.
+
+        Args:
+            slot: The place that it fills.
+
+        Returns:
+            The rate.
+        """
+        if not is_second(slot):
+            return super().rate_of(slot)
+        rate: float = getattr(self, f"{beside(slot, _READS[role_of(slot)])}_learning_rate")
+        return rate
+
+    def cuts(self) -> dict[str, Cut]:
         """Say where the towers are cut.
 
         Returns:
-            The cuts, by role.
+            The cuts, by slot.
         """
-        return {
-            "text": Cut(self.text_unfrozen_layers),
-            "image": Cut(self.image_unfrozen_layers),
-        }
+        slots = (
+            slot_of(role, place) for role in _ROLES for place in range(len(self.sources(role)))
+        )
+        return {slot: self._cut(slot) for slot in slots}
+
+    def _cut(self, slot: str) -> Cut:
+        return Cut(getattr(self, f"{slot}_unfrozen_layers"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,10 +192,18 @@ class PairConfig(TowersConfig):
     """Hyperparameters of a classifier on two towers that each have weights of their own.
 
     Attributes:
+        text_backbone: The text's source, where there are several; or two, as `A+B`, whose
+            embeddings stand side by side.
+        image_backbone: The image's source, in the same way.
         text_pooling: `cls` reads the first token, `mean` averages all.
+        text_pooled_layers: Which layers of a text tower that is frozen whole are pooled: `last`,
+            `third_last`, `both` side by side, or the mean of the `last_four`.
     """
 
+    text_backbone: str = ""
+    image_backbone: str = ""
     text_pooling: Pooling = "mean"
+    text_pooled_layers: Layers = "last"
 
     def faults(self) -> Iterator[str]:
         """Say what is wrong with the values.
@@ -86,22 +214,24 @@ class PairConfig(TowersConfig):
         yield from super().faults()
         if self.text_pooling not in {"cls", "mean"}:
             yield f"text_pooling must be cls or mean, got {self.text_pooling!r}"
+        if self.text_pooled_layers not in POOLED_LAYERS:
+            able = ", ".join(POOLED_LAYERS)
+            yield f"text_pooled_layers must be one of {able}, got {self.text_pooled_layers!r}"
 
-    def cuts(self) -> dict[Role, Cut]:
-        """Say where the towers are cut.
-
-        Returns:
-            The cuts, by role.
-        """
-        return super().cuts() | {"text": Cut(self.text_unfrozen_layers, self.text_pooling)}
+    def _cut(self, slot: str) -> Cut:
+        cut = super()._cut(slot)
+        if role_of(slot) != "text":
+            return cut
+        layers: Layers = "last" if cut.unfrozen_layers else self.text_pooled_layers
+        return replace(cut, pooling=self.text_pooling, layers=layers)
 
 
 def load_pair(backbones: Mapping[str, str], roles: Sequence[Role]) -> dict[str, Tower]:
     """Load towers that each come with weights of their own.
 
     Args:
-        backbones: The weights of `text` and `image`.
-        roles: Which to load.
+        backbones: The weights of `text` and `image`, or of one of them.
+        roles: Which to load, of those that have weights.
 
     Returns:
         The towers, by role.
@@ -109,4 +239,4 @@ def load_pair(backbones: Mapping[str, str], roles: Sequence[Role]) -> dict[str, 
     from trainables.modules.backbones import pretrained  # noqa: PLC0415 - keeps torch out of the driver
 
     loaders = {"text": pretrained.load_text_tower, "image": pretrained.load_image_tower}
-    return {role: loaders[role](backbones[role]) for role in roles}
+    return {role: loaders[role](backbones[role]) for role in roles if role in backbones}

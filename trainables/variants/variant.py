@@ -9,6 +9,9 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from trainables.config import ROLES, InputSettings
+from trainables.modules.blocks.slots import role_of, summed_by_role
+from trainables.variants.lazy_towers import LazyTowers, holds, modality_of
+from trainables.variants.reading import Reading
 from trainables.variants.towers import TowersConfig
 
 if TYPE_CHECKING:
@@ -18,7 +21,6 @@ if TYPE_CHECKING:
 
     from trainables.config import Modality, Role
     from trainables.modules.backbones.tower import Tower
-    from trainables.modules.blocks.cut import Cut
     from trainables.modules.heads.classifier import Classifier
     from trainables.modules.heads.head import Head
 
@@ -55,42 +57,74 @@ class Variant(Generic[ConfigT]):
     folds: int = 1
     inputs: InputSettings = field(default_factory=InputSettings)
 
-    def cuts(self, config: ConfigT, modality: Modality = "both") -> dict[Role, Cut]:
-        """Say where a config cuts each tower.
+    def readings(self, config: ConfigT, modality: Modality = "both") -> dict[str, Reading]:
+        """Say what a config reads of which towers.
 
         Args:
             config: The trial's hyperparameters.
             modality: What is read of a pair.
 
         Returns:
-            The cuts, by role.
+            The readings, by slot.
         """
-        if modality == "both":
-            return config.cuts()
-        return {role: config.cuts()[role] for role in ROLES[modality]}
+        return {
+            slot: Reading(config.tower(slot), cut, config.prepared(role_of(slot)))
+            for slot, cut in config.cuts().items()
+            if modality == "both" or role_of(slot) in ROLES[modality]
+        }
+
+    def backbones_read(self, configs: Sequence[ConfigT], modality: Modality) -> list[str]:
+        """Say which backbones some configs read.
+
+        Args:
+            configs: The configs.
+            modality: What is read of a pair.
+
+        Returns:
+            Their names: as those of `backbones`, with `/SOURCE` where there are several sources.
+        """
+        names: dict[str, None] = {}
+        for config in configs:
+            for reading in self.readings(config, modality).values():
+                role, slash, source = reading.tower.partition("/")
+                names |= {f"{b}{slash}{source}": None for b in self.backbones if holds(b, role)}
+        return list(names)
+
+    def load_towers(self, backbones: Mapping[str, str], modality: Modality) -> LazyTowers:
+        """Give the towers, each of which is loaded when it is first asked for.
+
+        Args:
+            backbones: Where their weights come from, by `ROLE` or `ROLE/SOURCE`.
+            modality: What is read of a pair.
+
+        Returns:
+            The towers, by name.
+        """
+        return LazyTowers(self.load, backbones, ROLES[modality])
 
     def build(self, config: ConfigT, towers: Mapping[str, Tower]) -> Classifier:
         """Build the classifier: suffixes as pretrained, and a head that starts random.
 
         Args:
             config: The trial's hyperparameters.
-            towers: The towers, by role; what has none is not part of the classifier.
+            towers: The towers, by name; a role that has none is not part of the classifier.
 
         Returns:
             The classifier, on the CPU.
         """
-        from trainables.modules.backbones.crossed import tower_for  # noqa: PLC0415 - of the driver
+        from trainables.modules.backbones import crossed  # noqa: PLC0415 - keeps torch out
         from trainables.modules.heads.classifier import Classifier  # noqa: PLC0415 - keeps torch out
 
-        modality = next(name for name, roles in ROLES.items() if {*roles} == {*towers})
-        cuts = self.cuts(config, modality)
-        parts = {role: tower_for(role, towers) for role in cuts}
-        head = self.head(config, {role: part.width for role, part in parts.items()})
+        readings = self.readings(config, modality_of(towers))
+        parts = {slot: crossed.tower_for(read.tower, towers) for slot, read in readings.items()}
+        widths = {slot: parts[slot].width_at(read.cut) for slot, read in readings.items()}
+        head = self.head(config, summed_by_role(widths))
         dropout = config.block_dropout
         suffixes: dict[str, nn.Module] = {
-            role: parts[role].suffix(cut, dropout) for role, cut in cuts.items()
+            slot: parts[slot].suffix(read.cut, dropout) for slot, read in readings.items()
         }
-        return Classifier(suffixes, head)
+        read = [part for read in readings.values() for part in crossed.parts_of(read.tower)]
+        return Classifier(suffixes, head, list(dict.fromkeys(read)))
 
     def backbones_for(self, modality: Modality) -> dict[str, str]:
         """Say which backbones are needed.

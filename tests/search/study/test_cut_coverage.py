@@ -87,8 +87,8 @@ def test_no_random_trial_needs_another_cut(name: str) -> None:
     variant, space = VARIANTS[name], SPACES[name]
 
     def cuts(params: dict[str, Any]) -> frozenset[Any]:
-        made = variant.cuts(variant.config.from_params(params))
-        return frozenset((role, cut.prefix) for role, cut in made.items())
+        made = variant.readings(variant.config.from_params(params))
+        return frozenset(reading.prefix for reading in made.values())
 
     met = [cuts(one) for one in meet_every_cut(variant, space, "both")]
     assert len(set(met)) == len(met), "one config for each"

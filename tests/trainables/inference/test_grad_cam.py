@@ -34,9 +34,10 @@ def make(
     config = spec.config.from_params(layers)
     torch.manual_seed(0)
     classifier = spec.build(config, towers).eval()
-    cuts = spec.cuts(config, modality)
+    readings = spec.readings(config, modality)
+    cuts = {slot: reading.cut for slot, reading in readings.items()}
     device = torch.device("cpu")
-    return Explainer(towers, cuts, classifier, INPUTS, device), towers, cuts, classifier
+    return Explainer(towers, readings, classifier, INPUTS, device), towers, cuts, classifier
 
 
 @pytest.mark.parametrize("unfrozen", [0, 1])

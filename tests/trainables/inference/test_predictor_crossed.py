@@ -98,7 +98,7 @@ def test_the_image_is_read(bench_of: Callable[..., Workbench]) -> None:
     bench = bench_of(cache=None)
     config = bench.config(params(0, 0))
     classifier = bench.variant.build(config, bench.towers).eval()
-    source = bench.source("pair", bench.variant.cuts(config)["pair"])
+    source = bench.source(*bench.variant.readings(config)["pair"])
     rows = torch.tensor([2, 5])
     with torch.no_grad():
         said = classifier({"pair": source.gather(rows)})

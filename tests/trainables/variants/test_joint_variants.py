@@ -20,7 +20,7 @@ from trainables.modules.backbones.tokenizers import HashTokenizer
 from trainables.modules.backbones.weights import WeightsError
 from trainables.modules.blocks.cut import Cut
 from trainables.variants import VARIANTS
-from trainables.variants.joint import BlipFusionConfig, JointConfig
+from trainables.variants.joint import BlipFusionConfig, ClipFusionConfig
 from trainables.worker import Workbench, describe
 
 if TYPE_CHECKING:
@@ -47,17 +47,17 @@ each = pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("values", "message"), FAULTS)
 def test_a_bad_value_is_named_with_its_rule(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as error:
-        JointConfig.from_params(values)
+        ClipFusionConfig.from_params(values)
     assert str(error.value) == message
 
 
 def test_all_faults_come_at_once() -> None:
     values = {name: value for case, _ in FAULTS for name, value in case.items()}
-    assert len(list(JointConfig(**values).faults())) == len(values)
+    assert len(list(ClipFusionConfig(**values).faults())) == len(values)
 
 
 def test_a_config_says_where_the_towers_are_cut() -> None:
-    config = JointConfig(text_unfrozen_layers=2, image_unfrozen_layers=0)
+    config = ClipFusionConfig(text_unfrozen_layers=2, image_unfrozen_layers=0)
     assert config.cuts() == {"text": Cut(2), "image": Cut(0)}
 
 
@@ -65,7 +65,7 @@ def test_a_config_says_where_the_towers_are_cut() -> None:
 @pytest.mark.parametrize(("fusion", "fused"), [("add", 32), ("concat", 64)])
 def test_a_config_shapes_the_head(name: str, fusion: Any, fused: int) -> None:
     towers = VARIANTS[name].load({CHECKPOINTS[name]: "tiny"}, ROLES["both"])
-    config = JointConfig(fusion=fusion, hidden_width=7, head_dropout=0.25, normalize=True)
+    config = ClipFusionConfig(fusion=fusion, hidden_width=7, head_dropout=0.25, normalize=True)
     head: Any = VARIANTS[name].build(config, towers).head
     assert head.hidden.weight.shape == (7, fused)
     assert head.dropout.p == 0.25
@@ -159,7 +159,7 @@ def test_only_text_of_blip_reads_images() -> None:
     assert list(BlipFusionConfig(fusion="sum").faults()) == [  # type: ignore[arg-type] # the fault
         "fusion must be add, concat or cross, got 'sum'"
     ]
-    assert list(JointConfig(fusion="cross").faults()) == [
+    assert list(ClipFusionConfig(fusion="cross").faults()) == [
         "fusion must be add or concat, got 'cross'"
     ]
 

@@ -15,6 +15,7 @@ from tests.conftest import folds_of, parameters_of
 from trainables.activations.ownership import MARKER
 from trainables.config import ROLES, ConfigError
 from trainables.variants import VARIANTS
+from trainables.variants.reading import Reading
 from trainables.worker import Workbench
 
 if TYPE_CHECKING:
@@ -50,14 +51,14 @@ def bench_of(make_experiment: Callable[..., Experiment]) -> Callable[..., Workbe
 def unfrozen_fields(variant: Variant[Any]) -> dict[str, str]:
     """The field of each role that says how many of its layers train."""
     fields = variant.config.__dataclass_fields__
-    roles = variant.cuts(variant.hand_tuned)
+    roles = variant.readings(variant.hand_tuned)
     return {r: f"{r}_unfrozen_layers" for r in roles if f"{r}_unfrozen_layers" in fields}
 
 
 def logits_of(bench: Workbench, config: Any) -> tuple[Tensor, Classifier]:
     classifier = bench.variant.build(config, bench.towers).eval()
-    cuts = bench.variant.cuts(config, bench.experiment.modality)
-    batch = {role: bench.source(role, cut).gather(ROWS) for role, cut in cuts.items()}
+    readings = bench.variant.readings(config, bench.experiment.modality)
+    batch = {slot: bench.source(*read).gather(ROWS) for slot, read in readings.items()}
     return classifier(batch), classifier
 
 
@@ -71,7 +72,7 @@ def run_of(bench: Workbench, **values: Any) -> LockstepRun:
 @every_variant
 def test_a_variant_is_known_by_its_name(variant: Variant[Any]) -> None:
     assert VARIANTS[variant.name] is variant
-    assert set(variant.cuts(variant.hand_tuned)) <= {"text", "image"}
+    assert set(variant.readings(variant.hand_tuned)) <= {"text", "image"}
 
 
 @every_variant
@@ -137,12 +138,12 @@ def test_both_modalities_have_a_say(
     bench = bench_of(variant)
     config = variant.hand_tuned
     classifier = variant.build(config, bench.towers).eval()
-    cuts = variant.cuts(config)
-    batch = {role: bench.source(role, cut).gather(ROWS) for role, cut in cuts.items()}
+    readings = variant.readings(config)
+    batch = {slot: bench.source(*read).gather(ROWS) for slot, read in readings.items()}
     before = classifier(batch)
-    for role, cut in cuts.items():
-        swapped = bench.source(role, cut).gather(ROWS.flip(0))
-        assert not torch.allclose(classifier({**batch, role: swapped}), before)
+    for slot, read in readings.items():
+        swapped = bench.source(*read).gather(ROWS.flip(0))
+        assert not torch.allclose(classifier({**batch, slot: swapped}), before)
 
 
 @every_variant
@@ -157,7 +158,8 @@ def test_one_modality_loads_runs_and_reads_one_tower_only(
     assert list(classifier.suffixes) == [modality]
     named = {name for name, _ in classifier.named_parameters()}
     assert not [name for name in named if ({*ROLES["both"]} - {modality}).pop() in name.split(".")]
-    assert list(bench._sources) == [(modality, variant.hand_tuned.cuts()[modality].prefix)]
+    cut = variant.hand_tuned.cuts()[modality].prefix
+    assert list(bench._sources) == [Reading(modality, cut)]
     assert run_of(bench).next_epoch().branches == {}
 
 

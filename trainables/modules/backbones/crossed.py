@@ -117,21 +117,34 @@ class SeeingPiece(Piece):
         return read
 
 
-def tower_for(role: str, towers: Mapping[str, Tower]) -> Tower:
-    """Give the tower of a role.
+def tower_for(name: str, towers: Mapping[str, Tower]) -> Tower:
+    """Give the tower of a name.
 
     Args:
-        role: `text`, `image`, or `pair` for text that reads its image.
+        name: `text`, `image`, or `pair` for text that reads its image; or `ROLE/SOURCE`.
         towers: The pretrained towers.
 
     Returns:
         The tower; that of a pair shares the weights of both.
     """
-    if role != PAIR:
-        return towers[role]
-    text, image = towers["text"], towers["image"]
+    if len(parts := parts_of(name)) == 1:
+        return towers[name]
+    text, image = (towers[part] for part in parts)
     assert isinstance(text, TextTower)
     return CrossedTower(text, image)
+
+
+def parts_of(name: str) -> tuple[str, ...]:
+    """Say which pretrained towers stand behind a name.
+
+    Args:
+        name: Of a tower: `ROLE` or `ROLE/SOURCE`.
+
+    Returns:
+        Itself; of a pair, the names of its text and its image tower.
+    """
+    role, slash, source = name.partition("/")
+    return (f"text{slash}{source}", f"image{slash}{source}") if role == PAIR else (name,)
 
 
 def _drop(probability: float, block: nn.Module, _: Any, output: Tensor) -> Tensor:
