@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from dataclasses import asdict, replace
+from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.study.overrides import split_pair
@@ -16,7 +19,9 @@ from trainables.modules.backbones.weights import (
     WeightsError,
     check_source,
     local_path,
+    place_of,
 )
+from trainables.variants.towers import AND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,14 +43,15 @@ def choose_backbones(
     Args:
         variant: What is tuned.
         modality: What is read of a pair; a backbone that is not read needs no weights.
-        words: `NAME=SOURCE` of the command line.
+        words: `ROLE=SOURCE` of the command line; a role may have several.
         demo: Whether the data are the demo data, whose default is tiny random weights.
 
     Returns:
-        The sources by name, and one sentence per fault.
+        The sources by role, or by `ROLE/NAME` where a role has several, and one sentence per
+        fault.
     """
     defaults = variant.backbones_for(modality)
-    sources = {role: TINY if demo else source for role, source in defaults.items()}
+    given: dict[str, list[str]] = {role: [] for role in defaults}
     faults = []
     for word in words:
         try:
@@ -53,19 +59,68 @@ def choose_backbones(
         except ValueError as error:
             faults.append(str(error))
             continue
-        if role in variant.backbones and role not in sources:
+        if role in variant.backbones and role not in given:
             unread = f"--backbone {role} is not read with --modality {modality}"
             faults.append(f"{unread}; leave it out")
             continue
-        if role not in sources:
-            hint = nearest(role, sources)
+        if role not in given:
+            hint = nearest(role, given)
             faults.append(f"--backbone: {variant.name} has no role {role!r}; {hint}")
             continue
         local = local_path(source)
-        sources[role] = str(local.absolute()) if local.exists() else source
-    for role, source in sources.items():
-        faults += check_source(role, source) or _preprocessor_faults(role, source)
+        given[role].append(str(local.absolute()) if local.exists() else source)
+    sources: dict[str, str] = {}
+    for role, default in defaults.items():
+        several = list(dict.fromkeys(given[role])) or [TINY if demo else default]
+        names = names_of(several)
+        for name, source in zip(names, several, strict=True):
+            sources[f"{role}/{name}" if len(several) > 1 else role] = source
+            faults += check_source(role, source) or _preprocessor_faults(role, source)
     return sources, faults
+
+
+def names_of(sources: Sequence[str]) -> list[str]:
+    """Name sources after their folders, files or hub ids.
+
+    Args:
+        sources: Distinct places of weights.
+
+    Returns:
+        The last part of each, with as many before it as tell it from the others; a name is also
+        that of a folder, and has letters, digits, `.`, `_` and `-` alone.
+    """
+    parts = [[*filter(None, map(_plain, Path(place_of(s).name).parts))] for s in sources]
+    names: list[str] = []
+    for own in parts:
+        like = [[other[-k:] for other in parts].count(own[-k:]) for k in range(1, len(own) + 1)]
+        length = like.index(1) + 1 if 1 in like else 1
+        name = "-".join(own[-length:]) or "source"
+        names.append(name if name not in names else f"{name}-{len(names) + 1}")
+    return names
+
+
+def _plain(part: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", part).lstrip("_.-")
+
+
+def choices_of(backbones: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Say what there is to choose where roles have several sources.
+
+    Args:
+        backbones: Where weights come from, by `ROLE` or `ROLE/NAME`.
+
+    Returns:
+        By hyperparameter, the names of the sources and of each two.
+    """
+    named: dict[str, list[str]] = {}
+    for backbone in backbones:
+        role, slash, name = backbone.partition("/")
+        if slash:
+            named.setdefault(f"{role}_backbone", []).append(name)
+    return {
+        chooser: (*names, *map(AND.join, combinations(names, 2)))
+        for chooser, names in named.items()
+    }
 
 
 def _preprocessor_faults(role: str, source: str) -> list[str]:
@@ -78,7 +133,8 @@ def _preprocessor_faults(role: str, source: str) -> list[str]:
 
 def _preprocessor(backbones: Mapping[str, str]) -> Preprocessor | None:
     """Read what the checkpoint of the images says of their preparation."""
-    for role, source in backbones.items():
+    for backbone, source in backbones.items():
+        role = backbone.partition("/")[0]
         if role != "text" and source not in {TINY, *TORCHVISION_RESNETS}:
             return read_preprocessor(role, source)
     return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.run_folder.folder import RunFolder
 from search.config.address import chosen_address
-from search.config.backbones import choose_backbones, choose_inputs
+from search.config.backbones import choices_of, choose_backbones, choose_inputs
 from search.config.checkpoint_storage import absolute_storage, below, storage_faults
 from search.config.default_folder import default_name
 from search.config.settings import ALL, default_cache
@@ -22,6 +22,7 @@ from search.config.validation import (
 )
 from search.errors import SettingsError
 from search.study.overrides import narrow
+from search.study.source_space import SourceSpace, first_sources, source_faults
 from search.study.storage import name_run, open_study_storage, study_storage_faults, whole_url
 from search.study.tiny_space import TinySpace, at_tiny_rates, is_tiny
 from search.study.warm_start import warm_starts
@@ -210,9 +211,14 @@ def _choose_configs(
     space, hand_tuned = SPACES[variant.name], asdict(variant.hand_tuned)
     if is_tiny(backbones):
         space, hand_tuned = TinySpace(space), at_tiny_rates(hand_tuned)
+    choices = choices_of(backbones)
+    if choices:
+        space = SourceSpace(space, choices)
+    hand_tuned = first_sources(hand_tuned, choices)
     narrowed, found = narrow(
         variant, space, held(settings), settings.tuning.range, settings.modality, epochs
     )
+    found += source_faults(narrowed, choices)
     faults += found
     if found:
         return narrowed, {}, ()
@@ -241,7 +247,7 @@ def _worked_out(
     data = replace(
         settings.data,
         path=Path(DEMO) if source is None else source.absolute(),
-        backbone=tuple(f"{role}={weights}" for role, weights in backbones.items()),
+        backbone=tuple(f"{name.partition('/')[0]}={w}" for name, w in backbones.items()),
         folds=folds,
         **asdict(inputs),
     )

@@ -206,7 +206,11 @@ def title(plan: Plan, corpus: Corpus) -> str:
     Returns:
         One line.
     """
-    weights = ", ".join(f"{role} {_short(source)}" for role, source in plan.backbones.items())
+    named: dict[str, list[str]] = {}
+    for backbone, source in plan.backbones.items():
+        role, _, name = backbone.partition("/")
+        named.setdefault(role, []).append(name or _short(source))
+    weights = ", ".join(f"{role} {' or '.join(names)}" for role, names in named.items())
     data = "the embedded demo data" if corpus.is_demo else corpus.name
     counts = f"{len(corpus.labelled):,} labelled, {len(corpus.unlabelled):,} to predict"
     modality = plan.settings.modality

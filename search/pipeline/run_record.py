@@ -239,15 +239,15 @@ def refuse_other_backbones(before: Mapping[str, Any], fingerprints: Mapping[str,
 
     Args:
         before: What the run folder holds.
-        fingerprints: Of the backbones now, by role.
+        fingerprints: Of the towers now, by `ROLE` or `ROLE/NAME`.
 
     Raises:
         SettingsError: If those of a role differ.
     """
     then = before.get("backbone_fingerprints", {})
     faults = [
-        f"--backbone {role} must be what the search was begun with (weights, config, tokenizer,"
-        " preprocessor), got another"
+        f"--backbone {role.replace('/', ' ')} must be what the search was begun with (weights,"
+        " config, tokenizer, preprocessor), got another"
         for role, fingerprint in fingerprints.items()
         if then.get(role, fingerprint) != fingerprint
     ]

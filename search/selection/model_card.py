@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from search.study.trial import neutral_threshold
+from trainables.variants.towers import AND
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _SCORES = {
     "val_accuracy": "accuracy",
@@ -66,7 +67,7 @@ def _warning(search: Mapping[str, Any]) -> str:
 def _model(search: Mapping[str, Any], best: Mapping[str, Any]) -> str:
     final = best["final"]
     rows = [f"| `{name}` | {value} |" for name, value in best["params"].items()]
-    backbones = ", ".join(f"{role} `{_name(w)}`" for role, w in search["backbones"].items())
+    backbones = ", ".join(_backbones(search["backbones"], best["params"]))
     seeds = f", averaged over {final['seeds']} seeds" * (final["seeds"] > 1)
     about = (
         f"Kind: {final['kind']}, {_KINDS[final['kind']]}{seeds}; {final['epochs']} epochs,"
@@ -74,6 +75,14 @@ def _model(search: Mapping[str, Any], best: Mapping[str, Any]) -> str:
         f" Config of trial {best['trial']}: {best['why']}."
     )
     return "\n".join([about, "", "| hyperparameter | value |", "|---|---|", *rows])
+
+
+def _backbones(sources: Mapping[str, str], params: Mapping[str, Any]) -> Iterator[str]:
+    """Name the backbones that a config reads, with the names of their weights."""
+    for backbone, source in sources.items():
+        role, _, name = backbone.partition("/")
+        if name in str(params.get(f"{role}_backbone", name)).split(AND):
+            yield f"{role} `{_name(source)}`"
 
 
 def _name(source: str) -> str:
