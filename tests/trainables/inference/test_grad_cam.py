@@ -90,6 +90,35 @@ def test_words_add_up_to_what_the_text_adds_to_the_logit(
     assert sum(score for _, score in found.words) == pytest.approx(float(gain), rel=0.1, abs=0.02)
 
 
+def test_words_add_up_what_each_of_two_texts_adds_to_the_logit(
+    weights: Mapping[str, str], corpus: Corpus
+) -> None:
+    spec, target = VARIANTS["early_fusion"], 2
+    sources = {"text/a": weights["bert"], "text/b": weights["distilbert"], "image": weights["vit"]}
+    towers = spec.load_towers(sources, "both")
+    config = spec.config.from_params({"text_backbone": "a+b", "image_unfrozen_layers": 1})
+    torch.manual_seed(0)
+    classifier, readings = spec.build(config, towers).eval(), spec.readings(config)
+    classifier.head.output.weight.data.mul_(30)  # a fresh head hardly tells texts apart
+    explainer = Explainer(towers, readings, classifier, INPUTS, torch.device("cpu"))
+    found = explainer.explain(corpus.labelled[5], target)
+    gains = []
+    with torch.no_grad():
+        raw = {slot: explainer._raw(slot, corpus.labelled[5]) for slot in readings}
+        ends = {slot: explainer._prefixes[slot](values) for slot, values in raw.items()}
+        for slot in ("text", "text_second"):
+            blank = raw[slot].values.clone()
+            blank[0, 1:-1] = towers["text/a"].tokenizer.pad_id  # type: ignore[attr-defined]
+            mask = torch.ones_like(blank, dtype=torch.bool)
+            without = {**ends, slot: explainer._prefixes[slot](Activations(blank, mask))}
+            gains.append(float((classifier(ends) - classifier(without))[0, target]))
+    assert min(map(abs, gains)) > 0.1
+    told = sum(score for _, score in found.words)
+    assert told == pytest.approx(sum(gains), rel=0.1, abs=0.02)
+    assert found.heat is not None
+    assert found.heat.shape == (64, 64)
+
+
 def test_the_heat_of_a_vision_transformer_is_where_its_patches_are(
     weights: Mapping[str, str], corpus: Corpus
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 from trainables.tasks.profile import rehearse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from trainables.experiment import Experiment
@@ -49,6 +49,32 @@ def test_disk_is_told_for_all_samples_and_cuts(
     real = sum(file.stat().st_size for file in files)
     assert told["bytes"] == pytest.approx(real, rel=0.5), "texts differ in length, samples are few"
     assert told["free_bytes"] > told["bytes"]
+
+
+def test_disk_is_told_to_the_byte_where_rows_are_of_one_size(
+    make_experiment: Callable[..., Experiment], weights: Mapping[str, str]
+) -> None:
+    """Every source, and each way to clean, prepare and pool, is one more file."""
+    from trainables.worker import build_activations
+
+    texts = {f"text/{name}": weights[name] for name in ("bert", "roberta")}
+    experiment = make_experiment(backbones={**texts, "image": "tiny"})
+    both = LIGHT | {"text_backbone": "bert+roberta"}
+    changed = {
+        "text_pooling": "cls",
+        "text_pooled_layers": "both",
+        "text_cleaning": "basic",
+        "image_preparation": "basic",
+    }
+    configs = [both, *(both | {name: value} for name, value in changed.items())]
+    told = rehearse(experiment, configs)
+    for _ in build_activations(experiment, configs):
+        pass
+    assert experiment.cache is not None
+    sizes = [file.stat().st_size for file in experiment.cache.glob("*.safetensors")]
+    # Of two texts: as is, and with each of three changes; of the image: as is, and with one.
+    assert told["files"] == len(sizes) == 2 * (1 + 3) + (1 + 1)
+    assert told["bytes"] == pytest.approx(sum(sizes), abs=16 * len(sizes)), "heads name the count"
 
 
 def test_without_a_cache_no_disk_is_asked_for(make_experiment: Callable[..., Experiment]) -> None:
