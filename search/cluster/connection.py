@@ -20,7 +20,7 @@ from ray._private import ray_constants, services, utils
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
 from search import interrupts
-from search.cluster.resources import alive
+from search.cluster.resources import RETRIES, alive
 from search.config.address import HERE
 from search.errors import ClusterError, is_disk_full, one_line
 
@@ -42,6 +42,7 @@ _ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_task_oom_retries": str(RETRIES),  # else a task that lacks memory is retried for ever
     "TOKENIZERS_PARALLELISM": "false",  # workers fork; Ray already shares out the CPUs
 }
 _SECONDS_TO_ANSWER = 10.0

@@ -14,7 +14,7 @@ from analysis.run_folder.digests import settle
 from search.cluster.activations import build_everywhere, configs_ahead, describe
 from search.cluster.connection import connected
 from search.cluster.resources import Slots, alive, fitting, share_out
-from search.cluster.tasks import Crew
+from search.cluster.tasks import TaskRunner
 from search.config.settings import AUTO
 from search.console.live import LiveView, ViewInfo, show_building
 from search.console.summary import Outcome
@@ -239,7 +239,7 @@ def select(
         plan: The search.
         experiment: What it held fixed.
         records: Its trials, all ended; at least one has a score.
-        resources: What one worker gets, and how many there are.
+        resources: What one task gets, and how many run at a time.
         limits: When all is to be done, on the clock of `time.monotonic` (infinity for no limit),
             and where to show how it goes.
 
@@ -255,15 +255,15 @@ def select(
         notes.append(
             f"the time budget is enough to confirm {len(picked)} of {len(wanted)} configs"
         )
-    with Crew(experiment, resources) as crew:
-        notes += confirm(crew, plan, corpus, folds, picked, console)
-        notes += measure_baseline(crew, plan, folds, console)
-        shipped, untrainable = ship_the_best_that_trains(
-            plan,
-            lambda failed: choose_config(plan, records, corpus.labels, picked, failed),
-            lambda best: ship(crew, plan, corpus, folds, best, console),
-            console,
-        )
+    runner = TaskRunner(experiment, resources)
+    notes += confirm(runner, plan, corpus, folds, picked, console)
+    notes += measure_baseline(runner, plan, folds, console)
+    shipped, untrainable = ship_the_best_that_trains(
+        plan,
+        lambda failed: choose_config(plan, records, corpus.labels, picked, failed),
+        lambda best: ship(runner, plan, corpus, folds, best, console),
+        console,
+    )
     plan.folder.write_best(shipped)
     return shipped, notes + untrainable
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.run_folder.confirmation import course_of
-from search.cluster.tasks import Job
+from search.cluster.tasks import Task, regress_fold
 from search.console.live import follow
 from search.errors import WorkError
 from search.selection.candidates import per_repeat
@@ -26,17 +26,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console
 
-    from search.cluster.tasks import Crew
+    from search.cluster.tasks import TaskRunner
     from search.config.plan import Plan
     from trainables.data.sample import Fold
     from trainables.evaluation.resampling import Validated
 
 
-def measure_baseline(crew: Crew, plan: Plan, folds: Sequence[Fold], console: Console) -> list[str]:
+def measure_baseline(
+    runner: TaskRunner, plan: Plan, folds: Sequence[Fold], console: Console
+) -> list[str]:
     """Fit a logistic regression on every fold, and keep what it says of what it did not see.
 
     Args:
-        crew: Does the work.
+        runner: Does the work.
         plan: The search.
         folds: Those of the configs that it is compared with.
         console: Where to show how it goes.
@@ -46,10 +48,10 @@ def measure_baseline(crew: Crew, plan: Plan, folds: Sequence[Fold], console: Con
     """
     if plan.folder.baseline.exists():
         return []
-    jobs = [Job("regress_fold", {"fold": fold}) for fold in folds]
+    tasks = [Task(regress_fold, {"fold": fold}) for fold in folds]
     frames = {}
     words = f"logistic regression on frozen activations, {len(folds)} folds"
-    for number, said in follow(console, words, crew.run(jobs), len(jobs)):
+    for number, said in follow(console, words, runner.run(tasks), len(tasks)):
         if isinstance(said, WorkError):
             return [f"there is no floor to compare with: {said}"]
         frame = pd.DataFrame(said, columns=list(CLASSES))

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.run_folder.confirmation import course_of
-from search.cluster.tasks import Job
+from search.cluster.tasks import Task, train_fold
 from search.console.live import follow
 from search.errors import WorkError
 from search.selection.candidates import epochs_of, fresh_seed, per_repeat, rule_of
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from search.cluster.tasks import Crew
+    from search.cluster.tasks import TaskRunner
     from search.config.plan import Plan
     from search.study.trial import TrialRecord
     from trainables.data.sample import Corpus, Fold
 
 
 def confirm(
-    crew: Crew,
+    runner: TaskRunner,
     plan: Plan,
     corpus: Corpus,
     folds: Sequence[Fold],
@@ -42,7 +42,7 @@ def confirm(
     """Train configs again on every fold, and keep what they say of what they did not see.
 
     Args:
-        crew: Does the work.
+        runner: Does the work.
         plan: The search.
         corpus: The data.
         folds: Fresh ones.
@@ -53,11 +53,11 @@ def confirm(
         A plain sentence for each config that could not be confirmed.
     """
     todo = [r for r in picked if not plan.folder.confirmation(r.number).exists()]
-    jobs = [_job(plan, record, fold, k) for record in todo for k, fold in enumerate(folds)]
+    tasks = [_task(plan, record, fold, k) for record in todo for k, fold in enumerate(folds)]
     done: dict[int, dict[int, Any]] = {record.number: {} for record in todo}
     told: dict[int, str] = {}
     words = f"confirming {len(todo)} config{'s' * (len(todo) > 1)} on {len(folds)} fresh folds"
-    for index, result in follow(console, words, crew.run(jobs), len(jobs)):
+    for index, result in follow(console, words, runner.run(tasks), len(tasks)):
         record, fold = todo[index // len(folds)], index % len(folds)
         done[record.number][fold] = result
         if (trouble := _trouble(result)) and record.number not in told:
@@ -70,14 +70,14 @@ def confirm(
     return list(told.values())
 
 
-def _job(plan: Plan, record: TrialRecord, fold: Fold, number: int) -> Job:
+def _task(plan: Plan, record: TrialRecord, fold: Fold, number: int) -> Task:
     arguments = {
         "params": dict(record.params),
         "fold": fold,
         "epochs": epochs_of(plan, record),
         "seed": stream_seed(fresh_seed(plan), number),
     }
-    return Job("train_fold", arguments)
+    return Task(train_fold, arguments)
 
 
 def _trouble(course: Any) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from search.cluster.tasks import Job, in_order
+from search.cluster.tasks import Task, assemble, in_order, train_member, validate_joining
 from search.console.live import follow
 from search.errors import WorkError
 from search.selection.candidates import fresh_seed, per_repeat
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console
 
-    from search.cluster.tasks import Crew
+    from search.cluster.tasks import TaskRunner
     from search.config.plan import Plan
     from trainables.data.sample import Corpus, Fold
 
@@ -41,7 +41,7 @@ class UntrainableError(WorkError):
 
 
 def ship(
-    crew: Crew,
+    runner: TaskRunner,
     plan: Plan,
     corpus: Corpus,
     folds: Sequence[Fold],
@@ -53,7 +53,7 @@ def ship(
     Where fold models cannot be trained, one model on all data ships instead.
 
     Args:
-        crew: Does the work.
+        runner: Does the work.
         plan: The search.
         corpus: The data.
         folds: The fresh ones that the config was confirmed on.
@@ -68,17 +68,19 @@ def ship(
         UntrainableError: If no model of the config can be trained.
     """
     folds = folds[: per_repeat(plan)]
-    choice = choose_kind(crew, plan, corpus, folds, best, console)
+    choice = choose_kind(runner, plan, corpus, folds, best, console)
     confirmed = best.get("confirmed")
     epochs = int(confirmed["epochs"] if confirmed else best["best_epoch"])
-    choice, rows, weights = _trained(crew, plan, (corpus, folds), (best, epochs), choice, console)
+    choice, rows, weights = _trained(
+        runner, plan, (corpus, folds), (best, epochs), choice, console
+    )
     together = len(rows) if choice.kind == "average" else 1
     groups = [weights[k : k + together] for k in range(0, len(weights), together)]
     members = [(best["params"], group, 1.0) for group in groups]
     rule = _rule(best, choice)
     folder = plan.folder.model.absolute()
-    arguments = {"members": members, "rule": rule, "folder": folder, "home": crew.home}
-    written = crew.here(Job("assemble", arguments))
+    arguments = {"members": members, "rule": rule, "folder": folder, "home": runner.home}
+    written = runner.here(Task(assemble, arguments))
     if files := written.pop("files", None):
         _receive(folder, files)
     final = {
@@ -95,7 +97,7 @@ def ship(
 
 
 def _trained(
-    crew: Crew,
+    runner: TaskRunner,
     plan: Plan,
     data: tuple[Corpus, Sequence[Fold]],
     config: tuple[Mapping[str, Any], int],
@@ -106,10 +108,10 @@ def _trained(
     (corpus, folds), (best, epochs) = data, config
     is_refit = choice.kind == "refit"
     rows = [np.arange(len(corpus.labelled))] if is_refit else [fold.train for fold in folds]
-    jobs = _trainings(plan, best["params"], rows, epochs)
-    words = f"training what ships: {choice.kind} of {len(jobs)}, {epochs} epochs"
+    tasks = _trainings(plan, best["params"], rows, epochs)
+    words = f"training what ships: {choice.kind} of {len(tasks)}, {epochs} epochs"
     try:
-        return choice, rows, in_order(follow(console, words, crew.run(jobs), len(jobs)))
+        return choice, rows, in_order(follow(console, words, runner.run(tasks), len(tasks)))
     except WorkError as error:
         if is_refit:
             msg = f"no model of trial {best['trial']} could be trained: {error}"
@@ -117,16 +119,16 @@ def _trained(
         reason = f"the models of the {choice.kind} could not be trained ({error})"
     console.print(f"{reason}; one model on all data is, instead", highlight=False)
     refit = Choice("refit", f"{reason}: one model is trained on all data", choice.scores)
-    return _trained(crew, plan, data, config, refit, console)
+    return _trained(runner, plan, data, config, refit, console)
 
 
 def _trainings(
     plan: Plan, params: Mapping[str, Any], rows: Sequence[NDArray[np.int64]], epochs: int
-) -> list[Job]:
+) -> list[Task]:
     """A member for each seed and each choice of rows, seed by seed."""
     shared = {"params": params, "epochs": epochs}
     return [
-        Job("train_member", {**shared, "rows": some, "seed": stream_seed(fresh_seed(plan), k)})
+        Task(train_member, {**shared, "rows": some, "seed": stream_seed(fresh_seed(plan), k)})
         for k in range(plan.settings.selection.final_seeds)
         for some in rows
     ]
@@ -188,7 +190,7 @@ class Choice:
 
 
 def choose_kind(
-    crew: Crew,
+    runner: TaskRunner,
     plan: Plan,
     corpus: Corpus,
     folds: Sequence[Fold],
@@ -198,7 +200,7 @@ def choose_kind(
     """Choose what ships: what was asked for, or what nested validation prefers.
 
     Args:
-        crew: Does the work.
+        runner: Does the work.
         plan: The search.
         corpus: The data.
         folds: The first repeat of those that the config was confirmed on.
@@ -217,7 +219,7 @@ def choose_kind(
         reason = "there are too few folds to join, or none was confirmed"
         return Choice("refit", f"{reason}: one model is trained on all data")
     try:
-        said = _said_by_kind(crew, plan, folds, best, console)
+        said = _said_by_kind(runner, plan, folds, best, console)
     except WorkError as error:
         kind, reason = asked or "refit", f"joining fold models could not be validated: {error}"
         console.print(reason, highlight=False)
@@ -267,16 +269,16 @@ def preferred(metric: str, scores: Mapping[str, float], asked: Kind | None) -> t
 
 
 def _said_by_kind(
-    crew: Crew,
+    runner: TaskRunner,
     plan: Plan,
     folds: Sequence[Fold],
     best: Mapping[str, Any],
     console: Console,
 ) -> dict[str, NDArray[Any]]:
     """Class probabilities of the outer folds by kind (V, C), and by each member (M, V, C)."""
-    jobs = [
-        Job(
-            "validate_joining",
+    tasks = [
+        Task(
+            validate_joining,
             {
                 "params": best["params"],
                 "fold": fold,
@@ -288,7 +290,7 @@ def _said_by_kind(
         for number, fold in enumerate(folds[:OUTER_FOLDS])
     ]
     words = f"validating what to ship on {OUTER_FOLDS} folds held out"
-    found = in_order(follow(console, words, crew.run(jobs), len(jobs)))
+    found = in_order(follow(console, words, runner.run(tasks), len(tasks)))
     frame = plan.folder.read_confirmation(best["trial"])
     alone = [frame[frame["fold"] == o][list(CLASSES)].to_numpy() for o in range(OUTER_FOLDS)]
     members = np.concatenate([one["members"] for one in found], axis=1)

@@ -47,11 +47,11 @@ _SEARCHES = (
 _STAGES = ("start", "describe", "build", "trials", "confirmation", "final", "report")
 # What Ray calls the processes of the workers that are at work in a stage.
 _WORKERS = {
-    "describe": "ray::_describe",
-    "build": "ray::_build",
-    "trials": "ray::ResourceTrainable",
-    "confirmation": "ray::Worker",
-    "final": "ray::Worker",
+    "describe": ("ray::_describe",),
+    "build": ("ray::_build",),
+    "trials": ("ray::ResourceTrainable",),
+    "confirmation": ("ray::train_fold", "ray::regress_fold"),
+    "final": ("ray::validate_joining", "ray::train_member", "ray::assemble"),
 }
 _SERVERS = {"raylet": "raylet/raylet", "gcs": "gcs_server"}
 _DRIVER = ("driver", "SIGTERM", "SIGINT", "five SIGINT")
@@ -162,11 +162,9 @@ class Round:
         if self._had_ray and not has_ray:
             return "report"  # which needs none any more
         self._had_ray = has_ray
-        for stage in ("describe", "build", "trials"):
-            if _WORKERS[stage] in family:
+        for stage, names in _WORKERS.items():
+            if any(name in family for name in names):
                 return stage
-        if _WORKERS["final"] in family:
-            return "final" if self.folder.baseline.exists() else "confirmation"
         return "start"
 
     def _kill(self, process: subprocess.Popen[bytes], stage: str) -> str:
@@ -174,8 +172,9 @@ class Round:
         way = self.draw.choice(ways)
         victims = [process.pid]
         if way not in _DRIVER:
-            word = _SERVERS.get(way) or _WORKERS[stage]
-            victims = [pid for pid, words in _family(process.pid).items() if word in words]
+            names = (_SERVERS[way],) if way in _SERVERS else _WORKERS[stage]
+            family = _family(process.pid).items()
+            victims = [pid for pid, words in family if any(name in words for name in names)]
         if not victims or process.poll() is not None:
             return ""
         kind = getattr(signal, way.rpartition(" ")[2], signal.SIGKILL)

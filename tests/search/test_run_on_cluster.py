@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from analysis.run_folder.folder import RunFolder
-from search.cluster import tasks as crew_module
 from search.cluster.connection import connected
 from search.cluster.resources import TrialResources
-from search.cluster.tasks import Crew, Job
+from search.cluster.tasks import Task, TaskRunner
 from tests.search.test_run_resume import Command, assert_whole
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from trainables.experiment import Experiment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -111,22 +112,19 @@ def test_a_search_outlives_a_machine_and_uses_one_that_joins_late(
 
 
 def test_the_stages_after_the_trials_outlive_a_machine(
-    machines: Machines, monkeypatch: pytest.MonkeyPatch
+    machines: Machines, make_experiment: Callable[..., Experiment]
 ) -> None:
     import ray
 
-    class Scripted:
-        def do(self, *_: Any) -> str:
-            time.sleep(1)
-            return str(ray.get_runtime_context().get_node_id())
+    def work(_: Any) -> str:
+        time.sleep(1)
+        return str(ray.get_runtime_context().get_node_id())
 
-    remote = ray.remote(max_restarts=2, max_task_retries=2)(Scripted)
-    monkeypatch.setattr(crew_module, "_Remote", remote)
-    monkeypatch.setattr(crew_module, "_SECONDS_BETWEEN_LOOKS", 2.0)
     machines.only("stays", "dies", num_cpus=1)
-    with connected(machines.address), Crew(None, TrialResources(1, 0, slots=2)) as crew:  # type: ignore[arg-type]
+    with connected(machines.address):
+        runner = TaskRunner(make_experiment(), TrialResources(1, 0, slots=2))
         ended: dict[int, str] = {}
-        for index, node in crew.run([Job("work", {})] * 12):
+        for index, node in runner.run([Task(work, {})] * 12):
             ended[index] = node
             if len(ended) == 2:
                 machines.kill("dies")

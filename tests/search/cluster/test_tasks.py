@@ -1,4 +1,4 @@
-"""Workers of a real Ray: every slot works, crashes are survived or told."""
+"""Tasks of a real Ray: every slot works, crashes are survived or told."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import pytest
 import ray
 
 from search.cluster import activations as preparation
-from search.cluster import tasks as crew_module
 from search.cluster.connection import connected
 from search.cluster.resources import TrialResources, alive
-from search.cluster.tasks import Crew, Job, in_order
+from search.cluster.tasks import Task, TaskRunner, in_order, train_member
 from search.errors import ClusterError, WorkError
 
 if TYPE_CHECKING:
@@ -26,25 +25,19 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 
-def scripted() -> Any:
-    """A worker whose work is scripted by its arguments; made here, so that it needs no import."""
+def scripted(**arguments: Any) -> Task:
+    """A task that does what its arguments say; made here, so that no worker imports this file."""
 
-    def crash_once(arguments: Any) -> None:
-        if "mark" in arguments and not Path(arguments["mark"]).exists():
-            Path(arguments["mark"]).touch()
+    def work(bench: Any, **script: Any) -> tuple[int, int]:
+        time.sleep(script.get("seconds", 0.0))
+        if "mark" in script and not Path(script["mark"]).exists():
+            Path(script["mark"]).touch()
             os._exit(1)
+        if "error" in script:
+            raise script["error"]
+        return os.getpid(), bench.experiment.seed
 
-    class Scripted:
-        def do(self, experiment: Any, method: str, arguments: Any) -> Any:
-            assert experiment.seed == 7
-            assert method == "work"
-            time.sleep(arguments.get("seconds", 0.0))
-            crash_once(arguments)
-            if "error" in arguments:
-                raise arguments["error"]
-            return os.getpid()
-
-    return ray.remote(Scripted)
+    return Task(work, arguments)
 
 
 def killed(folder: Path) -> Any:
@@ -61,33 +54,32 @@ def killed(folder: Path) -> Any:
     return ray.remote(num_returns="streaming", max_retries=0)(build)
 
 
-def test_jobs_use_every_slot_survive_a_crash_and_tell_what_failed(
+def test_tasks_use_every_slot_survive_a_crash_and_tell_what_failed(
     make_experiment: Callable[..., Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "cache").mkdir()  # else what fails waits for it
     with connected(None):
-        with monkeypatch.context() as patch:
-            patch.setattr(crew_module, "_Remote", scripted())
-            with Crew(make_experiment(), TrialResources(1.0, 0.0, 2)) as crew:
-                jobs = [Job("work", {"seconds": 0.2}) for _ in range(6)]
-                results = dict(crew.run(jobs))
-                assert sorted(results) == list(range(6))
-                assert len(set(results.values())) == 2
-                # More than one worker may be made anew, and each job may lose its own.
-                marks = [Job("work", {"mark": str(tmp_path / f"{n}")}) for n in range(8)]
-                assert all(isinstance(pid, int) for pid in dict(crew.run(marks)).values())
-                crash = Job("work", {"mark": str(tmp_path / "mark")})
-                wrong = Job("work", {"error": RuntimeError("out of\nmemory")})
-                found = dict(crew.run([crash, wrong]))
-                assert isinstance(found[0], int)
-                assert isinstance(found[1], WorkError)
-                assert "out of memory" in str(found[1])
-                with pytest.raises(ClusterError, match="bad weights"):
-                    list(crew.run([Job("work", {"error": ValueError("bad weights")})]))
-                # What is of no use any more is not waited for: the second job would take an hour.
-                jobs = [wrong, Job("work", {"seconds": 3600})]
-                with pytest.raises(WorkError, match="out of memory"):
-                    in_order(crew.run(jobs))
-                assert len(dict(crew.run([Job("work", {}), Job("work", {})]))) == 2
+        runner = TaskRunner(make_experiment(), TrialResources(1.0, 0.0, 2))
+        results = dict(runner.run([scripted(seconds=0.2)] * 6))
+        assert sorted(results) == list(range(6))
+        processes = {process for process, _ in results.values()}
+        assert len(processes) == 2
+        marks = [scripted(mark=str(tmp_path / f"{n}")) for n in range(8)]
+        assert {seed for _, seed in dict(runner.run(marks)).values()} == {7}
+        wrong = scripted(error=RuntimeError("out of\nmemory"))
+        found = dict(runner.run([scripted(mark=str(tmp_path / "mark")), wrong]))
+        assert isinstance(found[0], tuple)
+        assert isinstance(found[1], WorkError)
+        assert "out of memory" in str(found[1])
+        with pytest.raises(ClusterError, match="bad weights"):
+            list(runner.run([scripted(error=ValueError("bad weights"))]))
+        # What is of no use any more is not waited for: the second task would take an hour.
+        with pytest.raises(WorkError, match="out of memory"):
+            in_order(runner.run([wrong, scripted(seconds=3600)]))
+        assert len(dict(runner.run([scripted(), scripted()]))) == 2
+        # A process keeps the workbench of one experiment alone.
+        other = TaskRunner(make_experiment(seed=8), TrialResources(1.0, 0.0, 2))
+        assert {seed for _, seed in dict(other.run([scripted(seconds=0.2)] * 4)).values()} == {8}
         with monkeypatch.context() as patch:
             patch.setattr(preparation, "_build", killed(tmp_path))
             nodes = alive()
@@ -100,9 +92,27 @@ def test_jobs_use_every_slot_survive_a_crash_and_tell_what_failed(
                 else:
                     with pytest.raises(WorkError, match="WorkerCrashedError"):
                         list(steps)
-        with Crew(make_experiment(), TrialResources(1.0, 0.0, 1)) as crew:
-            rows = np.arange(30)
-            params = {"batch_size": 8, "projection_width": 8, "hidden_width": 8}
-            arguments = {"params": params, "rows": rows, "epochs": 1, "seed": 1}
-            weights = [crew.here(Job("train_member", arguments)) for _ in range(2)]
-            assert weights[0] == weights[1]  # nothing is kept from job to job
+        rows = np.arange(30)
+        params = {"batch_size": 8, "projection_width": 8, "hidden_width": 8}
+        arguments = {"params": params, "rows": rows, "epochs": 1, "seed": 1}
+        weights = [runner.here(Task(train_member, arguments)) for _ in range(2)]
+        assert weights[0] == weights[1]  # nothing is kept from task to task
+
+
+def test_a_task_for_which_there_is_not_memory_enough_fails_after_its_retries(
+    make_experiment: Callable[..., Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(_: Any) -> None:
+        (tmp_path / str(os.getpid())).touch()
+        time.sleep(600)
+
+    monkeypatch.setenv(
+        "RAY_memory_usage_threshold", "0.01"
+    )  # there is less than Ray wants to keep
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "200")
+    with connected(None):
+        runner = TaskRunner(make_experiment(), TrialResources(1.0, 0.0, 1))
+        ((_, result),) = runner.run([Task(work, {})])
+    assert isinstance(result, WorkError)
+    assert str(result).startswith("OutOfMemoryError: ")
+    assert len(list(tmp_path.glob("[0-9]*"))) <= 3  # one may be killed before its work begins

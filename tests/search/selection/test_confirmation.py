@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from search.cluster.tasks import Job
+    from search.cluster.tasks import Task
 
 QUIET = Console(quiet=True)
 ROWS = np.arange(60)
@@ -29,22 +29,22 @@ FOLDS = tuple(Fold(ROWS[k != ROWS // 3 % 3], ROWS[k == ROWS // 3 % 3]) for k in 
 EYE = np.eye(3, dtype=np.float32)
 
 
-class ScriptedCrew:
-    """Answers jobs in the reverse order."""
+class ScriptedRunner:
+    """Answers tasks in the reverse order."""
 
-    def __init__(self, answer: Callable[[Job], Any]) -> None:
+    def __init__(self, answer: Callable[[Task], Any]) -> None:
         self.answer = answer
-        self.jobs: list[Job] = []
+        self.tasks: list[Task] = []
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Any]]:
-        self.jobs += jobs
-        for index in reversed(range(len(jobs))):
-            yield index, self.answer(jobs[index])
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
+        self.tasks += tasks
+        for index in reversed(range(len(tasks))):
+            yield index, self.answer(tasks[index])
 
 
-def course(job: Job, right: Sequence[float]) -> dict[str, Any]:
+def course(task: Task, right: Sequence[float]) -> dict[str, Any]:
     """An answer that is right in the given shares of the fold's samples, epoch by epoch."""
-    labels, fold = corpus_of().labels, job.arguments["fold"]
+    labels, fold = corpus_of().labels, task.arguments["fold"]
     epochs = []
     for share in right:
         said = (labels[fold.val] + 1) % 3
@@ -55,8 +55,8 @@ def course(job: Job, right: Sequence[float]) -> dict[str, Any]:
     return {"validated": np.stack(epochs), "unlabelled": unlabelled, "diverged": ""}
 
 
-def number_of(job: Job) -> int:
-    return next(k for k, fold in enumerate(FOLDS) if fold is job.arguments["fold"])
+def number_of(task: Task) -> int:
+    return next(k for k, fold in enumerate(FOLDS) if fold is task.arguments["fold"])
 
 
 def with_unlabelled() -> Corpus:
@@ -68,9 +68,9 @@ def with_unlabelled() -> Corpus:
 def test_each_fold_is_scored_at_the_epoch_that_the_others_choose(tmp_path: Path) -> None:
     plan = plan_of("--folds 3 --metric val_accuracy --seed 5", tmp_path)
     shares = [(0.9, 0.5, 0.1), (0.5, 0.6, 0.1), (0.5, 0.8, 0.2)]
-    crew: Any = ScriptedCrew(lambda job: course(job, shares[number_of(job)]))
+    runner: Any = ScriptedRunner(lambda task: course(task, shares[number_of(task)]))
     one = record(4, "finished", 0.1, 0.2, 0.3)
-    assert confirm(crew, plan, with_unlabelled(), FOLDS, [one], QUIET) == []
+    assert confirm(runner, plan, with_unlabelled(), FOLDS, [one], QUIET) == []
     # Sums of the others, by epoch: 1.0 and 1.4; 1.4 and 1.3; 1.4 and 1.1.
     kept = plan.folder.read_confirmation(4)
     assert kept.groupby("fold")["epoch"].unique().map(list).tolist() == [[2], [1], [1]]
@@ -81,43 +81,43 @@ def test_each_fold_is_scored_at_the_epoch_that_the_others_choose(tmp_path: Path)
     test = plan.folder.read_test_probabilities(4)
     assert test["guid"].tolist() == ["007", "8"]
     assert test["positive"].tolist() == pytest.approx([1 / 3, 1 / 3])  # epochs 1, 0 and 0
-    seeds = [job.arguments["seed"] for job in crew.jobs]
+    seeds = [task.arguments["seed"] for task in runner.tasks]
     assert seeds == [stream_seed(fresh_seed(plan), number) for number in range(3)]
-    assert {job.arguments["epochs"] for job in crew.jobs} == {3}
+    assert {task.arguments["epochs"] for task in runner.tasks} == {3}
 
 
 def test_what_is_confirmed_already_is_left_alone(tmp_path: Path) -> None:
     plan = plan_of("--folds 3", tmp_path)
-    crew: Any = ScriptedCrew(lambda job: course(job, (0.9,)))
+    runner: Any = ScriptedRunner(lambda task: course(task, (0.9,)))
     picked = [record(1, "finished", 0.1), record(2, "finished", 0.1)]
-    confirm(crew, plan, corpus_of(), FOLDS, picked[:1], QUIET)
+    confirm(runner, plan, corpus_of(), FOLDS, picked[:1], QUIET)
     before = plan.folder.confirmation(1).stat().st_mtime_ns
-    confirm(crew, plan, corpus_of(), FOLDS, picked, QUIET)
+    confirm(runner, plan, corpus_of(), FOLDS, picked, QUIET)
     assert plan.folder.confirmation(1).stat().st_mtime_ns == before
-    assert len(crew.jobs) == 6
+    assert len(runner.tasks) == 6
 
 
 def test_a_config_that_crashes_or_diverges_is_told_and_the_others_are_kept(tmp_path: Path) -> None:
     plan = plan_of("--folds 3", tmp_path)
 
-    def answer(job: Job) -> Any:
-        match job.arguments["params"]["rate"], number_of(job):
+    def answer(task: Task) -> Any:
+        match task.arguments["params"]["rate"], number_of(task):
             case 0.1, 1:
                 return WorkError("killed")
             case 0.2, 2:
                 return {"validated": np.empty((0, 20, 3)), "diverged": "training loss is nan"}
-        return course(job, (0.9, 0.8))
+        return course(task, (0.9, 0.8))
 
-    crew: Any = ScriptedCrew(answer)
+    runner: Any = ScriptedRunner(answer)
     console = Console(file=io.StringIO(), width=200)
     answered: list[str] = []  # what had been said when the last fold was trained
-    run = crew.run
-    crew.run = lambda jobs: (
+    run = runner.run
+    runner.run = lambda tasks: (
         answered.append(console.file.getvalue()) or one  # type: ignore[attr-defined]
-        for one in run(jobs)
+        for one in run(tasks)
     )
     picked = [record(n, "finished", 0.1, 0.2) for n in (1, 2, 3)]
-    notes = confirm(crew, plan, corpus_of(), FOLDS, picked, console)
+    notes = confirm(runner, plan, corpus_of(), FOLDS, picked, console)
     assert "trial 1 could not be confirmed: killed" in answered[-1]
     assert sorted(notes) == [
         "trial 1 could not be confirmed: killed",
@@ -128,18 +128,18 @@ def test_a_config_that_crashes_or_diverges_is_told_and_the_others_are_kept(tmp_p
 
 def test_the_floor_is_kept_once(tmp_path: Path) -> None:
     plan = plan_of("--folds 3", tmp_path)
-    crew: Any = ScriptedCrew(lambda job: EYE[corpus_of().labels[job.arguments["fold"].val]])
-    assert measure_baseline(crew, plan, FOLDS, QUIET) == []
+    runner: Any = ScriptedRunner(lambda task: EYE[corpus_of().labels[task.arguments["fold"].val]])
+    assert measure_baseline(runner, plan, FOLDS, QUIET) == []
     baseline = plan.folder.read_baseline()
     assert baseline["fold"].value_counts().to_dict() == {0: 21, 1: 21, 2: 18}
     assert (baseline["positive"].to_numpy() == (corpus_of().labels[baseline["row"]] == 0)).all()
-    assert measure_baseline(crew, plan, FOLDS, QUIET) == []
-    assert len(crew.jobs) == 3
+    assert measure_baseline(runner, plan, FOLDS, QUIET) == []
+    assert len(runner.tasks) == 3
 
 
 def test_a_floor_that_cannot_be_had_is_told(tmp_path: Path) -> None:
     plan = plan_of("--folds 3", tmp_path)
-    crew: Any = ScriptedCrew(lambda _: WorkError("out of memory"))
-    (note,) = measure_baseline(crew, plan, FOLDS, QUIET)
+    runner: Any = ScriptedRunner(lambda _: WorkError("out of memory"))
+    (note,) = measure_baseline(runner, plan, FOLDS, QUIET)
     assert "out of memory" in note
     assert not plan.folder.baseline.exists()

@@ -11,19 +11,20 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from search.cluster.tasks import assemble, train_member, validate_joining
 from search.errors import SettingsError, WorkError
 from search.selection.candidates import fresh_seed
 from search.selection.final_model import UntrainableError, preferred, ship
 from tests.analysis.synthetic import SEARCHED
 from tests.search.selection.test_candidates import plan_of
-from tests.search.selection.test_confirmation import EYE, FOLDS, ScriptedCrew, with_unlabelled
+from tests.search.selection.test_confirmation import EYE, FOLDS, ScriptedRunner, with_unlabelled
 from trainables.evaluation.classes import CLASSES
 from trainables.seeds import stream_seed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from search.cluster.tasks import Job
+    from search.cluster.tasks import Task
     from search.config.plan import Plan
 
 QUIET = Console(quiet=True)
@@ -45,21 +46,21 @@ BEST = {
 }
 
 
-class Here(ScriptedCrew):
-    """A crew whose trainings give their own arguments, and whose model folder is empty."""
+class Here(ScriptedRunner):
+    """A runner whose trainings give their own arguments, and whose model folder is empty."""
 
     home = "here"
 
-    def here(self, job: Job) -> dict[str, Any]:
-        self.jobs.append(job)
-        job.arguments["folder"].mkdir(parents=True)
+    def here(self, task: Task) -> dict[str, Any]:
+        self.tasks.append(task)
+        task.arguments["folder"].mkdir(parents=True)
         said = np.array([[0.2, 0.3, 0.5], [0.4, 0.3, 0.3]], np.float32)
         return {"model_parameters": 9, "probabilities": said, "classes": np.array([2, 1])}
 
 
-def joined(job: Job, members: float, average: float) -> dict[str, Any]:
+def joined(task: Task, members: float, average: float) -> dict[str, Any]:
     """Members that are each right on their own first samples, and their average."""
-    labels = LABELS[job.arguments["fold"].val]
+    labels = LABELS[task.arguments["fold"].val]
     wrong = EYE[(labels + 1) % 3]
 
     def right(share: float) -> Any:
@@ -71,11 +72,11 @@ def joined(job: Job, members: float, average: float) -> dict[str, Any]:
     return {"members": np.stack([right(members)] * 2), "average": right(average)}
 
 
-def crew_of(members: float = 0.5, average: float = 0.4) -> Any:
-    def answer(job: Job) -> Any:
-        if job.method == "validate_joining":
-            return joined(job, members, average)
-        return f"{job.arguments['seed']}:{len(job.arguments['rows'])}".encode()
+def runner_of(members: float = 0.5, average: float = 0.4) -> Any:
+    def answer(task: Task) -> Any:
+        if task.function is validate_joining:
+            return joined(task, members, average)
+        return f"{task.arguments['seed']}:{len(task.arguments['rows'])}".encode()
 
     return Here(answer)
 
@@ -93,8 +94,8 @@ def plan_with(tmp_path: Path, words: str = "--folds 3 --metric val_accuracy") ->
     return plan
 
 
-def shipped(plan: Plan, crew: Any, best: Any = BEST) -> dict[str, Any]:
-    found: dict[str, Any] = ship(crew, plan, with_unlabelled(), FOLDS, best, QUIET)["final"]
+def shipped(plan: Plan, runner: Any, best: Any = BEST) -> dict[str, Any]:
+    found: dict[str, Any] = ship(runner, plan, with_unlabelled(), FOLDS, best, QUIET)["final"]
     return found
 
 
@@ -102,20 +103,20 @@ def seed_of(plan: Plan, number: int = 0) -> int:
     return stream_seed(fresh_seed(plan), number)
 
 
-def members_of(crew: Any) -> list[Any]:
-    members: list[Any] = crew.jobs[-1].arguments["members"]
+def members_of(runner: Any) -> list[Any]:
+    members: list[Any] = runner.tasks[-1].arguments["members"]
     return members
 
 
 def test_a_refit_that_is_the_best_is_trained_on_all_samples(tmp_path: Path) -> None:
-    plan, crew = plan_with(tmp_path), crew_of(members=0.4)
-    final = shipped(plan, crew)
+    plan, runner = plan_with(tmp_path), runner_of(members=0.4)
+    final = shipped(plan, runner)
     assert (final["kind"], final["epochs"], final["seeds"], final["members"]) == ("refit", 4, 1, 1)
     assert final["scores"] == pytest.approx(
         {"refit": 0.5, "average": 0.4, "ensemble": 0.4, "members": 0.4}, abs=0.03
     )
-    assert members_of(crew) == [(BEST["params"], [f"{seed_of(plan)}:60".encode()], 1.0)]
-    rule = crew.jobs[-1].arguments["rule"]
+    assert members_of(runner) == [(BEST["params"], [f"{seed_of(plan)}:60".encode()], 1.0)]
+    rule = runner.tasks[-1].arguments["rule"]
     assert (rule.neutral_threshold, rule.temperature) == (0.4, 1.3)
     assert plan.folder.read_predictions()["tag"].tolist() == ["negative", "neutral"]
     assert plan.folder.read_predictions()["guid"].tolist() == ["007", "8"]
@@ -123,25 +124,25 @@ def test_a_refit_that_is_the_best_is_trained_on_all_samples(tmp_path: Path) -> N
 
 
 def test_an_ensemble_that_is_the_best_has_the_models_of_all_folds(tmp_path: Path) -> None:
-    plan, crew = plan_with(tmp_path), crew_of(members=0.9)
-    final = shipped(plan, crew)
+    plan, runner = plan_with(tmp_path), runner_of(members=0.9)
+    final = shipped(plan, runner)
     assert (final["kind"], final["members"]) == ("ensemble", 3)
     sizes = [len(fold.train) for fold in FOLDS]
     expected = [(BEST["params"], [f"{seed_of(plan)}:{size}".encode()], 1.0) for size in sizes]
-    assert members_of(crew) == expected
+    assert members_of(runner) == expected
     # One in ten wrong at probability 1 is far too sure: what is shown is flattened.
-    assert crew.jobs[-1].arguments["rule"].temperature == final["temperature"] > 2
+    assert runner.tasks[-1].arguments["rule"].temperature == final["temperature"] > 2
 
 
 def test_members_are_validated_on_a_fold_that_none_of_them_saw(tmp_path: Path) -> None:
-    crew = crew_of()
-    shipped(plan_with(tmp_path), crew)
-    jobs = [job for job in crew.jobs if job.method == "validate_joining"]
-    assert len(jobs) == 2
-    for job, outer in zip(jobs, FOLDS, strict=False):
-        assert job.arguments["fold"] is outer
-        assert len(job.arguments["members"]) == 2
-        for rows in job.arguments["members"]:
+    runner = runner_of()
+    shipped(plan_with(tmp_path), runner)
+    tasks = [task for task in runner.tasks if task.function is validate_joining]
+    assert len(tasks) == 2
+    for task, outer in zip(tasks, FOLDS, strict=False):
+        assert task.arguments["fold"] is outer
+        assert len(task.arguments["members"]) == 2
+        for rows in task.arguments["members"]:
             assert not np.intersect1d(rows, outer.val).size
             assert len(rows) < len(outer.train)
 
@@ -150,11 +151,11 @@ def test_averages_and_seeds_are_as_asked_for_and_a_bad_average_is_warned_about(
     tmp_path: Path,
 ) -> None:
     words = "--folds 3 --metric val_accuracy --final average --final-seeds 2"
-    crew, plan = crew_of(members=0.5, average=0.2), plan_with(tmp_path, words)
-    final = shipped(plan, crew)
+    runner, plan = runner_of(members=0.5, average=0.2), plan_with(tmp_path, words)
+    final = shipped(plan, runner)
     assert (final["kind"], final["seeds"], final["members"]) == ("average", 2, 2)
     assert final["why"].startswith("asked for; averaged weights do worse (0.1905)")
-    (_, first, _), (_, second, _) = members_of(crew)
+    (_, first, _), (_, second, _) = members_of(runner)
     assert [len(first), len(second)] == [3, 3]
     for number, group in enumerate((first, second)):
         assert all(one.startswith(b"%d:" % seed_of(plan, number)) for one in group)
@@ -163,48 +164,52 @@ def test_averages_and_seeds_are_as_asked_for_and_a_bad_average_is_warned_about(
 def test_one_split_or_an_unconfirmed_config_is_refitted_for_its_best_epoch(
     tmp_path: Path,
 ) -> None:
-    crew = crew_of()
+    runner = runner_of()
     best = BEST | {"confirmed": None, "decision": None}
-    final = shipped(plan_with(tmp_path), crew, best)
+    final = shipped(plan_with(tmp_path), runner, best)
     assert (final["kind"], final["epochs"], final["scores"]) == ("refit", 2, None)
-    assert [job.method for job in crew.jobs] == ["train_member", "assemble"]
-    assert crew.jobs[-1].arguments["rule"].neutral_threshold == 0.4
+    assert [task.function for task in runner.tasks] == [train_member, assemble]
+    assert runner.tasks[-1].arguments["rule"].neutral_threshold == 0.4
 
 
 def test_fold_models_that_diverge_give_way_to_a_refit_and_it_is_said(tmp_path: Path) -> None:
-    usual = crew_of(members=0.9).answer
+    usual = runner_of(members=0.9).answer
 
-    def answer(job: Job) -> Any:
-        if job.method == "train_member" and len(job.arguments["rows"]) < len(LABELS):
+    def answer(task: Task) -> Any:
+        if task.function is train_member and len(task.arguments["rows"]) < len(LABELS):
             return WorkError("DivergedError: training loss is nan")
-        return usual(job)
+        return usual(task)
 
-    plan, crew = plan_with(tmp_path), Here(answer)
+    plan, runner = plan_with(tmp_path), Here(answer)
     console = Console(file=io.StringIO(), width=200)
-    best: dict[str, Any] = ship(crew, plan, with_unlabelled(), FOLDS, BEST, console)  # type: ignore[arg-type]
+    best: dict[str, Any] = ship(runner, plan, with_unlabelled(), FOLDS, BEST, console)  # type: ignore[arg-type]
     final = best["final"]
     assert (final["kind"], final["members"]) == ("refit", 1)
     assert "the models of the ensemble could not be trained (DivergedError: tr" in final["why"]
     assert "one model on all data is, instead" in console.file.getvalue()  # type: ignore[attr-defined]
-    assert members_of(crew)[0][1][0].endswith(b":60")
-    assert crew.jobs[-1].arguments["rule"].temperature == 1.3  # of the refit, not of the ensemble
+    assert members_of(runner)[0][1][0].endswith(b":60")
+    assert (
+        runner.tasks[-1].arguments["rule"].temperature == 1.3
+    )  # of the refit, not of the ensemble
 
 
 @pytest.mark.parametrize(("words", "kind"), [("", "refit"), (" --final ensemble", "ensemble")])
 def test_what_cannot_be_validated_is_shipped_without_and_it_is_said(
     tmp_path: Path, words: str, kind: str
 ) -> None:
-    usual = crew_of().answer
-    crew = Here(lambda job: WorkError("nan") if job.method == "validate_joining" else usual(job))
-    final = shipped(plan_with(tmp_path, f"--folds 3 --metric val_accuracy{words}"), crew)
+    usual = runner_of().answer
+    runner = Here(
+        lambda task: WorkError("nan") if task.function is validate_joining else usual(task)
+    )
+    final = shipped(plan_with(tmp_path, f"--folds 3 --metric val_accuracy{words}"), runner)
     assert (final["kind"], final["scores"]) == (kind, None)
     assert final["why"].endswith("joining fold models could not be validated: nan")
 
 
 def test_a_training_that_crashes_is_no_model(tmp_path: Path) -> None:
-    plan, crew = plan_with(tmp_path), Here(lambda _: WorkError("killed"))
+    plan, runner = plan_with(tmp_path), Here(lambda _: WorkError("killed"))
     with pytest.raises(UntrainableError, match="no model of trial 3 could be trained: killed"):
-        ship(crew, plan, with_unlabelled(), FOLDS, BEST, QUIET)  # type: ignore[arg-type]
+        ship(runner, plan, with_unlabelled(), FOLDS, BEST, QUIET)  # type: ignore[arg-type]
     assert not plan.folder.model.exists()
 
 
@@ -239,7 +244,7 @@ def test_other_rules_hold_the_neutral_threshold() -> None:
 
 def test_the_card_tells_all_and_names_no_folder_of_this_machine(tmp_path: Path) -> None:
     plan = plan_with(tmp_path)
-    shipped(plan, crew_of(members=0.4))
+    shipped(plan, runner_of(members=0.4))
     card = (plan.folder.model / "README.md").read_text()
     for words in (
         "**A demonstration: random weights were used for text.**",
