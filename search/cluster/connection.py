@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
+
+# Private, each for the reason given where it is used; tests/search/cluster/test_ray_contract.py
+# notices when one of them goes or means something else.
 from ray._private import ray_constants, services, utils
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
@@ -25,6 +28,7 @@ from search.config.address import HERE
 from search.errors import ClusterError, is_disk_full, one_line
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterator, Mapping
 
     from search.cluster.resources import Node
@@ -125,13 +129,17 @@ def _watching(address: str | None) -> Iterator[None]:
         thread.join()
 
 
-def _loss_here() -> Callable[[], str]:
+def _servers() -> dict[str, subprocess.Popen[bytes]]:
+    # Ray tells no one which processes it has started.
     started = ray._private.worker._global_node.all_processes
-    kinds = ("gcs_server", "raylet")
-    processes = [(kind, one.process) for kind in kinds for one in started.get(kind, [])]
+    return {kind: started[kind][0].process for kind in ("gcs_server", "raylet")}
+
+
+def _loss_here() -> Callable[[], str]:
+    servers = _servers()
 
     def look() -> str:
-        gone = [kind for kind, process in processes if process.poll() is not None]
+        gone = [kind for kind, process in servers.items() if process.poll() is not None]
         return f"Ray has ended: its {gone[0]} on this machine was killed" if gone else ""
 
     return look
@@ -155,7 +163,10 @@ def _loss_of(address: str) -> Callable[[], str]:
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
-    """Keep Ray from taking SIGTERM to itself, which it would answer in the middle of anything."""
+    """Keep Ray from taking SIGTERM to itself, which it would answer in the middle of anything.
+
+    It asks no one whether it may, and what has come before we take it back would be lost.
+    """
     before = utils.set_sigterm_handler
     utils.set_sigterm_handler = lambda _: None
     try:
@@ -172,6 +183,7 @@ def _environment(address: str | None) -> Iterator[None]:
     for name, value in variables.items():
         os.environ.setdefault(name, value)
     if address is None:
+        # Read at import too; a node's address alone (`_node_ip_address`) leaves ports open to all.
         ray_constants.ENABLE_RAY_CLUSTER = False
     _read_again()
     try:
@@ -192,7 +204,8 @@ def _shut_off(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _read_again() -> None:
-    """Ray has read how it authenticates when it was imported, or for a search before this one."""
+    # Ray has read how it authenticates when it was imported, or for a search before this one, and
+    # has no public way to read it again: it expects to be told before Python imports it.
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
 
@@ -201,7 +214,8 @@ def _knock(address: str | None) -> None:
     """Raise at once where nothing answers: Ray would go on trying for minutes."""
     if address is None:
         return
-    whole = services.canonicalize_bootstrap_address(address)  # `auto` is found here
+    # What `auto` stands for is known to Ray alone.
+    whole = services.canonicalize_bootstrap_address(address)
     host, _, port = str(whole or "").rpartition(":")
     if host:
         socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_ANSWER).close()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from ray.train._internal.storage import StorageContext
 from ray.tune.result import SHOULD_CHECKPOINT
 
 from tests.trainables.conftest import OTHER, PARAMS, steps
@@ -89,6 +91,15 @@ def test_no_checkpoint_is_asked_for_where_it_would_be_lost(
         clock[0], there[0] = now, reached
         asked.append(trial.step().get(SHOULD_CHECKPOINT, False))
     assert asked == [False, False, True], "it is looked for again after a while"
+
+
+def test_rays_own_storage_says_where_a_checkpoint_would_be_lost(tmp_path: Path) -> None:
+    # Not public: a trial asks it before Ray does, which would fail the trial.
+    storage = StorageContext(str(tmp_path), "run")
+    storage._check_validation_file()
+    shutil.rmtree(tmp_path / "run")
+    with pytest.raises(RuntimeError, match="storage"):
+        storage._check_validation_file()
 
 
 def test_a_checkpoint_on_a_full_disk_is_the_systems_error(

@@ -251,6 +251,8 @@ def test_ray_here_listens_on_the_loopback_alone_needs_no_home_and_leaves_signals
     with interrupts.handled(), connected(None) as nodes:
         assert len(nodes) == 1
         found = listening()
+        servers = {name: process.poll() for name, process in connection._servers().items()}
+        assert servers == {"gcs_server": None, "raylet": None}, "they are watched"
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)  # Ray's core would dump its stack and abort
     assert found
