@@ -41,22 +41,23 @@ def put_right(study: optuna.Study) -> None:
                 "error": f"it was at work each of the {losses} times that the search was killed",
             }
         for name, fact in facts.items():
+            # Optuna has no public word for an attribute of a trial that another process began.
             study._storage.set_trial_user_attr(trial._trial_id, name, fact)
         if losses > MOST_LOSSES:
             study.tell(trial.number, state=TrialState.FAIL)
         else:
-            wait(study, trial._trial_id)
+            requeue(study, trial)
 
 
-def wait(study: optuna.Study, trial_id: int) -> None:
+def requeue(study: optuna.Study, trial: optuna.Trial | FrozenTrial) -> None:
     """Put a trial that has begun back in the queue: the next `ask` gives it out again, as it is.
 
     Args:
         study: The study.
-        trial_id: Optuna's own id of the trial, not its number.
+        trial: The trial.
     """
     # Optuna has no public word for it, but its storages keep the state as any other.
-    study._storage.set_trial_state_values(trial_id, state=TrialState.WAITING)
+    study._storage.set_trial_state_values(trial._trial_id, state=TrialState.WAITING)
 
 
 def records_of(study: optuna.Study) -> Records:

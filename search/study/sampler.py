@@ -52,7 +52,10 @@ def open_study(
 
 
 class _Random(optuna.samplers.RandomSampler):
-    """Draws each trial from a stream of its own, so that a search that goes on draws the same."""
+    """Draws each trial from a stream of its own, so that a search that goes on draws the same.
+
+    Optuna's samplers have a public way to be seeded at random, and none to be seeded by the trial.
+    """
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)

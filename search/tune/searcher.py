@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from search.study.resume import name_of, records_of, wait
+from search.study.resume import name_of, records_of, requeue
 from search.study.trial import EPOCH, HAND_TUNED, Records, TrialRecord
 from trainables.evaluation.objective import Mode, mode_of
 from trainables.trainable import RESUME_FROM
@@ -176,7 +176,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         for name, fact in story.items():
             trial.set_user_attr(name, fact)
         if fate == "interrupted":
-            wait(self._study, trial._trial_id)
+            requeue(self._study, trial)
             return
         state = _STATES.get(fate, TrialState.FAIL)
         value = story["objective"] if state is TrialState.COMPLETE else None
