@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _SECONDS_FOR_A_GOOD_END = 5.0
 _SECONDS_FOR_ANY_END = 20.0
+_SECONDS_BETWEEN_HANDLERS = 0.01
 _KINDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -97,6 +98,35 @@ def put_off() -> Iterator[None]:
     with ending_gently(lambda: None):
         yield
     if _STATE.kinds and _STATE.first is not None:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def torn_down() -> Iterator[None]:
+    """Tear down a library that leaves signals to the system, as Ray's core, and handle them still.
+
+    Yields:
+        Once, for the work, which no exception tears.
+
+    Raises:
+        KeyboardInterrupt: If a signal has come meanwhile.
+    """
+    if not _STATE.kinds or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came = _STATE.first
+    # Only this thread can set handlers, and it is at work: a timer makes it do so in between.
+    before = signal.signal(signal.SIGALRM, lambda *_: take_back())
+    every = _SECONDS_BETWEEN_HANDLERS
+    timer = signal.setitimer(signal.ITIMER_REAL, every, every)
+    try:
+        with ending_gently(lambda: None):
+            yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *timer)
+        signal.signal(signal.SIGALRM, before)
+        take_back()
+    if _STATE.first is not came:
         raise KeyboardInterrupt
 
 

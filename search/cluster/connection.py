@@ -84,9 +84,8 @@ def connected(address: str | None) -> Iterator[list[Node]]:
             with _watching(address):
                 yield alive()
         finally:
-            with interrupts.only_our_words():
+            with interrupts.only_our_words(), interrupts.torn_down():
                 ray.shutdown()
-            interrupts.take_back()
 
 
 def _start(address: str | None) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 import signal
+import time
 
 import pytest
 
@@ -60,6 +62,33 @@ def test_a_library_that_is_torn_down_says_nothing(
         interrupts.leave_at_once("in a hurry", 130)
     os.write(2, b"the end")
     assert capfd.readouterr().err == "error: in a hurry\nthe end"
+
+
+def test_a_signal_is_handled_though_a_library_leaves_it_to_the_system() -> None:
+    # Ray's core does so in C, where Python does not see it. Unhandled, it would end the tests.
+    to_the_system = ctypes.CDLL(None).signal
+    to_the_system.restype, to_the_system.argtypes = (
+        ctypes.c_void_p,
+        [ctypes.c_int, ctypes.c_void_p],
+    )
+    timer, ended = signal.getitimer(signal.ITIMER_REAL), []
+
+    def tear_down() -> None:
+        with interrupts.torn_down():
+            to_the_system(signal.SIGTERM, None)
+            time.sleep(0.2)
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.1)
+            ended.append("in peace")
+
+    with interrupts.handled():
+        with pytest.raises(KeyboardInterrupt):
+            tear_down()
+        assert interrupts.exit_code() == 143
+        with interrupts.torn_down():  # as a clean-up after the signal, which raises once
+            ended.append("cleaned up")
+    assert ended == ["in peace", "cleaned up"]
+    assert signal.getitimer(signal.ITIMER_REAL) == pytest.approx(timer, abs=5)
 
 
 def test_what_does_not_end_after_a_while_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
