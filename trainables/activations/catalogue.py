@@ -1,4 +1,4 @@
-"""What a cache folder holds, without torch: its files, whether they are whole, when last used."""
+"""List, verify and remove the files of an activation cache, without importing torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BEING_BUILT = "being built"
-"""The state of a file that another process is at work on."""
+"""The state of an entry whose lock another process holds."""
 
 _CHUNK = 1 << 24
 _NAME = re.compile(r"((?:text|image|pair)-[0-9a-f]{24})\.(?:json|safetensors|\d+\.partial)")
@@ -25,16 +25,16 @@ _NAME = re.compile(r"((?:text|image|pair)-[0-9a-f]{24})\.(?:json|safetensors|\d+
 
 @dataclass(frozen=True)
 class CachedFile:
-    """One key's activations.
+    """The cached activations of one key.
 
     Attributes:
         digest: The key's digest.
         source: Where the backbone's weights came from.
-        place: Where it is cut.
-        samples: How many samples it holds.
-        size: Bytes on the disk.
-        used: When a search last opened it, in seconds since 1970.
-        state: What is wrong with it; empty where nothing is.
+        place: Where the backbone is cut.
+        samples: Number of samples.
+        size: Size on disk, in bytes.
+        used: Last time a search opened it, in seconds since the epoch.
+        state: What is wrong with it; empty if nothing is.
     """
 
     digest: str
@@ -47,14 +47,15 @@ class CachedFile:
 
 
 def catalogue(folder: Path, *, check: bool) -> list[CachedFile]:
-    """List a cache: only what is ours, in a folder that is.
+    """List the cached activations in a folder.
 
     Args:
-        folder: The cache; it need not exist.
-        check: Whether every file is read and its checksum compared.
+        folder: The cache; need not exist. Nothing is listed unless it carries our marker, and
+            files that this program did not write are ignored.
+        check: Whether to read every file and compare its checksum.
 
     Returns:
-        The files, the last used first.
+        The files, most recently used first.
     """
     if not is_marked(folder):
         return []
@@ -65,7 +66,7 @@ def catalogue(folder: Path, *, check: bool) -> list[CachedFile]:
 
 
 def _parts(folder: Path, digest: str) -> list[Path]:
-    """The files of a key, but for its lock; none where none of them says that it is ours."""
+    """Return a key's files except its lock; none unless one of them identifies itself as ours."""
     header, data = header_path(folder, digest), data_path(folder, digest)
     partial = [path for path in folder.glob(f"{digest}.*.partial") if is_our_data(path)]
     whole = [header, data] if is_our_header(header) or is_our_data(data) else []
@@ -88,20 +89,20 @@ def _entry(folder: Path, digest: str, parts: list[Path], *, check: bool) -> Cach
 
 
 def remove(folder: Path, file: CachedFile) -> bool:
-    """Remove one key's files; a search that has them open goes on undisturbed.
+    """Remove the files of one key; a search that has them mapped is not affected.
 
     Args:
         folder: The cache.
-        file: What to remove.
+        file: The entry to remove.
 
     Returns:
-        Whether it is gone: not where it is being built again by now.
+        True if it was removed, False if another process is rebuilding it.
     """
     lock = lock_path(folder, file.digest)
     with locked_if_free(lock) as free:
         if not free:
             return False
-        # The header goes first: without it nothing else is trusted.
+        # The header first: without it, the other files are ignored.
         for path in _parts(folder, file.digest):
             path.unlink(missing_ok=True)
         lock.unlink(missing_ok=True)
@@ -109,65 +110,36 @@ def remove(folder: Path, file: CachedFile) -> bool:
 
 
 def lock_path(folder: Path, digest: str) -> Path:
-    """Where a key's lock lies.
-
-    Args:
-        folder: The cache.
-        digest: The key's digest.
-
-    Returns:
-        The path of an empty file.
-    """
+    """Return the path of a key's lock file."""
     return folder / f"{digest}.lock"
 
 
 def mark_used(folder: Path, digest: str) -> None:
-    """Note that a file was opened now; on a read-only cache nothing is noted.
-
-    Args:
-        folder: The cache.
-        digest: The key's digest.
-    """
+    """Record that a file was opened now; does nothing on a read-only cache."""
     with suppress(OSError):
         os.utime(header_path(folder, digest))
 
 
 def data_path(folder: Path, digest: str) -> Path:
-    """Where a key's values lie.
-
-    Args:
-        folder: The cache.
-        digest: The key's digest.
-
-    Returns:
-        The path of the safetensors file.
-    """
+    """Return the path of a key's safetensors file."""
     return folder / f"{digest}.safetensors"
 
 
 def header_path(folder: Path, digest: str) -> Path:
-    """Where a key's header lies.
-
-    Args:
-        folder: The cache.
-        digest: The key's digest.
-
-    Returns:
-        The path of the JSON file.
-    """
+    """Return the path of a key's JSON header."""
     return folder / f"{digest}.json"
 
 
 def fault(folder: Path, digest: str, *, check: bool = True) -> str | None:
-    """Find what is wrong with a file.
+    """Verify the files of a key.
 
     Args:
         folder: The cache.
         digest: The key's digest.
-        check: Whether the values are read and their checksum compared.
+        check: Whether to read the values and compare their checksum.
 
     Returns:
-        Why it cannot be trusted, `missing` if it is not there, None if it is whole.
+        Why they cannot be used, `missing` if they do not exist, None if they are valid.
     """
     path = data_path(folder, digest)
     try:
@@ -184,14 +156,7 @@ def fault(folder: Path, digest: str, *, check: bool = True) -> str | None:
 
 
 def checksum(path: Path) -> int:
-    """Compute the CRC-32 of a file, which any flipped byte changes.
-
-    Args:
-        path: The file.
-
-    Returns:
-        An unsigned 32-bit integer.
-    """
+    """Compute the CRC-32 of a file, as an unsigned 32-bit integer."""
     crc = 0
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):

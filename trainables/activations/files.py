@@ -1,7 +1,7 @@
-"""One file of activations on disk: written row by row, committed by its header, verified.
+"""One file of cached activations: written row by row, committed by its header, verified on read.
 
-The data file is a safetensors file; the header beside it (JSON) holds the key, size and checksum
-and is written last, so a file without a matching header is unfinished and never read.
+The values are a safetensors file. The JSON header beside it holds the key, size and checksum and
+is written last, so a file without a matching header is incomplete and never read.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ _CODES = {"float16": "F16", "float32": "F32", "int64": "I64"}
 
 
 class ActivationError(RuntimeError):
-    """Activations cannot be built or read; the message says why and what helps."""
+    """Activations cannot be built or read; the message states the cause and a remedy."""
 
 
 class ActivationWriter:
-    """Write one file of activations; `commit` makes it visible, anything else leaves no file.
+    """Write one file of activations. It becomes visible on `commit`; `discard` removes it.
 
     Args:
         folder: The cache.
         key: What the activations depend on.
-        lengths: Tokens of each sample, shape (N,), int64, for rows that are (L, ...); None where
-            all rows have one shape.
+        lengths: Tokens of each sample, shape (N,), int64, for rows of shape (L, ...); None if all
+            rows have the same shape.
         samples: Number of rows, N.
-        row_shape: Shape of one row, or of one token of it where `lengths` are given.
-        source: Where the backbone's weights came from, for people who look at the cache.
+        row_shape: Shape of one row, or of one token if `lengths` is given.
+        source: Where the backbone's weights came from, for people who list the cache.
 
     Raises:
-        ActivationError: If the disk lacks the room.
+        ActivationError: If there is not enough disk space.
     """
 
     def __init__(
@@ -85,13 +85,13 @@ class ActivationWriter:
         """Store some rows.
 
         Args:
-            rows: Which samples they are, shape (B,), int64.
-            activations: Their values; where a mask is given, only what it marks is stored.
+            rows: Sample indices, shape (B,), int64.
+            activations: Their values; padding is not stored.
 
         Raises:
-            ActivationError: If a value has no finite counterpart in the stored type.
+            ActivationError: If a value overflows the stored dtype or is not finite.
         """
-        with np.errstate(over="ignore"):  # said below, with the remedy
+        with np.errstate(over="ignore"):  # reported below, with a remedy
             values = activations.values.cpu().numpy().astype(self._values.dtype)
         if not np.isfinite(values).all():
             msg = f"activations must be finite in {self._values.dtype}; use --cache-dtype float32"
@@ -106,7 +106,7 @@ class ActivationWriter:
             self._values[start : start + length] = value[:length]
 
     def commit(self) -> None:
-        """Make the file visible, with the checksum that every reader verifies."""
+        """Make the file visible, with the checksum that readers verify."""
         self._values.flush()
         del self._values
         digest = self._key.digest
@@ -123,19 +123,19 @@ class ActivationWriter:
         partial.replace(header_path(self._folder, digest))
 
     def discard(self) -> None:
-        """Remove the unfinished file."""
+        """Remove the file if it was not committed."""
         self._path.unlink(missing_ok=True)
 
 
 class StoredActivations:
-    """Activations of all samples, memory-mapped: the machine holds one copy for all processes.
+    """Memory-mapped activations of all samples: one copy in memory for all processes of a machine.
 
-    The tensors are inference tensors: torch refuses to change one in place outside inference
-    mode, so that no trial can spoil the activations of the next.
+    The tensors are inference tensors: torch refuses to modify them in place outside inference
+    mode, so a trial cannot corrupt the activations of the next.
 
     Args:
         values: All rows, shape (N, ...), or all tokens, shape (T, ...).
-        lengths: Tokens of each sample, shape (N,), int64; None where all rows have one shape.
+        lengths: Tokens of each sample, shape (N,), int64; None if all rows have the same shape.
     """
 
     def __init__(self, values: Tensor, lengths: Tensor | None) -> None:
@@ -145,33 +145,18 @@ class StoredActivations:
 
     @classmethod
     def open(cls, folder: Path, digest: str) -> StoredActivations:
-        """Map a file that `fault` finds nothing wrong with.
-
-        Args:
-            folder: The cache.
-            digest: The key's digest.
-
-        Returns:
-            The activations, on the host.
-        """
+        """Map a file that `fault` has verified."""
         with torch.inference_mode(), safe_open(data_path(folder, digest), "pt") as file:
             lengths = file.get_tensor("lengths")
             return cls(file.get_tensor("values"), lengths if len(lengths) else None)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the values."""
+        """Size of the values in bytes."""
         return self._values.nbytes
 
     def to(self, device: torch.device) -> StoredActivations:
-        """Copy to a device.
-
-        Args:
-            device: Where to.
-
-        Returns:
-            The same activations there.
-        """
+        """Return a copy on a device."""
         with torch.inference_mode():
             lengths = None if self._lengths is None else self._lengths.to(device)
             return StoredActivations(self._values.to(device), lengths)
@@ -183,7 +168,7 @@ class StoredActivations:
             rows: Sample indices, shape (B,), int64.
 
         Returns:
-            A fresh copy in float32, padded to the longest of these rows.
+            A copy in float32, padded to the longest of these rows.
         """
         rows = rows.to(self._values.device)
         if self._lengths is None or self._offsets is None:
@@ -193,19 +178,19 @@ class StoredActivations:
 
 
 def _layout(tensors: dict[str, tuple[str, Sequence[int]]]) -> bytes:
-    """The head of a safetensors file, for tensors whose bytes follow in this order."""
+    """Return a safetensors header for tensors whose data follows in this order."""
     header: dict[str, Any] = {"__metadata__": {"made_by": MADE_BY}}
     end = 0
     for name, (dtype, shape) in tensors.items():
         start, end = end, end + prod(shape) * np.dtype(dtype).itemsize
         header[name] = {"dtype": _CODES[dtype], "shape": shape, "data_offsets": [start, end]}
     text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)  # the values must be aligned to be mapped
+    text += b" " * (-len(text) % 8)  # mapped values must be aligned
     return len(text).to_bytes(8, "little") + text
 
 
 def _reserve(path: Path, size: int) -> None:
-    """Claim the room before any work: writing to a map on a full disk would kill the process."""
+    """Allocate the space up front: a memory map on a full disk would kill the process."""
     free = shutil.disk_usage(path.parent).free
     needs = f"activations need {size / 1e6:,.0f} MB in {path.parent}, {free / 1e6:,.0f} are free"
     remedy = "free some (python -m search.cache --prune), give --cache DIR, or use --no-cache"

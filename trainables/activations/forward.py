@@ -1,4 +1,4 @@
-"""One pass of a tower over all samples, which serves every cut that is wanted."""
+"""Run a tower once over all samples and return its activations at every requested cut."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from trainables.modules.blocks.activations import Activations
     from trainables.modules.blocks.piece import Piece
 
-# What may be computed ahead of what is written, on the host: a batch can be 4 kB or 500 MB.
+# Limit on batches computed but not yet written, on the host: a batch can be 4 kB or 500 MB.
 _AHEAD_BYTES = 256_000_000
-_AHEAD_BATCHES = 64  # even an empty one takes its place
-# Rows per batch, by device: on a CPU what fits its caches, on a GPU what fills it in below 1 GB.
+_AHEAD_BATCHES = 64  # each has a fixed overhead, however small
+# Rows per batch: on a CPU what fits its caches, on a GPU what saturates it in less than 1 GB.
 _HOST = torch.device("cpu")
 _ROWS = {
     "text": {"cpu": 64, "cuda": 256},
@@ -41,30 +41,30 @@ _ROWS = {
 def forward(
     tower: Tower, raw: RawInputs, cuts: list[Cut], device: torch.device
 ) -> Iterator[tuple[Tensor, dict[Cut, Activations]]]:
-    """Run a tower over all samples, batch by batch, several of them at a time.
+    """Run a tower over all samples, several batches at a time.
 
     Args:
         tower: The backbone.
         raw: Its raw inputs.
-        cuts: Where its activations are wanted.
-        device: Where it runs.
+        cuts: Where activations are wanted.
+        device: Where the tower runs.
 
     Yields:
         Sample indices, shape (B,), int64, and their activations at each cut.
 
     Raises:
-        ActivationError: At the end, if images cannot be read; names them all.
+        ActivationError: After the last batch, if images could not be read; lists them all.
     """
     if not cuts:
         return
     plan = _plan(tower, cuts)
     pieces = on_device([piece for _, _, piece in plan], device)
     steps = [(cut, start, piece) for (cut, start, _), piece in zip(plan, pieces, strict=True)]
-    # Batches of like length waste no padding; the rows are stored by index all the same.
+    # Batches of similar lengths need little padding; rows are stored by index in any order.
     order = torch.arange(len(raw)) if raw.lengths is None else raw.lengths.argsort(stable=True)
     batches = order.split(_ROWS[tower.role]["cpu" if device.type == "cpu" else "cuda"])
     faults: list[str] = []
-    # A GPU holds one batch at a time, however many threads decode for it.
+    # One batch at a time on a GPU, however many threads decode images for it.
     turn = nullcontext() if device.type == "cpu" else Lock()
 
     def compute(rows: Tensor) -> dict[Cut, Activations]:
@@ -89,16 +89,16 @@ def forward(
 
 @contextmanager
 def _workers(device: torch.device) -> Iterator[tuple[ThreadPoolExecutor, int]]:
-    """Threads that each compute a batch of their own.
+    """Start threads that compute one batch each.
 
-    On a CPU that beats threads that share a batch, which wait for the slowest of them at every
-    layer; on a GPU it keeps decoding ahead of the device.
+    On a CPU this is faster than several threads per batch, which synchronise at every layer; on a
+    GPU it decodes images ahead of the device.
 
     Args:
         device: Where batches are computed.
 
     Yields:
-        The threads, and how many they are.
+        The executor and its number of threads.
     """
     threads = torch.get_num_threads()
     if device.type == "cpu":
@@ -108,7 +108,7 @@ def _workers(device: torch.device) -> Iterator[tuple[ThreadPoolExecutor, int]]:
             try:
                 yield workers, threads
             finally:
-                workers.shutdown(cancel_futures=True)  # nobody waits for them after an error
+                workers.shutdown(cancel_futures=True)  # after an error, pending batches are moot
     finally:
         torch.set_num_threads(threads)
 
@@ -119,7 +119,7 @@ def _in_order(
     batches: Sequence[Tensor],
     threads: int,
 ) -> Iterator[tuple[Tensor, Future[dict[Cut, Activations]]]]:
-    """Hand out batches ahead of what is read: one per thread, and more while memory allows."""
+    """Submit batches ahead of the consumer: one per thread, more while memory allows."""
     waiting: deque[tuple[Tensor, Future[dict[Cut, Activations]]]] = deque()
     ahead = threads
     for rows in batches:
@@ -130,14 +130,14 @@ def _in_order(
             if future.exception() is None:
                 nbytes = sum(a.values.nbytes for a in future.result().values())
                 ahead = max(threads, min(_AHEAD_BATCHES, _AHEAD_BYTES // nbytes))
-        # After a batch larger than those before it, fewer may wait.
+        # After a larger batch, fewer may be pending.
         while len(waiting) > ahead:
             yield waiting.popleft()
     yield from waiting
 
 
 def _plan(tower: Tower, cuts: list[Cut]) -> list[tuple[Cut, Cut | None, Piece]]:
-    """Chain the cuts, deepest frozen part last, so that no layer runs twice over a sample."""
+    """Order the cuts so that each segment starts where the previous ends: no layer runs twice."""
     chain = [cut for cut in cuts if cut.unfrozen_layers]
     pooled = [cut for cut in cuts if not cut.unfrozen_layers]
     common = max([len(pooled) > 1, *(cut.reach for cut in pooled)])
@@ -156,7 +156,7 @@ def _plan(tower: Tower, cuts: list[Cut]) -> list[tuple[Cut, Cut | None, Piece]]:
 
 
 def _compact(activations: Activations) -> Activations:
-    """Let go of what is not wanted: one token's values are a view that would hold all tokens'."""
+    """Copy views: the values of one token would otherwise keep those of all tokens in memory."""
     values = activations.values
     if values.untyped_storage().nbytes() > values.nbytes:
         return activations._replace(values=values.clone())

@@ -1,4 +1,4 @@
-"""What a frozen activation depends on: equal keys mean equal activations."""
+"""What a cached activation depends on: equal keys imply equal activations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trainables.data.sample import Sample
     from trainables.modules.blocks.cut import Cut
 
-# Raised whenever the same settings would make other pixels, tokens or bytes than before.
+# Increment when the same settings would produce different pixels, tokens or bytes.
 FORMAT = 2
 
 _SETTINGS = {
@@ -36,16 +36,16 @@ _LIBRARIES["pair"] = (*{*_LIBRARIES["text"], *_LIBRARIES["image"]},)
 
 @dataclass(frozen=True)
 class ActivationKey:
-    """All that a prefix's output depends on.
+    """Everything that a prefix's output depends on.
 
     Attributes:
-        role: `text`, `image`, or `pair` for text that reads its image.
+        role: `text`, `image`, or `pair` for text with cross-attention to its image.
         tower: Fingerprint of the backbone: weights, config, tokenizer, preprocessor.
-        place: Where it is cut.
-        inputs: The preprocessing settings that this role reads.
+        place: Where the backbone is cut.
+        inputs: The preprocessing settings of this role.
         samples: Digest of the samples' contents, in order.
-        dtype: How the values are stored.
-        libraries: Versions of what makes pixels or tokens, and computes with them.
+        dtype: Storage dtype.
+        libraries: Versions of the libraries that make pixels or tokens and compute on them.
         format: Version of our own preprocessing and file layout.
     """
 
@@ -60,7 +60,7 @@ class ActivationKey:
 
     @cached_property
     def digest(self) -> str:
-        """A file name that differs when any field does."""
+        """The file name, which differs when any field does."""
         return name_of(asdict(self))
 
 
@@ -72,18 +72,18 @@ def make_key(
     inputs: InputSettings,
     dtype: str,
 ) -> ActivationKey:
-    """Say what the activations of some samples depend on.
+    """Make the key of some samples' activations.
 
     Args:
         role: Which backbone.
-        tower: Its fingerprint.
+        tower: The backbone's fingerprint.
         cut: Where it is cut.
         samples: The samples; row i is sample i.
-        inputs: How they are prepared.
-        dtype: How the values are stored.
+        inputs: How they are preprocessed.
+        dtype: Storage dtype.
 
     Returns:
-        The key; guids, labels and whatever the other role reads are not part of it.
+        The key, which does not depend on guids, labels or the other role's inputs.
     """
     contents = hashlib.blake2b(digest_size=16)
     for sample in samples:
@@ -104,6 +104,6 @@ def make_key(
 
 def _versions(role: Role) -> dict[str, str]:
     versions = {name: version(name) for name in _LIBRARIES[role]}
-    if role != "text":  # the same Pillow decodes with whatever it was built on
+    if role != "text":  # the same Pillow version may be built on different JPEG libraries
         versions["libjpeg"] = str(features.version("libjpeg_turbo") or features.version("jpg"))
     return versions

@@ -1,4 +1,8 @@
-"""The lock of a key: who builds or removes its files holds it."""
+"""The lock of a cache key: held while its files are built or removed.
+
+`fcntl.flock` rather than filelock: `locked_if_free` must work in a cache that is read-only to this
+user, where filelock, which opens its file for writing and creates it, raises `PermissionError`.
+"""
 
 from __future__ import annotations
 
@@ -14,34 +18,34 @@ if TYPE_CHECKING:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock; wait for it while another process does.
+    """Hold a lock, waiting while another process does.
 
     Args:
-        path: The lock's file, made when missing.
+        path: The lock file; created if missing.
 
     Yields:
-        Once, while the lock is held.
+        None, once the lock is held.
 
     Raises:
-        OSError: If the file cannot be made.
+        OSError: If the file cannot be created.
     """
     while True:
         with path.open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            if _is_still(path, file):  # else it was removed by the one who held it
+            if _is_still(path, file):  # otherwise its previous holder removed the file
                 yield
                 return
 
 
 @contextmanager
 def locked_if_free(path: Path) -> Iterator[bool]:
-    """Hold a lock, unless another process does.
+    """Try to hold a lock without waiting.
 
     Args:
-        path: The lock's file; where there is none, nobody holds it, and none is made.
+        path: The lock file; it is not created, and a missing one counts as free.
 
     Yields:
-        Whether the lock is held here, or there is none.
+        True if the lock is held here or does not exist, False if another process holds it.
     """
     try:
         file = path.open()

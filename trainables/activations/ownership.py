@@ -1,4 +1,4 @@
-"""Which folders and files are a cache of ours: nothing else in them is ever listed or removed."""
+"""Recognise caches and cache files that this program wrote; others are never listed or removed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MARKER = "CACHEDIR.TAG"
-"""The file that marks a cache, which backup programs know to leave out."""
+"""The file that marks a cache, which many backup programs then exclude."""
 
 MADE_BY = "multimodal-sentiment-search activations"
-"""What the head of our data files says that they are."""
+"""The `made_by` metadata of our safetensors files."""
 
 # Source: the Cache Directory Tagging Specification (bford.info/cachedir).
 _TAG = (
@@ -27,65 +27,33 @@ _LONGEST_HEAD = 100_000
 
 
 def mark(folder: Path) -> None:
-    """Mark a folder as a cache of ours, if it can be written and nobody else has marked it.
-
-    Args:
-        folder: An existing folder.
-    """
+    """Write our marker into an existing folder, unless it has one or cannot be written to."""
     with suppress(OSError), (folder / MARKER).open("x", encoding="utf-8") as file:
         file.write(_TAG)
 
 
 def is_marked(folder: Path) -> bool:
-    """Say whether a folder carries our marker.
-
-    Args:
-        folder: Any folder.
-
-    Returns:
-        Whether it does.
-    """
+    """Return whether a folder contains our marker."""
     with suppress(OSError, UnicodeDecodeError):
         return (folder / MARKER).read_text(encoding="utf-8") == _TAG
     return False
 
 
 def name_of(key: Mapping[str, Any]) -> str:
-    """Name the files of a key.
-
-    Args:
-        key: The content of an `ActivationKey`.
-
-    Returns:
-        A name that differs when anything in the key does.
-    """
+    """Return the file name of an `ActivationKey`, given as a dict; differs when any field does."""
     text = json.dumps(dict(key), sort_keys=True)
     return f"{key['role']}-{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}"
 
 
 def is_our_header(path: Path) -> bool:
-    """Say whether a header is ours: its name is that of the key in it.
-
-    Args:
-        path: A JSON file.
-
-    Returns:
-        Whether it is; False where it cannot be read.
-    """
+    """Return whether a JSON header is ours: its name is the digest of the key in it."""
     with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         return bool(name_of(json.loads(path.read_text())["key"]) == path.stem)
     return False
 
 
 def is_our_data(path: Path) -> bool:
-    """Say whether a data file is ours: its head says so, also where it is unfinished.
-
-    Args:
-        path: A safetensors file, or the beginning of one.
-
-    Returns:
-        Whether it is; False where it cannot be read.
-    """
+    """Return whether a safetensors file, complete or not, is ours: its metadata says so."""
     with (
         suppress(OSError, ValueError, KeyError, TypeError, RecursionError),
         path.open("rb") as file,

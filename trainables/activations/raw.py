@@ -1,7 +1,7 @@
 """Raw inputs of a backbone, made from samples on demand: token ids and pixels.
 
-Anything with a `gather` is a source of activations: raw inputs here, a prefix run on them in
-`LivePrefix`, a cached file in `store`. A trial cannot tell them apart.
+Anything with a `gather` is a source of activations: raw inputs, a prefix that runs on them
+(`LivePrefix`), or a cached file (`StoredActivations`). Training code cannot tell them apart.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from trainables.modules.backbones.tower import Tower
     from trainables.modules.blocks.piece import Piece
 
-_LIVE_ROWS = 64  # run at a time without a cache: of pixels on, thousands would take gigabytes
+_LIVE_ROWS = 64  # rows per chunk: the pixels of thousands would take gigabytes
 
 
 class Source(Protocol):
-    """Rows of activations, by sample index."""
+    """Activations by sample index."""
 
     def gather(self, rows: Tensor) -> Activations:
         """Fetch the activations of some samples.
@@ -44,7 +44,7 @@ class Source(Protocol):
             rows: Indices into the corpus's samples, shape (B,), int64.
 
         Returns:
-            A fresh copy, padded to the longest of these rows.
+            A copy, padded to the longest of these rows.
         """
 
 
@@ -52,22 +52,22 @@ class RawInputs(Source, Protocol):
     """Raw inputs of all samples.
 
     Attributes:
-        lengths: Tokens of each sample, shape (N,), int64; None where all samples have one shape.
+        lengths: Tokens of each sample, shape (N,), int64; None if all samples have the same shape.
     """
 
     lengths: Tensor | None
 
     def __len__(self) -> int:
-        """Count the samples."""
+        """Return the number of samples."""
 
 
 class RawTexts(RawInputs):
-    """Token ids, made at once: a few dozen integers per sample.
+    """Token ids, tokenised up front: a few dozen integers per sample.
 
     Args:
         samples: The samples; row i is sample i.
-        inputs: Cleaning and length.
-        tower: The backbone that will read them.
+        inputs: Cleaning and maximum length.
+        tower: The backbone, which brings its tokenizer.
     """
 
     def __init__(self, samples: Sequence[Sample], inputs: InputSettings, tower: TextTower) -> None:
@@ -80,29 +80,22 @@ class RawTexts(RawInputs):
         self._pad_id = tower.tokenizer.pad_id
 
     def __len__(self) -> int:
-        """Count the samples."""
+        """Return the number of samples."""
         return len(self._lengths)
 
     def gather(self, rows: Tensor) -> Activations:
-        """Fetch token ids.
-
-        Args:
-            rows: Sample indices, shape (B,), int64.
-
-        Returns:
-            Ids (B, L) int64 with their mask.
-        """
+        """Fetch token ids (B, L), int64, with their mask, for rows (B,), int64."""
         ids, mask = gather_ragged(self._ids, self._offsets, self._lengths, rows)
         return Activations(ids.masked_fill(~mask, self._pad_id), mask)
 
 
 class RawImages(RawInputs):
-    """Pixels, decoded when asked for: images are never all held at once.
+    """Pixels, decoded on demand: the images are never all in memory.
 
     Args:
         samples: The samples; row i is sample i.
         inputs: Preparation, size and blur.
-        threads: Decoders at work at once; None for one per CPU.
+        threads: Number of decoding threads; None for one per CPU.
     """
 
     def __init__(
@@ -111,61 +104,42 @@ class RawImages(RawInputs):
         self.lengths = None
         self._samples = samples
         self._inputs = inputs
-        # Pillow drops the interpreter lock while it decodes, resizes and blurs.
+        # Pillow releases the GIL while it decodes, resizes and blurs.
         self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1)
 
     def __len__(self) -> int:
-        """Count the samples."""
+        """Return the number of samples."""
         return len(self._samples)
 
     def gather(self, rows: Tensor) -> Activations:
-        """Decode and prepare images.
-
-        Args:
-            rows: Sample indices, shape (B,), int64.
-
-        Returns:
-            Pixels (B, 3, S, S), uint8.
-        """
+        """Decode and prepare images to pixels (B, 3, S, S), uint8, for rows (B,), int64."""
         pixels = list(self._pool.map(self._prepare, rows.tolist()))
         return Activations(torch.from_numpy(np.stack(pixels)))
 
     def _prepare(self, row: int) -> NDArray[np.uint8]:
         path = self._samples[row].image
-        assert path is not None  # what reads images is given samples that have them
+        assert path is not None  # image towers are only given samples with images
         return prepare_image(open_image(path), self._inputs)
 
 
 class RawPairs(RawInputs):
-    """Token ids, with the pixels that they are read beside.
-
-    Args:
-        texts: The token ids.
-        images: The pixels.
-    """
+    """Token ids together with the pixels of their image, for text with cross-attention."""
 
     def __init__(self, texts: RawTexts, images: RawImages) -> None:
         self.lengths = texts.lengths
         self._texts, self._images = texts, images
 
     def __len__(self) -> int:
-        """Count the samples."""
+        """Return the number of samples."""
         return len(self._texts)
 
     def gather(self, rows: Tensor) -> Activations:
-        """Fetch token ids and decode images.
-
-        Args:
-            rows: Sample indices, shape (B,), int64.
-
-        Returns:
-            Ids (B, L) int64 with their mask and the pixels (B, 3, S, S), uint8.
-        """
+        """Fetch token ids (B, L) with their mask and pixels (B, 3, S, S), uint8, for rows (B,)."""
         return self._texts.gather(rows)._replace(seen=self._images.gather(rows).values)
 
 
 class LivePrefix:
-    """The frozen part of a tower, run anew for every batch: what the cache saves.
+    """The frozen part of a tower, recomputed for every batch: training without the cache.
 
     Args:
         raw: The raw inputs.
@@ -179,13 +153,13 @@ class LivePrefix:
         self._device = device
 
     def gather(self, rows: Tensor) -> Activations:
-        """Compute the activations of some samples, a bounded number at a time.
+        """Compute the activations of some samples, in chunks of bounded size.
 
         Args:
             rows: Sample indices, shape (B,), int64.
 
         Returns:
-            What the prefix makes of them, in float32.
+            The prefix's output, in float32.
         """
         parts = [self._compute(some) for some in rows.cpu().split(_LIVE_ROWS)]
         return parts[0] if len(parts) == 1 else _joined(parts)
@@ -197,7 +171,7 @@ class LivePrefix:
 
 
 def _joined(parts: Sequence[Activations]) -> Activations:
-    """Put batches one after another, padded to the longest of them."""
+    """Concatenate batches, padded to the longest."""
     seen = [part.seen for part in parts if part.seen is not None]
     masks = [part.mask for part in parts if part.mask is not None]
     values = [part.values for part in parts]
@@ -220,15 +194,15 @@ def _padded(values: Tensor, length: int) -> Tensor:
 
 
 def raw_inputs(samples: Sequence[Sample], inputs: InputSettings, tower: Tower) -> RawInputs:
-    """Make the raw inputs that a tower reads.
+    """Make the raw inputs of a tower: token ids, pixels, or both.
 
     Args:
         samples: The samples; row i is sample i.
-        inputs: How they are prepared.
+        inputs: How they are preprocessed.
         tower: The backbone.
 
     Returns:
-        Token ids, pixels, or both.
+        The inputs.
     """
     if isinstance(tower, CrossedTower):
         return RawPairs(RawTexts(samples, inputs, tower), RawImages(samples, inputs))
@@ -240,16 +214,16 @@ def raw_inputs(samples: Sequence[Sample], inputs: InputSettings, tower: Tower) -
 def gather_ragged(
     values: Tensor, offsets: Tensor, lengths: Tensor, rows: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Fetch rows of different lengths, padded to the longest of them.
+    """Fetch rows of different lengths, padded to the longest.
 
     Args:
-        values: All rows one after another, shape (T, ...).
-        offsets: Where each row begins, shape (N,), int64.
-        lengths: How long it is, shape (N,), int64.
+        values: All rows concatenated, shape (T, ...).
+        offsets: Start of each row, shape (N,), int64.
+        lengths: Length of each row, shape (N,), int64.
         rows: Rows to fetch, shape (B,), int64.
 
     Returns:
-        Values (B, L, ...), where padding repeats the first entry of its row, and the mask (B, L).
+        Values (B, L, ...), padded with the first entry of their row, and the mask (B, L).
     """
     wanted = lengths[rows]
     steps = torch.arange(int(wanted.max()), device=values.device)

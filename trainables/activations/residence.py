@@ -1,4 +1,4 @@
-"""Where activations lie while a trial reads them: on the host, or at once where it trains."""
+"""Where activations are kept while a trial reads them: in host memory or on the GPU."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ if TYPE_CHECKING:
     from trainables.activations.files import StoredActivations
     from trainables.config import Residence
 
-# They move to the GPU when they leave this share of what the process may take to the models.
+# Activations move to the GPU if they take at most this fraction of the memory left for them.
 _SHARE = 0.5
 
 
 def placed(
     stored: StoredActivations, device: torch.device, residence: Residence
 ) -> StoredActivations:
-    """Move activations to where a trial trains, if they are to lie there.
+    """Move activations to the device of a trial, if they are to be kept there.
 
     Args:
-        stored: The activations, on the host.
+        stored: The activations, in host memory.
         device: Where the trial trains.
-        residence: `host` leaves them; `device` moves them; `auto` moves them where they fit.
+        residence: `host` keeps them, `device` moves them, `auto` moves them if they fit.
 
     Returns:
-        The activations, there or on the host.
+        The activations, on the device or the host.
 
     Raises:
         ActivationError: If they must be moved and do not fit.
-        OutOfMemoryError: If they must be moved, and others of the GPU took what they need.
+        OutOfMemoryError: If they must be moved and another process took the memory meanwhile.
     """
     if residence == "host" or not is_apart(device):
         return stored
@@ -39,7 +39,7 @@ def placed(
     if stored.nbytes <= _SHARE * left:
         try:
             return stored.to(device)
-        except torch.OutOfMemoryError:  # others of the GPU were faster
+        except torch.OutOfMemoryError:  # another process took the memory meanwhile
             if residence == "device":
                 raise
     elif residence == "device":
@@ -62,27 +62,20 @@ def _left_to_take(device: torch.device) -> int:
 
 
 def left_to_take(free: int, cap: int, reserved: int, allocated: int) -> int:
-    """Work out how much more of a GPU's memory this process may fill.
+    """Compute how many more bytes of GPU memory this process may fill, >= 0.
 
     Args:
-        free: Bytes that no process holds.
-        cap: Bytes that this process may hold, by its share of the GPU.
-        reserved: Bytes that it holds.
-        allocated: Bytes of those that are in use; the others can be used again.
+        free: Bytes that no process has allocated.
+        cap: Bytes that this process may allocate, by its fraction of the GPU.
+        reserved: Bytes that this process's caching allocator holds.
+        allocated: Bytes of those that tensors occupy.
 
     Returns:
-        Bytes, >= 0.
+        The number of bytes.
     """
     return max(0, min(free + reserved, cap) - allocated)
 
 
 def is_apart(device: torch.device) -> bool:
-    """Say whether a device has memory of its own.
-
-    Args:
-        device: Where a trial trains.
-
-    Returns:
-        Whether what lies on the host must be moved there.
-    """
+    """Return whether a device has memory separate from the host's."""
     return device.type != "cpu"

@@ -1,4 +1,4 @@
-"""The cache of a node: activations by key, built once behind a lock, rebuilt when damaged."""
+"""The activation cache of a node: by key, built once under a lock, rebuilt if damaged."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 
 class BuildProgress(NamedTuple):
-    """How far the building of a role's activations has come.
+    """Progress of building one role's activations.
 
     Attributes:
-        role: `text` or `image`.
+        role: `text`, `image` or `pair`.
         done: Samples done.
-        total: Samples in all.
-        seconds: Since the build began.
-        cached: Whether all was there already.
+        total: Samples in total.
+        seconds: Since the build started.
+        cached: Whether everything was cached already.
     """
 
     role: str
@@ -50,13 +50,13 @@ class BuildProgress(NamedTuple):
 
 
 class ActivationStore:
-    """A folder of activations on one node.
+    """The activation cache in a folder of one node.
 
     Args:
-        folder: Where the files lie; made when missing.
+        folder: Where the files are; created if missing.
 
     Raises:
-        ActivationError: If the folder cannot be made.
+        ActivationError: If the folder cannot be created.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -70,13 +70,13 @@ class ActivationStore:
             raise ActivationError(msg) from error
 
     def open(self, key: ActivationKey) -> StoredActivations:
-        """Map the activations of a key that was built.
+        """Map the activations of a key that has been built.
 
         Args:
             key: What the activations depend on.
 
         Returns:
-            The activations, on the host.
+            The activations, in host memory.
 
         Raises:
             ActivationError: If they are missing or damaged.
@@ -90,7 +90,7 @@ class ActivationStore:
     def build(
         self, tower: Tower, raw: RawInputs, keys: Mapping[Cut, ActivationKey], device: torch.device
     ) -> Iterator[BuildProgress]:
-        """Build what is missing or damaged of one tower's activations, in one pass for all cuts.
+        """Build the missing or damaged activations of one tower, in one pass for all cuts.
 
         Processes that build the same keys wait for the first; a crash leaves nothing that is read.
 
@@ -117,18 +117,11 @@ class ActivationStore:
         yield BuildProgress(tower.role, total, total, time.monotonic() - began, cached=not missing)
 
     def missing(self, keys: Mapping[Cut, ActivationKey]) -> dict[Cut, ActivationKey]:
-        """Say which activations are not there, or damaged.
-
-        Args:
-            keys: The key of each cut.
-
-        Returns:
-            The keys to build.
-        """
+        """Return the keys, by cut, whose activations are missing or damaged."""
         return {cut: key for cut, key in keys.items() if self._fault(key)}
 
     def _fault(self, key: ActivationKey) -> str | None:
-        """Verify a file, whose bytes this store reads for that but once."""
+        """Verify a file; this store computes the checksum of a valid file only once."""
         cause = fault(self.folder, key.digest, check=key.digest not in self._sound)
         if cause is None:
             self._sound.add(key.digest)
@@ -136,7 +129,7 @@ class ActivationStore:
 
     @contextmanager
     def _locked(self, keys: Iterable[ActivationKey]) -> Iterator[None]:
-        """Hold the locks of some keys, all in one order, so that no two wait for each other."""
+        """Hold the locks of several keys, in sorted order so that processes cannot deadlock."""
         with ExitStack() as stack:
             for digest in sorted(key.digest for key in keys):
                 try:
@@ -156,7 +149,7 @@ class ActivationStore:
         keys: Mapping[Cut, ActivationKey],
         device: torch.device,
     ) -> Iterator[int]:
-        """Run the tower once over all samples and store each cut; yields the samples done."""
+        """Run the tower once over all samples, store each cut, yield the number of samples done."""
         writers: dict[Cut, ActivationWriter] = {}
         for key in keys.values():
             header_path(self.folder, key.digest).unlink(missing_ok=True)
