@@ -18,7 +18,7 @@ from trainables.activations.residence import placed
 from trainables.activations.store import ActivationStore, BuildProgress
 from trainables.config import ConfigError
 from trainables.data.text import clean_text
-from trainables.modules.backbones.crossed import parts_of, tower_for
+from trainables.modules.backbones.cross_attention import parts_of, tower_for
 from trainables.modules.backbones.image_towers import ImageTower, ResNetTower
 from trainables.modules.backbones.preprocessor import PREPROCESSOR, read_preprocessor
 from trainables.modules.backbones.text_tower import TextTower

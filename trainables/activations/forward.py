@@ -170,4 +170,4 @@ def _run(
     places: dict[Cut | None, Activations] = {None: inputs}
     for cut, start, piece in steps:
         places[cut] = piece(places[start])
-    return {cut: places[cut]._replace(seen=None) for cut in cuts}
+    return {cut: places[cut]._replace(encoder_hidden_states=None) for cut in cuts}

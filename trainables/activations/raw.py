@@ -15,7 +15,7 @@ import torch
 
 from trainables.data.images import open_image, prepare_image
 from trainables.data.text import clean_text
-from trainables.modules.backbones.crossed import CrossedTower
+from trainables.modules.backbones.cross_attention import CrossAttentionTower
 from trainables.modules.backbones.text_tower import TextTower
 from trainables.modules.blocks.activations import Activations
 from trainables.modules.blocks.piece import on_device
@@ -135,7 +135,8 @@ class RawPairs(RawInputs):
 
     def gather(self, rows: Tensor) -> Activations:
         """Fetch token ids (B, L) with their mask and pixels (B, 3, S, S), uint8, for rows (B,)."""
-        return self._texts.gather(rows)._replace(seen=self._images.gather(rows).values)
+        pixels = self._images.gather(rows).values
+        return self._texts.gather(rows)._replace(encoder_hidden_states=pixels)
 
 
 class LivePrefix:
@@ -172,7 +173,7 @@ class LivePrefix:
 
 def _joined(parts: Sequence[Activations]) -> Activations:
     """Concatenate batches, padded to the longest."""
-    seen = [part.seen for part in parts if part.seen is not None]
+    states = [p.encoder_hidden_states for p in parts if p.encoder_hidden_states is not None]
     masks = [part.mask for part in parts if part.mask is not None]
     values = [part.values for part in parts]
     if masks:
@@ -182,7 +183,7 @@ def _joined(parts: Sequence[Activations]) -> Activations:
     return Activations(
         torch.cat(values),
         torch.cat(masks) if masks else None,
-        torch.cat(seen) if seen else None,
+        torch.cat(states) if states else None,
     )
 
 
@@ -204,7 +205,7 @@ def raw_inputs(samples: Sequence[Sample], inputs: InputSettings, tower: Tower) -
     Returns:
         The inputs.
     """
-    if isinstance(tower, CrossedTower):
+    if isinstance(tower, CrossAttentionTower):
         return RawPairs(RawTexts(samples, inputs, tower), RawImages(samples, inputs))
     if isinstance(tower, TextTower):
         return RawTexts(samples, inputs, tower)

@@ -149,7 +149,7 @@ class ActivationStore:
         keys: Mapping[Cut, ActivationKey],
         device: torch.device,
     ) -> Iterator[int]:
-        """Run the tower once over all samples, store each cut, yield the number of samples done."""
+        """Run the tower over all samples and store each cut; yields the number of samples done."""
         writers: dict[Cut, ActivationWriter] = {}
         for key in keys.values():
             header_path(self.folder, key.digest).unlink(missing_ok=True)

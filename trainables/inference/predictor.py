@@ -24,7 +24,7 @@ from trainables.inference.about import (
 )
 from trainables.inference.integrity import changed_files
 from trainables.inference.model_folder import Member
-from trainables.modules.backbones.crossed import PAIR, tower_for
+from trainables.modules.backbones.cross_attention import PAIR, tower_for
 from trainables.modules.backbones.saving import not_finite
 from trainables.training.optimization import autocast
 from trainables.variants import VARIANTS

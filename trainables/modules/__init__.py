@@ -1,1 +1,1 @@
-"""Backbones cut in two, fusion and heads, and where pretrained weights come from."""
+"""Pretrained backbones split into prefix and suffix, fusion, and classification heads."""

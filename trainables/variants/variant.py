@@ -112,18 +112,22 @@ class Variant(Generic[ConfigT]):
         Returns:
             The classifier, on the CPU.
         """
-        from trainables.modules.backbones import crossed  # noqa: PLC0415 - keeps torch out
+        from trainables.modules.backbones import cross_attention  # noqa: PLC0415 - keeps torch out
         from trainables.modules.heads.classifier import Classifier  # noqa: PLC0415 - keeps torch out
 
         readings = self.readings(config, modality_of(towers))
-        parts = {slot: crossed.tower_for(read.tower, towers) for slot, read in readings.items()}
+        parts = {
+            slot: cross_attention.tower_for(read.tower, towers) for slot, read in readings.items()
+        }
         widths = {slot: parts[slot].width_at(read.cut) for slot, read in readings.items()}
         head = self.head(config, summed_by_role(widths))
         dropout = config.block_dropout
         suffixes: dict[str, nn.Module] = {
             slot: parts[slot].suffix(read.cut, dropout) for slot, read in readings.items()
         }
-        read = [part for read in readings.values() for part in crossed.parts_of(read.tower)]
+        read = [
+            part for read in readings.values() for part in cross_attention.parts_of(read.tower)
+        ]
         return Classifier(suffixes, head, list(dict.fromkeys(read)))
 
     def backbones_for(self, modality: Modality) -> dict[str, str]:

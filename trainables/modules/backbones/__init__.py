@@ -1,1 +1,1 @@
-"""Pretrained towers that can be cut between any two of their blocks, and where they come from."""
+"""Pretrained towers that can be cut between any two of their blocks, and how they are loaded."""

@@ -1,9 +1,9 @@
-"""BLIP: the only module that knows its classes in transformers, so that a change costs one file.
+"""BLIP. The only module that uses its classes in transformers, so that a change there stays local.
 
-The library announces the removal of `BlipModel`, which holds both towers and their projections;
-`BlipTowers` is our own, of the parts that stay, and reads and writes the same names. Checkpoints
-for captioning hold the text tower as their decoder, without a pooler and without projections;
-those for retrieval have projections of their own, which read the first token as it is.
+The library has deprecated `BlipModel`, which holds both towers and their projections; `BlipTowers`
+replaces it, made of the classes that stay, with the same parameter names. Captioning checkpoints
+hold the text tower as their decoder, without pooler and projections; retrieval checkpoints have
+projections that read the first token directly.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 BLIP = "blip"
 
 _CAPTIONING = "BlipForConditionalGeneration"
-# Where the text tower lies: in captioning checkpoints, and in those that answer or retrieve.
+# Where the text tower is: in captioning checkpoints, and in those for VQA or retrieval.
 _DECODER = {r"^text_decoder\.bert\.": "text_model."}
 _ENCODER = {r"^text_encoder\.": "text_model."}
 
@@ -55,7 +55,7 @@ _RETRIEVAL: Parts = {
 
 
 class BlipTowers(BlipPreTrainedModel):  # type: ignore[misc] # transformers is not typed
-    """Both towers of BLIP with their projections, under the names of the library's `BlipModel`.
+    """Both towers of BLIP with their projections, named as in the library's `BlipModel`.
 
     Args:
         config: Sizes of all parts.
@@ -75,18 +75,18 @@ class BlipTowers(BlipPreTrainedModel):  # type: ignore[misc] # transformers is n
 def load_blip_towers(source: str, roles: Sequence[Role] = ROLES["both"]) -> dict[str, Tower]:
     """Load the towers of BLIP.
 
-    The text tower's cross-attention is loaded and counted, but text alone never runs it.
+    The text tower's cross-attention is loaded and counted, but unused for text alone.
 
     Args:
         source: A folder, a hub id or `tiny`.
         roles: Which towers to keep.
 
     Returns:
-        The towers, by role, in float32 on the CPU; their notes say which parts start random,
-        the same each time.
+        The towers, by role, in float32 on the CPU. Their notes list the parts that the checkpoint
+        lacks, which are initialised randomly with a fixed seed.
 
     Raises:
-        WeightsError: If the weights cannot be had, with the remedy.
+        WeightsError: If the weights cannot be loaded; the message has a remedy.
     """
     if source == TINY:
         with seeded():

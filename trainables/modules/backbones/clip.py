@@ -1,4 +1,4 @@
-"""CLIP: a causal text tower that is read at the end of the text, beside a vision transformer."""
+"""CLIP: a causal text tower, pooled at the end-of-text token, and a vision transformer."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CLIP = "clip"
 
 
 class ClipTextTower(TextTower):
-    """CLIP's text tower; its embedding is the last token, which has seen the whole text."""
+    """CLIP's text tower; its embedding is the last token, which attends to the whole text."""
 
     stacks: ClassVar[tuple[tuple[str, str], ...]] = (("encoder", "layers"),)
 
@@ -57,7 +57,7 @@ class ClipTextTower(TextTower):
 
     @property
     def _finish(self) -> nn.Module | None:
-        return None  # its final norm is part of what the library's forward gives
+        return None  # the library's forward already includes the final norm
 
 
 def load_clip_towers(source: str, roles: Sequence[Role] = ROLES["both"]) -> dict[str, Tower]:
@@ -71,7 +71,7 @@ def load_clip_towers(source: str, roles: Sequence[Role] = ROLES["both"]) -> dict
         The towers, by role, in float32 on the CPU.
 
     Raises:
-        WeightsError: If the weights cannot be had, with the remedy.
+        WeightsError: If the weights cannot be loaded; the message has a remedy.
     """
     if source == TINY:
         with seeded():

@@ -1,4 +1,4 @@
-"""Image backbones of convolutions: torchvision's ResNet, transformers' MobileNetV2."""
+"""Convolutional image backbones: torchvision's ResNet, transformers' MobileNetV2."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class ImageTower(Tower):
-    """An image backbone with the colour statistics that it was trained with.
+    """An image backbone with the channel statistics of its pretraining.
 
     Args:
         model: The library's model.
-        mean: Mean of each colour channel, of pixels in [0, 1].
+        mean: Mean of each colour channel, for pixels in [0, 1].
         std: Standard deviation of each colour channel.
-        source: Where its weights came from, as asked for.
+        source: Where its weights came from, as given by the user.
         is_random: Whether the weights are random.
-        joint: What it shares with the text tower of its checkpoint; None where it stands alone.
+        joint: What it shares with the text tower of its checkpoint; None for a single tower.
     """
 
     role: ClassVar[Role] = "image"
@@ -65,22 +65,18 @@ class ImageTower(Tower):
         return 64
 
     def probe(self) -> Activations:
-        """Give small images of noise.
-
-        Returns:
-            Pixels (B, 3, S, S), uint8.
-        """
+        """Return two fixed noise images (2, 3, S, S), uint8."""
         side = self._probe_side
         noise = torch.Generator().manual_seed(0)
         shape = (2, 3, side, side)
         return Activations(torch.randint(0, 256, shape, generator=noise, dtype=torch.uint8))
 
     def uncut(self, inputs: Activations, pooling: Pooling) -> Tensor:
-        """Embed by the library's own forward, before any projection.
+        """Embed with the library's own forward, before any projection.
 
         Args:
             inputs: Pixels (B, 3, S, S), uint8.
-            pooling: How tokens become one embedding, where there are any.
+            pooling: How tokens become one embedding, for models that have tokens.
 
         Returns:
             Embeddings, shape (B, D).
@@ -89,7 +85,7 @@ class ImageTower(Tower):
 
     @abstractmethod
     def _library(self, pixels: Tensor, pooling: Pooling) -> Tensor:
-        """Embed standardised pixels (B, 3, S, S) by the library's own forward."""
+        """Embed standardised pixels (B, 3, S, S) with the library's own forward."""
 
     def _wrap(self, layers: nn.Module, start: int | None) -> Piece:
         return ImagePiece(Standardize(self.mean, self.std) if start is None else None, layers)
@@ -100,7 +96,7 @@ class ImageTower(Tower):
 
 
 class ResNetTower(ImageTower):
-    """A ResNet of torchvision; its four stages can be unfrozen, its stem stays frozen."""
+    """A ResNet of torchvision. Its four stages can be unfrozen; its stem stays frozen."""
 
     depth = 4
     unread: ClassVar[tuple[str, ...]] = ("fc.",)
@@ -112,7 +108,7 @@ class ResNetTower(ImageTower):
 
     @property
     def unused_parameters(self) -> int:
-        """Parameters of the classifier."""
+        """Number of parameters of the classifier."""
         return total_parameters(self.model.fc)
 
     def _library(self, pixels: Tensor, _: Pooling) -> Tensor:
@@ -139,7 +135,7 @@ class ResNetTower(ImageTower):
 
 
 class MobileNetTower(ImageTower):
-    """MobileNetV2 of transformers; its last 1x1 convolution trains with its last block."""
+    """MobileNetV2 of transformers; its final 1x1 convolution trains when its last block does."""
 
     poolings = ("cls",)
 
@@ -170,7 +166,8 @@ class ImagePiece(Piece):
     """A run of an image model's layers.
 
     Args:
-        standardize: From uint8 pixels to what the model was trained on; None past the input.
+        standardize: From uint8 pixels to the model's input range; None if it starts at hidden
+            states.
         layers: From its output, or from hidden states, to hidden states or embeddings.
     """
 
@@ -180,14 +177,7 @@ class ImagePiece(Piece):
         self.layers = layers
 
     def forward(self, activations: Activations) -> Activations:
-        """Run the layers.
-
-        Args:
-            activations: Pixels (B, 3, H, W) uint8, or hidden states.
-
-        Returns:
-            Hidden states, or embeddings (B, D).
-        """
+        """Run the layers on pixels (B, 3, H, W), uint8, or hidden states."""
         values = activations.values
         if self.standardize:
             values = self.standardize(values)
@@ -197,10 +187,10 @@ class ImagePiece(Piece):
 
 
 class Standardize(nn.Module):
-    """From uint8 pixels to the range that a backbone was trained on.
+    """Map uint8 pixels to the value range that a backbone was pretrained on.
 
     Args:
-        mean: Mean of each colour channel, of pixels in [0, 1].
+        mean: Mean of each colour channel, for pixels in [0, 1].
         std: Standard deviation of each colour channel.
     """
 
@@ -212,24 +202,11 @@ class Standardize(nn.Module):
         self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Standardise pixels.
-
-        Args:
-            pixels: Shape (B, 3, H, W), uint8.
-
-        Returns:
-            Floats of mean 0 and variance 1 over the pretraining data.
-        """
+        """Standardise pixels (B, 3, H, W), uint8, to floats of the same shape."""
         return (pixels / 255 - self.mean) / self.std
 
 
 def save_colours(folder: Path, mean: Sequence[float], std: Sequence[float]) -> None:
-    """Write colour statistics where transformers looks for them.
-
-    Args:
-        folder: An existing folder.
-        mean: Mean of each colour channel, of pixels in [0, 1].
-        std: Standard deviation of each colour channel.
-    """
+    """Write channel statistics, for pixels in [0, 1], where transformers looks for them."""
     colours = {"image_mean": list(mean), "image_std": list(std)}
     (folder / PREPROCESSOR).write_text(json.dumps(colours))

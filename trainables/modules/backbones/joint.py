@@ -1,7 +1,7 @@
-"""Checkpoints that hold a text and an image tower, trained to embed pairs alike (CLIP, BLIP).
+"""Checkpoints with a text and an image tower that embed into a shared space (CLIP, BLIP).
 
-Each tower ends in a projection into the space that both share. The projections always train, so
-a tower that is frozen whole is still cut before its projection, where a sample is one vector.
+Each tower ends in a projection into that space. The projections always train, so a tower that is
+frozen entirely is cut before its projection, where each sample is one vector.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from trainables.modules.backbones.tokenizers import Tokenizer
     from trainables.modules.backbones.tower import Tower
 
-# What a tower is made of: the transformer, and the projection into the shared space.
+# Attribute names of a tower's transformer and of its projection into the shared space.
 Parts = Mapping["Role", tuple[str, str]]
 
 PARTS: Parts = {
@@ -36,7 +36,7 @@ PARTS: Parts = {
     "image": ("vision_model", "visual_projection"),
 }
 
-# What a checkpoint may lack, by the start of its name: the tower that reads it, and what then.
+# Weights that a checkpoint may lack, by prefix: the tower that uses them, and the consequence.
 _OPTIONAL = {
     "text_model.pooler.": ("text", "text pooler: the first token is read"),
     "text_projection.": ("text", "text projection: it starts random and trains"),
@@ -46,18 +46,19 @@ _OPTIONAL = {
 
 @dataclass(frozen=True)
 class JointModel:
-    """A library model with a text and a vision transformer and a projection of each.
+    """A library model with a text and a vision transformer and a projection for each.
 
     Attributes:
-        backbone: Its name: that of its role on the command line and of its folder in a model.
+        backbone: Its name: that of its role on the command line, and of its folder in a saved
+            model.
         model: The library model.
         tokenizer: Its tokenizer.
-        colours: Mean and standard deviation of each colour channel, of pixels in [0, 1].
-        source: Where its weights came from, as asked for.
-        found: The library's `missing_keys`, which are random, and `unexpected_keys`.
+        colours: Mean and standard deviation of each colour channel, for pixels in [0, 1].
+        source: Where its weights came from, as given by the user.
+        found: The library's `missing_keys`, which are initialised randomly, and `unexpected_keys`.
         is_random: Whether all its weights are random.
-        parts: What its transformers and projections are called.
-        reads_first_token: Whether the projections read the first token as it is.
+        parts: Attribute names of its transformers and projections.
+        reads_first_token: Whether the projections read the first token directly, without a pooler.
     """
 
     backbone: str
@@ -73,17 +74,17 @@ class JointModel:
     def towers(
         self, roles: Sequence[Role] = ROLES["both"], text_tower: type[TextTower] = TextTower
     ) -> dict[str, Tower]:
-        """Part it in its two towers.
+        """Split it into its two towers.
 
         Args:
-            roles: Which to keep; of the other nothing stays, nor will it be saved.
-            text_tower: The kind of its text tower.
+            roles: Which to keep; the other's weights are dropped and not saved.
+            text_tower: Class of its text tower.
 
         Returns:
             The towers, by role.
 
         Raises:
-            WeightsError: If its checkpoint lacks what makes them pretrained.
+            WeightsError: If the checkpoint lacks weights that must be pretrained.
         """
         if not self.is_random:
             self._refuse_misfits(roles)
@@ -115,10 +116,9 @@ class JointModel:
         return text_tower(transformer, self.tokenizer, joint=joint, **rest)
 
     def _unread(self, text: Any) -> int:
-        """Count what nobody reads; a pooler that starts random would stay so, so it goes."""
-        count: int = sum(
-            p.numel() for p in self.model.parameters(recurse=False)
-        )  # the temperature
+        """Count unused parameters; a pooler that the checkpoint lacks is removed."""
+        own = self.model.parameters(recurse=False)  # the logit scale
+        count: int = sum(parameter.numel() for parameter in own)
         if self._lacks("text_model.pooler."):
             count += total_parameters(text.pooler)
             text.pooler = None
@@ -133,12 +133,8 @@ class JointModel:
                 yield f"{self.backbone}: {self.source} has no {what}"
 
     def save(self, folder: Path) -> None:
-        """Write a folder in the Hugging Face format, from which both towers can be loaded.
-
-        Args:
-            folder: An existing folder.
-        """
-        # Not under the names of the checkpoint that it came from: what that lacked is here.
+        """Write a folder in the Hugging Face format, from which both towers can be loaded."""
+        # Not under the names of the original checkpoint, which may lack some of these weights.
         self.model.save_pretrained(folder, save_original_format=False)
         self.tokenizer.save(folder)
         save_colours(folder, *self.colours)

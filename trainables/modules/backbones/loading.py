@@ -1,4 +1,4 @@
-"""What all loaders of pretrained towers share: errors, whole checkpoints, tokenizers, seeds."""
+"""Shared by the loaders of pretrained towers: errors, checkpoint checks, tokenizers, seeds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from transformers.utils import logging
 
 from trainables.modules.backbones.preprocessor import read_preprocessor
 from trainables.modules.backbones.tokenizers import HashTokenizer, PretrainedTokenizer, is_hashed
-from trainables.modules.backbones.torch_files import read_state
+from trainables.modules.backbones.torch_files import read_state_dict
 from trainables.modules.backbones.weights import (
     WeightsError,
     check_source,
@@ -39,23 +39,24 @@ OPENAI_COLOURS: Colours = (tuple(OPENAI_CLIP_MEAN), tuple(OPENAI_CLIP_STD))
 TINY_VOCABULARY = 2_048
 _SEED = 20_261
 
-# Of tensors that older checkpoints hold and that a model makes itself.
+# Buffers that older checkpoints contain and that models compute themselves.
 _MADE_ANEW = ("position_ids", "inv_freq", "masked_bias")
 
 
 @contextmanager
 def reading(role: str, source: str) -> Iterator[dict[str, Any]]:
-    """Read weights in here; whatever goes wrong becomes one line with the remedy.
+    """Read weights in this context; any error becomes a `WeightsError` of one line with a remedy.
 
     Args:
         role: The backbone's name on the command line.
         source: A folder or a hub id.
 
     Yields:
-        Where it is and what it may do, as arguments of the library's `from_pretrained`.
+        Keyword arguments for the library's `from_pretrained`: where to load from, and
+        restrictions.
 
     Raises:
-        WeightsError: If the weights cannot be had.
+        WeightsError: If the weights cannot be loaded.
     """
     if faults := check_source(role, source):
         raise WeightsError("\n".join(faults))
@@ -72,7 +73,7 @@ def reading(role: str, source: str) -> Iterator[dict[str, Any]]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()  # what a checkpoint lacks is ours to say
+    logging.set_verbosity_error()  # missing weights are reported by `refuse_misfits`
     logging.disable_progress_bar()
     try:
         yield
@@ -85,12 +86,12 @@ def _quiet() -> Iterator[None]:
 def _options(source: str) -> dict[str, Any]:
     place = place_of(source)
     pinned = {} if place.revision is None else {"revision": place.revision}
-    # Never is code run that comes with weights, nor is anyone asked.
+    # Code that comes with weights is never run, and the user is not asked to allow it.
     return {"pretrained_model_name_or_path": place.name, "trust_remote_code": False, **pinned}
 
 
 def _cause(role: str, source: str, error: Exception) -> str:
-    """Say what went wrong, and what helps."""
+    """Describe an error of the library, with a remedy."""
     if "custom code" in str(error):
         return "it wants to run code of its own (auto_map), which is never done; give another"
     said = first_line(error)
@@ -107,14 +108,7 @@ def _cause(role: str, source: str, error: Exception) -> str:
 
 
 def load_config(options: Mapping[str, Any]) -> PreTrainedConfig:
-    """Read a checkpoint's config.
-
-    Args:
-        options: What `reading` gave.
-
-    Returns:
-        The config, which runs nothing that it names.
-    """
+    """Read a checkpoint's config, without running any code that it names."""
     return AutoConfig.from_pretrained(**options)
 
 
@@ -124,26 +118,26 @@ def load_model(
     options: Mapping[str, Any],
     names: Mapping[str, str] | None = None,
 ) -> tuple[Any, dict[str, Collection[str]]]:
-    """Load a library model; what its checkpoint lacks starts random, the same each time.
+    """Load a library model; weights that the checkpoint lacks are initialised with a fixed seed.
 
     Args:
         kind: The model's class.
-        config: Its sizes.
-        options: What `reading` gave.
-        names: How the checkpoint's names begin, as patterns, and how the model's do.
+        config: Its config.
+        options: The keyword arguments from `reading`.
+        names: Key mapping from patterns in the checkpoint to names in the model.
 
     Returns:
         The model in float32 on the CPU, and the library's `missing_keys` and `unexpected_keys`.
     """
     path = weights_file(Path(options["pretrained_model_name_or_path"]))
     if path is not None and path.name == "pytorch_model.bin":
-        options = {"pretrained_model_name_or_path": None, "state_dict": read_state(path)}
+        options = {"pretrained_model_name_or_path": None, "state_dict": read_state_dict(path)}
     with seeded():
         model, found = kind.from_pretrained(
             **options,
             config=config,
             dtype=torch.float32,
-            # Said outright, as a config may name code of the hub here.
+            # Explicit, because a config may name a kernel from the hub here.
             attn_implementation="sdpa" if kind._supports_sdpa else "eager",
             key_mapping={r"^module\.": "", **(names or {})},
             output_loading_info=True,
@@ -158,17 +152,17 @@ def refuse_misfits(
     found: Mapping[str, Collection[str]],
     optional: tuple[str, ...] = (),
 ) -> None:
-    """Refuse a checkpoint whose weights are not those of its model.
+    """Raise if a checkpoint's weights do not match its model.
 
     Args:
         role: The backbone's name on the command line.
         source: Where it was loaded from.
         model: The model.
         found: The library's `missing_keys` and `unexpected_keys`.
-        optional: How the names begin of what may be missing, as nobody reads it.
+        optional: Prefixes of weights that may be missing because they are unused.
 
     Raises:
-        WeightsError: If weights are missing that are read, or blocks are left over.
+        WeightsError: If used weights are missing, or blocks are left over.
     """
     missing = sorted(name for name in found["missing_keys"] if not name.startswith(optional))
     unfit = sorted(found["unexpected_keys"])
@@ -199,7 +193,7 @@ def refuse_misfits(
 
 @contextmanager
 def seeded() -> Iterator[None]:
-    """Draw random weights that are the same everywhere, so their activations can be cached."""
+    """Initialise weights with a fixed seed, so that their activations can be cached."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
         yield
@@ -208,19 +202,19 @@ def seeded() -> Iterator[None]:
 def load_tokenizer(
     role: str, source: str, model: PreTrainedModel, *, causal: bool = False
 ) -> Tokenizer:
-    """Load the tokenizer that lies beside some weights.
+    """Load the tokenizer of a checkpoint.
 
     Args:
         role: The backbone's name on the command line.
         source: A folder or a hub id.
         model: The text model that will read its ids.
-        causal: Whether the model reads a text's last id, which then must be its end.
+        causal: Whether the model pools the last token, which then must be the end of the text.
 
     Returns:
         The tokenizer.
 
     Raises:
-        WeightsError: If there is none, it is damaged, or it is not this model's.
+        WeightsError: If there is none, it is damaged, or it does not match the model.
     """
     words, longest = getattr(model.config, "vocab_size", None), longest_text(model)
     try:
@@ -229,7 +223,7 @@ def load_tokenizer(
         with _quiet():
             loaded = AutoTokenizer.from_pretrained(**_options(source))
             tokenizer = PretrainedTokenizer(loaded, causal=causal, longest=longest)
-            if not loaded.is_fast:  # not all of them read what they wrote: known before the work
+            if not loaded.is_fast:  # some do not round-trip: find out before training
                 with TemporaryDirectory() as folder:
                     tokenizer.save(Path(folder))
     except Exception as error:  # the library's errors are of many types; all mean bad files
@@ -245,49 +239,35 @@ def load_tokenizer(
 
 
 def longest_text(model: PreTrainedModel) -> int | None:
-    """Say how many tokens a text model has places for.
-
-    Args:
-        model: A base model of transformers.
-
-    Returns:
-        The number; None where places are not counted.
-    """
+    """Return the number of position embeddings of a text model; None if it has no such limit."""
     embeddings = getattr(model, "embeddings", None)
     for name in ("position_embeddings", "position_embedding"):
         table = getattr(embeddings, name, None)
         if isinstance(table, nn.Embedding):
-            # RoBERTa and its kin count places from after that of padding.
+            # In RoBERTa-like models, positions start after the padding index.
             skipped = 0 if table.padding_idx is None else table.padding_idx + 1
             return table.num_embeddings - skipped
     return getattr(model.config, "max_position_embeddings", None)
 
 
 def load_colours(role: str, source: str, default: Colours) -> Colours:
-    """Read off a checkpoint's preprocessor how its pixels are standardised.
+    """Read channel statistics from a checkpoint's preprocessor.
 
     Args:
         role: The backbone's name on the command line.
         source: A folder or a hub id.
-        default: The family's, where there is no such file or it does not say.
+        default: Used if there is no preprocessor file, or it has no statistics.
 
     Returns:
-        Mean and standard deviation of each colour channel, of pixels in [0, 1].
+        Mean and standard deviation of each colour channel, for pixels in [0, 1].
 
     Raises:
-        WeightsError: If its file is damaged.
+        WeightsError: If the file is damaged.
     """
     preprocessor = read_preprocessor(role, source)
     return default if preprocessor is None else preprocessor.colours(default)
 
 
 def first_line(error: Exception) -> str:
-    """Say what an error says, short.
-
-    Args:
-        error: Any error.
-
-    Returns:
-        The first line of its message.
-    """
+    """Return the first line of an error's message."""
     return str(error).strip().partition("\n")[0]

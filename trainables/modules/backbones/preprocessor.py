@@ -1,7 +1,7 @@
-"""What a checkpoint's own preprocessor makes of images: read without torch, and checked.
+"""Read and check a checkpoint's preprocessor config, without torch.
 
-We follow its colours and, by default, its size. How images are cut is a setting of the search;
-where that differs from what the checkpoint was trained on, a note says so.
+Its channel statistics and, by default, its image size are used. How images are cropped is a
+setting of the search; a note says where it differs from the checkpoint's pretraining.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trainables.config import ImagePreparation, InputSettings
 
 PREPROCESSOR = "preprocessor_config.json"
-_PROCESSOR = "processor_config.json"  # newer: that of images is a part of it
+_PROCESSOR = "processor_config.json"  # newer format, which contains that of images
 
 Colours = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation of each colour channel, of pixels in [0, 1]."""
@@ -30,8 +30,8 @@ Colours = tuple[tuple[float, ...], tuple[float, ...]]
 _CHANNELS = 3
 _SWITCHES = ("do_resize", "do_center_crop", "do_rescale", "do_normalize")
 _FILTERS = {"0": "nearest", "1": "Lanczos", "2": "bilinear", "3": "bicubic"}
-# Of each preparation: in words, the share of the shorter side that it keeps, and its filters
-# (Lanczos and bicubic ones hardly differ).
+# Each preparation: its description, the fraction of the shorter side that it keeps, and its
+# resampling filters (Lanczos and bicubic hardly differ).
 _OURS: Mapping[ImagePreparation, tuple[str, float | None, tuple[int, ...]]] = {
     "basic": ("fitted into a white square", None, (1, 3)),
     "improved": ("cut to their centre square", 1.0, (1, 3)),
@@ -44,19 +44,19 @@ class Preprocessor:
     """The settings of a checkpoint's preprocessor, checked.
 
     Attributes:
-        settings: As its file says them; what it leaves out is the family's default.
+        settings: The content of its file; missing settings have the model family's defaults.
     """
 
     settings: Mapping[str, Any]
 
     def colours(self, default: Colours) -> Colours:
-        """Say how pixels are standardised, of whatever range the checkpoint wants them.
+        """Compute how to standardise pixels in [0, 1], whatever input range the checkpoint uses.
 
         Args:
-            default: The family's.
+            default: Mean and standard deviation of the model family.
 
         Returns:
-            What pixels in [0, 1] are reduced and divided by.
+            The mean to subtract and the standard deviation to divide by, per channel.
         """
         mean, std = default
         mean = _triple(self.settings.get("image_mean", mean))
@@ -71,7 +71,7 @@ class Preprocessor:
 
     @property
     def side(self) -> int | None:
-        """The side of the square that the checkpoint reads, in pixels; None if it says none."""
+        """The checkpoint's image size in pixels; None if not stated or not square."""
         height, width = self._crop or self._size or (0, 0)
         return height if height == width and height else None
 
@@ -87,20 +87,20 @@ class Preprocessor:
 
     @property
     def _kept(self) -> float | None:
-        """The share of the shorter side that is kept; None where images are squeezed."""
+        """The fraction of the shorter side that is kept; None if images are squeezed."""
         size, crop = self.settings.get("size"), self._crop
         if isinstance(size, dict) and "shortest_edge" not in size:
             return None
         return crop[0] / _sides(size)[0] if size and crop else None
 
     def difference(self, inputs: InputSettings) -> str:
-        """Say how images are read otherwise than the checkpoint was trained on.
+        """Describe how our preprocessing differs from that of the checkpoint's pretraining.
 
         Args:
-            inputs: How they are read.
+            inputs: Our preprocessing.
 
         Returns:
-            The difference in words; empty where there is none, or the file says too little.
+            The difference in words; empty if there is none, or the file does not say enough.
         """
         wanted = self._crop or self._size
         if wanted is None:
@@ -120,17 +120,17 @@ class Preprocessor:
 
 
 def read_preprocessor(role: str, source: str) -> Preprocessor | None:
-    """Read and check the preprocessor that lies beside some weights.
+    """Read and check the preprocessor config of a checkpoint.
 
     Args:
         role: The backbone's name on the command line.
         source: A folder or a hub id.
 
     Returns:
-        The preprocessor; None where there is none, or none that can be had.
+        The preprocessor; None if there is none or it cannot be fetched.
 
     Raises:
-        WeightsError: If it is damaged or says what cannot be; one line per fault.
+        WeightsError: If it is damaged or has invalid settings; one line per fault.
     """
     for name in (_PROCESSOR, PREPROCESSOR):
         path = local_path(source) / name if is_local(source) else _from_hub(source, name)
@@ -151,7 +151,7 @@ def read_preprocessor(role: str, source: str) -> Preprocessor | None:
 def _from_hub(source: str, name: str) -> Path | None:
     from huggingface_hub import hf_hub_download  # noqa: PLC0415 - slow, and not for a folder
 
-    with suppress(Exception):  # of many types; what is really missing shows with the weights
+    with suppress(Exception):  # of many types; if the hub is unreachable, the weights fail too
         place = place_of(source)
         return Path(hf_hub_download(place.name, name, revision=place.revision))
     return None
@@ -194,7 +194,7 @@ def _colour_faults(settings: Mapping[str, Any]) -> Iterator[str]:
 
 def _is_number(value: object) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value)  # type: ignore[arg-type] # a number by now
+    return number and math.isfinite(value)  # type: ignore[arg-type] # checked above
 
 
 def _is_size(size: object) -> bool:

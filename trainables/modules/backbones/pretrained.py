@@ -1,4 +1,4 @@
-"""Load towers: from a local folder or file, the hub, torchvision, or small and random (`tiny`)."""
+"""Load towers from a local folder or file, the hub or torchvision, or make a tiny random one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from trainables.modules.backbones.loading import (
 )
 from trainables.modules.backbones.text_tower import TextTower, find_stack
 from trainables.modules.backbones.tokenizers import HashTokenizer
-from trainables.modules.backbones.torch_files import read_state, without_wrapping
+from trainables.modules.backbones.torch_files import read_state_dict, without_wrapping
 from trainables.modules.backbones.verification import verified
 from trainables.modules.backbones.vision_transformer import VisionTransformerTower
 from trainables.modules.backbones.weights import (
@@ -49,11 +49,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-# Colours of a checkpoint that does not say its own: what ViT was trained on.
+# Channel statistics if the checkpoint has none: those of ViT's pretraining.
 _HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 _IMAGE_MODELS = (MobileNetV2Model, ViTModel)
-_LONG = 200  # letters of a list of names that is told
+_LONG = 200  # characters of torch's message that are shown
 
 
 def load_text_tower(source: str) -> TextTower:
@@ -66,7 +66,7 @@ def load_text_tower(source: str) -> TextTower:
         The tower, in float32 on the CPU.
 
     Raises:
-        WeightsError: If the weights cannot be had, with the remedy.
+        WeightsError: If the weights cannot be loaded; the message has a remedy.
     """
     if source == TINY:
         config = BertConfig(
@@ -75,14 +75,14 @@ def load_text_tower(source: str) -> TextTower:
             num_hidden_layers=3,
             num_attention_heads=4,
             intermediate_size=128,
-            initializer_range=0.1,  # of layers so narrow, the library's default shows little
+            initializer_range=0.1,  # the default gives such narrow layers hardly any signal
             attn_implementation="sdpa",
         )
         with seeded():
             model = BertModel(config)
         return TextTower(model, HashTokenizer(TINY_VOCABULARY), source, is_random=True)
     model = _from_pretrained("text", source)
-    find_stack(model)  # its family is told before what else may be wrong
+    find_stack(model)  # report an unsupported family before any other fault
     tokenizer = load_tokenizer("text", source, model)
     return verified(TextTower(model, tokenizer, source, is_random=False))
 
@@ -98,7 +98,7 @@ def load_image_tower(source: str) -> ImageTower:
         The tower, in float32 on the CPU.
 
     Raises:
-        WeightsError: If the weights cannot be had, with the remedy.
+        WeightsError: If the weights cannot be loaded; the message has a remedy.
     """
     if source == TINY:
         with seeded():
@@ -116,7 +116,7 @@ def load_image_tower(source: str) -> ImageTower:
 
 
 def _from_pretrained(role: str, source: str) -> Any:
-    """Load a base model, whose pooler alone may be missing: nobody reads it."""
+    """Load a base model; only its pooler, which is unused, may be missing."""
     with reading(role, source) as options:
         config = load_config(options)
         kind = MODEL_MAPPING.get(type(config), None)
@@ -145,7 +145,7 @@ def _torchvision_resnet(name: str) -> ResNet:
         msg = f"backbone image: offline, and {name} is not in {cached.parent}; {remedy}"
         raise WeightsError(msg)
     if not cached.is_file():
-        try:  # which writes it there
+        try:  # downloads to `cached`
             weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
         except (OSError, RuntimeError) as error:
             msg = f"backbone image: {name} cannot be fetched to {cached.parent}: {error}; {remedy}"
@@ -154,7 +154,7 @@ def _torchvision_resnet(name: str) -> ResNet:
 
 
 def _resnet_of(source: str) -> ResNet:
-    """Read the ResNet of basic blocks that a file holds; its classifier may be any, or missing."""
+    """Load a ResNet of basic blocks from a file; its classifier may be missing or of any size."""
     path = local_path(source)
     path = path if path.is_file() else path / RESNET_FILE
     if faults := check_source("image", str(path)):
@@ -183,7 +183,7 @@ def _resnet_of(source: str) -> ResNet:
 def _resnet_state(path: Path) -> Mapping[str, Tensor]:
     try:
         state: Mapping[str, Tensor] = (
-            load_file(path) if path.suffix == ".safetensors" else read_state(path)
+            load_file(path) if path.suffix == ".safetensors" else read_state_dict(path)
         )
     except Exception as error:  # the loaders raise many types; all mean a bad file
         msg = f"backbone image: {path} is no readable ResNet state dict: {first_line(error)}"

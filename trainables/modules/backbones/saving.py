@@ -1,4 +1,4 @@
-"""Writing and reading weights: a full disk says so, and what is no number is named."""
+"""Reading and writing weights: system errors as `OSError`, non-finite values by name."""
 
 from __future__ import annotations
 
@@ -19,19 +19,12 @@ _CODE = re.compile(r"os error (\d+)")
 
 
 def not_finite(state: Mapping[str, Tensor]) -> str | None:
-    """Name a tensor that holds NaN or infinity.
-
-    Args:
-        state: Tensors by name.
-
-    Returns:
-        The first such tensor's name; None where all are finite.
-    """
+    """Return the name of the first tensor that contains NaN or infinity; None if none does."""
     for name, tensor in state.items():
-        # One pass without a mask as large as the weights; a sum that overflows is looked at again.
+        # The sum needs no mask as large as the weights; if it overflows, check each value.
         if (
             tensor.is_floating_point()
-            and not tensor.is_meta  # without values, as where parameters are only counted
+            and not tensor.is_meta  # has no values, when parameters are only counted
             and not tensor.sum().isfinite()
             and not tensor.isfinite().all()
         ):
@@ -41,21 +34,21 @@ def not_finite(state: Mapping[str, Tensor]) -> str | None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Write weights in here; the system's errors come out as `OSError`.
+    """Write weights in this context, with the system's errors raised as `OSError`.
 
-    safetensors words them in an error of its own, and torch in one about positions in a file,
-    raised while it handled the system's.
+    safetensors wraps them in its own error type, and torch raises one about file positions while
+    handling them.
 
     Args:
-        path: What is written.
+        path: The file.
 
     Yields:
-        Once, for the body that writes.
+        None.
 
     Raises:
         OSError: If the system refused to write.
-        SafetensorError: If something else is wrong, as safetensors found it.
-        RuntimeError: If something else is wrong, as torch found it.
+        SafetensorError: Any other error of safetensors.
+        RuntimeError: Any other error of torch.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Text backbones of the BERT family, cut by surgery on the library's own model."""
+"""Text backbones of the BERT family, split by replacing submodules of the library's own model."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from trainables.modules.backbones.tower import Joint
     from trainables.modules.blocks.cut import Layers, Pooling
 
-# The module that holds a model's block list, and the name of the list in it.
+# Attribute names of the module that contains the list of blocks, and of the list in it.
 _STACKS = (("encoder", "layer"), ("transformer", "layer"))
 _Stacks = tuple[tuple[str, str], ...]
 
-# What some families put between their embeddings and their first block, once.
+# What some families apply once between their embeddings and their first block.
 _AFTER_EMBEDDINGS = ("embeddings_project", "embedding_hidden_mapping_in")
 
 _PROBES = ("sad", "what a lovely day by the river", "not so good , is it ?")
@@ -40,15 +40,15 @@ class TextTower(Tower):
     """A transformer encoder of text: BERT, RoBERTa, ELECTRA, DistilBERT, MPNet, BLIP, ...
 
     Args:
-        model: A base model of transformers with an embedding stage and a block list.
+        model: A base model of transformers with an embedding module and a list of blocks.
         tokenizer: Its tokenizer.
-        source: Where its weights came from, as asked for.
+        source: Where its weights came from, as given by the user.
         is_random: Whether the weights are random.
-        joint: What it shares with the image tower of its checkpoint; its projection then reads
-            the model's pooler. None where it stands alone.
+        joint: What it shares with the image tower of its checkpoint, whose projection reads the
+            model's pooler; None for a single tower.
 
     Attributes:
-        packs: Whether its blocks are opened, so that padding costs nothing.
+        packs: Whether its blocks run on real tokens only, without padding.
     """
 
     role: ClassVar[Role] = "text"
@@ -94,16 +94,12 @@ class TextTower(Tower):
 
     @property
     def _finish(self) -> nn.Module | None:
-        """What the model puts after the first token, where a projection reads that."""
+        """What the model applies to the first token before the projection."""
         pooler = self.model.pooler if self.joint else None
         return None if pooler is None else Pooler(pooler)
 
     def probe(self) -> Activations:
-        """Give short texts of different lengths.
-
-        Returns:
-            Token ids (B, L) with their mask.
-        """
+        """Return token ids (B, L) of short texts of different lengths, with their mask."""
         rows = self.tokenizer.encode(_PROBES, _PROBE_LENGTH)
         lengths = torch.tensor([len(row) for row in rows])
         mask = torch.arange(int(lengths.max())) < lengths[:, None]
@@ -112,7 +108,7 @@ class TextTower(Tower):
         return Activations(ids, mask)
 
     def uncut(self, inputs: Activations, pooling: Pooling) -> Tensor:
-        """Embed by the library's own forward, before any projection.
+        """Embed with the library's own forward, before any projection.
 
         Args:
             inputs: Token ids (B, L) with their mask.
@@ -130,7 +126,7 @@ class TextTower(Tower):
         return first if self._finish is None else self._finish(first)
 
     def _read(self, hidden: Tensor, _: Tensor) -> Tensor:
-        """Take the token that is read of each text."""
+        """Take the token that represents the text."""
         return hidden[:, 0]
 
     def _whole(
@@ -141,7 +137,7 @@ class TextTower(Tower):
         *,
         from_ids: bool,
     ) -> TextPiece:
-        """Let the library run the blocks."""
+        """Make a piece whose blocks are run by the library's own forward."""
         model, stack = shell(self.model), shell(getattr(self.model, self._stack))
         setattr(stack, self._list, nn.ModuleList(blocks))
         setattr(model, self._stack, stack)
@@ -151,7 +147,7 @@ class TextTower(Tower):
                 for name in _AFTER_EMBEDDINGS:
                     if hasattr(holder, name):
                         setattr(holder, name, nn.Identity())
-        if not blocks and hasattr(stack, "get_rel_embedding"):  # DeBERTa's stack runs some only
+        if not blocks and hasattr(stack, "get_rel_embedding"):  # DeBERTa's needs at least one
             setattr(model, self._stack, PassStack())
         if getattr(model, "pooler", None) is not None:
             model.pooler = None
@@ -171,10 +167,10 @@ class TextPiece(Piece):
     """A run of a text model's blocks.
 
     Args:
-        model: The library's model with the blocks of this run only.
+        model: The library's model with only the blocks of this run.
         pooling: How it ends in an embedding; None returns hidden states.
         from_ids: Whether it starts at token ids.
-        finish: What the model puts after the first token, from (B, D) to (B, D).
+        finish: What the model applies to the first token, from (B, D) to (B, D).
     """
 
     def __init__(
@@ -195,49 +191,39 @@ class TextPiece(Piece):
         """Run the blocks.
 
         Args:
-            activations: Token ids (B, L) or hidden states (B, L, D), with their mask, and with
-                what they attend to where they read an image.
+            activations: Token ids (B, L) or hidden states (B, L, D) with their mask and, for
+                cross-attention, `encoder_hidden_states`.
 
         Returns:
-            Hidden states (B, L, D) with all else as it was, or embeddings (B, D).
+            Hidden states (B, L, D) with the mask and encoder states unchanged, or embeddings (B,
+            D).
         """
-        values, mask, seen = activations
+        values, mask, encoder_states = activations
         given = {self.inputs: values, "attention_mask": mask}
-        if seen is not None:
-            given["encoder_hidden_states"] = seen
+        if encoder_states is not None:
+            given["encoder_hidden_states"] = encoder_states
         hidden: Tensor = self.model(**given).last_hidden_state
         if self.pooling is None:
-            return Activations(hidden, mask, seen)
+            return Activations(hidden, mask, encoder_states)
         embedding = hidden[:, 0] if self.pooling == "cls" else mean_of_tokens(hidden, mask)
         return Activations(embedding if self.finish is None else self.finish(embedding))
 
 
 class Pooler(nn.Module):
-    """A library's pooler, which reads the first of many tokens, on that token alone.
-
-    Args:
-        pooler: The library's pooler.
-    """
+    """The library's pooler, applied to the first token alone instead of all tokens."""
 
     def __init__(self, pooler: nn.Module) -> None:
         super().__init__()
         self.pooler = pooler
 
     def forward(self, first: Tensor) -> Tensor:
-        """Pool.
-
-        Args:
-            first: First tokens, shape (B, D).
-
-        Returns:
-            What the pooler makes of them, shape (B, D).
-        """
+        """Pool first tokens, (B, D) to (B, D)."""
         pooled: Tensor = self.pooler(first.unsqueeze(1))
         return pooled
 
 
 class PassEmbeddings(nn.Module):
-    """An embedding stage that passes cached hidden states through."""
+    """Replacement of the embedding module that passes cached hidden states through."""
 
     def forward(
         self,
@@ -246,45 +232,30 @@ class PassEmbeddings(nn.Module):
         *_: Any,
         **__: Any,
     ) -> Tensor | None:
-        """Pass hidden states through.
-
-        Args:
-            input_ids: None here: the first parameter of every family's embeddings.
-            inputs_embeds: Hidden states, shape (B, L, D).
-
-        Returns:
-            The hidden states.
-        """
+        """Return the hidden states (B, L, D), passed as ids or as embeddings by the model."""
         return inputs_embeds if input_ids is None else input_ids
 
 
 class PassStack(nn.Module):
-    """A stack of no blocks."""
+    """Replacement of an encoder without blocks."""
 
     def forward(self, hidden_states: Tensor, *_: Any, **__: Any) -> BaseModelOutput:
-        """Pass hidden states through.
-
-        Args:
-            hidden_states: Shape (B, L, D).
-
-        Returns:
-            The same in the library's form.
-        """
+        """Return hidden states (B, L, D) in the library's output type."""
         return BaseModelOutput(last_hidden_state=hidden_states, hidden_states=(hidden_states,))
 
 
 def find_stack(model: nn.Module, stacks: _Stacks = _STACKS) -> tuple[str, str]:
-    """Find a model's block list.
+    """Find a model's list of blocks.
 
     Args:
         model: A base model of transformers.
-        stacks: Where it may be: the module that holds it, and its name in there.
+        stacks: Candidates: attribute name of the containing module, and of the list in it.
 
     Returns:
-        The names of the module that holds the list and of the list.
+        The attribute names of the containing module and of the list.
 
     Raises:
-        WeightsError: If the model has none that we know.
+        WeightsError: If the model has no such list.
     """
     for stack, blocks in stacks:
         holder = getattr(model, stack, None)
@@ -299,14 +270,7 @@ def find_stack(model: nn.Module, stacks: _Stacks = _STACKS) -> tuple[str, str]:
 
 
 def shell(module: Any) -> Any:
-    """Copy a module without its children's weights, so that children can be replaced.
-
-    Args:
-        module: A library model.
-
-    Returns:
-        A copy with a child table of its own; the children themselves are shared.
-    """
+    """Copy a module whose children can then be replaced; the children themselves are shared."""
     clone = copy.copy(module)
     clone._modules = dict(module._modules)
     return clone

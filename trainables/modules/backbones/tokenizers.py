@@ -1,4 +1,4 @@
-"""How text becomes token ids: the backbone's own tokenizer, or words hashed for random weights."""
+"""From text to token ids: the backbone's own tokenizer, or hashed words for random weights."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 HASHED = "HashTokenizer"
-_TEXTS = 1000  # at a time: a library keeps a hundred times the ids of each until it returns
+_TEXTS = 1000  # per call: until it returns, the library holds 100 times the memory of the ids
 
-# What a tokenizer must read alike once it has been written: case, marks, emoji, made-up words.
+# Must be tokenised equally after saving and loading: case, punctuation, emoji, rare words.
 _PROBES = (
     "What a lovely day by the river!",
     "so sad :( don't @user https://x.co #NotGood \u2019",
@@ -27,11 +27,11 @@ _PROBE_LENGTH = 48
 
 
 class Tokenizer(Protocol):
-    """Anything that turns texts into token ids.
+    """Turns texts into token ids.
 
     Attributes:
         pad_id: The id of padding.
-        unknown_id: The id of what it does not know; None where it knows all.
+        unknown_id: The id of unknown words; None if there is none.
     """
 
     pad_id: int
@@ -39,37 +39,33 @@ class Tokenizer(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """A name that differs when any text could become other ids."""
+        """A digest that differs when any text could be tokenised differently."""
 
     def encode(self, texts: Sequence[str], length: int) -> list[list[int]]:
         """Tokenise texts.
 
         Args:
             texts: Cleaned texts.
-            length: Most ids per text, special tokens included.
+            length: Maximum number of ids per text, special tokens included.
 
         Returns:
-            Ids of each text, not padded.
+            The ids of each text, without padding.
         """
 
     def spans(self, text: str, length: int) -> list[tuple[int, int]]:
-        """Say where the tokens of a text are in it.
+        """Locate the tokens of a text.
 
         Args:
             text: A cleaned text.
-            length: Most ids, special tokens included.
+            length: Maximum number of ids, special tokens included.
 
         Returns:
-            First character and the one after the last of each id that `encode` gives; the same
-            number twice for special tokens.
+            Start and end (exclusive) of each id's characters in the text; start == end for special
+            tokens.
         """
 
     def save(self, folder: Path) -> None:
-        """Write what loading this tokenizer needs.
-
-        Args:
-            folder: An existing folder.
-        """
+        """Write the files from which this tokenizer can be loaded into an existing folder."""
 
 
 class PretrainedTokenizer:
@@ -77,9 +73,9 @@ class PretrainedTokenizer:
 
     Args:
         tokenizer: A tokenizer of transformers.
-        causal: Whether the model reads a text's last id: ids after the first end of text, which
-            a text may spell out, are then dropped.
-        longest: How many ids of a text the model has places for; None for any number.
+        causal: Whether the model pools the last token: ids after the first end-of-text token,
+            which a text may spell out, are then dropped.
+        longest: Number of position embeddings of the model; None for no limit.
     """
 
     def __init__(
@@ -94,13 +90,13 @@ class PretrainedTokenizer:
         self.unknown_id = None if unknown in others else unknown
 
     def misfit(self, words: int) -> str | None:
-        """Say why this is not the tokenizer of a model.
+        """Explain why this cannot be the tokenizer of a model.
 
         Args:
-            words: How many ids the model knows.
+            words: Size of the model's vocabulary.
 
         Returns:
-            The reason, after the tokenizer's name; None if it may be.
+            The reason, to follow the tokenizer's name; None if it may match.
         """
         known = len(self._tokenizer)
         highest = max(self._tokenizer.get_vocab().values(), default=0)
@@ -115,18 +111,18 @@ class PretrainedTokenizer:
 
     @property
     def fingerprint(self) -> str:
-        """A name that differs when any text could become other ids."""
+        """A digest that differs when any text could be tokenised differently."""
         digest = hashlib.blake2b(digest_size=16)
         for part in (type(self._tokenizer).__name__, self._end, self.pad_id, *self._contents()):
             digest.update(json.dumps(part, sort_keys=True, default=str).encode() + b"\0")
         return digest.hexdigest()
 
     def _contents(self) -> Iterator[Any]:
-        """What its files say, JSON-ready."""
+        """Yield all that its files define, JSON-ready."""
         backend = getattr(self._tokenizer, "backend_tokenizer", None)
         if backend is not None:
             rules = json.loads(backend.to_str())
-            # These two are the last call's, not the files'.
+            # Those two are left from the last call, not from the files.
             yield {k: v for k, v in rules.items() if k not in {"truncation", "padding"}}
             return
         yield self._tokenizer.get_vocab()
@@ -137,14 +133,14 @@ class PretrainedTokenizer:
         yield {name: value for name, value in settings if isinstance(value, bool)}
 
     def encode(self, texts: Sequence[str], length: int) -> list[list[int]]:
-        """Tokenise texts, cutting off what exceeds the length.
+        """Tokenise texts, truncated to the length.
 
         Args:
             texts: Cleaned texts.
-            length: Most ids per text, special tokens included.
+            length: Maximum number of ids per text, special tokens included.
 
         Returns:
-            Ids of each text, not padded.
+            The ids of each text, without padding.
         """
         _refuse_longer(length, self._longest)
         rows: list[list[int]] = []
@@ -156,15 +152,15 @@ class PretrainedTokenizer:
         return [row[: row.index(self._end) + 1] if self._end in row else row for row in rows]
 
     def spans(self, text: str, length: int) -> list[tuple[int, int]]:
-        """Say where the tokens of a text are in it.
+        """Locate the tokens of a text.
 
         Args:
             text: A cleaned text.
-            length: Most ids, special tokens included.
+            length: Maximum number of ids, special tokens included.
 
         Returns:
-            First character and the one after the last of each id that `encode` gives; the same
-            number twice for special tokens. A tokenizer that cannot tell gives whole words.
+            Start and end (exclusive) of each id's characters; start == end for special tokens.
+            Slow tokenizers, which have no offsets, give whole words.
         """
         (ids,) = self.encode([text], length)
         if not self._tokenizer.is_fast:
@@ -175,7 +171,7 @@ class PretrainedTokenizer:
         return [(start, stop) for start, stop in encoded["offset_mapping"][: len(ids)]]
 
     def _spans_of_words(self, text: str, ids: list[int]) -> list[tuple[int, int]]:
-        """Lay each word's own ids along those of the whole text."""
+        """Match the ids of each word, tokenised alone, with those of the whole text."""
         spans = [(0, 0)] * len(ids)
         place = 0
         for word in re.finditer(r"\S+", text):
@@ -188,18 +184,18 @@ class PretrainedTokenizer:
         return spans
 
     def save(self, folder: Path) -> None:
-        """Write the tokenizer's files, and see that what they read is what this one reads.
+        """Write the tokenizer's files and check that they load to the same tokenizer.
 
         Args:
             folder: An existing folder.
 
         Raises:
-            ValueError: If they read other tokens.
+            ValueError: If they tokenise differently.
         """
         self._tokenizer.save_pretrained(folder)
         if self._is_read_from(folder):
             return
-        # Some slow tokenizers write their vocabulary in a form that they do not read.
+        # Some slow tokenizers save their vocabulary in a format that they cannot load.
         for kind, name in self._tokenizer.vocab_files_names.items():
             original = getattr(self._tokenizer, kind, None)
             if isinstance(original, str) and Path(original).is_file():
@@ -210,11 +206,11 @@ class PretrainedTokenizer:
             raise ValueError(msg)
 
     def _is_read_from(self, folder: Path) -> bool:
-        from transformers import AutoTokenizer  # noqa: PLC0415 - not for hashed words
+        from transformers import AutoTokenizer  # noqa: PLC0415 - HashTokenizer needs none
 
         try:
             again = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        except Exception:  # noqa: BLE001 - of many types, and all say no
+        except Exception:  # noqa: BLE001 - of many types; all mean that it cannot be loaded
             return False
         options = {"truncation": True, "max_length": min(_PROBE_LENGTH, self._longest)}
         ours, theirs = (each(list(_PROBES), **options) for each in (self._tokenizer, again))
@@ -222,11 +218,11 @@ class PretrainedTokenizer:
 
 
 class HashTokenizer:
-    """Each word is a bucket of its CRC-32: a vocabulary that needs no file, for random weights.
+    """Hash each word to a bucket by CRC-32: needs no vocabulary file; for random weights.
 
     Args:
-        vocabulary_size: Number of ids; 0 pads, 1 begins, 2 ends a text.
-        longest: How many ids of a text the model has places for; None for any number.
+        vocabulary_size: Number of ids; 0 is padding, 1 starts and 2 ends a text.
+        longest: Number of position embeddings of the model; None for no limit.
     """
 
     pad_id = 0
@@ -238,19 +234,11 @@ class HashTokenizer:
 
     @property
     def fingerprint(self) -> str:
-        """A name that differs when any text could become other ids."""
+        """A digest that differs when any text could be tokenised differently."""
         return f"{HASHED}-{self.vocabulary_size}"
 
     def encode(self, texts: Sequence[str], length: int) -> list[list[int]]:
-        """Tokenise texts at white space.
-
-        Args:
-            texts: Cleaned texts.
-            length: Most ids per text, special tokens included.
-
-        Returns:
-            Ids of each text, not padded.
-        """
+        """Tokenise texts at white space, as `Tokenizer.encode`."""
         _refuse_longer(length, self._longest)
         buckets = self.vocabulary_size - 3
         return [
@@ -259,39 +247,19 @@ class HashTokenizer:
         ]
 
     def spans(self, text: str, length: int) -> list[tuple[int, int]]:
-        """Say where the tokens of a text are in it.
-
-        Args:
-            text: A cleaned text.
-            length: Most ids, special tokens included.
-
-        Returns:
-            First character and the one after the last of each id that `encode` gives; the same
-            number twice for special tokens.
-        """
+        """Locate the tokens of a text, as `Tokenizer.spans`."""
         words = list(re.finditer(r"\S+", text))[: length - 2]
         return [(0, 0), *(word.span() for word in words), (0, 0)]
 
     def save(self, folder: Path) -> None:
-        """Write a file that says words are hashed.
-
-        Args:
-            folder: An existing folder.
-        """
+        """Write a tokenizer config that marks hashed words into an existing folder."""
         (folder / "tokenizer_config.json").write_text(
             json.dumps({"tokenizer_class": HASHED, "vocab_size": self.vocabulary_size})
         )
 
 
 def is_hashed(folder: Path) -> bool:
-    """Say whether a saved text tower hashes its words.
-
-    Args:
-        folder: A folder in the Hugging Face format.
-
-    Returns:
-        Whether `HashTokenizer` wrote its tokenizer.
-    """
+    """Return whether `HashTokenizer` wrote the tokenizer of a folder."""
     path = folder / "tokenizer_config.json"
     return path.is_file() and json.loads(path.read_text()).get("tokenizer_class") == HASHED
 

@@ -1,4 +1,4 @@
-"""State dicts as torch saved them, out of the wrappings in which training leaves them."""
+"""State dicts saved by torch, with the wrappings of training scripts removed."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _HOLDERS = ("state_dict", "model_state_dict", "model")
-_PREFIXES = ("module.", "model.")  # of DataParallel, and of a trainer's own module
+_PREFIXES = ("module.", "model.")  # of DataParallel, and of a LightningModule or the like
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
-    """Read a file of weights; nothing in it is run.
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Load a file of weights, without executing any code in it.
 
     Args:
-        path: A file that `torch.save` wrote.
+        path: A file written by `torch.save`.
 
     Returns:
-        Its tensors by name, without what wraps them: `{"state_dict": ...}`, `module.`.
+        Its tensors by name, unwrapped from `{"state_dict": ...}` and without prefixes like
+        `module.`.
 
     Raises:
-        ValueError: If it holds no tensors by name.
+        ValueError: If it contains no named tensors.
     """
     content: Any = torch.load(path, map_location="cpu", weights_only=True)
     held = content if isinstance(content, dict) else {}
@@ -39,14 +40,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def without_wrapping(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Take off what training puts before all names of a model.
-
-    Args:
-        state: Tensors by name.
-
-    Returns:
-        The same under their own names.
-    """
+    """Remove prefixes that training adds to all names of a model."""
     for prefix in _PREFIXES:
         if state and all(name.startswith(prefix) for name in state):
             state = {name.removeprefix(prefix): value for name, value in state.items()}

@@ -1,7 +1,7 @@
 """Pretrained backbones that can be cut between any two of their blocks.
 
-Every piece of a tower maps `Activations` to `Activations`, so pieces chain. The invariant that all
-speed rests on: `suffix(cut)(prefix(cut)(x))` equals the uncut model, and so do its gradients.
+Every piece of a tower maps `Activations` to `Activations`, so pieces can be chained. The invariant
+that the cache rests on: `suffix(cut)(prefix(cut)(x))` equals the uncut model, gradients included.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from trainables.modules.blocks.piece import Piece
 
 
-# What a config says of a checkpoint's file, or of heads that no tower has.
+# Config entries about the checkpoint's file or about task heads, which no tower has.
 _NOT_COMPUTED = frozenset(
     {
         "_name_or_path",
@@ -51,21 +51,21 @@ _NOT_COMPUTED = frozenset(
 
 
 class Tower(ABC):
-    """A pretrained backbone, frozen, on the CPU, in evaluation mode.
+    """A pretrained backbone: frozen, on the CPU, in evaluation mode.
 
     Args:
         model: The library's own model.
-        source: Where its weights came from, as asked for.
+        source: Where its weights came from, as given by the user.
         is_random: Whether the weights are random.
-        joint: What it shares with the other tower of its checkpoint; None where it stands alone.
+        joint: What it shares with the other tower of its checkpoint; None for a single tower.
 
     Raises:
         WeightsError: If a weight is NaN or infinite.
 
     Attributes:
-        unread: How the names begin of weights that are held and never read.
-        depth: Blocks that may be unfrozen.
-        hidden_size: Size of what the last block says of a sample.
+        unread: Name prefixes of weights that are never used.
+        depth: Number of blocks that may be unfrozen.
+        hidden_size: Width of the last block's output.
     """
 
     role: ClassVar[Role]
@@ -96,17 +96,17 @@ class Tower(ABC):
 
     @property
     def backbone(self) -> str:
-        """The name of what its weights come in: its role, or a checkpoint that holds both."""
+        """The checkpoint's name: that of both towers if it has two, else this one's role."""
         return self.joint.backbone if self.joint else self.role
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of results must know of its weights, in plain sentences."""
+        """Caveats about its weights for readers of results, in sentences."""
         return self.joint.notes if self.joint else ()
 
     @property
     def width(self) -> int:
-        """Size of the embedding."""
+        """Width of the embedding."""
         size: int = self.projection.out_features if self.joint else self.hidden_size
         return size
 
@@ -123,12 +123,12 @@ class Tower(ABC):
 
     @property
     def unused_parameters(self) -> int:
-        """Parameters that the library model holds for another task."""
+        """Number of parameters of the library model that belong to another task."""
         return 0
 
     @property
     def parameter_count(self) -> int:
-        """Parameters of the library model, unused poolers included, but none for other tasks."""
+        """Parameters of the library model, with unused poolers but without other tasks' heads."""
         count = total_parameters(self.model) - self.unused_parameters
         return (
             count + total_parameters(self.projection) + self.joint.unread if self.joint else count
@@ -136,10 +136,10 @@ class Tower(ABC):
 
     @property
     def fingerprint(self) -> str:
-        """A name that differs when anything does that its embeddings of a sample depend on.
+        """A digest that differs when anything does that its embedding of a sample depends on.
 
-        That is the weights that are read, the library's config of them, and how texts or images
-        become inputs.
+        That is the weights that are used, the library's config, and the tokenizer or
+        preprocessing.
         """
         reads = json.dumps(self._reads(), sort_keys=True, default=str)
         digest = hashlib.blake2b(reads.encode(), digest_size=16)
@@ -152,9 +152,9 @@ class Tower(ABC):
         return digest.hexdigest()
 
     def _reads(self) -> dict[str, Any]:
-        """All but the weights that an embedding depends on, JSON-ready."""
+        """Return everything except weights that an embedding depends on, JSON-ready."""
         config = getattr(self.model, "config", None)
-        if config is None:  # torchvision's models say all in their layers
+        if config is None:  # torchvision's models are defined by their layers
             return {"layers": str(self.model)}
         read = config.to_dict().items()
         return {"config": {name: value for name, value in read if name not in _NOT_COMPUTED}}
@@ -165,7 +165,7 @@ class Tower(ABC):
 
     @property
     def poolings(self) -> tuple[Pooling, ...]:
-        """The ways in which it pools."""
+        """The supported ways of pooling."""
         return ("cls",) if self.joint else ("cls", "mean")
 
     @property
@@ -175,11 +175,11 @@ class Tower(ABC):
 
     @abstractmethod
     def probe(self) -> Activations:
-        """Give a few raw inputs of its own kind, the same each time."""
+        """Return a few fixed raw inputs of its modality."""
 
     @abstractmethod
     def uncut(self, inputs: Activations, pooling: Pooling) -> Tensor:
-        """Embed by the library's own forward, before any projection.
+        """Embed with the library's own forward, before any projection.
 
         Args:
             inputs: Raw inputs of B samples.
@@ -190,10 +190,10 @@ class Tower(ABC):
         """
 
     def check(self, cut: Cut) -> None:
-        """Refuse a cut that this tower does not have.
+        """Raise if this tower does not have a cut.
 
         Args:
-            cut: The place to cut.
+            cut: Where to cut.
 
         Raises:
             ValueError: If more layers are to be unfrozen than there are, or layers to be pooled
@@ -221,7 +221,8 @@ class Tower(ABC):
             cut: Where it ends.
 
         Returns:
-            A module from raw inputs to the activations at the cut; wants `torch.no_grad`.
+            A module from raw inputs to the activations at the cut; to be run under
+            `torch.no_grad`.
         """
         return self.segment(None, cut.prefix)
 
@@ -229,7 +230,7 @@ class Tower(ABC):
         """Make the frozen layers between two cuts, so that one pass serves several depths.
 
         Args:
-            start: Where it begins, with unfrozen layers; None begins at raw inputs.
+            start: Where it starts, a cut with unfrozen layers; None starts at raw inputs.
             stop: Where it ends, after `start`.
 
         Returns:
@@ -246,20 +247,20 @@ class Tower(ABC):
         return max(0, self.depth - cut.unfrozen_layers)
 
     def _pooling(self, cut: Cut) -> Pooling:
-        # A projection reads the one token that it was trained on.
+        # A projection reads the token that it was pretrained on.
         return "cls" if self.joint and cut.pooling != "tokens" else cut.pooling
 
     def suffix(self, cut: Cut, block_dropout: float = 0.0) -> nn.Module:
-        """Make the part that trains: a fresh copy of the pretrained layers after the cut.
+        """Make the trainable part: a copy of the pretrained layers after the cut.
 
         Args:
-            cut: Where it begins.
-            block_dropout: Drop probability after each block, in [0, 1); towers whose blocks we do
-                not open, such as those of convolutions, have none.
+            cut: Where it starts.
+            block_dropout: Dropout probability after each block, in [0, 1); ignored by towers whose
+                blocks we do not open, such as convolutional ones.
 
         Returns:
-            A module from the activations at the cut to embeddings (B, D). Its blocks and its
-            projection require gradients; final norms and poolers keep their pretrained weights.
+            A module from the activations at the cut to embeddings (B, D). Its blocks and
+            projection require gradients; final norms and poolers stay frozen.
         """
         self.check(cut)
         suffix: nn.Module = PassPooled()
@@ -269,7 +270,7 @@ class Tower(ABC):
                 block.requires_grad_(requires_grad=True)
             for module in suffix.modules():
                 if isinstance(module, OpenBlock):
-                    module.after.p = block_dropout
+                    module.block_dropout.p = block_dropout
         if self.projection is None or cut.pooling == "tokens":
             return suffix
         projection = copy.deepcopy(self.projection).requires_grad_(requires_grad=True)
@@ -277,10 +278,10 @@ class Tower(ABC):
 
     @abstractmethod
     def _piece(self, start: int | None, stop: int, pooling: Pooling | None) -> Piece:
-        """Make the run of blocks [start, stop), sharing the tower's weights.
+        """Make the run of blocks [start, stop), which shares the tower's weights.
 
         Args:
-            start: The first block; None begins at raw inputs, through the embeddings.
+            start: The first block; None starts at raw inputs, including the embeddings.
             stop: The block after the last.
             pooling: How it ends in an embedding; None ends in hidden states.
 
@@ -299,14 +300,10 @@ class Tower(ABC):
 
     @abstractmethod
     def _trainable(self, suffix: Any) -> Sequence[nn.Module]:
-        """Name the modules of a suffix that train."""
+        """Return the modules of a suffix that train."""
 
     def save(self, folder: Path) -> None:
-        """Write weights and all else that loading its backbone needs.
-
-        Args:
-            folder: An existing folder.
-        """
+        """Write all that is needed to load its backbone into an existing folder."""
         (self.joint.save if self.joint else self._save)(folder)
 
     @abstractmethod
@@ -316,16 +313,16 @@ class Tower(ABC):
 
 @dataclass(frozen=True)
 class Joint:
-    """What makes a tower one of two.
+    """What a tower shares with the other tower of its checkpoint.
 
     Attributes:
-        backbone: Name of the checkpoint that holds both, such as `clip`.
+        backbone: Name of the checkpoint, such as `clip`.
         projection: From this tower's embedding into the shared space.
         save: Writes both towers in the library's own format.
-        notes: Which of this tower's weights the checkpoint lacks, in plain sentences.
-        unread: Parameters of the library model that neither tower reads and this one counts.
-        reads_first_token: Whether the projection reads the first token as the last block and the
-            norm after it leave it, rather than what the model makes of that.
+        notes: Which of this tower's weights the checkpoint lacks, in sentences.
+        unread: Parameters of the library model that neither tower uses, counted with this one.
+        reads_first_token: Whether the projection reads the first token after the final norm
+            directly, rather than through the model's pooler.
     """
 
     backbone: str

@@ -1,7 +1,7 @@
-"""A tower as loaded, cut between its blocks, against the library's own forward.
+"""Check that a loaded tower, cut between its blocks, gives what the library's own forward gives.
 
-Cutting rests on how a family of models is built: what its blocks do to their inputs, what stands
-before the first of them and after the last. Names do not tell; a few inputs do.
+Cutting makes assumptions about a model family: how its blocks are called, what comes before the
+first and after the last. Attribute names do not prove them; running a few inputs does.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trainables.modules.blocks.activations import Activations
     from trainables.modules.blocks.cut import Pooling
 
-# Largest difference that is noise, relative to the largest value: that of another order of sums.
+# Tolerance relative to the largest value: summing in another order gives such differences.
 _NOISE = 1e-3
 
 _ABLE = {
@@ -37,14 +37,13 @@ AnyTower = TypeVar("AnyTower", bound="Tower")
 
 
 def verified(tower: AnyTower) -> AnyTower:
-    """See that a tower gives what the library gives wherever it is cut.
+    """Check that a tower equals the library's model wherever it is cut.
 
     Args:
-        tower: A tower, as loaded; its blocks are left to the library where opening them would
-            change what it says.
+        tower: A tower, as loaded; if opening its blocks changes the output, the library runs them.
 
     Returns:
-        The same.
+        The same tower.
 
     Raises:
         WeightsError: If it cannot be cut.
@@ -66,7 +65,7 @@ def verified(tower: AnyTower) -> AnyTower:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """On so few tokens threads do nothing but wait for each other."""
+    """Use one thread: on so few tokens, several only wait for each other."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -76,7 +75,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _fault(tower: Tower) -> str | None:
-    """Say where a tower is not what the library is, or why it cannot be run."""
+    """Describe how a tower differs from the library's model, or why it cannot be run."""
     inputs = tower.probe()
     try:
         wanted = {pooling: tower.uncut(inputs, pooling) for pooling in tower.poolings}
@@ -84,18 +83,18 @@ def _fault(tower: Tower) -> str | None:
             error = (got - wanted[pooling]).abs().max()
             if not error <= _NOISE * wanted[pooling].abs().max():
                 return f"it says something else with {cut.unfrozen_layers} of them open"
-    except Exception as error:  # noqa: BLE001 - whatever a family makes of some of its blocks
+    except Exception as error:  # noqa: BLE001 - an unsupported family may fail in any way
         return f"{type(error).__name__}: {first_line(error)}"
     return None
 
 
 def _embeddings(tower: Tower, inputs: Activations) -> Iterator[tuple[Cut, Pooling, Tensor]]:
-    """Embed with none, few and all blocks open, from hidden states that passed every cut.
+    """Embed with no, few and all blocks unfrozen, from hidden states that passed every cut.
 
-    That tells of all depths: each block has then run alone, after a cut, and in a row of all.
+    This covers all depths: each block has then run alone, after a cut, and in a chain of all.
 
     Yields:
-        The cut, how tokens are pooled, and the embeddings (B, D).
+        The cut, the pooling, and the embeddings (B, D).
     """
     *_, last = tower.poolings
     yield Cut(0), last, tower.prefix(Cut(0, last))(inputs).values

@@ -1,7 +1,7 @@
-"""Vision transformers of the pre-norm kind: ViT, and the image towers of CLIP and BLIP.
+"""Pre-norm vision transformers: ViT, and the image towers of CLIP and BLIP.
 
-Their forward is a chain without masks: patches, maybe a norm, blocks, a norm. Where pooling reads
-the first token (CLS), the last block computes that token alone.
+Their forward is a chain without masks: patch embedding, a norm in some, blocks, a final norm. If
+pooling reads the first token (CLS), the last block is computed for that token alone.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from trainables.modules.blocks.cut import Pooling
     from trainables.modules.blocks.piece import Piece
 
-# BLIP's own forward norms all tokens and then CLS once more; but for retrieval it was trained so.
+# BLIP's own forward norms all tokens and then CLS again, and was trained so except for retrieval.
 _NORMS_TWICE = "blip_vision_model"
 
 
 class VisionTransformerTower(ImageTower):
     """A vision transformer of transformers; its embedding is CLS or the mean token.
 
-    Any image size is read: position embeddings are interpolated, so that a patch keeps its place
-    in the picture. What remains of a side after whole patches is left out.
+    Any image size works: position embeddings are interpolated. Pixels that do not fill a patch at
+    the right and bottom are ignored.
     """
 
     unread: ClassVar[tuple[str, ...]] = ("pooler.",)
@@ -63,7 +63,7 @@ class VisionTransformerTower(ImageTower):
         patches = None
         if start is None:
             patches = Patches(model.embeddings, getattr(model, "pre_layrnorm", None))
-        # Once for tokens, which the library gives as its last hidden states.
+        # Once for tokens, as in the library's last hidden states.
         norms = {None: 0, "tokens": 1}.get(pooling, self._norms)
         stack = TokenStack(self._blocks[start or 0 : stop], pooling, self._norm, norms, patches)
         return self._wrap(stack, start)
@@ -76,8 +76,8 @@ class Patches(nn.Module):
     """From pixels to the first hidden states.
 
     Args:
-        embeddings: The library's embedding stage.
-        norm: What follows it (CLIP); None for nothing.
+        embeddings: The library's embedding module.
+        norm: The norm after it (CLIP); None for none.
     """
 
     def __init__(self, embeddings: nn.Module, norm: nn.Module | None) -> None:
@@ -86,27 +86,20 @@ class Patches(nn.Module):
         self.norm = norm or nn.Identity()
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Embed patches and their places.
-
-        Args:
-            pixels: Standardised, shape (B, 3, H, W).
-
-        Returns:
-            CLS and patches, shape (B, T, D).
-        """
+        """Embed standardised pixels (B, 3, H, W) to CLS and patch tokens (B, T, D)."""
         tokens: Tensor = self.norm(self.embeddings(pixels, interpolate_pos_encoding=True))
         return tokens
 
 
 class TokenStack(nn.Module):
-    """A run of blocks, ending in tokens or in one embedding.
+    """A run of blocks that ends in tokens or in one embedding.
 
     Args:
         blocks: The library's blocks.
         pooling: How it ends in an embedding; `tokens` and None return all tokens.
-        norm: What follows the last block.
-        norms: How often it does.
-        patches: From pixels to tokens; None begins at tokens.
+        norm: The norm after the last block.
+        norms: How often it is applied.
+        patches: From pixels to tokens; None starts at tokens.
     """
 
     def __init__(
@@ -120,7 +113,7 @@ class TokenStack(nn.Module):
         super().__init__()
         self.patches = patches or nn.Identity()
         self.blocks: Any = nn.ModuleList(map(PreNormBlock, blocks))
-        self.before_last = nn.Identity()  # a place to look at all tokens for the last time
+        self.before_last = nn.Identity()  # to hook the last hidden states of all tokens
         self.norm: Any = norm if norms else None
         self.norms = norms
         self.pooling = pooling
@@ -141,9 +134,9 @@ class TokenStack(nn.Module):
             alone = self.pooling == "cls" and i == len(self.blocks)
             readers = tokens[:, :1] if alone else tokens
             context = block.attend(block.project(readers, tokens))
-            tokens = block.leave(context, readers)
+            tokens = block.forward_output(context, readers)
         if self.pooling == "cls":
-            tokens = tokens[:, 0]  # each token is normed alone
+            tokens = tokens[:, 0]  # before the norm, which treats tokens independently
         for _ in range(self.norms):
             tokens = self.norm(tokens)
         return tokens.mean(dim=1) if self.pooling == "mean" else tokens

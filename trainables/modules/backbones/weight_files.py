@@ -1,4 +1,4 @@
-"""What is wrong with the files of a checkpoint, told from a few of their bytes."""
+"""Detect damaged checkpoint files from a few of their bytes."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 _HEAD = 512
 _LFS = b"version https://git-lfs"
 _PAGES = (b"<!doctype", b"<html")
-_OLD_TORCH = b"\x80"  # a pickle, as torch wrote them before its zip files
-_LENGTH = 8  # bytes of a safetensors file that say how long its header is
-_LARGE = 1 << 20  # a JSON file that is read by a library of its own, as a whole vocabulary is
+_OLD_TORCH = b"\x80"  # a pickle, torch's format before zip files
+_LENGTH = 8  # bytes of a safetensors file that hold the length of its header
+_LARGE = 1 << 20  # larger JSON files, such as vocabularies, are left to the library
 
 
 def file_fault(path: Path) -> str | None:
     """Find what is wrong with one file.
 
     Args:
-        path: Where it lies.
+        path: The file.
 
     Returns:
-        What it is, after its name, in words; None if nothing shows.
+        A phrase that starts with the path; None if the file looks valid.
     """
     if not path.is_file():
         return f"{path} is {'no regular file' if path.exists() else 'missing'}"

@@ -1,4 +1,4 @@
-"""Where pretrained weights come from, checked before any work: torch is not imported here."""
+"""Where pretrained weights come from, checked before any work and without importing torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RESNET_SUFFIXES = (".pth", ".pt", ".safetensors")
 RESNET_FILE = "resnet.safetensors"
 
 _INDEX = ".index.json"
-# In the order in which they are looked for.
+# In order of preference.
 _WEIGHT_FILES = (
     "model.safetensors",
     f"model.safetensors{_INDEX}",
@@ -36,15 +36,15 @@ _HUB_ID = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*(/[\w.-]+)?)(@(?P<revision>[\w
 
 
 class WeightsError(ValueError):
-    """Pretrained weights cannot be had; the message says what is missing and what helps."""
+    """Pretrained weights cannot be loaded; the message says what is missing and how to fix it."""
 
 
 class Place(NamedTuple):
     """Where a source of weights is.
 
     Attributes:
-        name: A folder or file of this machine, or a hub id.
-        revision: Which commit, branch or tag of a hub id; None for the latest of it.
+        name: A local folder or file, or a hub id.
+        revision: Commit, branch or tag of a hub id; None for the default branch.
     """
 
     name: str
@@ -52,40 +52,32 @@ class Place(NamedTuple):
 
 
 def local_path(source: str | Path) -> Path:
-    """Spell what a user gave as a path.
-
-    Args:
-        source: A path, which may begin at a home folder.
-
-    Returns:
-        The path, of a home folder where one is meant and known.
-    """
+    """Return a user's path, with `~` expanded where the home folder is known."""
     path = Path(source)
     try:
         return path.expanduser()
-    except RuntimeError:  # the home of someone who is not known here
+    except RuntimeError:  # no such user
         return path
 
 
 def is_local(source: str) -> bool:
-    """Say whether a source names a place on this machine rather than on the hub.
+    """Return whether a source is a local path rather than a hub id.
 
     Args:
-        source: What the user gave.
+        source: As given by the user.
 
     Returns:
-        True if something is there, or if it can only be meant as a path.
+        True if it exists, or cannot be a hub id.
     """
     path = local_path(source)
     return path.exists() or not _HUB_ID.fullmatch(source) or path.suffix in RESNET_SUFFIXES
 
 
 def place_of(source: str) -> Place:
-    """Say where a source is.
+    """Resolve a source.
 
     Args:
-        source: What the user gave: a path, a hub id, or a hub id and what it is pinned to
-            (`id@revision`).
+        source: A path or a hub id, optionally pinned to a revision (`id@revision`).
 
     Returns:
         The place.
@@ -98,15 +90,15 @@ def place_of(source: str) -> Place:
 
 
 def check_source(role: str, source: str) -> list[str]:
-    """Find what is wrong with a source of weights without loading it.
+    """Check a source of weights without loading it.
 
     Args:
         role: `text`, `image`, or the name of a checkpoint that holds both.
         source: A folder in the Hugging Face format, a ResNet weights file, a torchvision name
-            (`resnet18`), a hub id, maybe with a revision (`id@revision`), or `tiny`.
+            (`resnet18`), a hub id, optionally with a revision (`id@revision`), or `tiny`.
 
     Returns:
-        One sentence per fault; empty when none shows. Hub ids are checked for form only.
+        One sentence per fault; empty if none is found. For hub ids only the format is checked.
     """
     if source == TINY or (role == "image" and source in TORCHVISION_RESNETS):
         return []
@@ -137,7 +129,7 @@ def _file_faults(role: str, path: Path, source: str) -> list[str]:
 
 
 def _wanted_files(role: str, folder: Path) -> dict[str, bool]:
-    """What a folder must hold, in words, and whether it does."""
+    """Return what a folder must contain, in words, and whether it does."""
     if role == "image" and (folder / RESNET_FILE).is_file():
         return {}
     wanted = {
@@ -152,14 +144,7 @@ def _wanted_files(role: str, folder: Path) -> dict[str, bool]:
 
 
 def weights_file(folder: Path) -> Path | None:
-    """Say which file of a folder holds its weights, or lists those that do.
-
-    Args:
-        folder: A folder in the Hugging Face format.
-
-    Returns:
-        The one that is read; None if there is none.
-    """
+    """Return the file of a folder that holds, or indexes, its weights; None if there is none."""
     found = (folder / name for name in _WEIGHT_FILES)
     return next((path for path in found if path.is_file()), None)
 
@@ -180,7 +165,7 @@ def _folder_faults(role: str, folder: Path) -> list[str]:
 
 
 def _shards(index: Path) -> list[Path]:
-    """The files that an index lists."""
+    """Return the files that an index lists."""
     listed = json.loads(index.read_bytes()).get("weight_map")
     names = sorted({*listed.values()}) if isinstance(listed, dict) else []
     return [index.parent / Path(str(name)).name for name in names]

@@ -1,1 +1,1 @@
-"""What a cut tower is made of: pieces, opened transformer blocks, packed tokens."""
+"""What split towers are made of: pieces, transformer blocks split at attention, unpadded text."""

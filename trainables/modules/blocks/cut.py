@@ -1,4 +1,4 @@
-"""Where a backbone is cut: what lies before is frozen and runs once, what lies after trains."""
+"""Where a backbone is split: layers before the cut are frozen and run once, those after train."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ POOLED_LAYERS: Mapping[Layers, tuple[int, ...]] = {
 """Which layers are pooled, each counted back from the last: 0 is the last, 2 the third-last."""
 
 EVERY_LAYER = 1_000_000
-"""As a number of unfrozen layers: all that there are."""
+"""As a number of unfrozen layers: all of them."""
 
 
 @dataclass(frozen=True, order=True)
 class Cut:
-    """A place in a backbone.
+    """A place to split a backbone.
 
-    A tower that is frozen whole is cut after its pooling, where a sample is one vector, so the
-    pooling is part of the place; with unfrozen layers the frozen part is the same for all.
+    A tower that is frozen entirely is cut after its pooling, where each sample is one vector, so
+    the pooling is part of the place. With unfrozen layers, the frozen part does not depend on the
+    pooling.
 
     Attributes:
-        unfrozen_layers: Blocks after the cut, >= 0.
-        pooling: How tokens become one embedding; `mean` leaves out padding, `tokens` keeps them
-            all for another tower to read. Image towers without tokens pool in the one way they
-            were trained for.
-        live: Whether what the tower reads of another tower trains, so that nothing after the
-            embeddings can be kept, though only the unfrozen layers train.
-        layers: Which layers of a tower that is frozen whole are pooled: the last, the third-last,
-            `both` side by side, or the mean of the last four (as Devlin et al., "BERT", NAACL
-            2019, section 5.3, read features off it).
+        unfrozen_layers: Number of blocks after the cut, >= 0.
+        pooling: How tokens become one embedding: `cls`; `mean` over real tokens; `tokens` keeps
+            all of them for cross-attention. Image towers without tokens have one pooling only.
+        live: Whether the other tower that this one attends to trains, so that only the embeddings
+            can be cached, although only the unfrozen layers train.
+        layers: Which layers of an entirely frozen tower are pooled: the last, the third-last,
+            `both` concatenated, or the mean of the last four (as the feature-based approach of
+            Devlin et al., "BERT", NAACL 2019, section 5.3).
     """
 
     unfrozen_layers: int
@@ -49,7 +49,7 @@ class Cut:
 
     @property
     def place(self) -> str:
-        """A name for what the prefix computes; equal names mean equal activations."""
+        """A name for what the prefix computes; equal names imply equal activations."""
         if self.unfrozen_layers == EVERY_LAYER:
             return "before all"
         if self.unfrozen_layers:
@@ -59,7 +59,7 @@ class Cut:
 
     @property
     def prefix(self) -> Cut:
-        """The one cut that stands for all whose frozen part is the same."""
+        """The cut that represents all cuts with the same frozen part."""
         if self.live:
             return Cut(EVERY_LAYER)
         return Cut(self.unfrozen_layers) if self.unfrozen_layers else self

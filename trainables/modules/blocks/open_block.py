@@ -1,7 +1,7 @@
-"""Transformer blocks, opened at their attention so that some tokens alone can read.
+"""Transformer blocks split at their attention, so that some tokens can be computed alone.
 
-Where pooling reads one token, the last block's query, output projection and MLP matter for that
-token alone; keys and values still come from all. So a block is split in what comes before its
+If pooling reads one token, the last block's query, output projection and MLP are needed for that
+token only; keys and values still come from all. So a block is split into what comes before its
 attention (`project`) and what comes after (`finish`), each with the library's own modules and
 parameters. Outputs and gradients equal those of the library's block.
 """
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class Projections(NamedTuple):
-    """What a block's attention reads.
+    """The inputs of a block's attention.
 
     Attributes:
-        query: Of the readers, shape (..., R, D).
+        query: Of the tokens to compute, shape (..., R, D).
         key: Of all tokens, shape (..., T, D).
         value: Of all tokens, shape (..., T, D).
     """
@@ -33,16 +33,15 @@ class Projections(NamedTuple):
 
 
 class OpenBlock(nn.Module, ABC):
-    """A library's block in two halves around its attention.
+    """A library's block, split at its attention.
 
     Args:
         block: The library's block; its parameters are shared.
         head_size: Width of an attention head.
-        attention_dropout: Drop probability of attention weights in training.
+        attention_dropout: Dropout probability of attention weights in training.
 
     Attributes:
-        after: What hidden states go through on leaving the block: a dropout that training may
-            ask for, and pretraining had not.
+        block_dropout: Dropout on the block's output, which pretraining did not have; 0 by default.
     """
 
     def __init__(self, block: Any, head_size: int, attention_dropout: float) -> None:
@@ -50,57 +49,50 @@ class OpenBlock(nn.Module, ABC):
         self.block = block
         self.head_size = head_size
         self.attention_dropout = attention_dropout
-        self.after = nn.Dropout(0.0)
+        self.block_dropout = nn.Dropout(0.0)
 
     @abstractmethod
     def project(self, readers: Tensor, tokens: Tensor) -> Projections:
-        """Do all that comes before attention.
+        """Compute what comes before attention.
 
         Args:
-            readers: The tokens to be computed: `tokens` itself, or some of them, (..., R, D).
+            readers: The tokens to compute: `tokens` itself or some of them, shape (..., R, D).
             tokens: All tokens, shape (..., T, D).
 
         Returns:
-            Queries of the readers, keys and values of all.
+            Queries of the readers, keys and values of all tokens.
         """
 
     @abstractmethod
     def finish(self, context: Tensor, readers: Tensor) -> Tensor:
-        """Do all that comes after attention.
+        """Compute what comes after attention.
 
         Args:
-            context: What the readers attended to, shape (..., R, D).
+            context: The attention's output, shape (..., R, D).
             readers: As given to `project`.
 
         Returns:
             The readers' next hidden states, shape (..., R, D).
         """
 
-    def leave(self, context: Tensor, readers: Tensor) -> Tensor:
-        """Finish, and go through what comes after the block.
-
-        Args:
-            context: What the readers attended to, shape (..., R, D).
-            readers: As given to `project`.
-
-        Returns:
-            The readers' next hidden states, shape (..., R, D).
-        """
-        left: Tensor = self.after(self.finish(context, readers))
-        return left
+    def forward_output(self, context: Tensor, readers: Tensor) -> Tensor:
+        """Finish the block and apply `block_dropout`; arguments and result as in `finish`."""
+        output: Tensor = self.block_dropout(self.finish(context, readers))
+        return output
 
     def attend(
         self, projections: Projections, mask: Tensor | None = None, *, causal: bool = False
     ) -> Tensor:
-        """Attend.
+        """Compute scaled dot-product attention.
 
         Args:
-            projections: Of rectangles: (B, R, D) and (B, T, D).
-            mask: True where a reader may look, broadcast to (B, 1, R, T); None for everywhere.
-            causal: Whether a reader sees only the tokens up to its own, for R = T.
+            projections: With batch dimension: (B, R, D) and (B, T, D).
+            mask: True where a reader may attend, broadcastable to (B, 1, R, T); None for
+                everywhere.
+            causal: Whether a reader attends only to tokens up to its own; needs R = T.
 
         Returns:
-            What the readers attended to, shape (B, R, D).
+            The context, shape (B, R, D).
         """
         query, key, value = (
             part.unflatten(-1, (-1, self.head_size)).transpose(1, 2) for part in projections
@@ -118,9 +110,9 @@ class OpenBlock(nn.Module, ABC):
 
 
 class PostNormBlock(OpenBlock):
-    """A block of BERT's make, which norms after each residual sum (BERT, RoBERTa, BLIP's text).
+    """A BERT-like block, which norms after each residual sum (BERT, RoBERTa, BLIP's text).
 
-    Cross-attention, where there is one, is not run: it reads an image.
+    Cross-attention, if the block has it, is skipped.
 
     Args:
         block: The library's block; its parameters are shared.
@@ -131,37 +123,21 @@ class PostNormBlock(OpenBlock):
         super().__init__(block, attention.attention_head_size, attention.dropout.p)
 
     def project(self, readers: Tensor, tokens: Tensor) -> Projections:
-        """Do all that comes before attention.
-
-        Args:
-            readers: The tokens to be computed, shape (..., R, D).
-            tokens: All tokens, shape (..., T, D).
-
-        Returns:
-            Queries of the readers, keys and values of all.
-        """
+        """Compute queries (..., R, D) of the readers, keys and values (..., T, D) of all."""
         attention = self.block.attention.self
         return Projections(
             attention.query(readers), attention.key(tokens), attention.value(tokens)
         )
 
     def finish(self, context: Tensor, readers: Tensor) -> Tensor:
-        """Do all that comes after attention.
-
-        Args:
-            context: What the readers attended to, shape (..., R, D).
-            readers: As given to `project`.
-
-        Returns:
-            The readers' next hidden states, shape (..., R, D).
-        """
+        """Compute the readers' next hidden states (..., R, D)."""
         attended = self.block.attention.output(context, readers)
         output: Tensor = self.block.output(self.block.intermediate(attended), attended)
         return output
 
 
 class _Names(NamedTuple):
-    """What a library calls the parts of a pre-norm block."""
+    """The library's attribute names in a pre-norm block."""
 
     attention: str
     attention_norm: str
@@ -183,7 +159,7 @@ class PreNormBlock(OpenBlock):
         block: The library's block; its parameters are shared.
 
     Raises:
-        TypeError: If the block is of a make that we do not know.
+        TypeError: If the block's class is not supported.
     """
 
     def __init__(self, block: Any) -> None:
@@ -199,15 +175,7 @@ class PreNormBlock(OpenBlock):
         return getattr(self.block, getattr(self._names, name))
 
     def project(self, readers: Tensor, tokens: Tensor) -> Projections:
-        """Norm, then do all that comes before attention.
-
-        Args:
-            readers: The tokens to be computed, shape (..., R, D).
-            tokens: All tokens, shape (..., T, D).
-
-        Returns:
-            Queries of the readers, keys and values of all.
-        """
+        """Norm; compute queries (..., R, D) of the readers, keys and values (..., T, D) of all."""
         norm, attention = self._part("attention_norm"), self._part("attention")
         normed = norm(tokens)
         asking = normed if readers is tokens else norm(readers)
@@ -222,15 +190,7 @@ class PreNormBlock(OpenBlock):
         return Projections(query, *F.linear(normed, weight[width:], bias[width:]).chunk(2, dim=-1))
 
     def finish(self, context: Tensor, readers: Tensor) -> Tensor:
-        """Do all that comes after attention.
-
-        Args:
-            context: What the readers attended to, shape (..., R, D).
-            readers: As given to `project`.
-
-        Returns:
-            The readers' next hidden states, shape (..., R, D).
-        """
+        """Compute the readers' next hidden states (..., R, D)."""
         dropout = getattr(self.block, "dropout", nn.Identity())
         output = getattr(self._part("attention"), self._names.output)
         attended = readers + dropout(output(context))

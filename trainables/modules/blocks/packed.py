@@ -1,9 +1,9 @@
-"""Text blocks that compute real tokens only: no padding, and one token where one is read.
+"""Text blocks that compute real tokens only, and a single token where pooling reads one.
 
-A batch of tweets is half padding. Linear layers, norms and MLPs run here on the real tokens of all
-texts laid end to end; only attention sees the batch as a rectangle. Where pooling reads one token,
-the last block computes that token alone. Outputs and gradients equal those of the library's
-blocks, whose own modules these are.
+About half of a batch of tweets is padding. Linear layers, norms and MLPs run here on the real
+tokens of all texts, concatenated; only attention sees a padded batch. If pooling reads one token,
+the last block is computed for that token alone. Outputs and gradients equal those of the library's
+blocks, whose modules are used.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from trainables.modules.blocks.cut import Pooling
 
 
-class Packing(NamedTuple):
+class TokenLayout(NamedTuple):
     """Where the real tokens of a padded batch are.
 
     Attributes:
-        mask: True where a token is real, shape (B, L).
-        places: Their places in the flattened batch, shape (T,), int64.
-        texts: Which text each belongs to, shape (T,), int64.
-        firsts: Which of them come first in their text, shape (B,), int64.
+        mask: True for real tokens, shape (B, L).
+        places: Their indices in the flattened batch, shape (T,), int64.
+        texts: Index of the text that each belongs to, shape (T,), int64.
+        firsts: Index of each text's first token among the real tokens, shape (B,), int64.
         lengths: Tokens per text, shape (B,), int64.
     """
 
@@ -40,12 +40,12 @@ class Packing(NamedTuple):
     lengths: Tensor
 
     @classmethod
-    def of(cls, mask: Tensor) -> Packing:
+    def of(cls, mask: Tensor) -> TokenLayout:
         """Find the real tokens.
 
         Args:
-            mask: True where a token is real, shape (B, L); the first of each text is, and
-                padding follows.
+            mask: True for real tokens, shape (B, L); each text has at least one, and padding
+                follows.
 
         Returns:
             Where they are.
@@ -56,30 +56,16 @@ class Packing(NamedTuple):
 
     @property
     def lasts(self) -> Tensor:
-        """Which of the real tokens come last in their text, shape (B,), int64."""
+        """Index of each text's last token among the real tokens, shape (B,), int64."""
         return self.firsts + self.lengths - 1
 
     def mean(self, packed: Tensor) -> Tensor:
-        """Average the tokens of each text.
-
-        Args:
-            packed: Shape (T, D).
-
-        Returns:
-            Shape (B, D).
-        """
+        """Average the tokens (T, D) of each text to (B, D)."""
         sums = packed.new_zeros(len(self.mask), packed.shape[-1])
         return sums.index_add(0, self.texts, packed) / self.lengths[:, None]
 
     def pad(self, packed: Tensor) -> Tensor:
-        """Lay tokens out as a rectangle, with zeros for padding.
-
-        Args:
-            packed: Shape (T, D).
-
-        Returns:
-            Shape (B, L, D).
-        """
+        """Scatter tokens (T, D) into a padded batch (B, L, D), with zeros for padding."""
         flat = packed.new_zeros(self.mask.numel(), packed.shape[-1])
         return flat.index_copy(0, self.places, packed).view(*self.mask.shape, -1)
 
@@ -88,13 +74,13 @@ class PackedTextPiece(Piece):
     """A run of a text model's blocks.
 
     Args:
-        blocks: The blocks, the library's of BERT's make or opened ones.
-        pooling: How it ends in one embedding per text: `cls` reads one token, `mean` averages
-            all; None ends in hidden states.
-        causal: Whether a token sees only those before it; then the last one is read, not the
-            first.
-        embeddings: From token ids to the first hidden states; None begins at hidden states.
-        finish: What the model puts after the token that is read, from (B, D) to (B, D).
+        blocks: The library's BERT-like blocks, or blocks already split.
+        pooling: How it ends in one embedding per text: `cls` reads one token, `mean` averages all;
+            None ends in hidden states.
+        causal: Whether a token attends only to those before it; `cls` then reads the last token
+            rather than the first.
+        embeddings: From token ids to the first hidden states; None starts at hidden states.
+        finish: What the model applies to the pooled token, from (B, D) to (B, D).
     """
 
     def __init__(
@@ -118,7 +104,7 @@ class PackedTextPiece(Piece):
         """Run the blocks and pool.
 
         Args:
-            activations: Token ids (B, L) or hidden states (B, L, D), with their mask.
+            activations: Token ids (B, L) or hidden states (B, L, D) with their mask.
 
         Returns:
             Hidden states (B, L, D) with the mask, zero where padded, or embeddings (B, D).
@@ -127,43 +113,45 @@ class PackedTextPiece(Piece):
         hidden = values if self.embeddings is None else self.embeddings(values)
         if mask is None:
             mask = hidden.new_ones(hidden.shape[:2]).bool()
-        packing = Packing.of(mask)
-        tokens = hidden.flatten(0, 1)[packing.places]  # (T, D)
+        layout = TokenLayout.of(mask)
+        tokens = hidden.flatten(0, 1)[layout.places]  # (T, D)
         whole = self.blocks[:-1] if self.pooling == "cls" else self.blocks
         for block in whole:
-            tokens = self._run(block, tokens, tokens, packing)
+            tokens = self._run(block, tokens, tokens, layout)
         if self.pooling is None:
-            return Activations(packing.pad(tokens), mask)
+            return Activations(layout.pad(tokens), mask)
         if self.pooling == "cls":
-            embedding = tokens[packing.lasts if self.causal else packing.firsts]
+            embedding = tokens[layout.lasts if self.causal else layout.firsts]
             for block in self.blocks[-1:]:
-                embedding = self._run(block, embedding, tokens, packing)
+                embedding = self._run(block, embedding, tokens, layout)
         else:
-            embedding = packing.mean(tokens)
+            embedding = layout.mean(tokens)
         return Activations(embedding if self.finish is None else self.finish(embedding))
 
-    def _run(self, block: OpenBlock, readers: Tensor, tokens: Tensor, packing: Packing) -> Tensor:
-        """Run one block for some tokens that read all: `readers` is all or one of each text."""
+    def _run(
+        self, block: OpenBlock, readers: Tensor, tokens: Tensor, layout: TokenLayout
+    ) -> Tensor:
+        """Run one block for `readers`, which is all tokens or one of each text."""
         query, key, value = block.project(readers, tokens)
-        seen = packing.mask[:, None, None]  # (B, 1, 1, L)
-        if readers is not tokens:  # one reader per text: a rectangle already
-            parts = Projections(query.unsqueeze(1), packing.pad(key), packing.pad(value))
-            return block.leave(block.attend(parts, seen).squeeze(1), readers)
-        parts = Projections(packing.pad(query), packing.pad(key), packing.pad(value))
-        # Padding follows the text, so a causal reader never comes to see any.
-        context = block.attend(parts, None if self.causal else seen, causal=self.causal)
-        return block.leave(context.flatten(0, 1)[packing.places], readers)
+        visible = layout.mask[:, None, None]  # (B, 1, 1, L)
+        if readers is not tokens:  # one reader per text needs no padding
+            parts = Projections(query.unsqueeze(1), layout.pad(key), layout.pad(value))
+            return block.forward_output(block.attend(parts, visible).squeeze(1), readers)
+        parts = Projections(layout.pad(query), layout.pad(key), layout.pad(value))
+        # Padding follows the text, so causal attention never reaches it.
+        context = block.attend(parts, None if self.causal else visible, causal=self.causal)
+        return block.forward_output(context.flatten(0, 1)[layout.places], readers)
 
 
 def can_pack(block: Any) -> bool:
-    """Say whether a block is of the kind that `PostNormBlock` opens.
+    """Return whether a block is one that `PostNormBlock` splits.
 
     Args:
         block: A block of a text model.
 
     Returns:
-        Whether it is a post-norm block of BERT's make that reads in both directions (BERT,
-        RoBERTa, XLM-R, ELECTRA, CamemBERT, BLIP's text, ...).
+        True for BERT-like bidirectional post-norm blocks (BERT, RoBERTa, XLM-R, ELECTRA,
+        CamemBERT, BLIP's text, ...).
     """
     attention = getattr(getattr(block, "attention", None), "self", None)
     parts = ("query", "key", "value", "dropout", "attention_head_size")

@@ -1,4 +1,4 @@
-"""How many parameters a module has."""
+"""Count the parameters of a module."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def total_parameters(module: nn.Module, *, trainable: bool = False) -> int:
 
     Args:
         module: Any module.
-        trainable: Count only those that require a gradient.
+        trainable: Count only those that require gradients.
 
     Returns:
         The number of scalars.

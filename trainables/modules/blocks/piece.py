@@ -1,4 +1,4 @@
-"""The modules that a cut tower is made of."""
+"""The modules that a split tower is made of."""
 
 from __future__ import annotations
 
@@ -20,21 +20,14 @@ if TYPE_CHECKING:
 
 
 class Piece(nn.Module):
-    """A run of a tower's layers; its batch norms always use their pretrained statistics.
+    """A run of a tower's layers, whose batch norms always use their pretrained statistics.
 
-    Statistics of small batches are noise, and moving averages would differ between a cached and
-    an uncached run; the affine parameters of unfrozen batch norms still train.
+    Statistics of small batches are noisy, and moving averages would differ between a cached and an
+    uncached run. The affine parameters of unfrozen batch norms still train.
     """
 
     def train(self, mode: bool = True) -> Self:
-        """Switch dropout on or off; batch norms stay as pretrained.
-
-        Args:
-            mode: Whether to train.
-
-        Returns:
-            Itself.
-        """
+        """Set training mode, except for batch norms."""
         super().train(mode)
         for module in self.modules():
             if isinstance(module, _BatchNorm):
@@ -43,14 +36,14 @@ class Piece(nn.Module):
 
 
 def on_device(pieces: Sequence[Piece], device: torch.device) -> list[Piece]:
-    """Give pieces where they are to run; the towers that they share weights with stay on the host.
+    """Return pieces on a device; the towers that they share weights with stay on the CPU.
 
     Args:
-        pieces: Of towers on the CPU; where they share weights, so do those returned.
+        pieces: Pieces of towers on the CPU; those that share weights still do afterwards.
         device: Where they are to run.
 
     Returns:
-        The pieces themselves on the CPU, copies elsewhere.
+        The pieces themselves for the CPU, copies for other devices.
     """
     if device.type == "cpu":
         return list(pieces)
@@ -58,17 +51,10 @@ def on_device(pieces: Sequence[Piece], device: torch.device) -> list[Piece]:
 
 
 class PassPooled(nn.Module):
-    """The suffix of a tower that is frozen whole: its embedding is already there."""
+    """The suffix of a tower that is frozen entirely: its input is the embedding."""
 
     def forward(self, activations: Activations) -> Activations:
-        """Pass the embedding through.
-
-        Args:
-            activations: Pooled embeddings, shape (B, D).
-
-        Returns:
-            The same.
-        """
+        """Return the pooled embeddings (B, D) unchanged."""
         return activations
 
 
@@ -86,14 +72,7 @@ class Projected(nn.Module):
         self.projection = projection
 
     def forward(self, activations: Activations) -> Activations:
-        """Embed.
-
-        Args:
-            activations: As at the cut.
-
-        Returns:
-            Embeddings in the shared space, shape (B, D).
-        """
+        """Embed activations at the cut into the shared space, shape (B, D)."""
         pooled: Activations = self.piece(activations)
         return pooled._replace(values=self.projection(pooled.values))
 

@@ -1,1 +1,1 @@
-"""From the embeddings of the towers to logits."""
+"""Classification heads: from the embeddings of the towers to logits."""

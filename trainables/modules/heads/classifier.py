@@ -1,4 +1,4 @@
-"""What a trial trains: the suffixes of its towers and the head on their embeddings."""
+"""The trainable model of a trial: the suffixes of its towers and a head on their embeddings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from trainables.modules.backbones.crossed import PAIR
+from trainables.modules.backbones.cross_attention import PAIR
 from trainables.modules.blocks.slots import beside, role_of
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ class Classifier(nn.Module):
     """Classify pairs from the activations at the cuts of their towers.
 
     Args:
-        suffixes: The unfrozen part of each tower, by slot; the image's before that of the pair,
-            which reads its tokens.
-        head: Maps embeddings by role to logits.
+        suffixes: The trainable part of each tower, by slot; `image` before `pair`, which attends
+            to its tokens.
+        head: From embeddings by role to logits.
         towers: Names of the towers whose activations it reads.
 
     Attributes:
-        suffixes: What starts pretrained; trains at the backbone's learning rate.
-        head: What starts random; trains at the head's.
+        suffixes: Pretrained; trained at the backbone's learning rate.
+        head: Randomly initialised; trained at the head's learning rate.
         towers: As given.
     """
 
@@ -41,43 +41,36 @@ class Classifier(nn.Module):
         self.head = head
 
     def branches(self, activations: Mapping[str, Activations]) -> dict[str, Tensor]:
-        """Classify a batch by each branch of the head, which each have a loss of their own.
+        """Classify a batch with each branch of the head, each of which has its own loss.
 
         Args:
-            activations: By slot, as at the cut of each tower.
+            activations: By slot, at the cut of each tower.
 
         Returns:
-            Logits of each branch, shape (B, C); `head.fuse` makes the classifier's of them.
+            Logits of each branch, shape (B, C); `head.fuse` combines them.
         """
         embeddings: dict[str, Tensor] = {}
         for slot, suffix in self.suffixes.items():
             given = activations[slot]
             if role_of(slot) == PAIR:
-                # The image comes before; without it nothing that trains reads it.
-                given = given._replace(seen=embeddings.get(beside(slot, "image")))
+                # Without an image suffix, nothing trainable attends to the image.
+                given = given._replace(encoder_hidden_states=embeddings.get(beside(slot, "image")))
             embeddings[slot] = suffix(given).values
         return self.head.branches(side_by_side(embeddings))
 
     def forward(self, activations: Mapping[str, Activations]) -> Tensor:
-        """Classify a batch.
-
-        Args:
-            activations: By slot, as at the cut of each tower.
-
-        Returns:
-            Logits, shape (B, C).
-        """
+        """Classify activations by slot, at the cut of each tower, to logits (B, C)."""
         return self.head.fuse(self.branches(activations))
 
 
 def side_by_side(embeddings: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Join the embeddings of each role.
+    """Concatenate the embeddings of each role.
 
     Args:
         embeddings: By slot, each of shape (B, D).
 
     Returns:
-        By role, each of shape (B, D), or (B, D1 + D2) of two towers.
+        By role, each of shape (B, D), or (B, D1 + D2) for two towers.
     """
     roles: dict[str, list[Tensor]] = {}
     for slot, embedding in embeddings.items():

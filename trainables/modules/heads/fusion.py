@@ -1,4 +1,4 @@
-"""Classifiers on the embeddings of one or more towers."""
+"""Heads that fuse the embeddings of several towers before they classify."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class EarlyFusionHead(Head):
     """Project each embedding, concatenate, classify.
 
     Args:
-        widths: Size of each role's embedding.
-        projection_width: Size each is projected to.
-        hidden_width: Size of the hidden layer.
+        widths: Width of each role's embedding.
+        projection_width: Width each is projected to.
+        hidden_width: Width of the hidden layer.
         classes: Number of classes.
-        dropout: Drop probability of the projected embeddings and of the hidden layer.
-        normalize: Whether projected embeddings are scaled to unit L2 norm.
+        dropout: Dropout probability of the projected embeddings and of the hidden layer.
+        normalize: Whether projected embeddings are scaled to unit L2 norm; otherwise ReLU.
     """
 
     def __init__(
@@ -48,14 +48,7 @@ class EarlyFusionHead(Head):
         self.normalize = normalize
 
     def forward(self, embeddings: Mapping[str, Tensor]) -> Tensor:
-        """Classify embeddings.
-
-        Args:
-            embeddings: By role, each of shape (B, D).
-
-        Returns:
-            Logits, shape (B, C).
-        """
+        """Classify embeddings (B, D) by role to logits (B, C)."""
         projected = [project(embeddings[role]) for role, project in self.projections.items()]
         projected = [F.normalize(p, dim=-1) if self.normalize else F.relu(p) for p in projected]
         fused = self.dropout(torch.cat(projected, dim=-1))
@@ -64,15 +57,15 @@ class EarlyFusionHead(Head):
 
 
 class JointHead(Head):
-    """Fuse embeddings of one space, classify with one hidden layer.
+    """Fuse embeddings of a shared space, classify with one hidden layer.
 
     Args:
-        widths: Size of each role's embedding; all the same.
-        hidden_width: Size of the hidden layer.
+        widths: Width of each role's embedding; all equal.
+        hidden_width: Width of the hidden layer.
         classes: Number of classes.
-        dropout: Drop probability of the hidden layer.
-        fusion: `add` sums the embeddings, `concat` lays them end to end; `cross` has but one.
-        normalize: Whether embeddings are scaled to unit L2 norm before.
+        dropout: Dropout probability of the hidden layer.
+        fusion: `add` sums the embeddings, `concat` concatenates them; `cross` has only one.
+        normalize: Whether embeddings are first scaled to unit L2 norm.
     """
 
     def __init__(
@@ -95,14 +88,7 @@ class JointHead(Head):
         self.normalize = normalize
 
     def forward(self, embeddings: Mapping[str, Tensor]) -> Tensor:
-        """Classify embeddings.
-
-        Args:
-            embeddings: By role, each of shape (B, D).
-
-        Returns:
-            Logits, shape (B, C).
-        """
+        """Classify embeddings (B, D) by role to logits (B, C)."""
         parts = [embeddings[role] for role in self.roles]
         if self.normalize:
             parts = [F.normalize(part, dim=-1) for part in parts]

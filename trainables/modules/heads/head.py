@@ -1,4 +1,4 @@
-"""What every head is: from the embeddings of the towers to logits."""
+"""The interface of a head: from the embeddings of the towers to logits."""
 
 from __future__ import annotations
 
@@ -12,35 +12,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WHOLE = "pair"
-"""The name of the one branch of a head that fuses before it classifies."""
+"""The name of the only branch of a head that fuses before it classifies."""
 
 
 class Head(nn.Module):
-    """Classifies embeddings: called with them, by role and each (B, D), it gives logits (B, C).
+    """Maps embeddings by role, each (B, D), to logits (B, C).
 
-    A head may have several branches, each with a loss of its own, that are fused when they have
-    decided. Fusing is part of the decision and trains nothing. By default there is one branch.
+    A head may have several branches that each have their own loss and are fused after their
+    decision. Fusing has no trainable parameters. By default there is one branch.
     """
 
     def branches(self, embeddings: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Classify embeddings, each branch on its own.
-
-        Args:
-            embeddings: By role, each of shape (B, D).
-
-        Returns:
-            Logits of each branch, shape (B, C).
-        """
+        """Classify embeddings (B, D) by role to logits (B, C) of each branch."""
         return {WHOLE: self(embeddings)}
 
     def fuse(self, branches: Mapping[str, Tensor]) -> Tensor:
-        """Make one of all branches.
-
-        Args:
-            branches: Logits by branch, each of shape (B, C).
-
-        Returns:
-            Logits, shape (B, C).
-        """
+        """Combine the logits (B, C) of all branches to logits (B, C)."""
         (logits,) = branches.values()
         return logits

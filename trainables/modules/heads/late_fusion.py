@@ -1,4 +1,4 @@
-"""The head of late fusion: a classifier per embedding, fused when both have decided."""
+"""The head of late fusion: a classifier per embedding, combined after both have decided."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 class LateFusionHead(Head):
-    """Classify each embedding with one hidden layer, then make one decision of all.
+    """Classify each embedding with one hidden layer, then combine their probabilities.
 
     Args:
-        widths: Size of each role's embedding.
-        hidden_width: Size of each hidden layer.
+        widths: Width of each role's embedding.
+        hidden_width: Width of each hidden layer.
         classes: Number of classes.
-        dropout: Drop probability of the hidden layers.
+        dropout: Dropout probability of the hidden layers.
         fusion: `weighted` averages probabilities; `vote` takes those of the more certain branch.
-        weight: Weight of the first role in `weighted`, in [0, 1]; the second has the rest.
+        weight: Weight of the first role for `weighted`, in [0, 1]; the second has the rest.
     """
 
     def __init__(
@@ -54,27 +54,17 @@ class LateFusionHead(Head):
         self.weight = weight
 
     def branches(self, embeddings: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Classify embeddings, each on its own.
-
-        Args:
-            embeddings: By role, each of shape (B, D).
-
-        Returns:
-            Logits by role, shape (B, C).
-        """
+        """Classify embeddings (B, D) by role to logits (B, C) by role."""
         return {role: classify(embeddings[role]) for role, classify in self.classifiers.items()}
 
     def fuse(self, branches: Mapping[str, Tensor]) -> Tensor:
-        """Make one of both branches.
-
-        `analysis.tables.fusion` does the same to the probabilities that a trial kept.
+        """Combine the logits of both branches, as `analysis.tables.fusion` does probabilities.
 
         Args:
-            branches: Logits by role, each of shape (B, C); the logits of one alone stay as they
-                are.
+            branches: Logits by role, each of shape (B, C).
 
         Returns:
-            Log-probabilities, shape (B, C).
+            Log-probabilities, shape (B, C); a single branch's logits are returned unchanged.
         """
         if len(branches) == 1:
             return super().fuse(branches)
@@ -86,12 +76,5 @@ class LateFusionHead(Head):
         return torch.logaddexp(first + weights[0], second + weights[1])
 
     def forward(self, embeddings: Mapping[str, Tensor]) -> Tensor:
-        """Classify embeddings.
-
-        Args:
-            embeddings: By role, each of shape (B, D).
-
-        Returns:
-            Log-probabilities, shape (B, C).
-        """
+        """Classify embeddings (B, D) by role to log-probabilities (B, C)."""
         return self.fuse(self.branches(embeddings))

@@ -16,7 +16,7 @@ from tests.trainables.modules.joint_models import (
     save,
 )
 from trainables.modules.backbones.blip import load_blip_towers
-from trainables.modules.backbones.crossed import tower_for
+from trainables.modules.backbones.cross_attention import tower_for
 from trainables.modules.blocks.cut import Cut
 from trainables.modules.blocks.parameters import total_parameters
 
@@ -95,7 +95,7 @@ def test_each_tower_says_what_the_library_says_at_every_depth(
 def test_text_that_reads_its_image_says_what_the_library_says(
     towers: Mapping[str, Mapping[str, Tower]], name: str
 ) -> None:
-    pairs = batch_of("text")._replace(seen=batch_of("image").values)
+    pairs = batch_of("text")._replace(encoder_hidden_states=batch_of("image").values)
     with torch.no_grad():
         tower = tower_for("pair", towers[name])
         seen = towers[name]["image"].prefix(Cut(0, "tokens"))(batch_of("image")).values

@@ -209,7 +209,7 @@ def test_dropout_follows_each_unfrozen_block_in_training_only(
     left: list[Tensor] = []
     opened = [module for module in suffix.modules() if isinstance(module, OpenBlock)]
     for block in opened:
-        block.after.register_forward_hook(lambda _, __, out: left.append(out))
+        block.block_dropout.register_forward_hook(lambda _, __, out: left.append(out))
     expected = tower.suffix(Cut(2)).eval()(hidden).values
     assert torch.equal(suffix.eval()(hidden).values, expected)
     assert len(left) == len(opened) == 2
@@ -217,7 +217,7 @@ def test_dropout_follows_each_unfrozen_block_in_training_only(
     for values in left[2:]:
         share = float((values == 0).float().mean())
         assert share == pytest.approx(0.4, abs=0.12)
-    assert [block.after.p for block in opened] == [0.4, 0.4]
+    assert [block.block_dropout.p for block in opened] == [0.4, 0.4]
 
 
 @pytest.mark.parametrize("name", MODELS)

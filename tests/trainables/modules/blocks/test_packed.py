@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
 from trainables.modules.blocks.activations import Activations
-from trainables.modules.blocks.packed import PackedTextPiece, Packing, can_pack
+from trainables.modules.blocks.packed import PackedTextPiece, TokenLayout, can_pack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,12 +104,12 @@ def test_dropout_works_in_training_only(towers: Mapping[str, Tower]) -> None:
 
 
 def test_a_packing_says_where_the_real_tokens_are() -> None:
-    packing = Packing.of(torch.tensor([[True, True, False], [True, False, False]]))
-    assert packing.places.tolist() == [0, 1, 3]
-    assert packing.texts.tolist() == [0, 0, 1]
-    assert packing.firsts.tolist() == [0, 2]
-    assert packing.lengths.tolist() == [2, 1]
-    padded = packing.pad(torch.tensor([[1.0], [2.0], [3.0]]))
+    layout = TokenLayout.of(torch.tensor([[True, True, False], [True, False, False]]))
+    assert layout.places.tolist() == [0, 1, 3]
+    assert layout.texts.tolist() == [0, 0, 1]
+    assert layout.firsts.tolist() == [0, 2]
+    assert layout.lengths.tolist() == [2, 1]
+    padded = layout.pad(torch.tensor([[1.0], [2.0], [3.0]]))
     assert padded.tolist() == [[[1.0], [2.0], [0.0]], [[3.0], [0.0], [0.0]]]
 
 

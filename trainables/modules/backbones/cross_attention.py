@@ -1,9 +1,9 @@
-"""BLIP's text tower reading its image: every block attends to the image's tokens.
+"""BLIP's text tower with cross-attention: each of its blocks attends to the image's tokens.
 
-Its frozen blocks give the same for a pair in every epoch as long as the image tower is frozen
-whole: then the text up to the cut is kept, beside the image's tokens. Where image blocks train,
-what is read changes with every step, so that nothing of the text after its embeddings can be kept
-and the frozen blocks run in every step too.
+While the image tower is frozen entirely, the frozen text blocks give the same output for a pair in
+every epoch, so the text's hidden states are cached up to the cut, beside the image's tokens. If
+image blocks train, their output changes with every step: only the text's embeddings are cached,
+and the frozen text blocks run in every step.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from trainables.modules.blocks.cut import Pooling
 
 PAIR: Role = "pair"
-"""The role of text that reads its image."""
+"""The role of text with cross-attention to its image."""
 
 
-class CrossedTower(TextTower):
-    """A text tower that attends to its image; shares the weights of both towers.
+class CrossAttentionTower(TextTower):
+    """A text tower with cross-attention to its image; shares the weights of both towers.
 
     Args:
-        text: The text tower, of blocks with cross-attention.
+        text: The text tower, whose blocks have cross-attention.
         image: The image tower of the same checkpoint.
     """
 
@@ -49,7 +49,7 @@ class CrossedTower(TextTower):
         self.image = image
 
     def _refuse_not_finite(self) -> None:
-        pass  # its towers have been looked at
+        pass  # both towers have been checked
 
     def _reads(self) -> dict[str, Any]:
         return super()._reads() | {"image": self.image.fingerprint}
@@ -58,15 +58,15 @@ class CrossedTower(TextTower):
         blocks = list(self._blocks[start or 0 : stop])
         finish = self._finish if pooling else None
         piece = self._whole(blocks, pooling, finish, from_ids=start is None)
-        eyes = self.image.prefix(Cut(0, "tokens")) if start is None and blocks else None
-        return piece if start is not None else SeeingPiece(eyes, piece)
+        image_encoder = self.image.prefix(Cut(0, "tokens")) if start is None and blocks else None
+        return piece if start is not None else CrossAttentionPiece(image_encoder, piece)
 
     def suffix(self, cut: Cut, block_dropout: float = 0.0) -> nn.Module:
-        """Make the part that trains, which reads the image's tokens.
+        """Make the trainable part, which attends to the image's tokens.
 
         Args:
-            cut: Where it begins: after the embeddings where it is live.
-            block_dropout: Drop probability after each unfrozen block, in [0, 1).
+            cut: Where it starts; after the embeddings if the cut is live.
+            block_dropout: Dropout probability after each unfrozen block, in [0, 1).
 
         Returns:
             A module from the activations at the cut, with the image's tokens, to embeddings.
@@ -87,61 +87,63 @@ class CrossedTower(TextTower):
         return [getattr(getattr(suffix.model, self._stack), self._list)]
 
 
-class SeeingPiece(Piece):
-    """The first run of a crossed tower: it looks at the pixels, then reads the text.
+class CrossAttentionPiece(Piece):
+    """The prefix of a cross-attention tower: encodes the image, then the text.
 
     Args:
-        eyes: From pixels to the image's tokens; None where no block reads them.
-        reader: From token ids to hidden states or embeddings.
+        image_encoder: From pixels to the image's tokens; None if no block attends to them.
+        text_encoder: From token ids to hidden states or embeddings.
     """
 
-    def __init__(self, eyes: Piece | None, reader: Piece) -> None:
+    def __init__(self, image_encoder: Piece | None, text_encoder: Piece) -> None:
         super().__init__()
-        self.eyes = eyes
-        self.reader = reader
+        self.image_encoder = image_encoder
+        self.text_encoder = text_encoder
 
     def forward(self, activations: Activations) -> Activations:
-        """Look and read.
+        """Encode image and text.
 
         Args:
-            activations: Token ids (B, L) with their mask, and pixels (B, 3, H, W) to look at.
+            activations: Token ids (B, L) with their mask, and pixels (B, 3, H, W) in
+                `encoder_hidden_states`.
 
         Returns:
             Hidden states (B, L, D) with the mask and the image's tokens, or embeddings (B, D).
         """
-        seen = None
-        if self.eyes is not None:
-            assert activations.seen is not None
-            seen = self.eyes(Activations(activations.seen)).values
-        read: Activations = self.reader(activations._replace(seen=seen))
+        states = None
+        if self.image_encoder is not None:
+            assert activations.encoder_hidden_states is not None
+            states = self.image_encoder(Activations(activations.encoder_hidden_states)).values
+        read: Activations = self.text_encoder(activations._replace(encoder_hidden_states=states))
         return read
 
 
 def tower_for(name: str, towers: Mapping[str, Tower]) -> Tower:
-    """Give the tower of a name.
+    """Return the tower of a name.
 
     Args:
-        name: `text`, `image`, or `pair` for text that reads its image; or `ROLE/SOURCE`.
+        name: `text`, `image`, or `pair` for text with cross-attention to its image; or
+            `ROLE/SOURCE`.
         towers: The pretrained towers.
 
     Returns:
-        The tower; that of a pair shares the weights of both.
+        The tower; that of `pair` shares the weights of both.
     """
     if len(parts := parts_of(name)) == 1:
         return towers[name]
     text, image = (towers[part] for part in parts)
     assert isinstance(text, TextTower)
-    return CrossedTower(text, image)
+    return CrossAttentionTower(text, image)
 
 
 def parts_of(name: str) -> tuple[str, ...]:
-    """Say which pretrained towers stand behind a name.
+    """Return the pretrained towers behind a name.
 
     Args:
         name: Of a tower: `ROLE` or `ROLE/SOURCE`.
 
     Returns:
-        Itself; of a pair, the names of its text and its image tower.
+        The name itself; for a pair, the names of its text and its image tower.
     """
     role, slash, source = name.partition("/")
     return (f"text{slash}{source}", f"image{slash}{source}") if role == PAIR else (name,)

@@ -103,6 +103,7 @@ def test_the_image_is_read(bench_of: Callable[..., Workbench]) -> None:
     with torch.no_grad():
         said = classifier({"pair": source.gather(rows)})
         raw = bench.raw("pair").gather(rows)
-        blind = raw._replace(seen=torch.zeros_like(raw.seen))  # type: ignore[arg-type] # pixels
+        assert raw.encoder_hidden_states is not None
+        blind = raw._replace(encoder_hidden_states=torch.zeros_like(raw.encoder_hidden_states))
         source._raw = type("Blind", (), {"gather": lambda *_: blind})()  # type: ignore[attr-defined]
         assert not torch.allclose(classifier({"pair": source.gather(rows)}), said, atol=1e-4)

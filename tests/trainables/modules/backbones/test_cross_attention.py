@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tests.trainables.modules.backbones.test_joint import KEY_BIAS, batch_of, weighted_sum
 from tests.trainables.modules.joint_models import COLOURS, blip_model, save
 from trainables.modules.backbones.blip import load_blip_towers
-from trainables.modules.backbones.crossed import CrossedTower, tower_for
+from trainables.modules.backbones.cross_attention import CrossAttentionTower, tower_for
 from trainables.modules.blocks.cut import Cut
 
 if TYPE_CHECKING:
@@ -38,15 +38,15 @@ def tower(towers: Mapping[str, Tower]) -> Tower:
 
 @pytest.fixture(scope="module")
 def pairs() -> Activations:
-    return batch_of("text")._replace(seen=batch_of("image").values)
+    return batch_of("text")._replace(encoder_hidden_states=batch_of("image").values)
 
 
 def reference(model: Any, pairs: Activations) -> Tensor:
     """What the library's text model says of texts that attend to the tokens of their images."""
     assert pairs.mask is not None
-    assert pairs.seen is not None
+    assert pairs.encoder_hidden_states is not None
     mean, std = (torch.tensor(COLOURS[key]).view(3, 1, 1) for key in ("image_mean", "image_std"))
-    tokens = model.vision_model((pairs.seen / 255 - mean) / std).last_hidden_state
+    tokens = model.vision_model((pairs.encoder_hidden_states / 255 - mean) / std).last_hidden_state
     read = model.text_model(
         pairs.values, attention_mask=pairs.mask.long(), encoder_hidden_states=tokens
     )
@@ -57,12 +57,12 @@ def reference(model: Any, pairs: Activations) -> Tensor:
 def embed(
     towers: Mapping[str, Tower], tower: Tower, cut: Cut, pairs: Activations
 ) -> tuple[Tensor, nn.Module]:
-    assert pairs.seen is not None
+    assert pairs.encoder_hidden_states is not None
     suffix = tower.suffix(cut).eval()
     with torch.no_grad():
         kept = tower.prefix(cut.prefix)(pairs)
         tokens = towers["image"].prefix(Cut(0, "tokens"))(batch_of("image")).values
-    embedding: Tensor = suffix(kept._replace(seen=tokens)).values
+    embedding: Tensor = suffix(kept._replace(encoder_hidden_states=tokens)).values
     return embedding, suffix
 
 
@@ -74,7 +74,8 @@ def test_text_reads_its_image_as_in_the_library(
         expected = reference(blip_model(), pairs)
     got, _ = embed(towers, tower, cut, pairs)
     torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
-    flipped = pairs._replace(seen=pairs.seen.flip(0))  # type: ignore[union-attr] # pixels
+    assert pairs.encoder_hidden_states is not None
+    flipped = pairs._replace(encoder_hidden_states=pairs.encoder_hidden_states.flip(0))
     with torch.no_grad():
         assert not torch.allclose(reference(blip_model(), flipped), expected, atol=1e-2)
 
@@ -105,7 +106,9 @@ def test_where_the_image_trains_its_gradient_comes_through_frozen_text_blocks(
         kept = tower.prefix(Cut(0, live=True).prefix)(pairs)
     seeing = towers["image"].suffix(Cut(1, "tokens")).eval()
     reading = tower.suffix(Cut(0, live=True)).eval()
-    weighted_sum(reading(kept._replace(seen=seeing(hidden).values)).values).backward()
+    weighted_sum(
+        reading(kept._replace(encoder_hidden_states=seeing(hidden).values)).values
+    ).backward()
     model = blip_model().requires_grad_(requires_grad=False)
     block = model.vision_model.encoder.layers[-1].requires_grad_(requires_grad=True)
     weighted_sum(reference(model, pairs)).backward()
@@ -121,7 +124,7 @@ def test_dropout_follows_each_unfrozen_block_in_training_only(
     expected, _ = embed(towers, tower, Cut(2), pairs)
     suffix = tower.suffix(Cut(2), block_dropout=0.4)
     tokens = towers["image"].prefix(Cut(0, "tokens"))(batch_of("image")).values
-    kept = tower.prefix(Cut(2))(pairs)._replace(seen=tokens)
+    kept = tower.prefix(Cut(2))(pairs)._replace(encoder_hidden_states=tokens)
     assert torch.equal(suffix.eval()(kept).values, expected)
     left: list[Tensor] = []
     piece: Any = suffix
@@ -135,7 +138,7 @@ def test_dropout_follows_each_unfrozen_block_in_training_only(
 
 def test_other_weights_of_either_tower_are_other_weights(towers: Mapping[str, Tower]) -> None:
     tower = tower_for("pair", towers)
-    assert isinstance(tower, CrossedTower)
+    assert isinstance(tower, CrossAttentionTower)
     before = tower.fingerprint
     assert before not in {towers["text"].fingerprint, towers["image"].fingerprint}
     parameter = next(iter(towers["image"].model.parameters()))
