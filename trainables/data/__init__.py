@@ -1,1 +1,1 @@
-"""Image-text pairs: formats and checks, cleaning and preparation, splits, the demo data."""
+"""Image-text pairs: file formats and checks, preprocessing, splits, and the demo data."""

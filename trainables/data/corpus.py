@@ -1,4 +1,4 @@
-"""Data sets from disk, checked whole: what loads here cannot fail in the middle of a search."""
+"""Load data sets and check every file, so that a search cannot fail on bad data halfway."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CorpusError", "find_corpus", "load_corpus"]
 
-# Reading waits for the disk (often a network's), and decoding leaves Python's lock.
+# Threads help: reads wait for the disk, often over a network, and decoding releases the GIL.
 _READERS = 8
-# Far more than any model reads: a tokenizer would take minutes and gigabytes for ten megabytes.
+# Far more than any model reads: tokenizing 10 MB takes minutes and gigabytes.
 MAX_TEXT_BYTES = 100_000
 
 
@@ -44,8 +44,8 @@ def find_corpus(folder: Path) -> Path | None:
         folder: Where to look.
 
     Returns:
-        `folder` when it holds `train.txt` and `data/`; `folder/data` when that holds `train.txt`;
-        otherwise None.
+        `folder` if it holds `train.txt` and `data/`, `folder/data` if that holds `train.txt`, else
+        None.
     """
     if (folder / TRAIN_LIST).is_file() and (folder / "data").is_dir():
         return folder
@@ -63,30 +63,29 @@ def load_corpus(
     decoder: Decoder | None = None,
     whole_images: WholeImages | None = None,
 ) -> Corpus:
-    """Read a data set and check every file of it.
+    """Load a data set and check all its files.
 
-    Each file is read once, and each image decoded. Texts that are no UTF-8 or are empty are
-    counted in `Corpus.notes`; those that are no UTF-8 are taken to be of one encoding, which all
-    of them together show.
+    Each file is read once, and each image decoded. Texts that are not UTF-8 or are empty are
+    counted in `Corpus.notes`; those that are not UTF-8 are assumed to share one encoding, which is
+    detected from all of them.
 
     Args:
-        path: A folder with `train.txt` (`guid,tag`), perhaps `test_without_label.txt`, and
+        path: A folder with `train.txt` (`guid,tag`), optionally `test_without_label.txt`, and
             `GUID.txt` and `GUID.jpg` in `data/` or beside the lists; or a CSV file
             `guid,text,image,tag`.
-        require_labels: Whether two classes must be labelled, as training needs; without, a data
-            set may be there to be predicted only, a table needs no tags, and a folder needs no
-            list: all its pairs count.
-        allow_outside: Whether files outside the folder of the data may be read, which links, `..`
-            and absolute paths reach.
-        modality: What is read of a pair; the rest need not be there, and is not looked at.
-        decoder: Of texts that are no UTF-8.
-        whole_images: Those that need not be decoded again; takes those that are now.
+        require_labels: Whether at least two classes must be labelled, as training needs. If not, a
+            table needs no tags and a folder needs no list: all its pairs are used.
+        allow_outside: Whether links, `..` and absolute paths may lead out of the data's folder.
+        modality: What is read of a pair; files of the other modality may be missing and are
+            ignored.
+        decoder: Decodes texts that are not UTF-8.
+        whole_images: Images that need not be decoded again; newly decoded ones are added.
 
     Returns:
         The data set, with absolute image paths.
 
     Raises:
-        CorpusError: If anything is missing or wrong; tells every fault at once.
+        CorpusError: If anything is missing or invalid; lists all faults.
     """
     path = path.absolute()
     if not is_there(path):
@@ -126,11 +125,11 @@ def load_corpus(
 
 @dataclass(slots=True)
 class _Read:
-    text: str | bytes = ""  # bytes of a file are decoded when those of all are known
-    cut: bool = False  # whether the text was longer than is read
+    text: str | bytes = ""  # bytes until the encoding is detected from all texts
+    cut: bool = False  # whether the text was truncated
     image_digest: str = ""
     image_size: tuple[int, int] | None = None
-    faults: list[tuple[str, str]] = field(default_factory=list)  # rule and example
+    faults: list[tuple[str, str]] = field(default_factory=list)  # (rule, example)
 
 
 def _read(entry: Entry, known: WholeImages) -> _Read:
@@ -190,7 +189,7 @@ def _samples(entries: Sequence[Entry], reads: Sequence[_Read], decoder: Decoder)
 
 
 def _whole_characters(raw: bytes) -> bytes:
-    """Leave out the last character of a text in UTF-8 that was cut at some byte."""
+    """Drop the last character of UTF-8 text that was cut at an arbitrary byte."""
     end = len(raw)
     while end and raw[end - 1] & 0xC0 == 0x80:
         end -= 1

@@ -1,8 +1,8 @@
-"""The embedded demo data: generated pairs that only text and image together explain.
+"""The built-in demo data: generated pairs that need both text and image to be classified.
 
-A text cue t and an image cue i in {-1, 0, 1} make the class: the sign of t + i. `CELLS` says how
-often each two cues meet, and with that how far one of them alone can get: the best rule from the
-text or from the image reaches a weighted F1 of 0.722, both together reach 1.
+A text cue t and an image cue i in {-1, 0, 1} define the class: the sign of t + i. `CELLS` gives
+the number of pairs per combination, and with it the limit of one modality: the best rule on the
+text or on the image alone reaches a weighted F1 of 0.722, on both it reaches 1.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ CUE_WORDS: Mapping[int, tuple[str, ...]] = {
 _UNLABELLED = 40
 _SEED = 20
 _QUALITY = 85
-# Names what this module writes; a new number makes every folder anew.
+# Version of what this module writes; increment it to have all folders rewritten.
 _VERSION = "demo 3"
 _STAMP = "demo.txt"
 _TEMPLATES = (
@@ -58,16 +58,16 @@ _USERS = ("anna", "tom_b", "the_kims", "river99", "joe")
 
 
 def demo_corpus(folder: Path) -> Corpus:
-    """Give the demo data, written as real files in the lab's layout the first time.
+    """Return the demo data, written as real files in the lab's layout on first use.
 
-    The files are the same on every call; two processes may write them at once. What another
-    version wrote, or what was damaged since, is written anew.
+    The files are the same on every call, and two processes may write them at once. Files that are
+    damaged or written by another version are replaced.
 
     Args:
-        folder: Where the files are; made when missing, and for nothing else.
+        folder: Where the files are; created if missing, and used for nothing else.
 
     Returns:
-        300 labelled pairs (180 positive, 30 neutral, 90 negative) and 40 to be predicted.
+        300 labelled pairs (180 positive, 30 neutral, 90 negative) and 40 unlabelled ones.
     """
     corpus = _stored(folder)
     if corpus is None:
@@ -87,7 +87,7 @@ def _stored(folder: Path) -> Corpus | None:
 
 
 def _write_pairs(folder: Path) -> None:
-    # random.Random gives the same numbers in every version of Python.
+    # random.Random is reproducible across versions of Python.
     rng = random.Random(_SEED)
     cells = [cell for cell, count in CELLS.items() for _ in range(count)]
     rng.shuffle(cells)
@@ -116,15 +116,7 @@ def _sentiment(cues: int) -> Sentiment:
 
 
 def _texts(cue: int, rng: random.Random) -> Iterator[str]:
-    """Write tweets with one cue word each, no two of the same words.
-
-    Args:
-        cue: Which of `CUE_WORDS` to use.
-        rng: Chooses the words.
-
-    Yields:
-        A tweet.
-    """
+    """Generate tweets with one cue word each, no two with the same words."""
     seen = set()
     while True:
         text = rng.choice(_TEMPLATES).format(
@@ -134,19 +126,14 @@ def _texts(cue: int, rng: random.Random) -> Iterator[str]:
             user=rng.choice(_USERS),
             link=f"{rng.getrandbits(32):08x}",
         )
-        words = clean_text(text, "basic")  # pairs of the same words count as duplicates
+        words = clean_text(text, "basic")  # equal words would make the pairs duplicates
         if words not in seen:
             seen.add(words)
             yield text
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all.
-
-    Args:
-        path: The file; its folder is made.
-        content: The bytes.
-    """
+    """Write a file atomically, creating its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     draft.write_bytes(content)

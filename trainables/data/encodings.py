@@ -1,8 +1,8 @@
-"""Bytes of unknown encoding to text: each text by itself where it can tell, else all together.
+"""Decode bytes of unknown encoding: each text alone where possible, otherwise all texts together.
 
-A text says UTF-8, or UTF-16 and UTF-32 by their marks. What is left is of the encodings of before,
-which a tweet is too short to tell apart: `é` in one is half of a Chinese character in another. But
-the texts of one data set come from one place, so that all of them are asked at once.
+UTF-8 can be recognised in one text, as can UTF-16 and UTF-32 by their byte order marks. Legacy
+encodings cannot: `é` in one is half of a Chinese character in another, and a tweet is too short to
+tell. But the texts of a data set usually have one source, so their encoding is detected jointly.
 """
 
 from __future__ import annotations
@@ -22,37 +22,37 @@ if TYPE_CHECKING:
 UTF8 = "utf-8"
 
 _MARKS = (
-    # The longer first: UTF-32's little-endian mark begins as that of UTF-16.
+    # Longest first: the little-endian mark of UTF-32 starts with that of UTF-16.
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# Encodings of two bytes a character, with the standard that each extends: what people write is
-# nearly all in the standard, what decodes by chance is not.
+# Double-byte encodings, with the standard that each extends: real text is almost entirely in the
+# standard, bytes that decode by chance are not.
 _DOUBLE_BYTE = {
     "gb18030": "gb2312",
     "big5hkscs": "big5",
     "cp949": "euc_kr",
     "euc_jis_2004": "euc_jp",
 }
-# Shift-JIS is not among them: its half-width kana are one byte each, so that anything decodes.
+# Shift-JIS is not one of them: its half-width kana are single bytes, so anything decodes.
 _OTHERS = (
     *("cp932", "cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257"),
     *("cp874", "koi8-r", "iso8859-2", "iso8859-5", "iso8859-7"),
 )
 _TWO_BYTES = {*_DOUBLE_BYTE, "euc_jp", "cp932"}
-# So many texts do not decode as two bytes a character by chance; some may be damaged.
+# This many texts do not decode as a double-byte encoding by chance; some may be damaged.
 _ENOUGH, _NEARLY_ALL, _MOSTLY = 8, 0.95, 0.7
-# Letters of any script and typographic marks, not what full-width boxes and arrows are.
+# Letters of any script and punctuation, but not full-width boxes and arrows.
 _WRITTEN = re.compile(r"[\w\u2010-\u2027\u3001-\u3011\uff01\uff0c\uff1a\uff1b\uff1f]")
 _WESTERN, _OPEN = "cp1252", 0.6
-# A tweet that was cut at some byte ends in half of a typographic mark or of an emoji.
+# A tweet that was cut at some byte ends in part of a typographic quote or an emoji.
 _CUT_UTF8 = re.compile(rb"(?:\xe2\x80|\xf0\x9f[\x80-\xbf]?)\Z")
 _DAMAGED = "damaged"
 _BROKEN = "\ufffd"
-# Codecs of Python that are no encodings of text files.
+# Python codecs that are not encodings of text files.
 _NO_FILES = {"idna", "mbcs", "oem", "punycode", "rot_13", "rot13", "undefined"} | {
     name for name in set(encodings.aliases.aliases.values()) if name.endswith("_codec")
 }
@@ -63,12 +63,12 @@ _COMMON = (
 
 
 class Decoded(NamedTuple):
-    """A text that was bytes.
+    """A decoded text.
 
     Attributes:
-        text: It; U+FFFD stands for what its encoding does not know.
-        encoding: As Python calls it; `utf-8` with or without a mark.
-        broken: How many U+FFFD stand for bytes.
+        text: The text, with U+FFFD for bytes that are invalid in its encoding.
+        encoding: Python's name of it; `utf-8` with or without a byte order mark.
+        broken: Number of U+FFFD that stand for invalid bytes.
     """
 
     text: str
@@ -83,11 +83,11 @@ def decode_all(
 
     Args:
         raws: The bytes of each.
-        asked: The encoding of those that are no UTF-8, where the user says it.
-        expected: What it is likely to be: taken where it decodes all that are no UTF-8.
+        asked: The user's choice of encoding for those that are not UTF-8, if any.
+        expected: The likely encoding, used if it decodes all that are not UTF-8.
 
     Returns:
-        The texts, in order; no byte is left out.
+        The texts, in order.
     """
     own = {raw: _own_encoding(raw) for raw in raws}
     left = [raw for raw, name in own.items() if name is None]
@@ -97,14 +97,14 @@ def decode_all(
 
 
 class Decoder:
-    """Decodes what one data set holds, and keeps what there is to say of it.
+    """Decodes the texts of one data set and collects notes about them.
 
     Args:
-        asked: The encoding of what is no UTF-8, where the user says it.
-        expected: What it is likely to be: taken where it decodes all that is no UTF-8.
+        asked: The user's choice of encoding for what is not UTF-8, if any.
+        expected: The likely encoding, used if it decodes all that is not UTF-8.
 
     Attributes:
-        notes: Plain sentences on what was no UTF-8.
+        notes: Sentences on what was not UTF-8.
     """
 
     def __init__(self, asked: str | None = None, expected: str | None = None) -> None:
@@ -114,15 +114,15 @@ class Decoder:
 
     @property
     def encoding(self) -> str | None:
-        """The encoding of most of what was no UTF-8; None where all was."""
+        """The most frequent encoding other than UTF-8; None if all was UTF-8."""
         return next((name for name, _ in self._counts.most_common(1)), None)
 
     def decode(self, raws: Sequence[bytes], what: str) -> list[str]:
-        """Decode texts, all of one kind.
+        """Decode texts of one kind.
 
         Args:
             raws: The bytes of each.
-            what: They are, for the notes.
+            what: What they are, for the notes.
 
         Returns:
             The texts, in order.
@@ -143,31 +143,17 @@ class Decoder:
 
 
 def is_wide(raw: bytes) -> bool:
-    """Say whether bytes are UTF-16 or UTF-32, so that they cannot be parted into lines.
-
-    Args:
-        raw: The bytes of a file.
-
-    Returns:
-        Whether they are.
-    """
+    """Return whether bytes are UTF-16 or UTF-32, and so cannot be split at newline bytes."""
     return (_own_encoding(raw) or "").startswith(("utf-16", "utf-32"))
 
 
 def encoding_faults(asked: str | None) -> Iterator[str]:
-    """Say why what `--encoding` asks for is no encoding of text files.
-
-    Args:
-        asked: Its name as the user spells it; None where nothing is asked for.
-
-    Yields:
-        One sentence where it is none.
-    """
+    """Yield why the value of `--encoding`, None if not given, is not an encoding of text files."""
     if asked is None:
         return
     try:
         found = codecs.lookup(asked).name.replace("-", "_")
-    except (LookupError, ValueError):  # a name with a zero byte cannot be looked up
+    except (LookupError, ValueError):  # ValueError: a name with a zero byte
         found = ""
     if found and found not in _NO_FILES and not found.endswith("escape"):
         return
@@ -183,7 +169,7 @@ def _spelt(encoding: str) -> str:
 
 
 def _own_encoding(raw: bytes) -> str | None:
-    """Say what the bytes of one text tell by themselves; None for an encoding of before."""
+    """Detect the encoding of one text by itself; None for a legacy encoding."""
     for mark, name in _MARKS:
         if raw.startswith(mark):
             return name
@@ -197,10 +183,10 @@ def _own_encoding(raw: bytes) -> str | None:
 
 
 def _settle(raw: bytes, own: str | None, other: str | None, asked: str | None) -> str:
-    """Decide on the encoding of one text, when that of all others is known."""
+    """Choose the encoding of one text, given that of the other texts."""
     if own not in {None, _DAMAGED}:
         return str(own)
-    # Two bytes a character often look like damaged UTF-8, one byte a character never does.
+    # Double-byte encodings often look like damaged UTF-8, single-byte encodings never do.
     is_other = asked or own is None or (other in _TWO_BYTES and _decodes(raw, str(other)))
     return str(other) if is_other and other else UTF8
 
@@ -219,7 +205,7 @@ def _is_damaged_utf8(raw: bytes) -> bool:
 
 
 def _encoding_of(raws: Sequence[bytes], expected: str | None) -> str:
-    """Decide on the one encoding of texts that are no UTF-8."""
+    """Choose one encoding for texts that are not UTF-8."""
     if expected is not None and all(_decodes(raw, expected) for raw in raws):
         return expected
     fitting = {
@@ -235,7 +221,7 @@ def _encoding_of(raws: Sequence[bytes], expected: str | None) -> str:
 
 
 def _fit(raws: Sequence[bytes], name: str, core: str) -> float:
-    """The share of texts that an encoding decodes; 0 where that is chance."""
+    """Return the fraction of texts that an encoding decodes; 0 if they decode only by chance."""
     texts = [raw.decode(name) for raw in raws if _decodes(raw, name)]
     written = "".join(character for text in texts for character in text if not character.isascii())
     standard = written.encode(core, errors="ignore").decode(core)
@@ -245,7 +231,7 @@ def _fit(raws: Sequence[bytes], name: str, core: str) -> float:
 
 
 def _guess(raws: Sequence[bytes], names: Sequence[str]) -> str:
-    import chardet  # noqa: PLC0415 - late: few data sets are no UTF-8
+    import chardet  # noqa: PLC0415 - rarely needed
 
     found = chardet.detect_all(
         b"\n".join(raws),
@@ -256,7 +242,7 @@ def _guess(raws: Sequence[bytes], names: Sequence[str]) -> str:
     )
     sure = {str(each["encoding"]): each["confidence"] for each in found if each["encoding"]}
     best = max(sure, key=lambda name: sure[name], default=_WESTERN)
-    # Where a few letters leave it open, what browsers take.
+    # If a few letters leave it open, the browsers' default.
     return _WESTERN if sure.get(_WESTERN, 0.0) >= _OPEN * sure.get(best, 0.0) else best
 
 

@@ -1,9 +1,9 @@
-"""Faults of one data set, gathered so that one message can tell them all."""
+"""Collect the faults of a data set, to report them all in one message."""
 
 from __future__ import annotations
 
 EXAMPLES = 5
-_LONGEST = 400  # characters; the place stands first, the cause last
+_LONGEST = 400  # characters; messages start with the place and end with the cause
 
 
 class CorpusError(ValueError):
@@ -11,14 +11,7 @@ class CorpusError(ValueError):
 
 
 def legible(words: object) -> str:
-    """Make what others have written fit a message.
-
-    Args:
-        words: A path, or what was found.
-
-    Returns:
-        Valid UTF-8, which a name on disk need not be; the middle of very long words is left out.
-    """
+    """Make untrusted text fit a message: valid UTF-8, and shortened in the middle if very long."""
     text = str(words).encode(errors="backslashreplace").decode()
     if len(text) <= _LONGEST:
         return text
@@ -26,7 +19,7 @@ def legible(words: object) -> str:
 
 
 class Faults:
-    """What is wrong with a data set, by the rule that is broken."""
+    """The faults of a data set, grouped by the rule that is broken."""
 
     def __init__(self) -> None:
         self._examples: dict[str, list[str]] = {}
@@ -35,23 +28,23 @@ class Faults:
         return bool(self._examples)
 
     def add(self, rule: str, example: str) -> None:
-        """Note one fault.
+        """Record one fault.
 
         Args:
             rule: What must hold.
-            example: Where it does not, and what is there instead.
+            example: Where it does not, and what was found instead.
         """
         example = legible(example)
         self._examples.setdefault(rule, []).append(example)
 
     def raise_any(self, source: object) -> None:
-        """Raise when there is any fault.
+        """Raise if any fault was recorded.
 
         Args:
             source: The data set, for the message.
 
         Raises:
-            CorpusError: If a fault was noted; gives at most `EXAMPLES` of each kind.
+            CorpusError: If there are faults; gives at most `EXAMPLES` of each kind.
         """
         if not self._examples:
             return

@@ -1,4 +1,4 @@
-"""Files of other people: regular ones only, looked at before they are opened, up to a size."""
+"""Read untrusted files: regular files only, checked before they are opened, up to a size."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 class FileError(ValueError):
-    """A file cannot be read; the message says why, and leaves its name to the caller."""
+    """A file cannot be read; the message gives the reason, the caller adds the path."""
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a file that has an end: a pipe would wait for ever, a device never ends.
+    """Open a regular file: a pipe would block, and a device may never end.
 
     Args:
         path: The file; links are followed.
@@ -33,11 +33,11 @@ def open_regular(path: Path) -> BinaryIO:
         The file, to be closed by the caller.
 
     Raises:
-        FileError: If it is missing, unreadable or no regular file.
+        FileError: If it is missing, unreadable or not a regular file.
     """
     try:
         _refuse_special(path.stat().st_mode)
-        # What took its place since must not make this wait either.
+        # Non-blocking, in case a pipe has replaced the file since.
         file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb")
     except OSError as error:
         raise FileError(error.strerror or str(error)) from error
@@ -56,14 +56,13 @@ def read_regular(path: Path, most: int) -> bytes:
 
     Args:
         path: The file.
-        most: Bytes that it may have.
+        most: Maximum size in bytes.
 
     Returns:
         Its bytes.
 
     Raises:
-        FileError: If it is missing, unreadable, larger, no regular file, or stands for a file
-            that Git LFS has not fetched.
+        FileError: If it is missing, unreadable, larger, not a regular file, or a Git LFS pointer.
     """
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
@@ -76,17 +75,17 @@ def read_regular(path: Path, most: int) -> bytes:
 
 
 def read_beginning(path: Path, count: int) -> bytes:
-    """Read the first bytes of a file.
+    """Read at most `count` bytes from the start of a file.
 
     Args:
         path: The file.
-        count: How many at most.
+        count: Maximum number of bytes.
 
     Returns:
-        The bytes; fewer where the file is shorter.
+        The bytes; fewer if the file is shorter.
 
     Raises:
-        FileError: As `read_regular` does, but for the size.
+        FileError: As `read_regular`, except for the size.
     """
     with open_regular(path) as file:
         raw = _read(file, count)
@@ -95,13 +94,13 @@ def read_beginning(path: Path, count: int) -> bytes:
 
 
 def refuse_pointer(raw: bytes) -> None:
-    """Refuse what stands for a file that Git LFS has not fetched.
+    """Raise if a file is a Git LFS pointer.
 
     Args:
-        raw: The first bytes of a file.
+        raw: The first bytes of the file.
 
     Raises:
-        FileError: If they are such a pointer's.
+        FileError: If it is.
     """
     if raw.startswith(_POINTER):
         msg = "the file is a Git LFS pointer, not the file itself; git lfs pull fetches it"
@@ -109,14 +108,7 @@ def refuse_pointer(raw: bytes) -> None:
 
 
 def is_there(path: Path) -> bool:
-    """Tell whether anything has a name, however long or odd the name is.
-
-    Args:
-        path: Where to look; links are followed.
-
-    Returns:
-        False too where the name is none.
-    """
+    """Return whether a path exists, links followed; False if it is not a valid path."""
     try:
         path.stat()
     except (OSError, ValueError):

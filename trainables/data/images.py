@@ -1,8 +1,7 @@
-"""Image files to square RGB pixels: any mode, any size, deterministic.
+"""From image files to square RGB pixels: any mode, any size, deterministic.
 
-Nothing else in the project opens an image. `prepare_image` is the hot path of every activation
-cache that is built. Its pixels are part of the cache's meaning: what changes them must change the
-cache's key.
+No other module opens images. `prepare_image` is the hot path when activations are cached, and its
+pixels are part of the cache's meaning: whatever changes them must change the cache key.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 MAX_PIXELS = 64_000_000
-MAX_IMAGE_BYTES = 200_000_000  # of as many pixels without any packing
+MAX_IMAGE_BYTES = 200_000_000  # MAX_PIXELS uncompressed
 
 # Only these decoders run on a user's files: Pillow's others are old, and one starts Ghostscript.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
@@ -37,19 +36,19 @@ _IMAGENET_SHARE = 224 / 256
 
 # Pillow warns on standard error from 89 million pixels; MAX_PIXELS refuses before that.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-# A camera's broken EXIF block is no concern of the user's: such images stay as they are.
+# The user can do nothing about a camera's broken EXIF block; such images are not rotated.
 warnings.filterwarnings("ignore", "Corrupt EXIF data", UserWarning)
 
 
 class ImageError(ValueError):
-    """An image file cannot be used; the message names the file and the cause."""
+    """An image file cannot be used; the message gives the file and the reason."""
 
 
 def open_image(path: Path) -> Image.Image:
     """Read an image file as RGB, upright.
 
-    The EXIF orientation is applied; transparent pixels are laid on white; 16-bit grey keeps its
-    upper 8 bits; of an animation the first frame is taken.
+    The EXIF orientation is applied, transparent pixels are blended with white, 16-bit grey keeps
+    its upper 8 bits, and the first frame of an animation is used.
 
     Args:
         path: A JPEG, PNG, WebP, GIF or BMP file.
@@ -58,41 +57,41 @@ def open_image(path: Path) -> Image.Image:
         The image, mode RGB, of any size up to `MAX_PIXELS`.
 
     Raises:
-        ImageError: If the file is missing, damaged, truncated, too large, no regular file or of
+        ImageError: If the file is missing, damaged, truncated, too large, not a regular file or of
             another format.
     """
     with _named(path), _opened(read_regular(path, MAX_IMAGE_BYTES)) as image:
-        # No Image.draft: its coarser decoding changes pixels, and helps from twice the size only.
+        # No Image.draft: its scaled decoding changes pixels and only helps from twice the size.
         image.load()
-        # The pixels are whole by now, so that what fails here is the EXIF block: do without it.
+        # The pixels are decoded, so any error here is in the EXIF block, which is then ignored.
         with suppress(struct.error, SyntaxError, ValueError, TypeError, KeyError, OSError):
             ImageOps.exif_transpose(image, in_place=True)
         return _rgb(image)
 
 
 def check_image(path: Path, raw: bytes) -> tuple[int, int]:
-    """Refuse what `open_image` would refuse, at a part of its cost.
+    """Raise what `open_image` would raise, at a fraction of its cost.
 
     Args:
         path: The file, for the message.
         raw: Its bytes.
 
     Returns:
-        Width and height, in pixels, as they are stored.
+        Width and height in pixels, as stored.
 
     Raises:
         ImageError: If the file is empty, damaged, truncated, too large or of another format.
     """
     with _named(path), _opened(raw) as image:
         size = image.size
-        # The whole file is read all the same; only the pixels are made an eighth as long.
+        # This still reads the whole file, but decodes it at an eighth of its size.
         image.draft(None, (1, 1))
         image.load()
         return size
 
 
 def _opened(raw: bytes) -> Image.Image:
-    """The one place where the project lets Pillow look at bytes."""
+    """Open image bytes with Pillow; nothing else in the project does."""
     if not raw:
         msg = "the file is empty"
         raise ImageError(msg)
@@ -102,16 +101,16 @@ def _opened(raw: bytes) -> Image.Image:
 
 
 def prepare_image(image: Image.Image, settings: InputSettings) -> NDArray[np.uint8]:
-    """Bring an image to the square a backbone reads.
+    """Transform an image to the square that a backbone reads.
 
     Source: `basic` and `improved` are the preparations of the lab's paper: one fits the whole
-    image into a white square, the other crops the centre square; both scale by LANCZOS.
-    `imagenet` is how classifiers are evaluated on ImageNet since Krizhevsky et al., NeurIPS 2012,
-    section 4.1: for S = 224, scale the shorter side to 256, bilinearly, and crop the centre.
+    image into a white square, the other crops the central square; both resize with LANCZOS.
+    `imagenet` is the usual ImageNet evaluation since Krizhevsky et al., NeurIPS 2012, section 4.1:
+    for S = 224, resize the shorter side to 256, bilinearly, and crop the centre.
 
     Args:
         image: An RGB image of any size.
-        settings: The preparation, the side S of the square and the blur's radius.
+        settings: The preparation, the side S of the square and the radius of the blur.
 
     Returns:
         Pixels in [0, 255], shape (3, S, S), uint8, C-contiguous.
@@ -142,7 +141,7 @@ def _centre_crop(image: Image.Image, side: int) -> Image.Image:
 def _imagenet_crop(image: Image.Image, side: int) -> Image.Image:
     reach = min(image.size) * _IMAGENET_SHARE / 2
     x, y = image.width / 2, image.height / 2
-    # Scaling the crop alone gives the pixels of scaling all and cropping, at a bounded cost.
+    # Resizing only the crop gives the same pixels at a bounded cost.
     box = (x - reach, y - reach, x + reach, y + reach)
     return image.resize((side, side), Image.Resampling.BILINEAR, box=box)
 
@@ -155,7 +154,7 @@ _FITS: Mapping[ImagePreparation, Callable[[Image.Image, int], Image.Image]] = {
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16-bit grey, whose convert() would clip at 255
+    if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip at 255
         grey = (np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)
         return Image.fromarray(grey).convert("RGB")
     if image.has_transparency_data:
@@ -176,17 +175,7 @@ def _refuse_bomb(image: Image.Image) -> None:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Make whatever a decoder raises on a bad file an error that names the file.
-
-    Args:
-        path: The file.
-
-    Yields:
-        Once, for the body that reads the file.
-
-    Raises:
-        ImageError: If the body raises.
-    """
+    """Turn any error of a decoder into an `ImageError` that names the file."""
     try:
         yield
     except Exception as error:  # decoders raise nearly anything on damaged bytes

@@ -1,7 +1,7 @@
-"""List files: which pairs a data set has, where their parts are and what their tags say.
+"""List files: the pairs of a data set, where their files are and what their tags say.
 
-Nothing here opens a text or an image. Every fault is noted in `Faults`, whose owner raises in the
-end; so what comes back after a fault is for finding further faults only.
+No text or image is opened here. Faults are collected in `Faults`, whose owner raises at the end;
+what is returned after a fault only serves to find more of them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LIST_COLUMNS = ("guid", "tag")
 TABLE_COLUMNS = ("guid", "text", "image", "tag")
 
 _NO_TAG = ("", "null")
-_MAX_NAME_BYTES = 200  # a file system takes 255 at most, and something is added
+_MAX_NAME_BYTES = 200  # file systems allow 255, and suffixes are added
 _PLAIN_NAME = f"guid must be a plain name without / \\ or :, of at most {_MAX_NAME_BYTES} bytes"
 _IMAGE_ENDS = tuple(end for suffix in IMAGE_SUFFIXES for end in (suffix, suffix.upper()))
 _PAIRS = {
@@ -44,10 +44,10 @@ class Entry:
     """One row of a list file.
 
     Attributes:
-        guid: Its name, unique; safe as a part of a file's name.
-        text: The file of the text, or the text; None where it is not read.
-        image: The file of the image; None where it is not read.
-        label: The class, or None where it is to be predicted.
+        guid: Its unique name; safe as part of a file name.
+        text: The file of the text, or the text itself; None if it is not read.
+        image: The file of the image; None if it is not read.
+        label: The class; None if it is to be predicted.
     """
 
     guid: str
@@ -63,15 +63,15 @@ def list_folder(
 
     Args:
         folder: Holds `train.txt`, `test_without_label.txt` or both, and the pairs' files
-            `GUID.txt` and `GUID.jpg` (or another of `IMAGE_SUFFIXES`, the first found) in
-            `data/`, or beside the lists when there is no `data/`.
-        faults: Takes what is wrong.
+            `GUID.txt` and `GUID.jpg` (or another of `IMAGE_SUFFIXES`, the first that exists) in
+            `data/`, or beside the lists if there is no `data/`.
+        faults: Collects faults.
         decoder: Decodes the lists.
-        modality: What is read of a pair; nothing else is looked for.
+        modality: What is read of a pair; files of the other modality are ignored.
 
     Returns:
-        The rows of `train.txt`, then those of `test_without_label.txt`, each in its order; without
-        any list, every pair by name, to be predicted.
+        The rows of `train.txt`, then those of `test_without_label.txt`, in file order; without any
+        list, all pairs by name, to be predicted.
     """
     files = _folder_of_pairs(folder)
     try:
@@ -133,12 +133,12 @@ def list_table(
 
     Args:
         table: A file with the columns `guid,text,image,tag`, in any order and among others,
-            parted by commas, semicolons or tabs; images relative to its folder; no tag or `null`
-            where it is to be predicted.
-        faults: Takes what is wrong.
-        decoder: Decodes it.
+            separated by commas, semicolons or tabs; images relative to its folder; the tag is
+            empty or `null` if it is to be predicted.
+        faults: Collects faults.
+        decoder: Decodes the file.
         modality: What is read of a pair; a column that is not read may be missing.
-        require_tags: Whether the column `tag` must be there.
+        require_tags: Whether there must be a column `tag`.
 
     Returns:
         The rows, in order.
@@ -168,21 +168,21 @@ def _folder_of_pairs(folder: Path) -> Path:
 
 
 def refuse_outside(data: Path, entries: Sequence[Entry], faults: Faults) -> None:
-    """Refuse files outside a data set: one from elsewhere must not have others read and shown.
+    """Report files outside a data set: a downloaded one must not expose other files.
 
     Args:
         data: The folder, or the CSV file.
         entries: Its rows.
-        faults: Takes what is wrong.
+        faults: Collects faults.
     """
-    # A link may be the whole folder of pairs: whoever laid it knows where it leads.
+    # The folder of pairs itself may be a link, since the user made it.
     inside = os.path.realpath(_folder_of_pairs(data) if data.is_dir() else data.parent)
     parents: dict[Path, str] = {}
     for entry in entries:
         for path in (entry.text, entry.image):
             if not isinstance(path, Path):
                 continue
-            if path.parent not in parents:  # a look at every part of every path would take long
+            if path.parent not in parents:  # resolving every path would be slow
                 parents[path.parent] = os.path.realpath(path.parent)
             target = _followed(Path(parents[path.parent], path.name))
             if not target.is_relative_to(inside):
@@ -195,7 +195,7 @@ def refuse_outside(data: Path, entries: Sequence[Entry], faults: Faults) -> None
 def _followed(path: Path) -> Path:
     try:
         return Path(os.path.realpath(path)) if path.is_symlink() else path
-    except OSError:  # of a name that is too long, which is told where it is read
+    except OSError:  # the name is too long, which is reported when the file is read
         return path
 
 

@@ -1,4 +1,4 @@
-"""Rows of a list file: values parted by commas, semicolons or tabs under a line of names."""
+"""Rows of a list file: CSV with commas, semicolons or tabs, and a header."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ class Row:
 def read_rows(
     path: Path, columns: Sequence[str], faults: Faults, decoder: Decoder, *, optional: str = ""
 ) -> Iterator[Row]:
-    """Read a list file whose first line names its columns.
+    """Read a list file that starts with a header.
 
     Args:
         path: The file.
-        columns: Those it must have, in any order and among others.
-        faults: Takes what is wrong.
-        decoder: Decodes it, each line by itself.
-        optional: One of the columns that may be missing; then it is empty.
+        columns: The columns it must have, in any order and among others.
+        faults: Collects faults.
+        decoder: Decodes the file, each line separately.
+        optional: A column that may be missing, and is then empty.
 
     Yields:
-        The rows that are sound, in order.
+        The valid rows, in order.
     """
     text = _text(path, faults, decoder)
     if text is None:
@@ -116,16 +116,16 @@ def _lines(
 
 
 def _stray_quote(text: str, start: int, delimiter: str) -> tuple[int, str]:
-    """Find the quote that a row of a CSV stumbles over.
+    """Find the quote that makes a row of a CSV invalid.
 
     Args:
         text: The file.
-        start: Lines before the row.
-        delimiter: What parts its values.
+        start: Number of lines before the row.
+        delimiter: Separates values.
 
     Returns:
-        The line where the quote opens and what is wrong with it; the row's first line and nothing
-        where it is no quote.
+        The line where the quote opens and what is wrong with it; the row's first line and an empty
+        string if the row has no such quote.
     """
     number = opened = start + 1
     quoted, before = False, delimiter

@@ -1,6 +1,6 @@
-"""The types every other module speaks: one labelled pair, a checked data set, one split of it.
+"""The data types of the project: one labelled pair, a checked data set, one split of it.
 
-Nothing here imports torch: the driver of a search holds these and stays light.
+Nothing here imports torch, so the driver of a search stays light.
 """
 
 from __future__ import annotations
@@ -28,13 +28,12 @@ class Sample:
     """One image-text pair.
 
     Attributes:
-        guid: Its name, unique in a corpus; a string, so that leading zeros survive.
-        text: The raw text, decoded but not cleaned; empty where it is not read.
-        image: Path of the image file; None where it is not read.
-        image_digest: Digest of the image file's bytes: equal digests mean equal images; empty
-            where it is not read.
-        label: The class, or None where it is to be predicted.
-        image_size: Width and height of the image in pixels; None where it was not looked at.
+        guid: Its name, unique in a corpus; a string, so that leading zeros are kept.
+        text: The raw text, decoded but not cleaned; empty if it is not read.
+        image: Path of the image file; None if it is not read.
+        image_digest: Digest of the image file's bytes; empty if it is not read.
+        label: The class; None if it is to be predicted.
+        image_size: Width and height of the image in pixels; None if unknown.
     """
 
     guid: str
@@ -50,12 +49,12 @@ class Corpus:
     """A data set whose files were checked.
 
     Attributes:
-        name: What to call it in results: the folder's or file's name, or `demo`.
+        name: Its name in results: that of the folder or file, or `demo`.
         labelled: The samples to train and validate on, in the order of the list file.
         unlabelled: The samples to predict, in the order of the list file.
-        is_demo: Whether this is the embedded, generated demo data.
-        notes: Plain sentences on what was noticed while reading, such as texts that are no UTF-8.
-        encoding: Of most of the texts that are no UTF-8; None where all are.
+        is_demo: Whether this is the built-in, generated demo data.
+        notes: Sentences on what was noticed while reading, such as texts that are not UTF-8.
+        encoding: Encoding of most texts that are not UTF-8; None if all are.
     """
 
     name: str
@@ -67,18 +66,11 @@ class Corpus:
 
     @property
     def samples(self) -> tuple[Sample, ...]:
-        """All samples, the labelled first: row i of every activation file is sample i."""
+        """All samples, the labelled ones first: row i of every activation file is sample i."""
         return self.labelled + self.unlabelled
 
     def reading(self, modality: Modality) -> Corpus:
-        """Leave out what is not read of a pair.
-
-        Args:
-            modality: What is.
-
-        Returns:
-            The data set, whose samples have nothing else.
-        """
+        """Return the data set with only the texts or images that a modality reads."""
         gone: dict[str, Any] = {} if "text" in ROLES[modality] else {"text": ""}
         if "image" not in ROLES[modality]:
             gone |= {"image": None, "image_digest": "", "image_size": None}
@@ -95,7 +87,7 @@ class Corpus:
 
     @cached_property
     def digest(self) -> str:
-        """A name that differs when any guid, text, image or label does."""
+        """A digest that differs when any guid, text, image or label does."""
         digest = hashlib.blake2b(digest_size=16)
         for s in self.samples:
             digest.update(f"{s.guid}\0{s.text}\0{s.image_digest}\0{s.label}\0".encode())
@@ -104,7 +96,7 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Fold:
-    """One way to part the labelled samples.
+    """One split of the labelled samples.
 
     Attributes:
         train: Indices into `Corpus.labelled` to train on, shape (T,), int64, ascending.

@@ -1,4 +1,4 @@
-"""Small drawn weather scenes: the image half of the demo data."""
+"""Small drawn weather scenes: the images of the demo data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 SIDE = 96
 
-# Sky and ground by cue: sunny, grey, stormy; far apart, so that a tiny network sees the cue.
+# Sky and ground by cue: sunny, grey, stormy; distinct enough for a tiny network.
 _COLOURS: Mapping[int, tuple[_Colour, _Colour]] = {
     1: ((90, 185, 250), (100, 195, 60)),
     0: ((165, 165, 170), (125, 130, 120)),
@@ -32,7 +32,7 @@ def draw_scene(cue: int, rng: random.Random) -> Image.Image:
 
     Args:
         cue: 1 for sunshine, 0 for grey clouds, -1 for a thunderstorm.
-        rng: Chooses shades, places and sizes.
+        rng: Chooses shades, positions and sizes.
 
     Returns:
         The scene, mode RGB, `SIDE` x `SIDE` pixels.

@@ -1,4 +1,4 @@
-"""Ways to part the labelled samples into training and validation, reproducible from a seed."""
+"""Split the labelled samples into training and validation, reproducibly from a seed."""
 
 from __future__ import annotations
 
@@ -25,42 +25,44 @@ if TYPE_CHECKING:
 
 Split = Literal["grouped", "stratified", "lab"]
 
-# What more samples share than both of these is no duplicate: a part of all, and a few.
+# What is shared by more samples than both of these is a placeholder: 1/20 of all, and 10.
 _PLACEHOLDER_PART, _FEW = 20, 10
-# By how much of its even share a fold may be off, and by how many samples at least.
+# Tolerated deviation of a fold from an even share: relative, and at least so many samples.
 _OFF, _OFF_SAMPLES = 0.5, 2
-# Large groups may fall well with one seed and badly with another.
+# With large groups, some seeds give uneven folds.
 _ATTEMPTS = 10
-# One fold holds out a fifth, as the lab does.
+# A single fold validates on a fifth, as in the lab's split.
 _FIFTHS = 5
 _LAB_SEED = 42
 _TIED = "too many samples are duplicates of each other; leave some out, or use --split stratified"
 
 
 class SplitError(ValueError):
-    """The samples cannot be parted as asked; the message lists every fault."""
+    """The samples cannot be split as requested; the message lists all faults."""
 
 
 def make_folds(
     corpus: Corpus, *, split: Split, folds: int, seed: int, repeats: int = 1
 ) -> tuple[Fold, ...]:
-    """Part the labelled samples, each class in proportion.
+    """Split the labelled samples, stratified by class.
 
     Args:
-        corpus: The data set of N labelled samples.
-        split: `grouped` keeps duplicates of a text or an image on one side;
-            `stratified` parts at random; `lab` is the one split of the lab's reported results.
-        folds: How many, >= 1; with K > 1 each sample validates once, with 1 a fifth validates.
-        seed: Seeds the shuffling, each repeat by a stream of its own; `lab` has its own seed.
-        repeats: How often the samples are parted anew, >= 1.
+        corpus: The data set with N labelled samples.
+        split: `grouped` keeps samples that share a text or an image in one fold; `stratified`
+            splits at random; `lab` is the split of the lab's reported results.
+        folds: Number of folds K, >= 1; with K > 1 each sample is validated once, with K = 1 a
+            fifth is.
+        seed: Seed of the shuffling, with an independent stream per repeat; `lab` has its own seed.
+        repeats: Number of repetitions with a new shuffling, >= 1.
 
     Returns:
         `repeats` times `folds` folds, each over all N samples.
 
     Raises:
         SplitError: If `split` is unknown, `folds` or `repeats` is out of range, a class has too
-            few samples, or duplicates tie so many together that a fold cannot train on every
-            class, or validates on half as many or as few again as is even, of all or of a class.
+            few samples, or groups of duplicates are so large that a fold lacks a class in
+            training, or differs by more than half from an even share of all samples or of a class
+            in validation.
     """
     faults = list(_faults(corpus.labels, split, folds, repeats))
     if faults:
@@ -83,18 +85,18 @@ def make_folds(
 
 
 def duplicate_groups(samples: Sequence[Sample]) -> NDArray[np.int64]:
-    """Tie samples that share a text or an image, directly or through others.
+    """Group samples that share a text or an image, directly or through others.
 
-    Texts are compared as read but for white space at their ends, and once more as their words
-    alone (lower case, without mentions, links and marks): so a tweet and its retweet are tied.
-    Empty texts tie nothing, nor does what more than a twentieth of the samples share (and more
-    than ten): "image not found" is a placeholder, no duplicate.
+    Texts are compared stripped of surrounding white space, and again as their cleaned words (lower
+    case, without mentions, links and punctuation), so a tweet and its retweet are grouped. Empty
+    texts are ignored, as is anything shared by more than a twentieth of the samples (and more than
+    ten): an image "not found" is a placeholder, not a duplicate.
 
     Args:
         samples: N samples.
 
     Returns:
-        A group for each sample, shape (N,), int64: the index of the group's first sample.
+        The group of each sample, shape (N,), int64: the index of the group's first sample.
     """
     parents = list(range(len(samples)))
 
@@ -115,7 +117,7 @@ def duplicate_groups(samples: Sequence[Sample]) -> NDArray[np.int64]:
 
 
 def placeholder_notes(samples: Sequence[Sample]) -> Iterator[str]:
-    """Say what so many samples share that it ties none of them.
+    """Report texts and images shared by so many samples that they do not count as duplicates.
 
     Args:
         samples: N samples.
@@ -125,7 +127,7 @@ def placeholder_notes(samples: Sequence[Sample]) -> Iterator[str]:
     """
     most, told = _most_tied(len(samples)), set()
     for (kind, _), sharing in _sharing(samples).items():
-        # A text and its words are one thing to people.
+        # A text and its words are reported once.
         thing = kind == "image", sharing[0]
         if len(sharing) <= most or thing in told:
             continue
@@ -139,7 +141,7 @@ def placeholder_notes(samples: Sequence[Sample]) -> Iterator[str]:
 
 
 def _sharing(samples: Sequence[Sample]) -> dict[tuple[str, str], list[int]]:
-    """Give the indices of the samples that share each image, text and words, in order."""
+    """Return the indices of the samples that share each image, text and words, in order."""
     sharing: dict[tuple[str, str], list[int]] = {}
     for index, sample in enumerate(samples):
         keys = {
@@ -191,7 +193,7 @@ def _uneven(labels: NDArray[np.int64], folds: Sequence[Fold], shares: int) -> It
             if not low <= got <= high:
                 rule = f"fold {number} must validate on {low} to {high} {name}"
                 yield f"{rule}, for an even part of {len(rows):,}, got {got:,}: {_TIED}"
-                break  # one of a fold is enough
+                break  # one fault per fold is enough
 
 
 def _kinds(labels: NDArray[np.int64]) -> Iterator[tuple[str, NDArray[np.intp]]]:
@@ -212,7 +214,7 @@ def _bounds(count: int, shares: int) -> tuple[int, int]:
 def _held_out(labels: NDArray[np.int64], seed: int) -> _Parts:
     from sklearn.model_selection import train_test_split  # noqa: PLC0415 - late, see above
 
-    # The outcome hangs on the order of the classes; the lab's is that of their names.
+    # The result depends on the order of the classes; the lab's is that of their names.
     tags = np.array(CLASSES)[labels]
     share = 1 / _FIFTHS
     train, val = train_test_split(
@@ -242,7 +244,7 @@ def _grouped(
         own = stream_seed(seed, attempt) if attempt else seed
         splitter = StratifiedGroupKFold(count, shuffle=True, random_state=own)
         parts = list(splitter.split(labels, labels, groups))
-        if folds == 1:  # any of the fifths will do: the first that is fit
+        if folds == 1:  # any of the five parts will do: take the first valid one
             parts = next(([part] for part in parts if _is_fit(labels, [part], count)), parts[:1])
         if _is_fit(labels, parts, count):
             break

@@ -1,4 +1,4 @@
-"""Which images were found whole before, by their bytes: no later start decodes them again."""
+"""Remember which image files decode without error, so that later starts need not decode them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _MOST_BYTES = 100_000_000
 
 
 class WholeImages:
-    """The images that a machine has decoded whole, each with its size.
+    """The images that a machine has fully decoded, by digest, with their sizes.
 
-    What is kept only saves work: where it is missing or damaged, or of another decoder, images are
-    decoded once more.
+    This is only an optimisation: if the record is missing, damaged or of another version of
+    Pillow, images are decoded again.
 
     Args:
-        folder: Where it is kept; None keeps nothing.
+        folder: Where the record is kept; None for none.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -38,34 +38,27 @@ class WholeImages:
                     self._known[found[1]] = int(found[2]), int(found[3])
 
     def size_of(self, digest: str) -> tuple[int, int] | None:
-        """Look for an image.
-
-        Args:
-            digest: Of its bytes, 32 hexadecimal digits.
-
-        Returns:
-            Width and height in pixels; None where it was not decoded before.
-        """
+        """Return an image's width and height by its digest; None if it was not decoded before."""
         return self._known.get(digest)
 
     def add(self, digest: str, size: tuple[int, int]) -> None:
-        """Note an image that was decoded whole; many threads may.
+        """Record an image that was fully decoded, from any thread.
 
         Args:
-            digest: Of its bytes.
+            digest: Digest of its bytes, 32 hexadecimal digits.
             size: Width and height in pixels.
         """
         self._new[digest] = size
 
     def save(self) -> None:
-        """Keep what is new; where nothing can be written, nothing is kept."""
+        """Append new entries; does nothing if the file cannot be written."""
         if self._path is None or not self._new:
             return
         lines = [f"{digest} {width} {height}" for digest, (width, height) in self._new.items()]
         with suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("ab") as file:  # others may add theirs at the same time
-                # A line that a kill has torn ends before ours.
+            with self._path.open("ab") as file:  # other processes may append at the same time
+                # The leading newline ends a line that a kill left incomplete.
                 file.write("\n".join(["", *lines, ""]).encode())
         self._known |= self._new
         self._new = {}
