@@ -76,7 +76,7 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
         self._run: LockstepRun | None = None
         self._pending: dict[str, Any] | None = None
         self._parameters: dict[str, int] = {}
-        self._parts = 1
+        self._accumulation_steps = 1
         self._epoch = self._reported = 0  # the one that is trained, and the last that was told
         self._saved_at = time.monotonic()
 
@@ -88,7 +88,8 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
                 torch.cuda.empty_cache()
                 torch.cuda.reset_peak_memory_stats()
             config = self._bench.config(self._params)
-            self._run = self._bench.start(config, parts=self._parts)
+            steps = self._accumulation_steps
+            self._run = self._bench.start(config, accumulation_steps=steps)
             self._parameters = self._bench.count(self._run.trainers[0].classifier)
             if self._pending is None and self._checkpoint is not None:
                 self._pending = read_state(self._checkpoint)
@@ -113,20 +114,23 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
     def _step(self) -> dict[str, Any]:
         from trainables.training.fold import DivergedError  # noqa: PLC0415 - imports torch
         from trainables.training.memory import (  # noqa: PLC0415 - imports torch
-            fitting,
+            accumulate_on_oom,
+            memory_note,
             peak_memory_mb,
-            said_of,
         )
 
         metric = self._bench.experiment.metric
         try:
-            scores, self._parts = fitting(self._next_epoch, self._parts)
+            scores, self._accumulation_steps = accumulate_on_oom(
+                self._next_epoch, self._accumulation_steps
+            )
         except DivergedError as error:
             return {**self._report(), metric: worst(metric), "diverged": str(error), "done": True}
         run = self._ensure()
         report = self._report() | scores.metrics
         report["peak_memory_mb"] = peak_memory_mb(self._bench.device)
-        if note := said_of(self._parts, self._bench.config(self._params).batch_size):
+        batch_size = self._bench.config(self._params).batch_size
+        if note := memory_note(self._accumulation_steps, batch_size):
             report["note"] = note
         report["done"] = run.finished
         self._reported = self._epoch
@@ -160,11 +164,11 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
             return False
         return True
 
-    def _next_epoch(self, parts: int) -> EpochScores:
-        """Train to the end of an epoch: from the one before, or all of them when parts change."""
-        # Whatever can run out of memory happens in here, the setting up of the trial too.
-        if parts != self._parts:
-            self._parts, self._run = parts, None
+    def _next_epoch(self, steps: int) -> EpochScores:
+        """Train the next epoch; if the number of accumulation steps changed, from the start."""
+        # Everything that can run out of memory is in here, including the setup of the trial.
+        if steps != self._accumulation_steps:
+            self._accumulation_steps, self._run = steps, None
         run = self._ensure()
         self._epoch = max(self._reported, run.epoch) + 1
         while run.epoch < self._epoch - 1:

@@ -106,7 +106,7 @@ class Workbench:
         config: TowersConfig,
         folds: Sequence[Fold] | None = None,
         seeds: Sequence[int] | None = None,
-        parts: int = 1,
+        accumulation_steps: int = 1,
     ) -> LockstepRun:
         """Set up a trial.
 
@@ -115,7 +115,7 @@ class Workbench:
             folds: Its splits; the experiment's by default.
             seeds: Of initial weights, dropout and shuffling, one per fold; streams of the
                 experiment's seed by default.
-            parts: In how many parts a batch is computed, for want of memory.
+            accumulation_steps: Gradient accumulation steps per batch, > 1 if memory is short.
 
         Returns:
             The run, before its first epoch.
@@ -125,7 +125,8 @@ class Workbench:
         if seeds is None:
             seeds = [stream_seed(experiment.seed, k) for k in range(len(folds))]
         readings = self.variant.readings(config, experiment.modality)
-        self._let_go({read.prefix for read in readings.values()}, crowded=parts > 1)
+        wanted = {read.prefix for read in readings.values()}
+        self._let_go(wanted, crowded=accumulation_steps > 1)
         data = TrainingData(
             {slot: self.source(*read) for slot, read in readings.items()},
             torch.tensor(experiment.corpus.labels).to(self.device),
@@ -138,7 +139,7 @@ class Workbench:
                 fold,
                 config,
                 seed,
-                parts,
+                accumulation_steps,
             )
             for fold, seed in zip(folds, seeds, strict=True)
         ]

@@ -11,8 +11,12 @@ import pandas as pd
 
 from analysis.run_folder.schema import Column, typed
 from analysis.tables.reference import published
-from trainables.evaluation.resampling import Validated, interval, resampled_scores
-from trainables.evaluation.resampling import compare as compare_pair
+from trainables.evaluation.resampling import (
+    Validated,
+    interval,
+    paired_bootstrap,
+    resampled_scores,
+)
 from trainables.evaluation.scores import DECISION_SCORES
 
 if TYPE_CHECKING:
@@ -206,7 +210,7 @@ def _pairs(
         both = [scored for scored in said[run] if scored in said[other]]
         alike = [s for s in both if _same_samples(said[run][s], said[other][s])]
         if alike:  # what was confirmed comes first, and says more
-            found = compare_pair(metric, said[run][alike[0]], said[other][alike[0]])
+            found = paired_bootstrap(metric, said[run][alike[0]], said[other][alike[0]])
             told = found.difference, *found.interval, found.p_value
             rows.append((run, other, alike[0], *told))
     return typed(pd.DataFrame(rows, columns=list(PAIRS)), PAIRS)

@@ -20,7 +20,7 @@ from trainables.evaluation.ensembling import (
     members_of,
     select_greedily,
 )
-from trainables.evaluation.resampling import compare
+from trainables.evaluation.resampling import paired_bootstrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -168,7 +168,7 @@ def _record(
     name = rule.score
     ensemble = ensemble_by_others(courses, rule)
     single = choose_by_others(courses, rule).validated
-    found = compare(name, ensemble, single)
+    found = paired_bootstrap(name, ensemble, single)
     preferred = rule.sign * found.difference > 0 and (weights > 0).sum() > 1
     scores = [by_others(course, rule).validated.score(name) for course in courses]
     low, high = found.interval

@@ -223,7 +223,7 @@ def test_where_activations_lie_changes_no_epoch(
         runs.append(epochs(bench, 2))
         assert moved == [torch.device(device)] * count
     moved.clear()
-    bench.start(bench.config(PARAMS), parts=2)
+    bench.start(bench.config(PARAMS), accumulation_steps=2)
     assert moved == [], "memory was short: what may stay on the host does"
     for history, weights in runs[1:]:
         assert scores_of(history) == scores_of(runs[0][0])

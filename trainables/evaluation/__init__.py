@@ -1,1 +1,1 @@
-"""What labels and probabilities alone say: classes, scores, decisions, resampling; numpy only."""
+"""Evaluation from labels and probabilities alone: scores, decisions, calibration, resampling."""

@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say, and the one number that mends them best."""
+"""Calibration of probabilities: reliability, and temperature scaling."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 _LOG_BOUNDS = (np.log(0.05), np.log(20.0))
 SMALLEST = 1e-12
-"""What a probability counts as at least, where its logarithm is taken."""
+"""Probabilities are clipped to this before their logarithm is taken."""
 
 
 def with_temperature(
     probabilities: NDArray[np.floating], temperature: float
 ) -> NDArray[np.float64]:
-    """Flatten or sharpen probabilities; their order stays.
+    """Apply temperature scaling, which keeps the order of the classes.
 
     Args:
         probabilities: Class probabilities, shape (N, C).
-        temperature: Divides the logits, > 0: above 1 it flattens, 1 changes nothing.
+        temperature: Divides the logits, > 0: above 1 flattens, 1 changes nothing.
 
     Returns:
         Class probabilities, shape (N, C).
@@ -35,32 +35,32 @@ def with_temperature(
 def log_losses(
     labels: NDArray[np.int64], probabilities: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    """Give the cross-entropy of each sample.
+    """Compute the cross-entropy of each sample.
 
     Args:
         labels: True classes, shape (N,).
         probabilities: Class probabilities, shape (N, C).
 
     Returns:
-        In nats, shape (N,).
+        Losses in nats, shape (N,).
     """
     true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return -np.log(np.maximum(true, SMALLEST))
 
 
 def fit_temperature(labels: NDArray[np.int64], probabilities: NDArray[np.floating]) -> float:
-    """Find the temperature of the lowest cross-entropy.
+    """Find the temperature with the lowest cross-entropy.
 
     Args:
         labels: True classes, shape (N,), N >= 1.
-        probabilities: Class probabilities that no training saw, shape (N, C).
+        probabilities: Class probabilities of held-out samples, shape (N, C).
 
     Returns:
         The temperature, in [0.05, 20].
 
     Source:
         Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICML 2017,
-        section 4.2. The loss is convex in 1/T, so its one minimum is found.
+        section 4.2. The loss is convex in 1/T, so the minimum is global.
     """
     from scipy.optimize import minimize_scalar  # noqa: PLC0415  # slow to import
 
@@ -74,12 +74,12 @@ def fit_temperature(labels: NDArray[np.int64], probabilities: NDArray[np.floatin
 
 @dataclass(frozen=True)
 class Reliability:
-    """How often decisions were right, by how sure they were.
+    """Accuracy by confidence, in bins.
 
     Attributes:
-        confidence: Mean largest probability in each bin that is not empty, shape (M,).
-        accuracy: Share of right decisions in it, shape (M,).
-        counts: Samples in it, shape (M,).
+        confidence: Mean largest probability in each of M non-empty bins, shape (M,).
+        accuracy: Fraction of correct decisions in it, shape (M,).
+        counts: Number of samples in it, shape (M,).
     """
 
     confidence: NDArray[np.float64]
@@ -88,7 +88,7 @@ class Reliability:
 
     @property
     def expected_error(self) -> float:
-        """The expected calibration error: the mean gap of both, weighed by samples; in [0, 1].
+        """The expected calibration error, in [0, 1]: the gaps, weighted by the number of samples.
 
         Source:
             Guo et al. 2017, eq. 3.
@@ -105,10 +105,10 @@ def reliability(
     Args:
         labels: True classes, shape (N,), N >= 1.
         probabilities: Class probabilities, shape (N, C).
-        bins: How many, >= 1.
+        bins: Number of bins, >= 1.
 
     Returns:
-        The bins that are not empty, by rising confidence.
+        The non-empty bins, by increasing confidence.
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == labels

@@ -1,7 +1,7 @@
-"""Choices judged by samples that had no part in them: of an epoch, a threshold, a config.
+"""Nested selection of an epoch, a threshold or a config, from predictions alone.
 
-Each part (a fold) is decided by what is best on the samples of the other parts, and scored on its
-own. So no score is the best of many on the samples that made it the best.
+For each fold, the choice is made on the samples of the other folds and scored on its own. So no
+score is the maximum over many on the samples that selected it.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _INNER_PARTS = 5
 
 @dataclass(frozen=True)
 class Rule:
-    """By what is chosen, and how probabilities become classes.
+    """How to select, and how probabilities become classes.
 
     Attributes:
-        score: What chooses, as in `Validated.score`.
-        sign: 1 where more of it is better, else -1.
-        decision: `tuned` chooses the neutral threshold, `argmax` takes the largest probability,
-            `searched` decides by the config's threshold.
+        score: The score that selects, as in `Validated.score`.
+        sign: 1 if larger is better, else -1.
+        decision: `tuned` selects the neutral threshold, `argmax` takes the largest probability,
+            `searched` uses the config's threshold.
     """
 
     score: str
@@ -39,14 +39,7 @@ class Rule:
     decision: str
 
     def own_threshold(self, neutral_threshold: float) -> float:
-        """Give the neutral threshold of a config where none is tuned.
-
-        Args:
-            neutral_threshold: The config's, in [0, 1].
-
-        Returns:
-            The config's; 0 where the largest probability decides.
-        """
+        """Return the threshold where none is tuned: the config's, or 0 for `argmax`."""
         return 0.0 if self.decision == "argmax" else neutral_threshold
 
     def threshold(
@@ -55,15 +48,16 @@ class Rule:
         probabilities: NDArray[np.floating],
         neutral_threshold: float,
     ) -> float:
-        """Give the neutral threshold to decide by.
+        """Return the neutral threshold to decide with.
 
         Args:
-            labels: Classes of samples that may choose it, shape (N,).
-            probabilities: Of their classes, shape (N, C).
+            labels: True classes of the samples to tune on, shape (N,).
+            probabilities: Their class probabilities, shape (N, C).
             neutral_threshold: The config's, in [0, 1].
 
         Returns:
-            The threshold; it is tuned on weighted F1 for the loss, which no threshold changes.
+            The threshold. If the score is the loss, which no threshold changes, it is tuned on
+            weighted F1.
         """
         if self.decision != "tuned":
             return self.own_threshold(neutral_threshold)
@@ -73,17 +67,16 @@ class Rule:
 
 @dataclass(frozen=True)
 class Course:
-    """What a config said of samples that it did not train on, after each epoch.
+    """A config's predictions for samples that it did not train on, after each epoch.
 
     Attributes:
-        rows: Which labelled sample each of V validations is of, shape (V,), int64.
-        parts: The fold of each, shape (V,), int64, from 0; repeats go on counting.
+        rows: Index of the labelled sample of each of V validations, shape (V,), int64.
+        parts: The fold of each, shape (V,), int64, from 0; repeats continue the count.
         labels: True classes, shape (V,), int64.
         probabilities: Class probabilities by epoch, shape (E, V, C).
         neutral_threshold: The config's, in [0, 1].
-        groups: Which duplicates each validation's sample belongs to, shape (V,); None where it
-            is not known.
-        repeats: The repeat that each is of, shape (V,); None for a single one.
+        groups: The group of duplicates of each validation's sample, shape (V,); None if unknown.
+        repeats: The repeat of each, shape (V,); None for a single one.
     """
 
     rows: NDArray[np.int64]
@@ -95,14 +88,7 @@ class Course:
     repeats: NDArray[np.int64] | None = None
 
     def where(self, chosen: NDArray[np.bool_]) -> Course:
-        """Leave out validations.
-
-        Args:
-            chosen: Which stay, shape (V,).
-
-        Returns:
-            The rest, its folds counted anew.
-        """
+        """Select validations by a mask (V,); the folds are renumbered."""
         return Course(
             self.rows[chosen],
             np.unique(self.parts[chosen], return_inverse=True)[1].astype(np.int64),
@@ -114,41 +100,25 @@ class Course:
         )
 
     def at(self, epoch: int, threshold: float) -> Validated:
-        """Decide what was said after one epoch.
-
-        Args:
-            epoch: From 0.
-            threshold: Of neutral, in [0, 1].
-
-        Returns:
-            The decisions.
-        """
+        """Decide the predictions of one epoch, from 0, with a neutral threshold in [0, 1]."""
         said = self.probabilities[epoch]
         return self.decided(said, decide(said, threshold))
 
     def decided(
         self, probabilities: NDArray[np.floating], decided: NDArray[np.int64]
     ) -> Validated:
-        """Say something else of the same samples.
-
-        Args:
-            probabilities: Of their classes, shape (V, C).
-            decided: Their classes, shape (V,).
-
-        Returns:
-            It.
-        """
+        """Combine the same samples with other probabilities (V, C) and decisions (V,)."""
         return Validated(
             self.rows, self.parts, self.labels, probabilities, decided, self.groups, self.repeats
         )
 
     def others(self) -> list[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
-        """Pair each part with the validations that may choose for it.
+        """Pair each fold with the validations that may select for it.
 
         Returns:
-            Which validations a part has and which are of none of its samples, each of shape (V,).
-            A single part is dealt out in five, duplicates together; where that leaves no others,
-            as with one sample, its own must do.
+            Masks of shape (V,): a fold's validations, and those of samples that the fold does not
+            contain. A single fold is divided into five, keeping duplicates together; if no others
+            are left, as with one sample, its own are used.
         """
         parts = self.parts if len(np.unique(self.parts)) > 1 else self._dealt()
         inside = [parts == part for part in np.unique(parts)]
@@ -166,12 +136,12 @@ class Course:
 
 
 class Honest(NamedTuple):
-    """What was said of each sample by what the other parts chose.
+    """Predictions for each sample by what the other folds selected.
 
     Attributes:
-        validated: It; its score has no part that chose for itself.
-        epochs: The epoch of each validation, shape (V,), from 0.
-        picks: The config of each validation, shape (V,), an index of those to choose among.
+        validated: The predictions; no fold took part in the selection for itself.
+        epochs: The selected epoch of each validation, shape (V,), from 0.
+        picks: The selected config of each validation, shape (V,), an index into the candidates.
     """
 
     validated: Validated
@@ -182,15 +152,15 @@ class Honest(NamedTuple):
 def best_epochs(
     course: Course, rule: Rule, wheres: Sequence[NDArray[np.bool_]]
 ) -> list[tuple[int, float]]:
-    """Find the epoch of the best mean over parts, the first of equals, and its threshold.
+    """Find the epoch with the best mean score over folds, the first of ties, and its threshold.
 
     Args:
-        course: What a config said.
-        rule: By what is chosen; the config's threshold decides until an epoch is chosen.
-        wheres: Which validations choose, each of shape (V,).
+        course: The predictions of a config.
+        rule: How to select; epochs are compared with the config's threshold.
+        wheres: Masks of the validations that select, each of shape (V,).
 
     Returns:
-        For each of them the epoch, from 0, and the neutral threshold.
+        For each mask the epoch, from 0, and the neutral threshold.
     """
     own = rule.own_threshold(course.neutral_threshold)
     epochs = range(len(course.probabilities))
@@ -205,15 +175,7 @@ def best_epochs(
 
 
 def by_others(course: Course, rule: Rule) -> Honest:
-    """Decide each part of one config by the epoch and the threshold that the others choose.
-
-    Args:
-        course: What the config said.
-        rule: By what is chosen.
-
-    Returns:
-        The decisions.
-    """
+    """Decide each fold of one config with the epoch and threshold that the other folds select."""
     pairs = course.others()
     said = np.empty(course.probabilities.shape[1:])
     decided, epochs = (np.empty(len(course.labels), dtype=np.int64) for _ in range(2))
@@ -226,14 +188,15 @@ def by_others(course: Course, rule: Rule) -> Honest:
 
 
 def choose(courses: Sequence[Course], rule: Rule) -> int:
-    """Choose a config, the first of equals.
+    """Select a config.
 
     Args:
-        courses: What each said of the same validations.
-        rule: By what is chosen.
+        courses: Predictions of each config for the same validations.
+        rule: How to select.
 
     Returns:
-        Which of them has the best score where its own epochs and thresholds are chosen by others.
+        Index of the config with the best score under nested epochs and thresholds; the first of
+        ties.
     """
     if len(courses) == 1:
         return 0
@@ -242,22 +205,23 @@ def choose(courses: Sequence[Course], rule: Rule) -> int:
 
 
 def choose_by_others(courses: Sequence[Course], rule: Rule) -> Honest:
-    """Decide each part by the config, the epoch and the threshold that the others choose.
+    """Decide each fold with the config, epoch and threshold that the other folds select.
 
-    Its score is of choosing among these configs, not of any one of them: the best of K equal
-    configs is no better than they are, and this says so. Nothing is trained for it.
+    The score estimates the whole selection among these configs, not any one of them: the best of K
+    equal configs is no better than they are, and this score is not biased by the selection.
+    Nothing is trained for it.
 
     Args:
-        courses: What each config said of the same validations, at least one.
-        rule: By what is chosen.
+        courses: Predictions of each config for the same validations, at least one.
+        rule: How to select.
 
     Returns:
         The decisions.
 
     Source:
         Varma and Simon, "Bias in error estimation when using cross-validation for model
-        selection", BMC Bioinformatics 7, 2006: nested cross-validation; here the inner part needs
-        no other models, since the fold's own samples are left out of what chooses for it.
+        selection", BMC Bioinformatics 7, 2006: nested cross-validation. The inner loop needs no
+        further models here, since the fold's own samples are excluded from the selection.
     """
     if len(courses) == 1:
         return by_others(courses[0], rule)
@@ -266,7 +230,7 @@ def choose_by_others(courses: Sequence[Course], rule: Rule) -> Honest:
     for inside, others in courses[0].others():
         picks[inside] = choose([course.where(others) for course in courses], rule)
     places = np.arange(len(picks))
-    # A config's own epoch and threshold of a part are of the same others.
+    # For each fold, a config's own epoch and threshold were selected on the same other folds.
     said = np.stack([one.validated.probabilities for one in own])[picks, places]
     decided = np.stack([one.validated.decided for one in own])[picks, places]
     epochs = np.stack([one.epochs for one in own])[picks, places]

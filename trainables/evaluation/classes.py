@@ -1,4 +1,4 @@
-"""The classes, in the order of every logit, probability and confusion."""
+"""The classes, in the order of all logits, probabilities and confusion matrices."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Sentiment(IntEnum):
-    """The classes, in the order of every logit and probability column."""
+    """The classes, in the order of all logits and probability columns."""
 
     POSITIVE = 0
     NEUTRAL = 1
@@ -14,7 +14,7 @@ class Sentiment(IntEnum):
 
     @property
     def tag(self) -> str:
-        """The class as the data files spell it."""
+        """The class as spelt in data files."""
         return self.name.lower()
 
 

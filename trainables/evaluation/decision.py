@@ -1,4 +1,4 @@
-"""From probabilities to a class; numpy only, so that it can be redone without any model."""
+"""From probabilities to a class; numpy only, so decisions can be revised without a model."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ POLAR = [Sentiment.POSITIVE, Sentiment.NEGATIVE]
 def decide(
     probabilities: NDArray[np.floating], neutral_threshold: float = 0.0
 ) -> NDArray[np.int64]:
-    """Decide on a class: the most probable, or neutral where neither pole is likely.
+    """Decide on a class: the most probable, or neutral if neither polar class is likely.
 
     Args:
         probabilities: Class probabilities, shape (N, C).
-        neutral_threshold: A pair is neutral when both its polar probabilities are under it, in
-            [0, 1]; 0 leaves the decision to the largest probability.
+        neutral_threshold: A pair is neutral if both polar probabilities are below it, in [0, 1];
+            0 takes the largest probability.
 
     Returns:
         Classes, shape (N,), int64.
@@ -41,13 +41,13 @@ def decide(
 
 @dataclass(frozen=True)
 class DecisionRule:
-    """How a model that ships decides, and how sure it says that it is.
+    """How a final model decides, and how its probabilities are calibrated.
 
     Attributes:
-        neutral_threshold: As in `decide`; it is compared with the probabilities before they are
-            calibrated, as it was when it was chosen.
-        temperature: Divides the logits of the probabilities that are shown, > 0; 1 leaves them.
-        precision: In which those probabilities were computed when it was chosen.
+        neutral_threshold: As in `decide`; applied before calibration, as when it was chosen.
+        temperature: Divides the logits of the reported probabilities, > 0; 1 leaves them
+            unchanged.
+        precision: Precision in which the probabilities were computed when it was chosen.
     """
 
     neutral_threshold: float
@@ -55,24 +55,18 @@ class DecisionRule:
     precision: Precision = "float32"
 
     def decide(self, probabilities: NDArray[np.floating]) -> NDArray[np.int64]:
-        """Decide on a class.
-
-        Args:
-            probabilities: As the model gives them, shape (N, C).
-
-        Returns:
-            Classes, shape (N,), int64.
-        """
+        """Decide on classes (N,), int64, from uncalibrated probabilities (N, C)."""
         return decide(probabilities, self.neutral_threshold)
 
     def calibrate(self, probabilities: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Make probabilities mean what they say.
+        """Apply temperature scaling.
 
         Args:
-            probabilities: As the model gives them, shape (N, C).
+            probabilities: As the model outputs them, shape (N, C).
 
         Returns:
-            Of the same order, shape (N, C); the very same at temperature 1.
+            Calibrated probabilities, shape (N, C), in the same order; the input itself at
+            temperature 1.
 
         Source:
             Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICML

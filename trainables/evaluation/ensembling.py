@@ -1,4 +1,4 @@
-"""Greedy selection of an ensemble from configs whose probabilities were kept."""
+"""Greedy ensemble selection among configs, from their stored predictions."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _ROUNDS = 30
 
 @dataclass(frozen=True)
 class Members:
-    """What several configs said of the same validations, in the same order.
+    """Predictions of several configs for the same validations, in the same order.
 
     Attributes:
-        rows: Which labelled sample each of V validations is of, shape (V,), int64.
+        rows: Index of the labelled sample of each of V validations, shape (V,), int64.
         parts: The fold of each, shape (V,), int64, from 0.
         labels: True classes, shape (V,), int64.
         probabilities: Of each of M configs, shape (M, V, C).
@@ -41,29 +41,14 @@ class Members:
     thresholds: NDArray[np.float64]
 
     def joined(self, weights: NDArray[np.floating]) -> Validated:
-        """Average configs.
-
-        Args:
-            weights: Share of each, shape (M,), of sum 1.
-
-        Returns:
-            What the ensemble says: mean probabilities, decided by the mean threshold.
-        """
+        """Average the configs with weights (M,) of sum 1; decide with their mean threshold."""
         said = np.tensordot(weights, self.probabilities, axes=1)
         decided = decide(said, float(weights @ self.thresholds))
         return Validated(self.rows, self.parts, self.labels, said, decided)
 
 
 def members_of(courses: Sequence[Course], rule: Rule) -> Members:
-    """Take configs as members, each at the epochs that the other folds choose.
-
-    Args:
-        courses: What each said of the same validations.
-        rule: By what is chosen.
-
-    Returns:
-        The members.
-    """
+    """Take configs as members, each at the epochs that the other folds select."""
     first = courses[0]
     said = [by_others(course, rule).validated.probabilities for course in courses]
     own = [rule.own_threshold(course.neutral_threshold) for course in courses]
@@ -71,23 +56,22 @@ def members_of(courses: Sequence[Course], rule: Rule) -> Members:
 
 
 def ensemble_by_others(courses: Sequence[Course], rule: Rule) -> Validated:
-    """Decide each part by the ensemble that is selected on the samples of the other parts.
+    """Decide each fold with the ensemble that is selected on the other folds.
 
     Args:
-        courses: What each config said of the same validations.
-        rule: By what is chosen; a tuned threshold is the ensemble's.
+        courses: Predictions of each config for the same validations.
+        rule: How to select; a tuned threshold is the ensemble's.
 
     Returns:
-        What was said, whose score is not the one that chose.
+        The decisions, whose score is independent of the selection.
     """
     first = courses[0]
-    # The epoch of a config in a part is of the same others that select the ensemble.
+    # A config's epoch for a fold is selected on the same other folds as the ensemble.
     own = members_of(courses, rule).probabilities
     said = np.empty(first.probabilities.shape[1:])
     decided = np.empty(len(first.labels), dtype=np.int64)
     for inside, others in first.others():
-        seen = [course.where(others) for course in courses]
-        members = members_of(seen, rule)
+        members = members_of([course.where(others) for course in courses], rule)
         weights = select_greedily(members)
         threshold = ensemble_threshold(members, weights, rule)
         said[inside] = np.tensordot(weights, own[:, inside], axes=1)
@@ -96,12 +80,12 @@ def ensemble_by_others(courses: Sequence[Course], rule: Rule) -> Validated:
 
 
 def ensemble_threshold(members: Members, weights: NDArray[np.floating], rule: Rule) -> float:
-    """Give the neutral threshold that an ensemble decides by.
+    """Return the neutral threshold of an ensemble.
 
     Args:
-        members: What the configs said.
-        weights: Share of each, shape (M,), of sum 1.
-        rule: How it is had: tuned on what the ensemble says, or the mean of the members' own.
+        members: Predictions of the configs.
+        weights: Weight of each, shape (M,), of sum 1.
+        rule: Tunes it on the ensemble's predictions, or takes the mean of the members'.
 
     Returns:
         The threshold, in [0, 1].
@@ -111,22 +95,22 @@ def ensemble_threshold(members: Members, weights: NDArray[np.floating], rule: Ru
 
 
 def select_greedily(members: Members, *, rounds: int = _ROUNDS) -> NDArray[np.float64]:
-    """Add, with replacement, the config that helps the ensemble most, and keep the best ensemble.
+    """Greedily add configs to the ensemble, with replacement, and keep the best ensemble.
 
-    What helps is a lower cross-entropy, the mean over folds, whatever the objective: it sees every
-    sample's probability move, where a score of decisions moves by whole samples, so ensembles
-    selected by it have the better F1 on other samples too.
+    The criterion is the cross-entropy, averaged over folds, whatever the objective: it reacts to
+    the probability of every sample, while a score of decisions changes by whole samples, so
+    ensembles selected by it also have the better F1 on other samples.
 
     Args:
-        members: What M configs said.
-        rounds: How many are added, >= 1; with 1 one config alone is selected.
+        members: Predictions of M configs.
+        rounds: Number of additions, >= 1; 1 selects a single config.
 
     Returns:
-        The share of each config, shape (M,), of sum 1.
+        The weight of each config, shape (M,), of sum 1.
 
     Source:
         Caruana, Niculescu-Mizil, Crew and Ksikes, "Ensemble Selection from Libraries of Models",
-        ICML 2004, sections 2.1 and 2.2; without its bags, which gained nothing here.
+        ICML 2004, sections 2.1 and 2.2; without bagging, which gained nothing here.
     """
     places = np.arange(len(members.labels))
     true = members.probabilities[:, places, members.labels].astype(np.float64)  # (M, V)

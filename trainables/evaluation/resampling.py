@@ -1,7 +1,7 @@
-"""How sure a score is: bootstrap intervals and paired comparisons.
+"""Uncertainty of scores: bootstrap intervals and paired comparisons.
 
-Samples are drawn by their groups of duplicates, and repeats of the folds beside them: the error
-of a score, its interval and every "so many standard errors" come from the same draws.
+Samples are drawn by group of duplicates, and so are repeats of the folds. A score's standard
+error, its interval and every "number of standard errors" come from the same draws.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DRAWS = 2000
-_CHUNK = 250  # draws held at a time: a float for each sample of each
+_CHUNK = 250  # draws in memory at once, each with one float per sample
 
 
 @dataclass(frozen=True)
 class Validated:
-    """What one config said of samples that it did not train on, and how that is scored.
+    """Predictions of one config for samples that it did not train on, and their scores.
 
     Attributes:
-        rows: Which labelled sample each of V validations is of, shape (V,), int64.
-        parts: The fold of each, shape (V,), int64, from 0; repeats go on counting.
+        rows: Index of the labelled sample of each of V validations, shape (V,), int64.
+        parts: The fold of each, shape (V,), int64, from 0; repeats continue the count.
         labels: True classes, shape (V,), int64.
         probabilities: Class probabilities, shape (V, C).
         decided: Decided classes, shape (V,), int64.
-        groups: Which duplicates each validation's sample belongs to, shape (V,); None where it
-            is not known, then each sample stands alone.
-        repeats: The repeat of the folds that each is of, shape (V,); None for a single one.
+        groups: The group of duplicates of each validation's sample, shape (V,); None if unknown,
+            in which case samples are drawn singly.
+        repeats: The repeat of the folds of each, shape (V,); None for a single one.
     """
 
     rows: NDArray[np.int64]
@@ -47,7 +47,7 @@ class Validated:
 
     @property
     def covers(self) -> str:
-        """What an interval of its score covers, and what it does not."""
+        """Which sources of variation an interval of its score covers, and which not."""
         samples = "which samples are scored"
         if self.groups is not None:
             samples += " (duplicates together)"
@@ -63,7 +63,7 @@ class Validated:
 
         Args:
             name: One of `DECISION_SCORES`, or `loss`.
-            weights: How often each validation counts, shape (B, V); once by default.
+            weights: Weight of each validation in each of B draws, shape (B, V); all 1 by default.
 
         Returns:
             The scores, shape (B, F), or (F,) without weights.
@@ -89,10 +89,10 @@ class Validated:
 
         Args:
             name: One of `DECISION_SCORES`, or `loss`.
-            where: Which validations count, shape (V,); all by default.
+            where: Mask of the validations to score, shape (V,); all by default.
 
         Returns:
-            The mean over folds, of those that have any.
+            The mean over the folds that have any validation.
         """
         if where is None:
             return float(self.part_scores(name).mean())
@@ -106,14 +106,14 @@ class Validated:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Two configs on the same samples.
+class PairedDifference:
+    """The difference of two configs' scores on the same samples, by the paired bootstrap.
 
     Attributes:
-        difference: The first one's score less the second one's.
-        standard_error: Of the difference, over resampled samples.
-        interval: 95 % of its resampled values, lowest and highest.
-        p_value: Two-sided: how often resampling turns the sign round, in (0, 1].
+        difference: The first config's score minus the second's.
+        standard_error: Of the difference, over bootstrap samples.
+        interval: Lower and upper end of its 95 % interval.
+        p_value: Two-sided: how often resampling reverses the sign, in (0, 1].
     """
 
     difference: float
@@ -125,21 +125,21 @@ class Comparison:
 def resampled_scores(
     name: str, candidates: list[Validated], *, seed: int = 0, draws: int = DRAWS
 ) -> NDArray[np.float64]:
-    """Score configs on resampled samples: the same ones for all, so that they can be paired.
+    """Score configs on bootstrap samples, the same for all configs, so that scores are paired.
 
     Groups of duplicates are drawn with replacement within each class (that of the group's first
-    sample), and a sample brings all its repeats. With R repeats R - 1 of them are drawn beside,
-    with replacement: then the spread is that of a mean over R, seeds and folds included.
+    sample), and a sample brings all its repeats. Of R repeats, R - 1 are drawn as well, with
+    replacement, so that the spread is that of a mean over R and includes seeds and folds.
 
     Args:
         name: One of `DECISION_SCORES`, or `loss`.
-        candidates: A configs, each validated on the same labelled samples; the first one's groups
-            and repeats count.
-        seed: Seeds the draws.
-        draws: How many, B >= 1.
+        candidates: A configs, each validated on the same labelled samples; groups and repeats are
+            taken from the first.
+        seed: Seed of the draws.
+        draws: Number of bootstrap samples, B >= 1.
 
     Returns:
-        Mean scores over folds, shape (A, B); a fold of which a draw has no sample is left out.
+        Mean scores over folds, shape (A, B); a fold without a drawn sample is left out.
 
     Source:
         Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 13 and 8; Davison
@@ -167,13 +167,13 @@ def resampled_scores(
 def _means(
     one: Validated, name: str, weights: NDArray[np.float64], parts: NDArray[np.float64] | None
 ) -> NDArray[np.float64]:
-    """Mean scores over folds, shape (B,)."""
+    """Compute mean scores over folds, shape (B,)."""
     with np.errstate(invalid="ignore"):
         scores = one.part_scores(name, weights)
     if parts is None and np.isfinite(scores).all():
         return np.asarray(scores.mean(axis=1))
     used = np.isfinite(scores) * (1.0 if parts is None else parts[:, : scores.shape[1]])
-    # A draw that has no sample of the folds it drew says nothing of them: all folds must do.
+    # If a draw has no sample of the folds it drew, average over all folds.
     used = np.where(used.any(axis=1, keepdims=True), used, np.isfinite(scores))
     return np.asarray((np.nan_to_num(scores) * used).sum(axis=1) / used.sum(axis=1))
 
@@ -181,7 +181,7 @@ def _means(
 def _part_weights(
     one: Validated, draws: int, random: np.random.Generator
 ) -> NDArray[np.float64] | None:
-    """How often each fold counts, shape (B, F), by its repeat; None for a single repeat."""
+    """Draw the weight of each fold by its repeat, shape (B, F); None for a single repeat."""
     if one.repeats is None:
         return None
     repeats, of = np.unique(one.repeats, return_inverse=True)
@@ -207,47 +207,42 @@ def _weights(
 
 
 def interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Give the range of the middle 95 %.
-
-    Args:
-        values: Resampled scores or differences, shape (B,).
-
-    Returns:
-        The 2.5th and the 97.5th percentile.
-    """
+    """Return the 2.5th and 97.5th percentile of resampled values (B,)."""
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
 
 
-def compare(name: str, one: Validated, other: Validated, *, seed: int = 0) -> Comparison:
-    """Compare two configs on the same samples.
+def paired_bootstrap(
+    name: str, one: Validated, other: Validated, *, seed: int = 0
+) -> PairedDifference:
+    """Compare two configs on the same samples by the paired bootstrap.
 
     Args:
         name: One of `DECISION_SCORES`, or `loss`.
-        one: The first.
-        other: The second; validated on the same labelled samples.
-        seed: Seeds the draws.
+        one: The first config.
+        other: The second, validated on the same labelled samples.
+        seed: Seed of the draws.
 
     Returns:
-        The comparison, by the paired bootstrap.
+        The first config's score minus the second's, with its uncertainty.
     """
     mine, theirs = resampled_scores(name, [one, other], seed=seed)
     return paired(one.score(name) - other.score(name), mine - theirs)
 
 
-def paired(difference: float, drawn: NDArray[np.float64]) -> Comparison:
-    """Say how sure a difference is.
+def paired(difference: float, drawn: NDArray[np.float64]) -> PairedDifference:
+    """Summarise a difference and its bootstrap distribution.
 
     Args:
-        difference: The first config's score less the second one's.
-        drawn: The same on resampled samples, shape (B,).
+        difference: The first config's score minus the second's.
+        drawn: The same on bootstrap samples, shape (B,).
 
     Returns:
-        The comparison.
+        The summary.
     """
-    # One more than was counted: no finite number of draws shows that something never happens.
+    # Plus one, as a finite number of draws cannot show that the probability is 0.
     tail = min((drawn <= 0).sum(), (drawn >= 0).sum())
-    return Comparison(
+    return PairedDifference(
         difference=difference,
         standard_error=float(drawn.std(ddof=1)),
         interval=interval(drawn),

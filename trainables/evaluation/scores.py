@@ -1,7 +1,7 @@
-"""Decisions and their scores, many at once: what follows from labels and probabilities alone.
+"""Scores of decisions, vectorised over many sets of counts.
 
-Everything of this kind is here, in `threshold`, `calibration` and `resampling`: numpy only, so
-that the report and the search's choice use the same lines. A trial scores its own epochs.
+Numpy only, like `threshold`, `calibration` and `resampling`, so that the report and the search use
+the same code.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 
 DECISION_SCORES = ("accuracy", "macro_f1", "weighted_f1", *(f"f1_{name}" for name in CLASSES))
-"""The scores that follow from decisions; `loss`, the only other one, needs probabilities."""
+"""The scores of decisions; the only other score, `loss`, needs probabilities."""
 
 
 def confusion(labels: NDArray[np.int64], decided: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Count decisions by truth.
+    """Count decided classes by true class.
 
     Args:
         labels: True classes in [0, C), shape (N,).
         decided: Decided classes in [0, C), shape (N,).
 
     Returns:
-        Counts, shape (C, C): a row for each true class, a column for each decided one.
+        Counts, shape (C, C): a row per true class, a column per decided class.
     """
     classes = len(CLASSES)
     counts = np.bincount(labels * classes + decided, minlength=classes**2)
@@ -41,17 +41,17 @@ def score(
     decided: NDArray[np.generic],
     support: NDArray[np.generic],
 ) -> NDArray[np.float64]:
-    """Score counts of decisions, of many sets at once.
+    """Compute a score from counts, for many sets at once.
 
     Args:
         name: One of `DECISION_SCORES`.
-        hits: Right decisions by class, shape (..., C).
+        hits: Correct decisions by class, shape (..., C).
         decided: Decisions by class, shape (..., C).
-        support: Samples by class, shape (..., C); may be weights.
+        support: Samples by class, shape (..., C); may be weighted.
 
     Returns:
-        The score of each set, in [0, 1], shape (...). The F1 of a class that neither occurs nor
-        is decided is 0, as in scikit-learn with `zero_division=0`; the macro F1 is the mean over
+        The score of each set, in [0, 1], shape (...). The F1 of a class that neither occurs nor is
+        decided is 0, as in scikit-learn with `zero_division=0`; the macro F1 is the mean over
         classes that occur.
     """
     hits, decided, support = (np.asarray(x, dtype=np.float64) for x in (hits, decided, support))
@@ -68,7 +68,7 @@ def score(
 
 
 def score_confusion(name: str, counts: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Score confusion matrices.
+    """Compute a score from confusion matrices.
 
     Args:
         name: One of `DECISION_SCORES`.
@@ -84,16 +84,15 @@ def score_confusion(name: str, counts: NDArray[np.generic]) -> NDArray[np.float6
 def classification_scores(
     labels: NDArray[np.int64], decided: NDArray[np.int64]
 ) -> dict[str, float]:
-    """Score decisions against the truth.
+    """Compute all scores of decisions.
 
     Args:
         labels: True classes in [0, C), shape (N,), N >= 1.
         decided: Decided classes, shape (N,).
 
     Returns:
-        Accuracy, macro and weighted F1 and the F1 of each class, each in [0, 1]. The F1 of a
-        class that neither occurs nor is decided is 0, as scikit-learn has it with
-        `zero_division=0` and all labels given; the macro F1 is the mean over classes that occur.
+        By name, accuracy, macro and weighted F1 and the F1 of each class, each in [0, 1], as in
+        `score`.
     """
     counts = confusion(labels, decided)
     return {name: float(score_confusion(name, counts)) for name in DECISION_SCORES}

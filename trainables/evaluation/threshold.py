@@ -1,4 +1,4 @@
-"""The neutral threshold: its exact curve and its best value."""
+"""The neutral threshold: its exact score curve and its best value."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ThresholdCurve:
-    """Every score at every neutral threshold that makes a difference.
+    """All scores at every neutral threshold where decisions change.
 
     Attributes:
-        thresholds: Ascending from 0, shape (T,), in [0, 1]. Each stands for all values above the
-            one before it, and up to itself.
+        thresholds: Ascending from 0, shape (T,), in [0, 1]. Each represents the values above the
+            previous one, up to and including itself.
         scores: By name (`DECISION_SCORES`), each of shape (T,), in [0, 1].
     """
 
@@ -30,14 +30,7 @@ class ThresholdCurve:
     scores: Mapping[str, NDArray[np.float64]]
 
     def best(self, name: str) -> tuple[float, float]:
-        """Find the best threshold, the lowest of equals.
-
-        Args:
-            name: The score, one of `DECISION_SCORES`.
-
-        Returns:
-            The threshold and its score.
-        """
+        """Return the threshold with the best score, the lowest of ties, and that score."""
         index = int(self.scores[name].argmax())
         return float(self.thresholds[index]), float(self.scores[name][index])
 
@@ -45,10 +38,10 @@ class ThresholdCurve:
 def threshold_curve(
     labels: NDArray[np.int64], probabilities: NDArray[np.floating]
 ) -> ThresholdCurve:
-    """Score every neutral threshold, in the time of one sort: O(N log N).
+    """Score every neutral threshold in O(N log N).
 
     Decisions change only where the threshold passes the larger polar probability of a sample, and
-    then only that sample's, to neutral: so the counts behind every score are running sums.
+    then only that sample's, to neutral; so all counts are cumulative sums over sorted samples.
 
     Args:
         labels: True classes, shape (N,), N >= 1.

@@ -10,7 +10,7 @@ import torch
 
 from trainables.evaluation.classes import CLASSES
 from trainables.training.fold import DivergedError
-from trainables.training.memory import fitting
+from trainables.training.memory import accumulate_on_oom
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,15 +36,15 @@ def train_fold(
         float32; `diverged`, why there are fewer epochs than asked, or empty; and `seconds`.
         Plain values, so that whoever receives them needs no torch.
     """
-    return fitting(lambda parts: _course(bench, params, fold, (epochs, seed, parts)))[0]
+    return accumulate_on_oom(lambda steps: _course(bench, params, fold, (epochs, seed, steps)))[0]
 
 
 def _course(
     bench: Workbench, params: Mapping[str, Any], fold: Fold, how: tuple[int, int, int]
 ) -> dict[str, Any]:
     began = time.perf_counter()
-    epochs, seed, parts = how
-    (trainer,) = bench.start(bench.config(params), [fold], [seed], parts).trainers
+    epochs, seed, steps = how
+    (trainer,) = bench.start(bench.config(params), [fold], [seed], steps).trainers
     corpus = bench.experiment.corpus
     rest = torch.arange(len(corpus.labelled), len(corpus.samples))
     validated, unlabelled, diverged = [], [], ""

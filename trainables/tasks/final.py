@@ -14,7 +14,7 @@ from trainables.data.sample import Fold
 from trainables.evaluation.classes import CLASSES
 from trainables.inference.model_folder import Member, save_model
 from trainables.modules.backbones.saving import writing
-from trainables.training.memory import fitting
+from trainables.training.memory import accumulate_on_oom
 from trainables.training.optimization import precision_of
 
 if TYPE_CHECKING:
@@ -170,13 +170,13 @@ def _train(
 ) -> FoldTrainer:
     fold = Fold(train=rows, val=rows[:0])
 
-    def train(parts: int) -> FoldTrainer:
-        (trainer,) = bench.start(bench.config(params), [fold], [seed], parts).trainers
+    def train(steps: int) -> FoldTrainer:
+        (trainer,) = bench.start(bench.config(params), [fold], [seed], steps).trainers
         for _ in range(epochs):
             trainer.train_epoch()
         return trainer
 
-    return fitting(train)[0]
+    return accumulate_on_oom(train)[0]
 
 
 def _state(trainer: FoldTrainer) -> State:

@@ -1,1 +1,1 @@
-"""The epoch loop, lock-step folds, losses, metrics, optimiser, schedule and decision."""
+"""Training: folds in lock step, losses, sampling, optimiser and schedules."""

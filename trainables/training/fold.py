@@ -1,4 +1,4 @@
-"""One model on one fold: its optimiser, schedule, random stream and epochs."""
+"""Train one model on one fold: its optimiser, schedule, random state and epochs."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from trainables.data.sample import Fold
     from trainables.modules.heads.classifier import Classifier
 
-# Rows per forward pass where nothing is kept for a backward pass.
+# Rows per forward pass without gradients.
 _EVALUATION_ROWS = 256
 
 
 class DivergedError(RuntimeError):
-    """Training diverged; the message says where and what helps."""
+    """Training diverged; the message says where, and suggests a remedy."""
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What all folds of a trial share.
+    """Data shared by all folds of a trial.
 
     Attributes:
         sources: Activations of all samples, by role.
@@ -51,13 +51,13 @@ class TrainingData:
 
 
 class Validation(NamedTuple):
-    """What a model says of its fold's validation samples.
+    """Predictions for a fold's validation samples.
 
     Attributes:
-        probabilities: Of each class, shape (V, C), float32.
-        loss: Mean cross-entropy in nats, without class weights or smoothing, so that trials
-            compare.
-        branches: Probabilities of each branch, shape (V, C); empty where there is but one.
+        probabilities: Class probabilities, shape (V, C), float32.
+        loss: Mean cross-entropy in nats, without class weights or label smoothing, so that it is
+            comparable between trials.
+        branches: Probabilities of each branch, shape (V, C); empty if there is only one.
     """
 
     probabilities: NDArray[np.float32]
@@ -69,13 +69,13 @@ class FoldTrainer:
     """Train one model on one fold.
 
     Args:
-        build: Makes the classifier; drawn from this fold's random stream.
+        build: Makes the classifier, initialised from this fold's random state.
         data: Activations and labels.
-        fold: Which samples train and which validate.
+        fold: Training and validation samples.
         config: The trial's hyperparameters.
         seed: Of initial weights, dropout and shuffling.
-        parts: In how many parts a batch is computed, whose gradients are summed: less memory for
-            the same step, but for the noise of dropout and the statistics of batch norms.
+        accumulation_steps: Number of gradient accumulation steps per batch: less memory for the
+            same optimiser step, except for dropout noise and batch norm statistics.
     """
 
     def __init__(
@@ -85,9 +85,10 @@ class FoldTrainer:
         fold: Fold,
         config: TrainConfig,
         seed: int,
-        parts: int = 1,
+        accumulation_steps: int = 1,
     ) -> None:
-        self._data, self._config, self._parts = data, config, parts
+        self._data, self._config = data, config
+        self._accumulation_steps = accumulation_steps
         self._random = RandomStream(seed, data.device)
         with self._random.active():
             self.classifier = build().to(data.device)
@@ -105,14 +106,14 @@ class FoldTrainer:
         self._scaler = torch.amp.GradScaler(data.device.type, enabled=scaled)
 
     def _parted(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the samples that train, and those whose loss the schedule watches."""
+        """Split off the samples whose loss the plateau schedule monitors."""
         if self._config.schedule != "plateau":
             return rows, rows[:0]
         held = hold_back(self._data.labels[rows].cpu())
         return rows[~held], rows[held]
 
     def train_epoch(self) -> float:
-        """Train for one pass over what an epoch draws of the fold's training samples.
+        """Train for one epoch.
 
         Returns:
             The mean training loss per sample, in nats.
@@ -136,12 +137,12 @@ class FoldTrainer:
         return loss
 
     def _step(self, rows: Tensor) -> Tensor:
-        """Take one optimiser step; returns the loss, which is not waited for."""
+        """Take one optimiser step and return the loss, without synchronising with the device."""
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self._data.device)
-        for part in rows.chunk(self._parts):
+        for part in rows.chunk(self._accumulation_steps):
             labels = self._data.labels[part]
-            batch = self._gather(part)  # outside: what is frozen is computed as it is cached
+            batch = self._gather(part)  # outside autocast, as when the cache is built
             with autocast(self._data.device, self._precision):
                 branches = self.classifier.branches(batch)
                 losses = [self._loss(logits.float(), labels) for logits in branches.values()]
@@ -168,12 +169,12 @@ class FoldTrainer:
 
     @torch.inference_mode()
     def _classify(self, rows: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Give log-probabilities, of the whole and of each branch."""
+        """Compute log-probabilities of the fused head and of each branch."""
         self.classifier.eval()
         fused: list[Tensor] = []
         parts: dict[str, list[Tensor]] = {}
         for part in rows.split(_EVALUATION_ROWS):
-            batch = self._gather(part)  # outside: what is frozen is computed as it is cached
+            batch = self._gather(part)  # outside autocast, as when the cache is built
             with autocast(self._data.device, self._precision):
                 branches = self.classifier.branches(batch)
                 fused.append(self.classifier.head.fuse(branches).float())
@@ -187,7 +188,7 @@ class FoldTrainer:
         """Classify the fold's validation samples.
 
         Returns:
-            What the model says of them.
+            The predictions and their loss.
 
         Raises:
             DivergedError: If the loss is not finite.
@@ -206,7 +207,7 @@ class FoldTrainer:
 
     @property
     def learning_rates(self) -> tuple[float, float]:
-        """The rates of head and backbone now."""
+        """The current learning rates of head and backbone."""
         return self.optimizer.param_groups[0]["lr"], self.optimizer.param_groups[2]["lr"]
 
     def _gather(self, rows: Tensor) -> dict[str, Any]:
@@ -216,11 +217,7 @@ class FoldTrainer:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Give all that resuming needs.
-
-        Returns:
-            Tensors and plain values: safe to load with `weights_only`.
-        """
+        """Return everything needed to resume; can be loaded with `weights_only`."""
         return {
             "classifier": self.classifier.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -230,15 +227,11 @@ class FoldTrainer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go back to a saved state.
-
-        Args:
-            state: From `state_dict`.
-        """
+        """Restore a state from `state_dict`."""
         self.classifier.load_state_dict(state["classifier"])
         self.optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
-        if state["scaler"]:  # none, where the losses were not scaled: a GPU's goes on as it began
+        if state["scaler"]:  # empty if the losses were not scaled: keep the new scaler then
             self._scaler.load_state_dict(state["scaler"])
         self._random.load(state["random"])
 

@@ -1,4 +1,4 @@
-"""The folds of one trial, trained side by side, one epoch of each at a time."""
+"""Train the folds of a trial in lock step, one epoch of each at a time."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EpochScores:
-    """What one epoch of all folds came to.
+    """Results of one epoch of all folds.
 
     Attributes:
-        metrics: By name: `train_loss`, the mean over folds of every validation score, its spread
-            over folds (`..._std`, population), learning rates and seconds.
+        metrics: By name: `train_loss`, the mean over folds of every validation score, its standard
+            deviation over folds (`..._std`, population), learning rates and seconds.
         rows: Validated samples of all folds, shape (V,), int64, indices into the labelled samples.
         probabilities: Out-of-fold class probabilities of these rows, shape (V, C), float32.
-        branches: The same of each branch of a head that has several.
+        branches: The same for each branch of a head that has several.
         is_best: Whether the objective is the best so far.
     """
 
@@ -43,7 +43,7 @@ class EpochScores:
 
 
 class LockstepRun:
-    """One trial: a model per fold, compared at equal epochs on all the data.
+    """One trial: a model per fold, so that trials are compared at equal epochs on all the data.
 
     Args:
         trainers: One per fold.
@@ -69,10 +69,10 @@ class LockstepRun:
 
     @property
     def finished(self) -> bool:
-        """Whether the run has had all its epochs, or `patience` of them without a gain.
+        """Whether all epochs are done, or `patience` of them without improvement.
 
-        A lower validation loss is a gain too: the scores of a few samples stand still for epochs
-        while the probabilities behind them still move.
+        A lower validation loss counts as an improvement: scores of few samples can stay constant
+        for several epochs while the probabilities still improve.
         """
         stalled = self.epoch - self._last_gain >= self._config.patience
         return self.epoch >= self._config.max_epochs or stalled
@@ -81,7 +81,7 @@ class LockstepRun:
         """Train every fold for one epoch and score it.
 
         Returns:
-            The scores; a `DivergedError` of a fold passes through.
+            The scores; a fold's `DivergedError` is not caught.
         """
         began = time.perf_counter()
         per_fold: list[dict[str, float]] = []
@@ -118,11 +118,7 @@ class LockstepRun:
         return False
 
     def state_dict(self) -> dict[str, Any]:
-        """Give all that resuming needs.
-
-        Returns:
-            Tensors and plain values.
-        """
+        """Return everything needed to resume."""
         return {
             "epoch": self.epoch,
             "best_epoch": self.best_epoch,
@@ -133,11 +129,7 @@ class LockstepRun:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go back to a saved state.
-
-        Args:
-            state: From `state_dict`, of a run with the same folds and config.
-        """
+        """Restore a state from `state_dict` of a run with the same folds and config."""
         self.epoch, self.best_epoch = state["epoch"], state["best_epoch"]
         self.best = state["best"]
         self._last_gain, self._lowest_loss = state["last_gain"], state["lowest_loss"]

@@ -1,4 +1,4 @@
-"""What training takes of memory, and what does not fit the GPU: half a batch at a time then."""
+"""Memory use of training, and gradient accumulation where a batch does not fit the GPU."""
 
 from __future__ import annotations
 
@@ -13,63 +13,63 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
-PARTS = 2
-"""In how many parts a batch is computed once it has not fit whole."""
+ACCUMULATION_STEPS = 2
+"""Gradient accumulation steps per batch, once a whole batch does not fit."""
 
 
-def fitting(work: Callable[[int], ResultT], parts: int = 1) -> tuple[ResultT, int]:
-    """Do work on whole batches; if the GPU's memory does not do, once more on their halves.
+def accumulate_on_oom(work: Callable[[int], ResultT], steps: int = 1) -> tuple[ResultT, int]:
+    """Run a function that trains; if the GPU is out of memory, run it again with accumulation.
 
     Args:
-        work: Does it from its beginning, with the batches in so many parts; whatever it left on
-            the GPU must be free to go when it is called again.
-        parts: How many to begin with.
+        work: Trains from the start, with the number of gradient accumulation steps per batch as
+            its argument; must not keep GPU tensors alive between calls.
+        steps: The number to start with.
 
     Returns:
-        What the work gave, and in how many parts.
+        The function's result, and the number of accumulation steps it ran with.
 
     Raises:
-        torch.OutOfMemoryError: If the halves do not fit either.
+        torch.OutOfMemoryError: If it does not fit with accumulation either.
     """
     try:
-        return work(parts), parts
+        return work(steps), steps
     except torch.OutOfMemoryError:
-        if parts >= PARTS:
+        if steps >= ACCUMULATION_STEPS:
             raise
-    # Only here are the frames gone that hold the first try's tensors.
+    # After the except block, the traceback no longer holds the first attempt's tensors.
     gc.collect()
     torch.cuda.empty_cache()
-    return work(PARTS), PARTS
+    return work(ACCUMULATION_STEPS), ACCUMULATION_STEPS
 
 
 def peak_memory_mb(device: torch.device) -> float:
-    """Say how much memory training has taken at most.
+    """Return the peak memory of training, in MB.
 
     Args:
         device: Where it runs.
 
     Returns:
-        On the GPU, since its statistics were reset, as PyTorch counts; else of the process since
-        its start. In MB.
+        On a GPU, PyTorch's peak since its statistics were reset; otherwise the peak resident set
+        size of the process.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
-def said_of(parts: int, batch_size: int) -> str:
-    """Say what a trial did to fit.
+def memory_note(steps: int, batch_size: int) -> str:
+    """Describe how a trial was made to fit.
 
     Args:
-        parts: In how many parts its batches were computed.
+        steps: Gradient accumulation steps per batch.
         batch_size: Samples per optimiser step.
 
     Returns:
-        One sentence; empty when whole batches fit.
+        One sentence; empty if whole batches fit.
     """
-    if parts == 1:
+    if steps == 1:
         return ""
     return (
         f"out of GPU memory with {batch_size} samples at a time: each step was computed in"
-        f" {parts} parts"
+        f" {steps} parts"
     )

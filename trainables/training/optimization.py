@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from trainables.evaluation.decision import Precision
     from trainables.modules.heads.classifier import Classifier
 
-# The lab's plateau rule: a stall multiplies the rates by 0.7, down to 1e-7.
+# The lab's plateau schedule: each plateau multiplies the rates by 0.7, down to 1e-7.
 PLATEAU_FACTOR, PLATEAU_MINIMUM = 0.7, 1e-7
 
 
 def make_optimizer(classifier: Classifier, config: TrainConfig) -> AdamW:
-    """Make AdamW with learning rates of head, backbone and each second tower.
+    """Make AdamW with separate learning rates for the head, the backbone and each second tower.
 
     Norms and biases do not decay.
 
     Args:
-        classifier: The model; only what requires a gradient is optimised.
+        classifier: The model; only parameters that require gradients are optimised.
         config: Learning rates and weight decay.
 
     Returns:
-        The optimiser; its first group is the head's decaying weights, its third the backbone's.
+        The optimiser; its first group is the head's weights with decay, its third the backbone's.
 
     Source:
         Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
@@ -57,11 +57,11 @@ def make_optimizer(classifier: Classifier, config: TrainConfig) -> AdamW:
 
 
 class Schedule:
-    """A learning-rate schedule that is told of every step and every epoch.
+    """A learning-rate schedule, stepped after every optimiser step and every epoch.
 
     Args:
-        optimizer: Whose rates it sets.
-        config: Which schedule, and its warm-up.
+        optimizer: Its learning rates are set.
+        config: The kind of schedule and its warm-up.
         steps_per_epoch: Optimiser steps in an epoch.
     """
 
@@ -80,48 +80,40 @@ class Schedule:
             self._scheduler = LambdaLR(optimizer, lambda step: cosine(step, warmup, total))
 
     def after_step(self) -> None:
-        """Go on by one optimiser step."""
+        """Advance by one optimiser step."""
         if isinstance(self._scheduler, LambdaLR):
             self._scheduler.step()
 
     def after_epoch(self, loss: float) -> None:
-        """Go on by one epoch.
+        """Advance by one epoch.
 
         Args:
-            loss: Of samples that neither train nor score the model.
+            loss: Of samples that are used neither to train nor to score the model.
         """
         if isinstance(self._scheduler, ReduceLROnPlateau):
             self._scheduler.step(loss)
 
     def state_dict(self) -> dict[str, object]:
-        """Give all that resuming needs.
-
-        Returns:
-            Plain values.
-        """
+        """Return everything needed to resume."""
         state = self._scheduler.state_dict()
         return {name: value for name, value in state.items() if name != "lr_lambdas"}
 
     def load_state_dict(self, state: dict[str, object]) -> None:
-        """Go back to a saved state.
-
-        Args:
-            state: From `state_dict`.
-        """
+        """Restore a state from `state_dict`."""
         if isinstance(self._scheduler, LambdaLR):
             state = {**state, "lr_lambdas": [None] * len(self._scheduler.lr_lambdas)}
         self._scheduler.load_state_dict(state)
 
 
 def precision_of(device: torch.device) -> Precision:
-    """Choose in what precision to train.
+    """Choose the training precision of a device.
 
     Args:
         device: Where models are trained.
 
     Returns:
-        `bfloat16` where the GPU has it natively, as emulation is slow, else `float16`, whose
-        losses are scaled; `float32` on the CPU.
+        `bfloat16` if the GPU supports it natively (emulation is slow), else `float16` with loss
+        scaling; `float32` on the CPU.
     """
     if device.type != "cuda":
         return "float32"
@@ -130,27 +122,19 @@ def precision_of(device: torch.device) -> Precision:
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
-    """Make a context to compute in.
-
-    Args:
-        device: Where.
-        precision: In what precision matrices are multiplied.
-
-    Returns:
-        The context.
-    """
+    """Return an autocast context for a precision; does nothing for `float32`."""
     if precision == "float32":
         return nullcontext()
     return torch.autocast(device.type, getattr(torch, precision))
 
 
 def cosine(step: int, warmup: int, total: int) -> float:
-    """Give the factor on the peak learning rate: a linear rise, then half a cosine down to 0.
+    """Compute the factor on the peak learning rate: linear warm-up, then half a cosine down to 0.
 
     Args:
         step: Steps done.
-        warmup: Steps of the rise.
-        total: Steps in all.
+        warmup: Warm-up steps.
+        total: Total steps.
 
     Returns:
         A factor in [0, 1].
@@ -165,5 +149,5 @@ def cosine(step: int, warmup: int, total: int) -> float:
 
 
 def _trainable(module: nn.Module, *, decays: bool) -> Iterable[nn.Parameter]:
-    """Parameters to optimise: matrices and kernels decay, vectors (norms, biases) do not."""
+    """Return the parameters to optimise: matrices and kernels decay, norms and biases do not."""
     return (p for p in module.parameters() if p.requires_grad and (p.ndim > 1) == decays)

@@ -1,4 +1,4 @@
-"""A stream of random numbers of its own for each fold, so that side by side equals one by one."""
+"""An independent random state per fold, so that interleaving folds does not change results."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class RandomStream:
-    """The state of torch's global generators while one fold is at work.
+    """The state of torch's global generators for one fold.
 
     Args:
-        seed: Begins the stream.
-        device: Whose generator is used besides the CPU's.
+        seed: Initial seed.
+        device: Its generator is used besides the CPU's.
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
@@ -29,10 +29,10 @@ class RandomStream:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Draw from this stream within the block; the global generators are then as before.
+        """Use this state in the context; the global generators are restored afterwards.
 
         Yields:
-            Nothing.
+            None.
         """
         with torch.random.fork_rng(self._devices):
             torch.set_rng_state(self.state[0])
@@ -42,11 +42,11 @@ class RandomStream:
             self.state = self._read()
 
     def load(self, state: Sequence[Tensor]) -> None:
-        """Go back to a saved state, also to one from another kind of device.
+        """Restore a saved state, which may be from another kind of device.
 
         Args:
-            state: `state` as it was: the CPU's, then each device's. Where a device's lacks, all
-                begin anew at a number that is drawn from the CPU's.
+            state: The saved `state`: the CPU's, then each device's. If a device's is missing, all
+                generators are seeded with a number drawn from the CPU's.
         """
         count = 1 + len(self._devices)
         if len(state) >= count:

@@ -1,4 +1,4 @@
-"""Which training samples an epoch draws, and how often each class then comes."""
+"""Which training samples an epoch draws, and the class counts that result."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _EVERY = 20
 
 
 def draw_epoch(labels: Tensor, sampling: Sampling) -> Tensor:
-    """Draw an epoch from torch's global random stream, on the CPU: the same on every device.
+    """Draw the samples of an epoch from torch's global generator, on the CPU for reproducibility.
 
     Args:
         labels: Classes of the N training samples, shape (N,), int64, on the CPU.
-        sampling: `none` takes each sample once; `weighted` draws N with replacement, every class
-            as often as any other; `undersample` takes as many samples of every class as the rarest
-            has, others in each epoch.
+        sampling: `none` takes each sample once; `weighted` draws N with replacement, all classes
+            equally often; `undersample` takes as many of each class as the rarest has, redrawn
+            every epoch.
 
     Returns:
-        Indices into `labels` in a random order, shape (E,), int64.
+        Indices into `labels` in random order, shape (E,), int64.
 
     Source:
         He and Garcia, "Learning from Imbalanced Data", IEEE TKDE 21(9), 2009, section 3.1.
@@ -46,13 +46,13 @@ def draw_epoch(labels: Tensor, sampling: Sampling) -> Tensor:
 
 
 def hold_back(labels: Tensor) -> Tensor:
-    """Choose every twentieth sample of each class: the same whenever a training goes on.
+    """Hold back every twentieth sample of each class; deterministic, so that a resume agrees.
 
     Args:
         labels: Classes of the N training samples, shape (N,), int64.
 
     Returns:
-        Which samples are held back, shape (N,), bool: at least one of each class that has two.
+        Mask of the samples held back, shape (N,), bool: at least one of each class that has two.
     """
     held = torch.zeros(len(labels), dtype=torch.bool)
     for label in labels.unique():
@@ -62,12 +62,12 @@ def hold_back(labels: Tensor) -> Tensor:
 
 
 def drawn_counts(labels: Tensor, sampling: Sampling, classes: int) -> Tensor:
-    """Say how many samples of each class an epoch draws, on average.
+    """Compute the expected number of samples of each class in an epoch.
 
     Args:
         labels: Classes of the N training samples, shape (N,), int64.
         sampling: As in `draw_epoch`.
-        classes: How many there are, C.
+        classes: Number of classes, C.
 
     Returns:
         Expected counts, shape (C,), float64; 0 for a class that does not occur.

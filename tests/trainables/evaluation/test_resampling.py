@@ -14,8 +14,8 @@ from trainables.evaluation.calibration import log_losses
 from trainables.evaluation.decision import decide
 from trainables.evaluation.resampling import (
     Validated,
-    compare,
     interval,
+    paired_bootstrap,
     resampled_scores,
 )
 
@@ -89,7 +89,7 @@ def test_a_sample_brings_all_its_repeats() -> None:
 
 
 def test_a_config_does_not_differ_from_itself() -> None:
-    same = compare("weighted_f1", validated(1), validated(1))
+    same = paired_bootstrap("weighted_f1", validated(1), validated(1))
     assert same.difference == 0
     assert same.interval == (0, 0)
     assert same.p_value == 1
@@ -97,7 +97,7 @@ def test_a_config_does_not_differ_from_itself() -> None:
 
 def test_a_clear_difference_is_found_and_pairing_makes_it_sharper() -> None:
     good, bad = validated(1, 500, right=0.8), validated(2, 500, right=0.3)
-    found = compare("accuracy", good, bad)
+    found = paired_bootstrap("accuracy", good, bad)
     assert found.interval[0] > 0
     assert found.p_value == pytest.approx(2 / 2001)
     close = Validated(
@@ -107,14 +107,14 @@ def test_a_clear_difference_is_found_and_pairing_makes_it_sharper() -> None:
         good.probabilities,
         np.where(good.rows < 20, (good.labels + 1) % 3, good.decided),
     )
-    paired = compare("accuracy", good, close)
+    paired = paired_bootstrap("accuracy", good, close)
     alone = resampled_scores("accuracy", [good]).std() * math.sqrt(2)
     assert 0 < paired.standard_error < 0.7 * alone
 
 
 def test_a_true_null_is_rejected_no_more_often_than_it_says() -> None:
     p_values = [
-        compare("accuracy", validated(2 * k, 150), validated(2 * k + 1, 150)).p_value
+        paired_bootstrap("accuracy", validated(2 * k, 150), validated(2 * k + 1, 150)).p_value
         for k in range(60)
     ]
     assert np.mean(np.array(p_values) < 0.05) <= 0.15
