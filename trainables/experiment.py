@@ -1,4 +1,4 @@
-"""What a search holds fixed and hands to every worker: light to pickle, free of torch."""
+"""What all trials of a search share; light to pickle, without torch."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """Everything a trial depends on besides its hyperparameters.
+    """Everything that a trial depends on besides its hyperparameters.
 
     Attributes:
         variant: A key of `VARIANTS`.
         corpus: The checked data.
-        folds: The splits; every trial trains them side by side.
-        inputs: How text and images are prepared.
+        folds: The splits; every trial trains them in lock step.
+        inputs: How text and images are preprocessed.
         backbones: Where the weights of each role come from: a folder, a file, a hub id or `tiny`.
         metric: The objective, a key of a trial's reports such as `val_weighted_f1`.
-        max_epochs: Epochs a trial trains when nothing stops it.
-        seed: Seeds initial weights, dropout and shuffling; the same for every trial, so that
-            trials differ by their hyperparameters alone.
+        max_epochs: Number of epochs of a trial that is not stopped.
+        seed: Of initial weights, dropout and shuffling; the same for every trial, so that trials
+            differ only in their hyperparameters.
         modality: What is read of a pair; the other tower is neither loaded nor run.
-        cache: Folder of cached activations, `~` and `$NAME` left for each node to say; None
+        cache: Folder of cached activations, in which each node expands `~` and `$NAME`; None
             computes them for every batch.
         cache_dtype: How activations are stored.
         resident: Whether activations are moved to the device at once.
@@ -58,16 +58,16 @@ class Experiment:
 
 
 def on_this_node(folder: Path) -> Path:
-    """Say what a folder is called here, where `~` and `$NAME` may differ from node to node.
+    """Expand `~` and `$NAME` in a folder, which may differ between nodes.
 
     Args:
-        folder: As it was asked for.
+        folder: As given by the user.
 
     Returns:
         The folder.
 
     Raises:
-        ValueError: If this node lacks a variable or a home.
+        ValueError: If this node lacks a variable or a home folder.
     """
     here = local_path(os.path.expandvars(folder))
     if "$" in str(here) or str(here).startswith("~"):

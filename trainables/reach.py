@@ -1,6 +1,7 @@
-"""Files that a search stands on and that are gone for a while, as when a share is away.
+"""Wait for files of a search that are temporarily unavailable, as when a network share is down.
 
-They were there when the search began, so that work that fails while one is missing waits for it.
+All of them existed when the search started, so a task that fails while one is missing waits for
+it and is retried.
 """
 
 from __future__ import annotations
@@ -23,22 +24,22 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 
 
 class OutOfReachError(OSError):
-    """A file was there when the search began, and has been gone for longer than is waited for."""
+    """A file that existed when the search started has been missing for longer than the timeout."""
 
 
 def await_files(experiment: Experiment, error: Exception) -> None:
-    """Wait until what is missing is back, so that what has failed can be tried again.
+    """Wait until missing files are back, so that a failed task can be retried.
 
     Args:
         experiment: Names the files.
-        error: What the work has failed with; raised again when no file is missing.
+        error: The task's error; raised again if no file is missing.
 
     Raises:
-        OutOfReachError: If a file stays away.
+        OutOfReachError: If a file stays missing.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
     path = _missing(experiment)
-    if path is None or isinstance(error, ConfigError):  # before any file is looked for
+    if path is None or isinstance(error, ConfigError):  # not caused by a missing file
         raise error
     while path is not None:
         if time.monotonic() > deadline:
@@ -67,6 +68,6 @@ def _needed(experiment: Experiment) -> Iterator[Path]:
 def _is_there(path: Path) -> bool:
     try:
         path.stat()
-    except OSError:  # of a share: stale, timed out, no such device
+    except OSError:  # stale handle, timeout or missing device of a network share
         return False
     return True

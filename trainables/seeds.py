@@ -1,4 +1,4 @@
-"""Seeds of the many random streams of a search, from the one that a person gives."""
+"""Seeds of a search's independent random streams, derived from the user's seed."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import numpy as np
 
 
 def stream_seed(seed: int, number: int) -> int:
-    """Give the seed of one of many streams: of a trial's draws, a fold, a repeat, a member.
+    """Derive the seed of an independent stream, such as that of a trial, a fold or a member.
 
-    Seeds that are added up would make the streams of one seed shifted copies of another's.
+    Sums of seeds would make the streams of one seed shifted copies of another's.
 
     Args:
-        seed: What the streams share, in [0, 2**32).
-        number: Which of them, in [0, 2**32).
+        seed: The common seed, in [0, 2**32).
+        number: Index of the stream, in [0, 2**32).
 
     Returns:
-        In [0, 2**32), as PyTorch, NumPy and scikit-learn take it.
+        A seed in [0, 2**32), valid for PyTorch, NumPy and scikit-learn.
 
     Source:
         NumPy's `SeedSequence`, after O'Neill, "Developing a seed_seq Alternative", 2015.

@@ -1,4 +1,4 @@
-"""What a model folder says of itself, read and checked without torch."""
+"""Read and validate the config of a saved model, without torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 CONFIG, CLASSIFIER, FORMAT = "config.json", "classifier.safetensors", 2
 DIGESTS = "sha256"
-"""The key of a model's config that holds the digests of its files."""
+"""The config's key for the digests of the model's files."""
 
 _PARTS = {"members": list, "inputs": dict, "decision": dict, "random_backbones": list}
 _MOST_BYTES = 16 << 20
@@ -43,23 +43,16 @@ _SHAPE = {
 
 
 class ModelError(ValueError):
-    """A folder holds no model that can be loaded; the message says why."""
+    """A folder does not contain a model that can be loaded; the message says why."""
 
 
 def classifier_file(number: int) -> str:
-    """Name the file of a member.
-
-    Args:
-        number: Of the member, from 1.
-
-    Returns:
-        The file's name in the model folder.
-    """
+    """Return the file name of a member, counted from 1, in a model folder."""
     return CLASSIFIER if number == 1 else f"classifier-{number}.safetensors"
 
 
 def read_about(folder: Path) -> dict[str, Any]:
-    """Read what a model folder says of itself.
+    """Read a model folder's config.
 
     Args:
         folder: A model folder.
@@ -68,7 +61,7 @@ def read_about(folder: Path) -> dict[str, Any]:
         The content of its config.
 
     Raises:
-        ModelError: If it holds no model of a known format and variant.
+        ModelError: If it is not a model of a known format and variant.
     """
     path = folder / CONFIG
     if missing := [name for name in (CONFIG, CLASSIFIER) if not (folder / name).is_file()]:
@@ -81,7 +74,7 @@ def read_about(folder: Path) -> dict[str, Any]:
             f"got format {about.get('format')} and variant {about.get('variant')!r}"
         )
         raise ModelError(msg)
-    about.setdefault("modality", "both")  # what models were before they could read less
+    about.setdefault("modality", "both")  # absent in models of earlier versions
     damaged = [name for name, kind in _PARTS.items() if not isinstance(about.get(name), kind)]
     if damaged or not about["members"]:
         msg = f"{path} is damaged: it lacks {', '.join(damaged or ['members'])}"

@@ -1,7 +1,7 @@
-"""What speaks for a class: places in the image by Grad-CAM, words by integrated gradients.
+"""Explain decisions: image regions by Grad-CAM, words by integrated gradients.
 
-Attributions are captum's; here is where to attach them in a tower that is cut in two. Needs the
-extra `explain`.
+The attributions are computed by captum; this module attaches them to towers that are split into
+prefix and suffix. Needs the extra `explain`.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ if TYPE_CHECKING:
     from trainables.modules.heads.classifier import Classifier
     from trainables.variants.reading import Reading
 
-_STEPS = 32  # of the integral; its error is told by the test
+_STEPS = 32  # of the integral; the test measures its error
 
 
 class Attribution(NamedTuple):
-    """What spoke for a class in one pair.
+    """Evidence for a class in one pair.
 
     Attributes:
-        probability: What the model gives the class.
-        pixels: What the image tower saw, shape (3, S, S), uint8; None where none is read.
-        heat: Where it saw what speaks for the class, shape (S, S), float32 in [0, 1].
-        words: Words of the cleaned text, each with what it adds to the logit, against padding in
-            its place; empty where no text is read.
+        probability: The model's probability of the class.
+        pixels: The input of the image tower, shape (3, S, S), uint8; None if it reads no image.
+        heat: Evidence by pixel, shape (S, S), float32 in [0, 1].
+        words: Words of the cleaned text with their contribution to the logit, relative to padding
+            in their place; empty if the model reads no text.
     """
 
     probability: float
@@ -60,9 +60,9 @@ class Explainer:
 
     Args:
         towers: The towers, by name.
-        readings: What is read of which, by slot.
-        classifier: What was trained on top.
-        inputs: How samples are prepared.
+        readings: The tower, cut and inputs of each slot.
+        classifier: The trained suffixes and head.
+        inputs: How samples are preprocessed.
         device: Where to compute.
     """
 
@@ -84,15 +84,7 @@ class Explainer:
         self._prefixes = dict(zip(readings, on_device(cuts, device), strict=True))
 
     def explain(self, sample: Sample, target: int) -> Attribution:
-        """Say what speaks for a class.
-
-        Args:
-            sample: A pair.
-            target: The class.
-
-        Returns:
-            Its attribution.
-        """
+        """Compute the attribution of a class for one pair."""
         raw = {slot: self._raw(slot, sample) for slot in self._prefixes}
         with torch.no_grad():
             ends = {slot: self._prefixes[slot](values) for slot, values in raw.items()}
@@ -110,7 +102,7 @@ class Explainer:
         return inputs.gather(torch.tensor([0])).to(self._device)
 
     def _logits(self, slot: str, live: Activations, ends: Mapping[str, Activations]) -> Tensor:
-        """Run one tower whole; of the others the ends are taken, for as many rows."""
+        """Run one tower from raw inputs; the others' activations are repeated for as many rows."""
         rows = len(live.values)
         batch = {name: _repeat(end, rows) for name, end in ends.items() if name != slot}
         logits: Tensor = self._classifier({**batch, slot: self._prefixes[slot](live)})
@@ -149,15 +141,17 @@ class Explainer:
         ends: Mapping[str, Activations],
         target: int,
     ) -> tuple[tuple[str, float], ...]:
-        """Add up what each text tower makes of each word."""
+        """Sum the contributions of each word over the text towers."""
         read = [
-            self._said(slot, sample, raw[slot], ends, target) for slot in raw if _is(slot, "text")
+            self._words_of(slot, sample, raw[slot], ends, target)
+            for slot in raw
+            if _is(slot, "text")
         ]
         return tuple(
             (same[0][0], sum(score for _, score in same)) for same in zip(*read, strict=True)
         )
 
-    def _said(
+    def _words_of(
         self,
         slot: str,
         sample: Sample,
@@ -171,7 +165,7 @@ class Explainer:
         spans = tower.tokenizer.spans(text, inputs.text_length)
         empty = ids.values.clone()
         for place, (start, stop) in enumerate(spans):
-            if start < stop:  # what marks the ends of a text stays
+            if start < stop:  # special tokens stay
                 empty[0, place] = tower.tokenizer.pad_id
         attributed: Any = LayerIntegratedGradients(
             lambda values: self._logits(slot, _with_mask(values), ends),
@@ -190,16 +184,16 @@ def _is(slot: str, role: Role) -> bool:
 
 @contextmanager
 def feature_map(modules: Iterable[nn.Module]) -> Iterator[tuple[nn.Module, bool]]:
-    """Find where an image tower last knows what is where: before it pools.
+    """Find the last spatial feature map of an image tower, before pooling.
 
-    Of a vision transformer that is before its last block, which often computes CLS alone; its
-    patches are laid out as the grid that they came from.
+    In a vision transformer that is the input of the last block, which often computes CLS alone;
+    its patches are arranged in their original grid.
 
     Args:
         modules: All modules of the tower.
 
     Yields:
-        A layer for captum, and whether its input is meant rather than its output.
+        A layer for captum, and whether to attribute to its input rather than its output.
     """
     modules = list(modules)
     if pools := [module for module in modules if isinstance(module, nn.AdaptiveAvgPool2d)]:
@@ -210,8 +204,8 @@ def feature_map(modules: Iterable[nn.Module]) -> Iterator[tuple[nn.Module, bool]
 
     def through(_: nn.Module, __: Any, tokens: Tensor) -> Tensor:
         side = isqrt(tokens.shape[1] - 1)
-        seen = grid(tokens[:, 1:].transpose(1, 2).unflatten(2, (side, side)))
-        return torch.cat([tokens[:, :1], seen.flatten(2).transpose(1, 2)], dim=1)
+        patches = grid(tokens[:, 1:].transpose(1, 2).unflatten(2, (side, side)))
+        return torch.cat([tokens[:, :1], patches.flatten(2).transpose(1, 2)], dim=1)
 
     handle = stack.before_last.register_forward_hook(through)
     try:
@@ -221,14 +215,7 @@ def feature_map(modules: Iterable[nn.Module]) -> Iterator[tuple[nn.Module, bool]
 
 
 def embedding_of(prefix: Any) -> nn.Module:
-    """Find the embedding stage of a text tower.
-
-    Args:
-        prefix: Its frozen part, which begins at token ids.
-
-    Returns:
-        The module from ids to the first hidden states.
-    """
+    """Return the embedding module of a text tower's prefix."""
     embedding: nn.Module = (
         prefix.model.embeddings if hasattr(prefix, "model") else prefix.embeddings
     )
@@ -238,21 +225,21 @@ def embedding_of(prefix: Any) -> nn.Module:
 def by_word(
     text: str, spans: Iterable[tuple[int, int]], scores: Iterable[float]
 ) -> tuple[tuple[str, float], ...]:
-    """Add up what the tokens of each word say.
+    """Sum token scores by word.
 
     Args:
-        text: Words parted by single spaces.
-        spans: Where each token is in the text; empty for what is no part of it.
-        scores: Of each token.
+        text: Words separated by single spaces.
+        spans: Start and end of each token in the text; start == end for special tokens.
+        scores: The score of each token.
 
     Returns:
-        Each word with its sum; 0 for a word past the tokens that were kept.
+        Each word with its sum; 0 for words that were truncated.
     """
     words = text.split()
     sums = [0.0] * len(words)
     for (start, stop), score in zip(spans, scores, strict=False):
         if start < stop:
-            # A token may begin with the space before its word.
+            # A token may include the space before its word.
             sums[text[: stop - 1].count(" ")] += score
     return tuple(zip(words, sums, strict=True))
 

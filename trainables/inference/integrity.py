@@ -1,4 +1,4 @@
-"""Digests of a model folder's files: what was damaged or swapped is named, never used."""
+"""Digests of a model folder's files, so that damaged or replaced files are never used."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def digests_of(folder: Path, about: Mapping[str, Any]) -> dict[str, str]:
-    """Compute what `config.json` says of the folder's files.
+def model_digests(folder: Path, about: Mapping[str, Any]) -> dict[str, str]:
+    """Compute the digests of a folder's files.
 
     Args:
         folder: A model folder.
         about: The content of its config.
 
     Returns:
-        SHA-256 by file, relative to the folder: of all files, and of the config's own content but
-        for the digests.
+        SHA-256 by file name relative to the folder; for the config, that of its content without
+        the digests.
     """
     files = (path for path in folder.rglob("*") if path.is_file())
     names = {path.relative_to(folder).as_posix(): path for path in files}
@@ -33,14 +33,14 @@ def digests_of(folder: Path, about: Mapping[str, Any]) -> dict[str, str]:
 
 
 def changed_files(folder: Path, about: Mapping[str, Any]) -> list[str]:
-    """Say which files are not as they were written.
+    """Compare a folder's files with the digests in its config.
 
     Args:
         folder: A model folder.
-        about: The content of its config; one without digests has nothing to be held against.
+        about: The content of its config; without digests, nothing is compared.
 
     Returns:
-        One phrase per file that is missing or other than its digest says.
+        One phrase per file that is missing or has another digest.
     """
     faults = []
     for name, digest in about.get(DIGESTS, {}).items():

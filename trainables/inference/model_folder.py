@@ -1,7 +1,7 @@
-"""A trained model on disk: what its folder holds, and how it is written.
+"""Write a trained model to disk.
 
-A model folder holds everything: each tower in its library's own format, the trained classifiers,
-and a config. No path in it points out of it, so it predicts the same wherever it is copied.
+A model folder is self-contained: each tower in its library's own format, the trained classifiers,
+and a config. No path in it leads outside, so it predicts the same wherever it is copied.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from trainables.evaluation.classes import CLASSES
 from trainables.inference.about import CONFIG, DIGESTS, FORMAT, classifier_file
-from trainables.inference.integrity import digests_of
+from trainables.inference.integrity import model_digests
 from trainables.variants.lazy_towers import modality_of
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 
 class Member(NamedTuple):
-    """One trained classifier of a model; the probabilities of all members are averaged.
+    """One trained classifier of a model; the members' probabilities are averaged.
 
     Attributes:
         config: Its hyperparameters.
-        classifier: It.
-        weight: Its share in the average, > 0, relative to the others.
+        classifier: The module.
+        weight: Its weight in the average, > 0, relative to the others.
     """
 
     config: TowersConfig
@@ -54,10 +54,10 @@ def save_model(
     """Write a trained model.
 
     Args:
-        folder: Where to; made when missing.
-        variant: What kind of model it is.
-        inputs: How its inputs are prepared.
-        towers: The towers, among them those that feed its members.
+        folder: Where to; created if missing.
+        variant: The variant of the model.
+        inputs: How its inputs are preprocessed.
+        towers: The towers, including those that feed its members.
         members: At least one.
         rule: How it decides.
     """
@@ -81,6 +81,6 @@ def save_model(
         "decision": asdict(rule),
         "random_backbones": [name for name, tower in backbones.items() if tower.is_random],
     }
-    about = json.loads(json.dumps(about))  # as it is read back
-    about[DIGESTS] = digests_of(folder, about)
+    about = json.loads(json.dumps(about))  # equal to what is read back
+    about[DIGESTS] = model_digests(folder, about)
     (folder / CONFIG).write_text(json.dumps(about, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""What a trained model says of new pairs."""
+"""Predict with a trained model."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 _ROWS = 32
 _POINTER = 64  # bytes
-# What libraries raise for files that are not theirs, or not whole.
+# What libraries raise for damaged or foreign files.
 _UNLOADABLE = (
     *(OSError, ValueError, TypeError, RuntimeError, LookupError, AttributeError),
     SafetensorError,
@@ -51,11 +51,11 @@ _UNLOADABLE = (
 
 
 class Prediction(NamedTuple):
-    """What a model says of one pair.
+    """A model's prediction for one pair.
 
     Attributes:
         guid: The sample's name.
-        probabilities: Of each class, in the order of `Sentiment`, calibrated; they sum to 1.
+        probabilities: Calibrated class probabilities, in the order of `Sentiment`.
         tag: The decided class.
     """
 
@@ -69,14 +69,15 @@ class Predictor:
 
     Args:
         folder: A model folder.
-        device: Where to compute; None takes a GPU if there is one.
+        device: Where to compute; None uses a GPU if there is one.
 
     Attributes:
         modality: What it reads of a pair.
-        random_backbones: Those whose pretrained weights were random: the model is a demonstration.
+        random_backbones: Backbones that had random instead of pretrained weights; the model is
+            then only a demonstration.
 
     Raises:
-        ModelError: If the folder holds no model that can be loaded.
+        ModelError: If the folder does not contain a model that can be loaded.
     """
 
     def __init__(self, folder: Path, device: torch.device | None = None) -> None:
@@ -114,7 +115,9 @@ class Predictor:
         self._members = []
         for number, (config, entry) in enumerate(zip(configs, about["members"], strict=True), 1):
             classifier = self._variant.build(config, self._towers)
-            read_beginning(folder / classifier_file(number), _POINTER)  # no pointer of Git LFS
+            read_beginning(
+                folder / classifier_file(number), _POINTER
+            )  # raises for Git LFS pointers
             state = load_file(folder / classifier_file(number))
             if name := not_finite(state):
                 msg = f"{classifier_file(number)} holds NaN or infinity, in {name}"
@@ -124,13 +127,13 @@ class Predictor:
             self._members.append(Member(config, classifier, float(entry["weight"])))
 
     def probabilities(self, samples: Sequence[Sample]) -> NDArray[Any]:
-        """Compute class probabilities, not calibrated: what the decision is made on.
+        """Compute uncalibrated class probabilities, on which decisions are made.
 
         Args:
-            samples: The pairs; their labels are not looked at.
+            samples: The pairs; their labels are ignored.
 
         Returns:
-            Probabilities, the mean over members, shape (N, C), float32.
+            The mean probabilities over members, shape (N, C), float32.
 
         Raises:
             ModelError: If one is not finite.
@@ -139,9 +142,9 @@ class Predictor:
             return np.empty((0, len(Sentiment)), np.float32)
         total = sum(member.weight for member in self._members)
         mean = np.zeros((len(samples), len(Sentiment)), np.float64)
-        sources: dict[Reading, LivePrefix] = {}  # members share what is cut alike
+        sources: dict[Reading, LivePrefix] = {}  # members with equal readings share them
         for member in self._members:
-            mean += member.weight / total * self._said_by(member, samples, sources)
+            mean += member.weight / total * self._member_output(member, samples, sources)
         if not (finite := np.isfinite(mean).all(axis=1)).all():
             guid = samples[int(np.flatnonzero(~finite)[0])].guid
             msg = (
@@ -152,7 +155,7 @@ class Predictor:
             raise ModelError(msg)
         return mean.astype(np.float32)
 
-    def _said_by(
+    def _member_output(
         self,
         member: Member,
         samples: Sequence[Sample],
@@ -176,13 +179,14 @@ class Predictor:
         return torch.cat(parts).numpy()
 
     def explainer(self) -> Explainer:
-        """Make what explains this model's decisions; needs the extra `explain`.
+        """Make an explainer of this model's decisions; needs the extra `explain`.
 
         Returns:
-            The explainer, of the member that weighs most where there are several.
+            The explainer, of the member with the largest weight.
 
         Raises:
-            ModelError: If its text reads its image, so that neither speaks for itself.
+            ModelError: If its text attends to its image, so that they cannot be attributed
+                separately.
         """
         from trainables.inference.grad_cam import Explainer  # noqa: PLC0415 - an extra
 
@@ -194,14 +198,7 @@ class Predictor:
         return Explainer(self._towers, readings, member.classifier, self._inputs, self._device)
 
     def predict(self, samples: Sequence[Sample]) -> list[Prediction]:
-        """Classify pairs.
-
-        Args:
-            samples: The pairs; their labels are not looked at.
-
-        Returns:
-            One prediction per pair, in their order.
-        """
+        """Classify pairs, in their order; their labels are ignored."""
         probabilities = self.probabilities(samples)
         return as_predictions(samples, probabilities, self.rule)
 
@@ -213,8 +210,8 @@ def as_predictions(
 
     Args:
         samples: N pairs.
-        probabilities: Their class probabilities, not calibrated, shape (N, C).
-        rule: How to decide, and how to calibrate what is shown.
+        probabilities: Their uncalibrated class probabilities, shape (N, C).
+        rule: How to decide, and how to calibrate the reported probabilities.
 
     Returns:
         One prediction per pair, in their order.

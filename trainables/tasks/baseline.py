@@ -1,4 +1,4 @@
-"""The floor: what a logistic regression makes of the frozen, pooled activations of both towers."""
+"""The baseline: logistic regression on the frozen, pooled activations of both towers."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _INNER_FOLDS = 3
 
 
 def regress_fold(bench: Workbench, fold: Fold) -> NDArray[np.float32]:
-    """Fit on a fold's training samples, and classify those it validates.
+    """Fit on a fold's training samples and classify its validation samples.
 
-    Features are standardised; the penalty is the one of four with the lowest cross-entropy in
-    three stratified folds inside the training samples.
+    Features are standardised. The penalty is the one of four with the lowest cross-entropy in
+    three stratified folds of the training samples.
 
     Args:
-        bench: What the process keeps.
-        fold: Which labelled samples train and which validate (V of them).
+        bench: The process's workbench.
+        fold: Training samples and V validation samples.
 
     Returns:
-        Class probabilities, shape (V, C), float32; 0 for a class that does not train.
+        Class probabilities, shape (V, C), float32; 0 for a class without training samples.
     """
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - over a second
     from sklearn.model_selection import GridSearchCV, StratifiedKFold  # noqa: PLC0415 - likewise
@@ -54,19 +54,19 @@ def regress_fold(bench: Workbench, fold: Fold) -> NDArray[np.float32]:
 
 
 def pooled(bench: Workbench) -> NDArray[np.float32]:
-    """Give the frozen embeddings of the labelled samples, of all towers side by side.
+    """Return the frozen embeddings of the labelled samples, concatenated over towers.
 
     Args:
-        bench: What the process keeps.
+        bench: The process's workbench.
 
     Returns:
-        Shape (N, D), float32. Text is pooled by the mean of its tokens, except by towers that
-        were trained to be read at one.
+        Shape (N, D), float32. Text is pooled by the mean of its tokens, except by towers that were
+        pretrained with another pooling.
     """
     rows = torch.arange(len(bench.experiment.corpus.labelled))
     parts: list[Any] = []
     for name, tower in bench.towers.items():
-        # An image tower pools in its own way; the cut of one says `cls` all over this package.
+        # Image towers have their own pooling, for which cuts say `cls` throughout.
         pooling: Pooling = "mean" if tower.role == "text" and tower.joint is None else "cls"
         values = bench.source(name, Cut(0, pooling)).gather(rows).values
         parts.append(values.flatten(1).float().cpu().numpy())

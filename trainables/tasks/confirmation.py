@@ -1,4 +1,4 @@
-"""One config trained once more on one fold, epoch by epoch, for a choice that is made later."""
+"""Train one config again on one fold, keeping its predictions after every epoch."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 def train_fold(
     bench: Workbench, params: Mapping[str, Any], fold: Fold, epochs: int, seed: int
 ) -> dict[str, Any]:
-    """Train a config on one fold and keep what it says after every epoch.
+    """Train a config on one fold and keep its predictions after every epoch.
 
     Args:
-        bench: What the process keeps.
+        bench: The process's workbench.
         params: The hyperparameters, by name.
-        fold: Which labelled samples train and which validate (V of them).
-        epochs: How many to train, E >= 1; the schedule still runs over `max_epochs`.
+        fold: Training samples and V validation samples.
+        epochs: Number of epochs, E >= 1; the schedule still runs over `max_epochs`.
         seed: Of initial weights, dropout and shuffling.
 
     Returns:
         `validated`, shape (E, V, C), and `unlabelled`, shape (E, U, C): class probabilities,
-        float32; `diverged`, why there are fewer epochs than asked, or empty; and `seconds`.
-        Plain values, so that whoever receives them needs no torch.
+        float32; `diverged`, why there are fewer epochs than requested, or empty; and `seconds`. No
+        torch types, so that the receiver need not import torch.
     """
     return accumulate_on_oom(lambda steps: _course(bench, params, fold, (epochs, seed, steps)))[0]
 

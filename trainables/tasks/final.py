@@ -1,4 +1,4 @@
-"""The model that ships: members trained apart, joined, saved; it predicts the unlabelled."""
+"""The final model: train its members, combine and save them, and predict the test set."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def train_member(
     The schedule is the trial's: it still runs over `max_epochs`.
 
     Args:
-        bench: What the process keeps.
+        bench: The process's workbench.
         params: The hyperparameters, by name.
         rows: Indices of labelled samples, ascending.
-        epochs: How many to train, >= 1.
+        epochs: Number of epochs, >= 1.
         seed: Of initial weights, dropout and shuffling.
 
     Returns:
@@ -59,19 +59,19 @@ def validate_joining(
     epochs: int,
     seed: int,
 ) -> dict[str, NDArray[np.float32]]:
-    """Train members on parts of a fold's training samples, and see how joining them does.
+    """Train members on parts of a fold's training samples and validate combinations of them.
 
     Args:
-        bench: What the process keeps.
+        bench: The process's workbench.
         params: The hyperparameters, by name.
-        fold: Its V validation samples train no member.
-        members: The training samples of each of M members, all inside `fold.train`.
-        epochs: How many to train, >= 1.
-        seed: The same for all members: weights can be averaged only from a common start.
+        fold: Its V validation samples are in no member's training samples.
+        members: The training samples of each of M members, subsets of `fold.train`.
+        epochs: Number of epochs, >= 1.
+        seed: The same for all members: weights can only be averaged from equal initial weights.
 
     Returns:
         Class probabilities of the validation samples, float32: `members`, shape (M, V, C), whose
-        mean is the ensemble, and `average`, shape (V, C), by the mean of the weights.
+        mean is the ensemble, and `average`, shape (V, C), of the averaged weights.
     """
     val = torch.from_numpy(fold.val)
     said, states = [], []
@@ -87,10 +87,10 @@ def mean_of(states: Sequence[State]) -> State:
     """Average weights.
 
     Args:
-        states: Of classifiers of one shape, at least one.
+        states: State dicts with equal names and shapes, at least one.
 
     Returns:
-        The mean of what is floating, and the first one's counts.
+        The mean of floating-point tensors, and the first one's other tensors.
 
     Source:
         Wortsman et al., "Model Soups", ICML 2022: the uniform soup.
@@ -110,14 +110,14 @@ def assemble(
     rule: DecisionRule,
     folder: Path,
 ) -> dict[str, Any]:
-    """Write a model, and classify the unlabelled samples with it.
+    """Write a model and classify the unlabelled samples with it.
 
     Args:
-        bench: What the process keeps.
-        members: Of each member the hyperparameters, the weights from `train_member` (where there
-            are several, their mean is the member), and its share in the model, > 0.
+        bench: The process's workbench.
+        members: For each member the hyperparameters, the weights from `train_member` (averaged if
+            there are several), and its weight in the model, > 0.
         rule: How the model decides.
-        folder: Where the model goes; replaced when whole.
+        folder: Where the model is written; replaced when complete.
 
     Returns:
         `model_parameters` of the largest member, and for the unlabelled samples in their order
@@ -152,14 +152,14 @@ def assemble(
 
 
 def _replace(folder: Path, write: Callable[[Path], None]) -> None:
-    """Write a folder whole or not at all; what is there stays until then."""
+    """Write a folder atomically, keeping the old one until the new one is complete."""
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         with writing(partial):
             write(partial)
     except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)  # on a full disk it is in the way
+        shutil.rmtree(partial, ignore_errors=True)  # frees space on a full disk
         raise
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)

@@ -1,4 +1,4 @@
-"""A search in little: the heaviest and the lightest config on a few samples, timed and weighed."""
+"""Profile a search before it starts: time and memory of its heaviest and lightest config."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trainables.experiment import Experiment
     from trainables.variants.towers import TowersConfig
 
-_VALIDATED = 64  # samples of the little experiment that validate
+_VALIDATED = 64  # validation samples of the reduced experiment
 
 
 def rehearse(
@@ -31,15 +31,15 @@ def rehearse(
     params: Sequence[Mapping[str, Any]],
     device: torch.device | None = None,
 ) -> dict[str, Any]:
-    """Run one training step and one validation of the heaviest and of the lightest config.
+    """Run a training epoch and a validation of the heaviest and lightest config on a few samples.
 
-    Weight is the number of trainable parameters, then the batch. The frozen activations of the few
-    samples are built in a temporary folder, for all the cuts that the configs need.
+    Configs are ordered by the number of trainable parameters, then by batch size. The activations
+    of the few samples are built in a temporary folder, for all cuts that the configs need.
 
     Args:
-        experiment: What the search would hold fixed.
-        params: Hyperparameters of configs to choose from, by name.
-        device: Where they train; None takes a GPU if there is one.
+        experiment: The experiment of the search.
+        params: Hyperparameters of the candidate configs, by name.
+        device: Where they train; None uses a GPU if there is one.
 
     Returns:
         `heaviest` and `lightest`, each with `trainable`, `batch`, `step_seconds`,
@@ -58,13 +58,13 @@ def rehearse(
         little = _little(experiment, most, Path(folder))
         rehearsal = Workbench(little, device)
         told: dict[str, Any] = _build(rehearsal, experiment, configs)
-        for name, k in chosen.items():  # the lightest first: memory peaks only grow
+        for name, k in chosen.items():  # lightest first, since peak memory only grows
             told[name] = {"trainable": weights[k]} | _run(rehearsal, experiment, configs[k])
     return told
 
 
 def _little(experiment: Experiment, batch: int, folder: Path) -> Experiment:
-    """Keep of a data set a batch to train on, some samples to validate on, and nothing else."""
+    """Reduce an experiment to one training batch and a few validation samples."""
     fold = experiment.folds[0]
     train, val = fold.train[:batch], fold.val[:_VALIDATED]
     labelled = tuple(experiment.corpus.labelled[k] for k in (*train, *val))
@@ -109,7 +109,7 @@ def _scaled_size(file: Path, scale: float) -> float:
 
 def _run(bench: Workbench, experiment: Experiment, config: TowersConfig) -> dict[str, Any]:
     (trainer,) = bench.start(config).trainers
-    trainer.train_epoch()  # warms the libraries up
+    trainer.train_epoch()  # warm-up
     trainer.validate()
     began = time.perf_counter()
     trainer.train_epoch()
