@@ -1,6 +1,6 @@
-"""What a search came to: loads run folders, and makes tables, comparisons and reports of them.
+"""Load run folders of searches, and make tables, comparisons and reports of them.
 
-Only run folders are read. In a notebook:
+Nothing but run folders is read. In a notebook:
 
 ```python
 import analysis
@@ -9,14 +9,14 @@ run = analysis.load("runs/mine")
 run.trials.sort_values("objective", ascending=False).head()  # one row per trial, config/* columns
 run.history.pivot(index="epoch", columns="trial", values="val_macro_f1").plot  # learning curves
 run.probabilities.query("trial == 0").merge(run.samples, left_on="row", right_index=True)
-run.importances  # which hyperparameters mattered
+run.importances  # of the hyperparameters
 
 both = analysis.compare_runs([run, analysis.load("runs/other")])
 both.rows[["run", "weighted_f1", "low", "high"]]  # best first, with 95 % intervals
-both.pairs  # which differences are more than luck, on the same samples
+both.pairs  # paired comparisons on the same samples
 ```
 
-What each column means is in `analysis.run_folder.schema` and `analysis.tables.comparison`.
+Columns are described in `analysis.run_folder.schema` and `analysis.tables.comparison`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for only then: a command's `--help` must not wait for pandas."""
+    """Import lazily: a command's `--help` must not wait for pandas."""
     if name not in _HOMES:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)

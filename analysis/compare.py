@@ -1,4 +1,4 @@
-"""Put runs side by side: `python -m analysis.compare RUN... --out table.md`."""
+"""Compare runs: `python -m analysis.compare RUN... --out table.md`."""
 
 from __future__ import annotations
 
@@ -34,11 +34,7 @@ class CompareSettings:
     """Leave out the results that were published on this data set."""
 
     def faults(self) -> Iterator[str]:
-        """Say what is wrong with the request.
-
-        Yields:
-            One sentence per fault.
-        """
+        """Yield one sentence per invalid setting."""
         if not self.runs:
             yield "give one RUN folder or more"
         endings = ", ".join(f".{name}" for name in FORMATS)

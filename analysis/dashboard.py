@@ -1,6 +1,6 @@
-"""Watch a search in a browser while it runs: `python -m analysis.dashboard RUN`.
+"""Follow a search in a browser while it runs: `python -m analysis.dashboard RUN`.
 
-optuna-dashboard reads the study itself, so that it shows what the search knows, live.
+optuna-dashboard reads the study directly, so it shows the current state of the search.
 """
 
 from __future__ import annotations
@@ -39,11 +39,7 @@ class DashboardSettings:
     """Connect to the database that RUN names for its study; not where RUN is a stranger's."""
 
     def faults(self) -> Iterator[str]:
-        """Say what is wrong with the request.
-
-        Yields:
-            One sentence per fault.
-        """
+        """Yield one sentence per invalid setting."""
         folder = RunFolder(self.run)
         if not folder.holds_search():
             yield f"RUN must hold a study, got {self.run}: there is no file {folder.study.name}"

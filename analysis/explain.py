@@ -1,7 +1,7 @@
 """Show what a run's model looked at: `python -m analysis.explain RUN --split val --count 24`.
 
-Nothing here may import torch, so the work is `search.explain`'s, in a process of its own, which
-also makes the report anew, with what it found.
+This package must not import torch, so `search.explain` does the work in a subprocess, which also
+updates the report.
 """
 
 from __future__ import annotations
@@ -15,14 +15,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Hand the command on.
-
-    Args:
-        arguments: The words after the program's name.
-
-    Returns:
-        The exit code of `search.explain`.
-    """
+    """Run `search.explain` with the same arguments and return its exit code."""
     return subprocess.run([sys.executable, "-m", "search.explain", *arguments]).returncode
 
 

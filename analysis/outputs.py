@@ -1,4 +1,4 @@
-"""Where a command is to write, tried before its work: what cannot be kept shows at once."""
+"""Check before any work whether a command's output can be written."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_PAGE = b"\0" * 4096  # a full disk makes empty files still
+_PAGE = b"\0" * 4096  # empty files can be created even on a full disk
 
 
 def file_faults(flag: str, path: Path) -> Iterator[str]:
-    """Say why a file cannot be written; its folders are made when the time comes.
+    """Check whether a file can be written; its folder need not exist.
 
     Args:
-        flag: What asks for it.
-        path: The file; one that is there would be replaced.
+        flag: The flag that names it, for the message.
+        path: The file; an existing one would be replaced.
 
     Yields:
         One sentence if it cannot.
@@ -28,14 +28,14 @@ def file_faults(flag: str, path: Path) -> Iterator[str]:
 
 
 def folder_faults(flag: str, path: Path) -> Iterator[str]:
-    """Say why nothing can be written in a folder, which may be still to be made.
+    """Check whether files can be written to a folder, which need not exist.
 
     Args:
-        flag: What asks for it.
+        flag: The flag that names it, for the message.
         path: The folder.
 
     Yields:
-        One sentence if nothing can.
+        One sentence if they cannot.
     """
     if why := _trouble(path):
         yield f"{flag} must be a folder that can be written, got {path}: {why}"
@@ -50,11 +50,11 @@ def _trouble(folder: Path, name: str = "") -> str:
         if not name and target.is_file():
             return "it is a file"
         if name and target.exists() and not target.is_file():
-            return ""  # a device or a pipe takes what it is given
+            return ""  # a device or a pipe
         for missing in reversed([p for p in (folder, *folder.parents) if not p.exists()]):
             missing.mkdir()
             made.append(missing)
-        # As long a name as is written first: a file appears whole or not at all.
+        # The file is first written under such a name, and the name's length may be the problem.
         first = f".{name}."
         with tempfile.NamedTemporaryFile(prefix=first, suffix=".partial", dir=folder) as file:
             file.write(_PAGE)

@@ -1,6 +1,6 @@
-"""How every command ends: its errors, its exit code, a reader that left, a stream that is closed.
+"""Error messages, exit codes and output streams of all commands.
 
-All commands are here alike, those of `search` too, whose `--help` must not wait for a framework.
+The commands of `search` use this too, so nothing here imports a framework before it is needed.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 BAD_INPUT = 2
 _NOTHING = 1
 _INTERRUPTED = 130
-_WIDE = 1_000  # what is piped is cut to no terminal's width
+_WIDE = 1_000  # columns for piped output, which has no terminal width
 
 
 def fail(faults: Iterable[str], code: int = BAD_INPUT) -> int:
-    """Say what is wrong, a line each, on the standard error.
+    """Write errors to standard error, a line each.
 
     Args:
-        faults: What is wrong, in sentences.
+        faults: One or more sentences each.
         code: The exit code.
 
     Returns:
@@ -39,7 +39,7 @@ def fail(faults: Iterable[str], code: int = BAD_INPUT) -> int:
 
 
 def make_console(**options: Any) -> Console:
-    """Make a console for the standard output, which wraps lines for a terminal only.
+    """Make a console for standard output that wraps lines only on a terminal.
 
     Args:
         options: Of rich's `Console`.
@@ -54,20 +54,16 @@ def make_console(**options: Any) -> Console:
 
 
 def tell(notes: Iterable[str]) -> None:
-    """Say what a reader of the output should know, a line each, on the standard error.
-
-    Args:
-        notes: In sentences; one that recurs is told once.
-    """
+    """Write notes to standard error, a line each, without duplicates."""
     for line in dict.fromkeys(notes):
         sys.stderr.write(f"note: {line}\n")
 
 
 def print_and_exit(main: Callable[[], int]) -> NoReturn:
-    """Run a command that prints, and leave the process.
+    """Run a command whose purpose is its output, and exit.
 
-    Where it is read by `head` or a pager that has seen enough, it ends without a word, as
-    programs in C do. Not for what talks to others: a peer that hangs up would end it too.
+    If the reader (`head`, a pager) closes the pipe, the process ends silently like a C program.
+    Not for commands with network connections, where a closed connection would end the process too.
 
     Args:
         main: The command; returns the exit code.
@@ -83,14 +79,14 @@ def print_and_exit(main: Callable[[], int]) -> NoReturn:
         code = fail(["interrupted"], _INTERRUPTED)
     except OSError as error:
         code = fail([_words(error)], _NOTHING)
-        _give_up(1)  # what is still held back would fail once more
+        _give_up(1)  # flushing buffered output at exit would fail again
     sys.exit(code)
 
 
 def work_and_exit(main: Callable[[], int]) -> NoReturn:
-    """Run a command whose work is worth more than what it prints, and leave the process.
+    """Run a command whose work matters more than its output, and exit.
 
-    Where a reader of its output leaves, or the disk under it is full, the work goes on.
+    If the output can no longer be written (pipe closed, disk full), the work continues.
 
     Args:
         main: The command; returns the exit code.
@@ -100,24 +96,17 @@ def work_and_exit(main: Callable[[], int]) -> NoReturn:
     sys.stdout = _lasting(sys.stdout, "note: the output cannot be written; the work goes on\n")
     code = main()
     for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(kind, signal.SIG_IGN)  # it is ending: no more can be asked of it
+        signal.signal(kind, signal.SIG_IGN)  # nothing is left to interrupt
     sys.exit(code)
 
 
 class _Lasting(io.FileIO):
-    """A stream that swallows what cannot be written."""
+    """A stream that discards output once writing fails."""
 
     note = ""
 
     def write(self, content: Any) -> int:
-        """Write, if someone still takes it.
-
-        Args:
-            content: Bytes.
-
-        Returns:
-            How many were taken.
-        """
+        """Write bytes, or discard them if that fails; return how many were taken."""
         try:
             return super().write(content)
         except OSError:
@@ -129,7 +118,7 @@ class _Lasting(io.FileIO):
 def _lasting(stream: Any, note: str) -> io.TextIOWrapper:
     raw = _Lasting(stream.fileno(), "w", closefd=False)
     raw.note = note
-    # A terminal that lacks a letter is no reason to end, either.
+    # Nor should a character that the terminal's encoding lacks end the process.
     return io.TextIOWrapper(
         io.BufferedWriter(raw), stream.encoding, errors="replace", line_buffering=True
     )
@@ -145,7 +134,7 @@ def _give_up(descriptor: int) -> None:
 
 
 def _open_closed_streams() -> None:
-    """Give a place to streams that were closed: else the next file that is opened takes theirs."""
+    """Open /dev/null for closed standard streams: other files would get their descriptors."""
     for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(descriptor)

@@ -1,1 +1,1 @@
-"""Numbers, tables and pages as people read them."""
+"""Format numbers, tables and pages for people."""

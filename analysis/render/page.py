@@ -1,4 +1,4 @@
-"""Pages that stand alone: one HTML file with its style and its script, which asks for nothing."""
+"""Self-contained HTML pages: style and scripts are inlined, nothing is fetched."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from markupsafe import Markup
 
 
 def render_page(template: str, **context: Any) -> str:
-    """Fill a template.
+    """Render a template.
 
-    Everything in the context is text and is escaped, so that a tweet cannot write to the page.
+    All context values are escaped, so that a tweet cannot inject markup.
 
     Args:
         template: The name of a file in `analysis/templates`.
-        **context: What it shows.
+        **context: The template's variables.
 
     Returns:
         The page.
@@ -38,7 +38,7 @@ def _environment() -> Environment:
 
 
 def _inline(name: str) -> Markup:
-    """Put a file of ours, style or script, into a page as it is."""
+    """Insert one of our style sheets or scripts unescaped."""
     loader = _environment().loader
     assert loader is not None
     source, _, _ = loader.get_source(_environment(), name)

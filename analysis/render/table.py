@@ -1,4 +1,4 @@
-"""A comparison as text: for the terminal, in Markdown, CSV, LaTeX and HTML."""
+"""Format a comparison of runs: for the terminal, as Markdown, CSV, LaTeX and HTML."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.render.page import render_page
-from analysis.render.text import bounds, duration, heading, millions, score, whole
+from analysis.render.text import (
+    format_count,
+    format_duration,
+    format_interval,
+    format_millions,
+    format_score,
+    heading,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,15 +26,18 @@ if TYPE_CHECKING:
 
     from analysis.tables.comparison import Comparison
 
-_WORDS = {"run": "run", "model": "model", "unfrozen": "unfrozen_layers"}
+_TEXT = {"run": "run", "model": "model", "unfrozen": "unfrozen_layers"}
 _NUMBERS: Mapping[str, tuple[str, Callable[[Any], str]]] = {
-    "params": ("total_parameters", millions),
-    "trainable": ("trainable_parameters", millions),
-    "epochs": ("epochs", whole),
-    **{heading(name): (name, score) for name in ("f1_positive", "f1_neutral", "f1_negative")},
-    **{heading(name): (name, score) for name in ("accuracy", "macro_f1", "weighted_f1")},
-    "time": ("seconds", duration),
-    "samples/s": ("samples_per_second", whole),
+    "params": ("total_parameters", format_millions),
+    "trainable": ("trainable_parameters", format_millions),
+    "epochs": ("epochs", format_count),
+    **{
+        heading(name): (name, format_score)
+        for name in ("f1_positive", "f1_neutral", "f1_negative")
+    },
+    **{heading(name): (name, format_score) for name in ("accuracy", "macro_f1", "weighted_f1")},
+    "time": ("seconds", format_duration),
+    "samples/s": ("samples_per_second", format_count),
 }
 _INTERVAL = "95 % interval"
 _ORDER = (
@@ -45,52 +55,45 @@ _DISPENSABLE = (
     "time",
     "epochs",
 )
-"""What a narrow terminal goes without, in this order."""
+"""Columns to drop on a narrow terminal, in this order."""
 _PUBLISHED = "published by the lab: its own split, larger backbones; not a run of this program"
 _LUCK = 0.05
 
 
-def shown(comparison: Comparison) -> pd.DataFrame:
-    """Spell a comparison for people.
+def formatted(comparison: Comparison) -> pd.DataFrame:
+    """Format a comparison for people.
 
     Args:
-        comparison: The runs side by side.
+        comparison: The compared runs.
 
     Returns:
-        The rows as strings under short headings; a published row's name ends in a dagger.
+        The rows as strings under short headings; names of published rows end in a dagger.
     """
     rows = comparison.rows
-    columns = {name: rows[column] for name, column in _WORDS.items()}
+    columns = {name: rows[column] for name, column in _TEXT.items()}
     columns["run"] = rows["run"].where(rows["kind"] == "run", rows["run"] + " †")
-    columns |= {name: rows[column].map(spell) for name, (column, spell) in _NUMBERS.items()}
+    columns |= {name: rows[column].map(text) for name, (column, text) in _NUMBERS.items()}
     ends = zip(rows["low"], rows["high"], strict=True)
-    columns[_INTERVAL] = pd.Series([bounds(*pair) for pair in ends], index=rows.index)
+    columns[_INTERVAL] = pd.Series([format_interval(*pair) for pair in ends], index=rows.index)
     return pd.DataFrame(columns)[list(_ORDER)]
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """Say what a reader of the table must know.
-
-    Args:
-        comparison: The runs side by side.
-
-    Returns:
-        Plain sentences.
-    """
+    """Return notes that a reader of the table needs, in sentences."""
     rows, metric = comparison.rows, heading(comparison.metric)
-    said = [f"The interval is of {metric}."] if rows["low"].notna().any() else []
+    found = [f"The interval is of {metric}."] if rows["low"].notna().any() else []
     covered = rows[rows["covers"] != ""].groupby("covers", sort=False)["run"]
-    said += [f"{', '.join(names)}: the interval covers {covers}." for covers, names in covered]
+    found += [f"{', '.join(names)}: the interval covers {covers}." for covers, names in covered]
     for word, meaning in (
         ("searched", "of the best trial, chosen for them, so optimistic"),
         ("confirmed", "of what was chosen, trained again on fresh seeds and folds"),
     ):
         named = rows.loc[rows["scored"] == word, "run"]
-        said += [f"{', '.join(named)}: {word} scores, {meaning}."] * bool(len(named))
+        found += [f"{', '.join(named)}: {word} scores, {meaning}."] * bool(len(named))
     for note, names in rows[rows["note"] != ""].groupby("note", sort=False)["run"]:
-        said.append(f"{', '.join(names)}: {note}; such scores say nothing about real tweets.")
-    said += [_pair_note(pair, metric) for pair in comparison.pairs.itertuples(index=False)]
-    return said + [f"† {_PUBLISHED}."] * bool((rows["kind"] == "published").any())
+        found.append(f"{', '.join(names)}: {note}; such scores say nothing about real tweets.")
+    found += [_pair_note(pair, metric) for pair in comparison.pairs.itertuples(index=False)]
+    return found + [f"† {_PUBLISHED}."] * bool((rows["kind"] == "published").any())
 
 
 def _pair_note(pair: Any, metric: str) -> str:
@@ -103,17 +106,12 @@ def _pair_note(pair: Any, metric: str) -> str:
 
 
 def to_terminal(comparison: Comparison, console: Console) -> None:
-    """Print a comparison.
-
-    Args:
-        comparison: The runs side by side.
-        console: Where to.
-    """
+    """Print a comparison to a console, without the columns that do not fit its width."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    frame = _fitting(shown(comparison), console.width)
+    frame = _drop_columns(formatted(comparison), console.width)
     for name in frame.columns:
-        words = name in _WORDS
-        table.add_column(name, justify="left" if words else "right", no_wrap=not words)
+        is_text = name in _TEXT
+        table.add_column(name, justify="left" if is_text else "right", no_wrap=not is_text)
     for mark, row in zip(marks(comparison), frame.itertuples(index=False), strict=True):
         style = {"best": "bold green", "published": "dim"}.get(mark, "")
         table.add_row(*map(Text, row), style=style)
@@ -122,7 +120,7 @@ def to_terminal(comparison: Comparison, console: Console) -> None:
         console.print(Text(note, style="dim"))
 
 
-def _fitting(frame: pd.DataFrame, width: int) -> pd.DataFrame:
+def _drop_columns(frame: pd.DataFrame, width: int) -> pd.DataFrame:
     frame = frame.loc[:, (frame != "").any()]
     for name in _DISPENSABLE:
         widths = [max(len(column), *frame[column].str.len()) + 2 for column in frame.columns]
@@ -133,14 +131,7 @@ def _fitting(frame: pd.DataFrame, width: int) -> pd.DataFrame:
 
 
 def marks(comparison: Comparison) -> list[str]:
-    """Mark the rows that stand out.
-
-    Args:
-        comparison: The runs side by side.
-
-    Returns:
-        `best`, `published` or nothing, for each row.
-    """
+    """Classify rows for highlighting, as `best`, `published` or an empty string."""
     kinds = comparison.rows["kind"]
     found = kinds.where(kinds == "published", "").tolist()
     if (kinds == "run").sum() > 1 and comparison.rows[comparison.metric].notna().iloc[0]:
@@ -149,58 +140,31 @@ def marks(comparison: Comparison) -> list[str]:
 
 
 def to_markdown(comparison: Comparison) -> str:
-    """Spell a comparison in Markdown.
-
-    Args:
-        comparison: The runs side by side.
-
-    Returns:
-        A table and its notes.
-    """
-    frame = shown(comparison)
+    """Format a comparison as a Markdown table, followed by its notes."""
+    frame = formatted(comparison)
     cells = [[_markdown(cell) for cell in row] for row in frame.itertuples(index=False)]
-    ruler = ["---" if name in _WORDS else "---:" for name in frame.columns]
+    ruler = ["---" if name in _TEXT else "---:" for name in frame.columns]
     lines = ["| " + " | ".join(row) + " |" for row in [list(frame.columns), ruler, *cells]]
     return "\n".join([*lines, "", *(f"- {_markdown(note)}" for note in notes(comparison)), ""])
 
 
 def to_csv(comparison: Comparison) -> str:
-    """Spell a comparison in CSV, for machines.
-
-    Args:
-        comparison: The runs side by side.
-
-    Returns:
-        The rows in full precision, under the names of `COLUMNS`.
-    """
+    """Format a comparison as CSV in full precision, with the column names of `COLUMNS`."""
     return comparison.rows.to_csv(index=False, lineterminator="\n")
 
 
 def to_latex(comparison: Comparison) -> str:
-    """Spell a comparison in LaTeX.
-
-    Args:
-        comparison: The runs side by side.
-
-    Returns:
-        A `tabular` of the booktabs package, after its notes as comments.
-    """
-    frame = shown(comparison).map(_latex).rename(columns=_latex)
-    layout = "".join("l" if name in _WORDS else "r" for name in _ORDER)
-    table = frame.style.hide(axis="index").to_latex(hrules=True, column_format=layout)
+    """Format a comparison as a booktabs `tabular`, preceded by its notes as comments."""
+    style = formatted(comparison).style.hide(axis="index").format(escape="latex")
+    style = style.format_index(escape="latex", axis="columns")
+    layout = "".join("l" if name in _TEXT else "r" for name in _ORDER)
+    table = style.to_latex(hrules=True, column_format=layout).replace("†", r"\textdagger{}")
     return "".join(f"% {note}\n" for note in notes(comparison)) + table
 
 
 def to_html(comparison: Comparison) -> str:
-    """Spell a comparison as a page of its own.
-
-    Args:
-        comparison: The runs side by side.
-
-    Returns:
-        The page; it asks for nothing from the network.
-    """
-    rows, frame = comparison.rows, shown(comparison)
+    """Format a comparison as a self-contained page."""
+    rows, frame = comparison.rows, formatted(comparison)
     raw = {name: column for name, (column, _) in _NUMBERS.items()} | {_INTERVAL: "low"}
     cells = [
         [
@@ -211,7 +175,7 @@ def to_html(comparison: Comparison) -> str:
     ]
     return render_page(
         "comparison.html",
-        columns=[{"name": name, "text": name in _WORDS} for name in _ORDER],
+        columns=[{"name": name, "text": name in _TEXT} for name in _ORDER],
         rows=cells,
         marks=marks(comparison),
         notes=notes(comparison),
@@ -226,7 +190,7 @@ FORMATS: Mapping[str, Callable[[Comparison], str]] = {
     "tex": to_latex,
     "latex": to_latex,
 }
-"""How a comparison is spelt, by the ending of its file."""
+"""The output formats, by file suffix."""
 
 
 def _number(value: Any) -> float | None:
@@ -235,9 +199,3 @@ def _number(value: Any) -> float | None:
 
 def _markdown(text: str) -> str:
     return re.sub(r"([\\|*_`<\[\]])", r"\\\1", text)
-
-
-def _latex(text: str) -> str:
-    marks = {"†": r"\textdagger{}", "\\": r"\textbackslash{}", "~": r"\textasciitilde{}"}
-    marks |= {"^": r"\textasciicircum{}"} | {mark: f"\\{mark}" for mark in "&%$#_{}"}
-    return "".join(marks.get(letter, letter) for letter in text)

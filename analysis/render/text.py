@@ -1,4 +1,4 @@
-"""How numbers and names are spelt for people; what is not known is an empty string."""
+"""Format numbers and names for people; unknown values become an empty string."""
 
 from __future__ import annotations
 
@@ -16,76 +16,33 @@ _HEADINGS = {
 
 
 def heading(metric: str) -> str:
-    """Name a score.
-
-    Args:
-        metric: Its name in tables, with or without `val_`.
-
-    Returns:
-        Its short name.
-    """
+    """Return the short heading of a metric, given with or without `val_`."""
     name = metric.removeprefix("val_")
     return _HEADINGS.get(name, name.replace("_", " "))
 
 
-def score(value: float | None) -> str:
-    """Spell a score.
-
-    Args:
-        value: The score.
-
-    Returns:
-        With four digits after the point.
-    """
+def format_score(value: float | None) -> str:
+    """Format a score with four decimals."""
     return "" if pd.isna(value) else f"{value:.4f}"
 
 
-def bounds(low: float | None, high: float | None) -> str:
-    """Spell an interval.
-
-    Args:
-        low: Its lower end.
-        high: Its upper end.
-
-    Returns:
-        Both, with three digits after the point.
-    """
+def format_interval(low: float | None, high: float | None) -> str:
+    """Format the ends of an interval with three decimals."""
     return "" if pd.isna(low) or pd.isna(high) else f"{low:.3f} to {high:.3f}"
 
 
-def whole(count: float | None) -> str:
-    """Spell a count.
-
-    Args:
-        count: How many.
-
-    Returns:
-        Without a fraction, thousands apart.
-    """
+def format_count(count: float | None) -> str:
+    """Format a count without decimals, with thousands separators."""
     return "" if pd.isna(count) else f"{count:,.0f}"
 
 
-def millions(count: int | None) -> str:
-    """Spell a number of parameters.
-
-    Args:
-        count: How many.
-
-    Returns:
-        In millions.
-    """
+def format_millions(count: int | None) -> str:
+    """Format a number of parameters in millions."""
     return "" if pd.isna(count) else f"{count / 1e6:,.2f} M"
 
 
-def duration(seconds: float | None) -> str:
-    """Spell a time.
-
-    Args:
-        seconds: The time.
-
-    Returns:
-        In seconds, minutes or hours.
-    """
+def format_duration(seconds: float | None) -> str:
+    """Format seconds in seconds, minutes or hours."""
     if pd.isna(seconds):
         return ""
     if seconds < 120:
@@ -93,39 +50,18 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def setting(value: object) -> str:
-    """Spell the value of a hyperparameter.
-
-    Args:
-        value: A number, a word or a truth value.
-
-    Returns:
-        Numbers to three digits that count.
-    """
+def format_value(value: object) -> str:
+    """Format the value of a hyperparameter, with three significant digits."""
     if isinstance(value, float):
         return "" if pd.isna(value) else f"{value:.3g}"
     return str(value)
 
 
-def share(part: float) -> str:
-    """Spell a share.
-
-    Args:
-        part: In [0, 1].
-
-    Returns:
-        In percent; what is above none is never spelt as none.
-    """
+def format_percent(part: float) -> str:
+    """Format a fraction in [0, 1] in percent; a positive one is never shown as 0 %."""
     return "under 1 %" if 0 < part < 0.005 else f"{100 * part:.0f} %"
 
 
-def words(name: str) -> str:
-    """Spell the name of a hyperparameter.
-
-    Args:
-        name: As in tables.
-
-    Returns:
-        In words.
-    """
+def readable(name: str) -> str:
+    """Replace the underscores in a hyperparameter's name with spaces."""
     return name.replace("_", " ")

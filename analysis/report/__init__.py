@@ -1,4 +1,4 @@
-"""The report of a run: one page that stands alone, made from its folder and nothing else."""
+"""The report of a run: one self-contained page, made from its folder alone."""
 
 from __future__ import annotations
 
@@ -18,26 +18,19 @@ if TYPE_CHECKING:
 
 
 def render(run: Run) -> str:
-    """Make the report of a run.
+    """Render the report of a run.
 
     Args:
-        run: The run; it may still be searching, and any piece of it may be absent.
+        run: The run; it may still be in progress, and any of its tables may be missing.
 
     Returns:
-        The page; it asks for nothing from the network.
+        The page, which fetches nothing.
     """
     return render_page("report.html", plotly=Markup(get_plotlyjs()), **sections_of(run))
 
 
 def write_report(run: Run) -> Path:
-    """Write the report of a run into its folder.
-
-    Args:
-        run: The run.
-
-    Returns:
-        The page's path; `ResultsError` where a file of the run is damaged.
-    """
+    """Write the report of a run into its folder and return its path."""
     page = render(run)
     write_whole(run.folder.report, lambda partial: partial.write_text(page, encoding="utf-8"))
     return run.folder.report

@@ -1,4 +1,4 @@
-"""The answer to a search, first: which config, how good, how sure, and better than what."""
+"""The result of a search, first in the report: the config, its score, what it is better than."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.render.text import bounds, heading, score, whole
+from analysis.render.text import format_count, format_interval, format_score, heading
 from analysis.tables.comparison import model_of, note_of
 from analysis.tables.reference import MODELS, published
 from trainables.evaluation.classes import CLASSES
@@ -25,15 +25,15 @@ HAND_TUNED = "hand-tuned config"
 
 @dataclass(frozen=True)
 class Rival:
-    """One mark on the scale of the answer.
+    """One row of the forest plot of scores.
 
     Attributes:
-        name: What it is.
+        name: What is scored.
         score: Its score.
-        low: Lower end of its 95 % interval; None where there is none.
+        low: Lower end of its 95 % interval; None if there is none.
         high: Upper end.
-        kind: `chosen`, `own` (of this search), `floor` or `published`.
-        note: What it rests on, in a few words.
+        kind: `chosen`, `own` (of this search), `floor` (a baseline) or `published`.
+        note: What the score is based on, in a few words.
     """
 
     name: str
@@ -46,16 +46,16 @@ class Rival:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a search came to.
+    """The result of a search.
 
     Attributes:
         metric: The objective, without `val_`.
         title: Model and data.
         basis: `confirmed`, or `searched`: the best of many, so optimistic.
-        rivals: The chosen config first.
-        verdicts: Plain sentences, the most important first.
-        warning: Why scores say nothing about real data; empty where they do.
-        standing: Against the floor: `above`, `below` or `level`; empty where it was not measured.
+        rivals: The compared scores, that of the chosen config first.
+        verdicts: Conclusions in sentences, the most important first.
+        warning: Why the scores are meaningless for real data; empty if they are not.
+        standing: Relative to the baseline: `above`, `below` or `level`; empty if not measured.
     """
 
     metric: str
@@ -68,19 +68,12 @@ class Answer:
 
     @property
     def chosen(self) -> Rival:
-        """The config that was chosen."""
+        """The score of the chosen config."""
         return self.rivals[0]
 
 
 def answer(run: Run) -> Answer | None:
-    """Work out what a search came to.
-
-    Args:
-        run: The run.
-
-    Returns:
-        The answer; None when no trial has a score.
-    """
+    """Summarise the result of a search; None if no trial has a score."""
     if run.best is None:
         return None
     metric = run.objective.removeprefix("val_")
@@ -114,7 +107,7 @@ def _chosen(run: Run, best: Mapping[str, Any], metric: str, validated: Validated
         note = "trained again on fresh seeds and folds"
         note += ", chosen on other folds" * (confirmed.get("contenders", 1) > 1)
         return Rival(name, confirmed["score"], low, high, "chosen", note)
-    note = f"the best of {whole(len(run.trials))} trials"
+    note = f"the best of {format_count(len(run.trials))} trials"
     low, high = _bounds(validated, metric)
     return Rival(name, best["score"], low, high, "chosen", note)
 
@@ -134,7 +127,7 @@ def _own(run: Run, best: Mapping[str, Any], metric: str) -> Iterator[Rival]:
 
 
 def _hand_tuned(run: Run, best: Mapping[str, Any], metric: str) -> Rival | None:
-    """Give the hand-tuned config where it is not the chosen one, confirmed like that if it was."""
+    """Return the hand-tuned config unless it was chosen; as confirmed if it was confirmed."""
     tuned = best.get("hand_tuned")
     if not tuned or tuned["trial"] == best["trial"]:
         return None
@@ -168,10 +161,10 @@ def _baselines(
 
 
 def majority_score(validated: Validated, metric: str) -> float:
-    """Score the rule that always says the commonest class.
+    """Score always predicting the most frequent class.
 
     Args:
-        validated: Whose labels to score on.
+        validated: Its labels are scored on.
         metric: One of `DECISION_SCORES`.
 
     Returns:
@@ -211,12 +204,12 @@ def _verdicts(
 
 
 def _basis(run: Run, best: Mapping[str, Any]) -> Iterator[str]:
-    """Say what the score is of, and what its interval covers."""
+    """Explain how the score was estimated, and what its interval covers."""
     confirmed = best.get("confirmed")
     if not confirmed:
         yield (
-            f"The score is the best of {whole(len(run.trials))} trials on the samples that chose "
-            "it, so it is optimistic."
+            f"The score is the best of {format_count(len(run.trials))} trials on the samples that "
+            "chose it, so it is optimistic."
         )
     elif confirmed.get("contenders", 1) > 1:
         chose = confirmed["folds_chose"]
@@ -236,6 +229,6 @@ def _against_majority(rivals: list[Rival], metric: str) -> Iterator[str]:
             sure = chosen.low is not None and chosen.low > rival.score
             yield (
                 f"{'Clearly better' if sure else 'Not clearly better'} than always saying the "
-                f"commonest class ({heading(metric)} {score(rival.score)} against "
-                f"{score(chosen.score)}, {bounds(chosen.low, chosen.high)})."
+                f"commonest class ({heading(metric)} {format_score(rival.score)} against "
+                f"{format_score(chosen.score)}, {format_interval(chosen.low, chosen.high)})."
             )

@@ -1,4 +1,4 @@
-"""What a model was trained on, in numbers."""
+"""The data that a model was trained on, in numbers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
-from analysis.render.text import share, whole
+from analysis.render.text import format_count, format_percent
 from analysis.report.figures import Figure, styled
 from trainables.evaluation.classes import CLASSES
 
@@ -23,11 +23,11 @@ _MOST_WORDS = 60
 
 @dataclass(frozen=True)
 class DataCard:
-    """What the data are.
+    """Facts about the data.
 
     Attributes:
         facts: Name and value pairs.
-        figures: Their distributions.
+        figures: Distributions.
     """
 
     facts: tuple[tuple[str, str], ...]
@@ -35,19 +35,15 @@ class DataCard:
 
 
 def data_card(run: Run) -> DataCard:
-    """Describe the data of a run.
-
-    Args:
-        run: The run.
-
-    Returns:
-        The card; what is not known is left out.
-    """
+    """Describe the data of a run; unknown facts are left out."""
     data, split = run.search["data"], run.search.get("split", {})
     total = sum(data["classes"].values()) or 1
-    facts = [("labelled", whole(data["labelled"])), ("to predict", whole(data["unlabelled"]))]
+    facts = [
+        ("labelled", format_count(data["labelled"])),
+        ("to predict", format_count(data["unlabelled"])),
+    ]
     for name, count in data["classes"].items():
-        facts.append((name, f"{whole(count)} ({share(count / total)})"))
+        facts.append((name, f"{format_count(count)} ({format_percent(count / total)})"))
     facts.append(("split", _split(split)))
     samples = run.samples
     if samples.empty:
@@ -61,7 +57,7 @@ def data_card(run: Run) -> DataCard:
         middle = np.median(sizes, axis=0)
         facts.append(("image size", f"{middle[0]:.0f} x {middle[1]:.0f} px median"))
         small = int((sizes.min(axis=1) < 224).sum())
-        facts.append(("narrower than 224 px", whole(small)))
+        facts.append(("narrower than 224 px", format_count(small)))
     return DataCard(tuple(facts), (_word_figure(samples, words),) * bool(words.any()))
 
 
@@ -74,11 +70,11 @@ def _split(split: dict[str, object]) -> str:
 def _duplicates(samples: pd.DataFrame) -> list[tuple[str, str]]:
     tied = samples.groupby("group")["tag"].agg(["size", "count", "nunique"])
     repeated = tied[tied["size"] > 1]
-    facts = [("in groups of duplicates", f"{whole(repeated['size'].sum())} samples")]
+    facts = [("in groups of duplicates", f"{format_count(repeated['size'].sum())} samples")]
     mixed = repeated[repeated["nunique"] > 1]
-    facts.append(("of these, groups with several labels", whole(len(mixed))))
+    facts.append(("of these, groups with several labels", format_count(len(mixed))))
     across = repeated[(repeated["count"] > 0) & (repeated["count"] < repeated["size"])]
-    return [*facts, ("groups both labelled and to predict", whole(len(across)))]
+    return [*facts, ("groups both labelled and to predict", format_count(len(across)))]
 
 
 def _sizes(samples: pd.DataFrame) -> NDArray[np.int64]:

@@ -1,10 +1,17 @@
-"""What a report says of a run in words: counts, the config, the decision, where it comes from."""
+"""Facts about a run in words: counts, the config, the decision rule, provenance."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from analysis.render.text import duration, score, setting, share, whole, words
+from analysis.render.text import (
+    format_count,
+    format_duration,
+    format_percent,
+    format_score,
+    format_value,
+    readable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,30 +26,18 @@ _FINAL = {
 
 
 def counts(run: Run) -> str:
-    """Count trials by how they ended, and folds.
-
-    Args:
-        run: The run.
-
-    Returns:
-        One line.
-    """
+    """Count trials by fate, and folds, in one line."""
     fates = run.trials["fate"].value_counts()
     ended = ", ".join(f"{count} {fate}" for fate, count in fates.items() if count)
     folds = run.search.get("split", {}).get("folds", 1)
-    parts = [f"{whole(len(run.trials))} trials ({ended})" if ended else "no trial has ended"]
+    parts = [
+        f"{format_count(len(run.trials))} trials ({ended})" if ended else "no trial has ended"
+    ]
     return " · ".join([*parts, f"{folds} folds" if folds > 1 else "one split"])
 
 
 def why(run: Run) -> str:
-    """Say why the config was chosen, and where it stands.
-
-    Args:
-        run: The run; some trial has a score.
-
-    Returns:
-        One line.
-    """
+    """Explain in one line why the config was chosen. Some trial must have a score."""
     assert run.best is not None
     best = run.best
     confirmed = best.get("confirmed") or {}
@@ -59,30 +54,16 @@ def why(run: Run) -> str:
 
 
 def config(run: Run) -> list[tuple[str, str]]:
-    """List the chosen hyperparameters.
-
-    Args:
-        run: The run; some trial has a score.
-
-    Returns:
-        Names and values, those that mattered most first.
-    """
+    """List the chosen hyperparameters and their values, most important first."""
     assert run.best is not None
     params: Mapping[str, Any] = run.best["params"]
     ranked = [name for name in run.importances["parameter"] if name in params]
     order = [*ranked, *(name for name in params if name not in ranked)]
-    return [(words(name), setting(params[name])) for name in order]
+    return [(readable(name), format_value(params[name])) for name in order]
 
 
 def decisions(run: Run) -> list[str]:
-    """Say how probabilities become classes, and what model ships.
-
-    Args:
-        run: The run; some trial has a score.
-
-    Returns:
-        Plain sentences.
-    """
+    """Describe the decision rule and the final model, in sentences."""
     assert run.best is not None
     return [*_decision(run.best.get("decision")), *_final(run.best.get("final"))]
 
@@ -98,7 +79,8 @@ def _decision(decision: Mapping[str, Any] | None) -> Iterator[str]:
     yield f"It says neutral when both poles are under {threshold:.3f}, {chosen}."
     tuned, searched = decision.get("tuned_score"), decision.get("searched_score")
     if tuned is not None and searched is not None:
-        yield f"Nested over folds, tuning comes to {score(tuned)}, searching to {score(searched)}."
+        scores = f"tuning comes to {format_score(tuned)}, searching to {format_score(searched)}"
+        yield f"Nested over folds, {scores}."
 
 
 def _final(final: Mapping[str, Any] | None) -> Iterator[str]:
@@ -108,22 +90,25 @@ def _final(final: Mapping[str, Any] | None) -> Iterator[str]:
 
 
 def tiles(run: Run, speeds: Mapping[str, float]) -> list[tuple[str, str]]:
-    """List what a search took.
+    """List the cost of a search as names and values.
 
     Args:
         run: The run.
         speeds: From `analysis.tables.search.speed`.
 
     Returns:
-        Names and values.
+        The pairs.
     """
-    found = [("trials", whole(speeds["trials"])), ("epochs", whole(speeds["epochs"]))]
+    found = [
+        ("trials", format_count(speeds["trials"])),
+        ("epochs", format_count(speeds["epochs"])),
+    ]
     if "wall_seconds" in speeds:
-        found.append(("first trial to last", duration(speeds["wall_seconds"])))
-        found.append(("trials an hour", whole(speeds["trials_per_hour"])))
-        found.append(("slots in use", share(speeds["utilisation"])))
+        found.append(("first trial to last", format_duration(speeds["wall_seconds"])))
+        found.append(("trials an hour", format_count(speeds["trials_per_hour"])))
+        found.append(("slots in use", format_percent(speeds["utilisation"])))
     else:
-        found.append(("time of all trials", duration(speeds["trial_seconds"])))
+        found.append(("time of all trials", format_duration(speeds["trial_seconds"])))
     memory = run.trials.get("peak_memory_mb")
     if memory is None:
         memory = run.history.get("peak_memory_mb")
@@ -139,11 +124,11 @@ def _cache(run: Run) -> list[tuple[str, str]]:
     hits = sum(bool(step["cached"]) for step in built)
     found = [("frozen layers from the cache", f"{hits} of {len(built)}")]
     seconds = sum(step["seconds"] for step in built if not step["cached"])
-    return found + [("time to build the others", duration(seconds))] * (hits < len(built))
+    return found + [("time to build the others", format_duration(seconds))] * (hits < len(built))
 
 
 def origin(run: Run) -> dict[str, Any]:
-    """Say where the numbers come from, and how to have them again.
+    """Describe where the numbers come from and how to reproduce them.
 
     Args:
         run: The run.

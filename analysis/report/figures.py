@@ -1,6 +1,6 @@
-"""What all figures share: one style, colours by name, one line that says what is to be seen.
+"""Shared by all figures: style, colours, and a one-line reading below each.
 
-Colours are the page's own (`var(--accent)`), so that a figure turns dark with its page.
+Colours are CSS variables of the page (`var(--accent)`), so that figures follow its theme.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FATE_SYMBOLS: Mapping[str, str] = {
     "interrupted": "x-thin-open",
 }
 SCALE = [[0, "var(--scale-low)"], [0.5, "var(--scale-middle)"], [1, "var(--scale-high)"]]
-"""From a low to a high score; told apart by lightness too."""
+"""From low to high scores; monotonic in lightness, for colour-blind readers."""
 
 _SANS = "Inter, ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, Arial, sans-serif"
 
@@ -38,12 +38,12 @@ class Figure:
     """One figure of a report.
 
     Attributes:
-        name: Its name in the page, unique.
+        name: Its unique name in the page.
         title: What it shows, in a few words.
-        reading: What is to be seen in it, in one line.
-        plot: The drawing.
+        reading: What it tells, in one line.
+        plot: The plotly figure.
         height: In pixels.
-        wide: Whether it takes the whole width, and scrolls where there is too little.
+        wide: Whether it spans the full width, and scrolls on narrow screens.
     """
 
     name: str
@@ -54,11 +54,7 @@ class Figure:
     wide: bool = False
 
     def to_json(self) -> str:
-        """Spell the drawing for plotly.js.
-
-        Returns:
-            JSON that can stand inside a script element.
-        """
+        """Serialise the figure for plotly.js, escaped for a script element."""
         drawn: dict[str, Any] = json.loads(self.plot.to_json())
         drawn["layout"].pop("template", None)
         text = json.dumps({"data": drawn["data"], "layout": drawn["layout"]})
@@ -66,17 +62,17 @@ class Figure:
 
 
 def styled(plot: go.Figure, x: str, y: str, *, height: int = 320, **layout: Any) -> go.Figure:
-    """Give a drawing the style of all.
+    """Apply the common style to a plot.
 
     Args:
-        plot: The drawing; changed in place.
-        x: What the horizontal axis shows.
-        y: What the vertical axis shows.
+        plot: The plot; modified in place.
+        x: Title of the horizontal axis.
+        y: Title of the vertical axis.
         height: In pixels.
-        **layout: More of plotly's layout.
+        **layout: Further layout options of plotly.
 
     Returns:
-        The drawing.
+        The plot.
     """
     plot.update_layout(
         template=None,
@@ -109,17 +105,17 @@ def styled(plot: go.Figure, x: str, y: str, *, height: int = 320, **layout: Any)
 def band(
     x: list[Any], middle: list[float], spread: list[float], color: str, name: str
 ) -> go.Scatter:
-    """Draw the spread around a line.
+    """Make a band around a line, without hover and legend entry.
 
     Args:
-        x: Places, ascending.
-        middle: The line.
-        spread: How far the band goes to each side.
-        color: One of the page's colours.
-        name: What the line is.
+        x: Positions, ascending.
+        middle: The line's values.
+        spread: Half width of the band at each position.
+        color: A colour of the page.
+        name: The legend group of the line.
 
     Returns:
-        The band; it answers to no hovering and has no entry in the legend.
+        The trace.
     """
     upper = [m + s for m, s in zip(middle, spread, strict=True)]
     lower = [m - s for m, s in zip(middle, spread, strict=True)]

@@ -1,7 +1,7 @@
-"""The samples that a model is surest about, rightly and wrongly: what it sees and misses.
+"""Examples for the report: the most confident decisions, right and wrong.
 
-No image of the data set is opened here, where a stranger's file would be decoded: `search` has put
-small ones into the run folder, and their bytes go into the page as they are.
+Images of the data set are not opened here, where untrusted files would be decoded: `search` has
+written thumbnails to the run folder, whose bytes are embedded unchanged.
 """
 
 from __future__ import annotations
@@ -40,12 +40,11 @@ class Card:
         row: Its index.
         guid: Its name.
         text: Its text.
-        picture: Its image, small, as a data URI; None where there is none.
-        overlay: The same with what the model looked at; None where that was not explained.
-        words: Parts of the text with how much each spoke for the decision, in [-1, 1]; may be
-            empty.
-        truth: Its class.
-        decided: What the model decided.
+        picture: A thumbnail of its image, as a data URI; None if there is none.
+        overlay: The same with the Grad-CAM heat map; None if it was not explained.
+        words: Words of the text with their contribution to the decision, in [-1, 1]; may be empty.
+        truth: Its true class.
+        decided: The decided class.
         probabilities: By class.
     """
 
@@ -61,14 +60,14 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Group:
-    """The samples of one class that a model is surest about.
+class CardGroup:
+    """The most confident decisions for one class.
 
     Attributes:
         truth: The class.
         right: Whether the decisions are right.
-        cards: The samples, the surest first.
-        count: How many there are in all.
+        cards: The samples, most confident first.
+        count: Total number of such samples.
     """
 
     truth: str
@@ -77,31 +76,33 @@ class Group:
     count: int
 
 
-def gallery(run: Run, validated: Validated, explained: Mapping[int, Explanation]) -> list[Group]:
-    """Choose the samples that a model is surest about, by class, wrong and right.
+def gallery(
+    run: Run, validated: Validated, explained: Mapping[int, Explanation]
+) -> list[CardGroup]:
+    """Select the most confident decisions, by class, wrong and right.
 
     Args:
         run: The run; its samples are read.
-        validated: What the model said of samples that it did not train on.
-        explained: What it looked at, by row; may be empty.
+        validated: Held-out predictions.
+        explained: Explanations by row; may be empty.
 
     Returns:
-        For each class its mistakes, then its hits; a group may be empty.
+        For each class the wrong decisions, then the right ones; a group may be empty.
     """
     groups = []
     for group in by_class(validated):
         shown = _shown(validated, group.places, explained)
         cards = tuple(_card(run, validated, place, explained) for place in shown)
-        groups.append(Group(CLASSES[group.label], group.right, cards, len(group.places)))
+        groups.append(CardGroup(CLASSES[group.label], group.right, cards, len(group.places)))
     return groups
 
 
 def rows_shown(validated: Validated, explained: Iterable[int]) -> list[int]:
-    """Say whose images a report shows, for whoever makes them small.
+    """Return the samples whose images a report shows, for which thumbnails are needed.
 
     Args:
-        validated: What the model said of samples that it did not train on.
-        explained: Rows of the samples that were explained.
+        validated: Held-out predictions.
+        explained: Rows of the explained samples.
 
     Returns:
         Rows of samples, ascending.
@@ -115,7 +116,7 @@ def rows_shown(validated: Validated, explained: Iterable[int]) -> list[int]:
 def _shown(
     validated: Validated, places: NDArray[np.int64], explained: Iterable[int]
 ) -> NDArray[np.int64]:
-    # What was explained comes first: there is more to see.
+    # Explained samples first.
     known = np.isin(validated.rows[places], list(explained))
     return places[np.argsort(~known, kind="stable")][:_PER_GROUP]
 
@@ -143,7 +144,7 @@ def _named(probabilities: NDArray[np.floating]) -> dict[str, float]:
 
 
 def _inlined(path: Path) -> str | None:
-    """Put a small JPEG of the run folder into the page, not decoded; nothing else is taken."""
+    """Encode a thumbnail of the run folder as a data URI, undecoded; None if not a JPEG."""
     if path.is_symlink() or not path.exists():
         return None
     try:

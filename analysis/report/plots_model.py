@@ -1,4 +1,4 @@
-"""How good the chosen config is: its learning curves, its certainty, its decision."""
+"""Figures about the chosen config: learning curves, calibration, neutral threshold."""
 
 from __future__ import annotations
 
@@ -26,21 +26,13 @@ _CLASS_LINES: Mapping[str, tuple[str, str]] = {
     "f1_neutral": ("var(--neutral)", "solid"),
     "f1_negative": ("var(--negative)", "solid"),
 }
-_POINTS = 400  # a curve of thousands of steps looks the same with fewer
-_LOWEST_THRESHOLD = 1 / 3  # up to here the likeliest class decides anyway
-_SURE = 0.05  # of calibration error, from which on it is worth a warning
+_POINTS = 400  # more steps would not be visible
+_LOWEST_THRESHOLD = 1 / 3  # lower thresholds never change a decision
+_SURE = 0.05  # calibration errors above this are worth a warning
 
 
 def loss_figure(run: Run, trial: int) -> Figure | None:
-    """Draw the losses of a trial by epoch, with their spread over folds.
-
-    Args:
-        run: The run.
-        trial: Its number.
-
-    Returns:
-        The figure; None where its epochs were not kept.
-    """
+    """Plot a trial's losses by epoch, with their spread over folds; None without its history."""
     table = learning_curve(run, trial)
     if table.empty or "val_loss" not in table or "train_loss" not in table:
         return None
@@ -58,15 +50,7 @@ def loss_figure(run: Run, trial: int) -> Figure | None:
 
 
 def score_figure(run: Run, trial: int) -> Figure | None:
-    """Draw the scores of a trial by epoch, with their spread over folds.
-
-    Args:
-        run: The run.
-        trial: Its number.
-
-    Returns:
-        The figure; None where its epochs were not kept.
-    """
+    """Plot a trial's scores by epoch, with their spread over folds; None without its history."""
     table = learning_curve(run, trial)
     kept = {f"val_{name}": look for name, look in _CLASS_LINES.items() if f"val_{name}" in table}
     if table.empty or not kept:
@@ -101,11 +85,11 @@ def _curves(table: Any, lines: Mapping[str, tuple[str, str]]) -> go.Figure:
 
 
 def reliability_figure(validated: Validated, temperature: float | None) -> Figure:
-    """Draw how often the model is right, by how sure it is.
+    """Plot accuracy by confidence.
 
     Args:
-        validated: What it said.
-        temperature: What its probabilities are flattened by before use; None for nothing.
+        validated: Held-out predictions.
+        temperature: The final model's temperature; None for none.
 
     Returns:
         The figure.
@@ -149,13 +133,13 @@ def reliability_figure(validated: Validated, temperature: float | None) -> Figur
 def threshold_figure(
     validated: Validated, metric: str, searched: float | None, shipped: float | None
 ) -> Figure:
-    """Draw the scores at every neutral threshold.
+    """Plot scores by neutral threshold.
 
     Args:
-        validated: What the model said.
-        metric: The score that the search was about, without `val_`.
-        searched: The threshold that the trial drew; None where it drew none.
-        shipped: The threshold of the final model; None where nothing was decided on it.
+        validated: Held-out predictions.
+        metric: The objective, without `val_`.
+        searched: The trial's threshold; None if it has none.
+        shipped: The threshold of the final model; None if it has none.
 
     Returns:
         The figure.

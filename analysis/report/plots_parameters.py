@@ -1,4 +1,4 @@
-"""What each hyperparameter does: importances, and Optuna's own plots in the style of the page."""
+"""Figures about hyperparameters: importances, and Optuna's own plots in the style of the page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import optuna
 import plotly.graph_objects as go
 from optuna import visualization
 
-from analysis.render.text import heading, setting, share, words
+from analysis.render.text import format_percent, format_value, heading, readable
 from analysis.report.figures import ACCENT, GRID, INK, SCALE, SOFT, Figure, styled
 
 if TYPE_CHECKING:
@@ -19,27 +19,20 @@ if TYPE_CHECKING:
 
     from analysis.run_folder.run import Run
 
-_FEW = 10  # trials per hyperparameter under which importances are mostly noise
+_FEW = 10  # with fewer trials per hyperparameter, importances are mostly noise
 _TOP = 4
 _STEPS = [f"var(--step-{number})" for number in range(1, 6)]  # from weak to good
 
 
 def importances_figure(run: Run) -> Figure | None:
-    """Draw how much each hyperparameter explains of the objective.
-
-    Args:
-        run: The run.
-
-    Returns:
-        The figure; None where importances were not computed.
-    """
+    """Plot the importance of each hyperparameter; None if importances were not computed."""
     table = run.importances[run.importances["importance"] > 0].head(12).iloc[::-1]
     if table.empty:
         return None
     plot = go.Figure(
         go.Bar(
             x=100 * table["importance"],
-            y=[words(name) for name in table["parameter"]],
+            y=[readable(name) for name in table["parameter"]],
             orientation="h",
             marker={"color": ACCENT},
             hovertemplate="%{y}: %{x:.0f} %<extra></extra>",
@@ -48,20 +41,20 @@ def importances_figure(run: Run) -> Figure | None:
     height = 90 + 26 * len(table)
     styled(plot, "share explained, %", "", height=height, bargap=0.35)
     top = table.iloc[-1]
-    reading = f"{words(top['parameter'])} explains {share(top['importance'])}."
+    reading = f"{readable(top['parameter'])} explains {format_percent(top['importance'])}."
     title = "Which hyperparameters mattered"
     return Figure("importances", title, reading[0].upper() + reading[1:], plot, height)
 
 
 def too_few(run: Run, searched: int) -> str:
-    """Warn where importances are mostly noise.
+    """Warn if there are too few trials for importances; otherwise return an empty string.
 
     Args:
         run: The run.
-        searched: How many hyperparameters could vary.
+        searched: Number of hyperparameters that could vary.
 
     Returns:
-        The warning; empty where there are trials enough.
+        The warning.
     """
     scored = int(run.trials["objective"].notna().sum())
     if scored >= _FEW * max(searched, 1):
@@ -73,12 +66,12 @@ def too_few(run: Run, searched: int) -> str:
 
 
 def top_parameters(run: Run, searched: Sequence[str], limit: int = _TOP) -> list[str]:
-    """Name the hyperparameters that mattered most.
+    """Return the most important hyperparameters.
 
     Args:
         run: The run.
         searched: Those that could vary, in the order of the space.
-        limit: How many at most.
+        limit: Maximum number.
 
     Returns:
         The most important first; without importances, in the order of the space.
@@ -88,12 +81,12 @@ def top_parameters(run: Run, searched: Sequence[str], limit: int = _TOP) -> list
 
 
 def slice_figures(run: Run, study: optuna.Study, top: Sequence[str]) -> list[Figure]:
-    """Draw the objective over each of the top hyperparameters.
+    """Plot the objective over each of the top hyperparameters.
 
     Args:
         run: The run.
         study: From `analysis.tables.study.scored_study`.
-        top: Their names.
+        top: The names of the hyperparameters.
 
     Returns:
         One figure each.
@@ -109,7 +102,7 @@ def slice_figures(run: Run, study: optuna.Study, top: Sequence[str]) -> list[Fig
                 "size": 8,
                 "line": {"width": 1, "color": INK},
             },
-            hovertemplate=f"{words(parameter)} %{{x}}: {name} %{{y:.4f}}<extra></extra>",
+            hovertemplate=f"{readable(parameter)} %{{x}}: {name} %{{y:.4f}}<extra></extra>",
             selector={"type": "scatter"},
         )
         for trace in plot.data:
@@ -119,18 +112,18 @@ def slice_figures(run: Run, study: optuna.Study, top: Sequence[str]) -> list[Fig
         if plot.layout.xaxis.type == "log":
             plot.update_xaxes(exponentformat="power", dtick="D2")
         best = run.best["params"].get(parameter) if run.best else None
-        reading = f"The chosen config has {setting(best)}." if best is not None else ""
-        figures.append(Figure(f"slice-{parameter}", words(parameter), reading, plot, 240))
+        reading = f"The chosen config has {format_value(best)}." if best is not None else ""
+        figures.append(Figure(f"slice-{parameter}", readable(parameter), reading, plot, 240))
     return figures
 
 
 def parallel_figure(run: Run, study: optuna.Study, top: Sequence[str]) -> Figure | None:
-    """Draw every trial as a line through its hyperparameters.
+    """Plot every trial as a line through its hyperparameters.
 
     Args:
         run: The run.
         study: From `analysis.tables.study.scored_study`.
-        top: Names of the hyperparameters.
+        top: The names of the hyperparameters.
 
     Returns:
         The figure; None with fewer than two hyperparameters.
@@ -148,7 +141,7 @@ def parallel_figure(run: Run, study: optuna.Study, top: Sequence[str]) -> Figure
     plot.update_annotations(font={"color": SOFT, "size": 11})
     plot.update_shapes(line={"color": GRID})
     plot.update_annotations(bgcolor="var(--card)", opacity=0.8)
-    heads = [heading(run.objective), *map(words, sorted(top))]  # Optuna's order, its names cut
+    heads = [heading(run.objective), *map(readable, sorted(top))]  # Optuna's order, its names cut
     styled(plot, "", "", height=380, margin={"l": 40, "r": 40, "t": 12, "b": 40})
     plot.update_xaxes(ticktext=heads, showline=False, ticks="")
     reading = "Each line is a trial; the better its score, the stronger the line."
@@ -156,15 +149,15 @@ def parallel_figure(run: Run, study: optuna.Study, top: Sequence[str]) -> Figure
 
 
 def contour_figure(run: Run, study: optuna.Study, top: Sequence[str]) -> Figure | None:
-    """Draw the objective over the two hyperparameters that mattered most.
+    """Plot the objective over the two most important hyperparameters.
 
     Args:
         run: The run.
         study: From `analysis.tables.study.scored_study`.
-        top: Names of hyperparameters, the most important first.
+        top: The names of hyperparameters, most important first.
 
     Returns:
-        The figure; None where there are not two that took several values.
+        The figure; None unless two of them took several values.
     """
     pair = [name for name in top if len({t.params.get(name) for t in study.trials}) > 1][:2]
     if len(pair) < 2:
@@ -182,7 +175,7 @@ def contour_figure(run: Run, study: optuna.Study, top: Sequence[str]) -> Figure 
         marker={"color": INK, "size": 5, "line": {"width": 1, "color": "var(--card)"}},
         selector={"type": "scatter"},
     )
-    styled(plot, words(plot.layout.xaxis.title.text), words(plot.layout.yaxis.title.text))
+    styled(plot, readable(plot.layout.xaxis.title.text), readable(plot.layout.yaxis.title.text))
     plot.update_layout(height=360, showlegend=False)
     reading = "Colour between the points is interpolated: a guess, the better the denser they lie."
     return Figure("contour", "The two that mattered most, together", reading, plot, 360)
@@ -193,7 +186,7 @@ def _step(good: float) -> int:
 
 
 def _joined(traces: Sequence[Any]) -> dict[str, Any]:
-    """Lay the lines of many trials in one trace, with gaps between them: it draws faster."""
+    """Join the lines of many trials in one trace with gaps, which draws faster."""
     x: list[Any] = []
     y: list[Any] = []
     data: list[Any] = []
@@ -208,7 +201,7 @@ def _joined(traces: Sequence[Any]) -> dict[str, Any]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Optuna's remarks, on too few or equal values, off the console."""
+    """Silence Optuna's warnings about too few or equal values."""
     logger: Any = logging.getLogger("optuna")
     level = logger.level
     logger.setLevel(logging.ERROR)

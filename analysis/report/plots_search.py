@@ -1,4 +1,4 @@
-"""How a search went: its best over time, what ASHA stopped, and where the time went."""
+"""Figures about the search: best score over trials, early stopping, time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
-from analysis.render.text import duration, heading, share, whole
+from analysis.render.text import format_count, format_duration, format_percent, heading
 from analysis.report.figures import (
     FATE_COLORS,
     FATE_SYMBOLS,
@@ -23,18 +23,11 @@ if TYPE_CHECKING:
 
     from analysis.run_folder.run import Run
 
-_LOW_QUANTILE = 0.02  # a trial that never learnt would flatten all others
+_LOW_QUANTILE = 0.02  # failed trials would compress the range of all others
 
 
 def history_figure(run: Run) -> Figure | None:
-    """Draw every trial's objective and the best so far.
-
-    Args:
-        run: The run.
-
-    Returns:
-        The figure; None without a scored trial.
-    """
+    """Plot every trial's objective and the best so far; None without a scored trial."""
     table, name = progress(run), heading(run.objective)
     if table.empty:
         return None
@@ -82,14 +75,7 @@ def _view(run: Run, scores: pd.Series[float]) -> list[float]:
 
 
 def stopping_figure(run: Run) -> Figure | None:
-    """Draw the objective of every trial by epoch, and the rungs at which ASHA stops trials.
-
-    Args:
-        run: The run.
-
-    Returns:
-        The figure; None without epochs.
-    """
+    """Plot every trial's objective by epoch, and ASHA's rungs; None without a history."""
     if run.history.empty or run.objective not in run.history:
         return None
     fates = run.trials.set_index("trial")["fate"].astype(str)
@@ -116,7 +102,7 @@ def stopping_figure(run: Run) -> Figure | None:
 
 
 def _lines(group: pd.DataFrame, column: str) -> dict[str, list[object]]:
-    """Lay the lines of many trials in one, with gaps between them: one trace draws fast."""
+    """Join the lines of many trials in one trace with gaps, which draws faster."""
     x: list[object] = []
     y: list[object] = []
     names: list[object] = []
@@ -134,20 +120,14 @@ def _saved(run: Run, table: pd.DataFrame) -> str:
     trained, full = int(run.trials["epochs"].sum()), int(epochs) * len(run.trials)
     stopped = int(table["stopped"].sum())
     return (
-        f"{stopped} of {len(run.trials)} trials were stopped at a rung (dotted); {whole(trained)}"
-        f" of {whole(full)} epochs were trained, {share(1 - trained / full)} saved."
+        f"{stopped} of {len(run.trials)} trials were stopped at a rung (dotted); "
+        f"{format_count(trained)} of {format_count(full)} epochs were trained, "
+        f"{format_percent(1 - trained / full)} saved."
     )
 
 
 def budget_figure(run: Run) -> Figure | None:
-    """Draw where the time of the trials went.
-
-    Args:
-        run: The run.
-
-    Returns:
-        The figure; None without an ended trial.
-    """
+    """Plot the time of the trials by fate; None without a finished trial."""
     table = budget(run)
     if table.empty or not table["seconds"].sum():
         return None
@@ -161,13 +141,14 @@ def budget_figure(run: Run) -> Figure | None:
             orientation="h",
             name=fate,
             marker={"color": FATE_COLORS[fate], "line": {"width": 0}},
-            customdata=[[duration(row["seconds"]), fate], [f"{count} trials", fate]],
+            customdata=[[format_duration(row["seconds"]), fate], [f"{count} trials", fate]],
             hovertemplate="%{customdata[1]}: %{customdata[0]}, %{x:.0f} %<extra></extra>",
         )
     styled(plot, "share, %", "", height=190, barmode="stack", bargap=0.35)
     plot.update_xaxes(range=[0, 100])
     parts = [
-        f"{share(row['share'])} on {row['trials']} that {_ENDED[row['fate']]}" for row in rows
+        f"{format_percent(row['share'])} on {row['trials']} that {_ENDED[row['fate']]}"
+        for row in rows
     ]
     return Figure("budget", "Where the time went", f"Of the time, {', '.join(parts)}.", plot, 190)
 
@@ -182,7 +163,7 @@ _ENDED = {
 
 
 def timeline_figure(run: Run, times: pd.DataFrame, facts: dict[str, float]) -> Figure | None:
-    """Draw when each trial ran.
+    """Plot when each trial ran.
 
     Args:
         run: The run.
@@ -190,7 +171,7 @@ def timeline_figure(run: Run, times: pd.DataFrame, facts: dict[str, float]) -> F
         facts: From `analysis.tables.search.speed`.
 
     Returns:
-        The figure; None where times were not kept.
+        The figure; None if times were not kept.
     """
     if times.empty or "utilisation" not in facts:
         return None
@@ -213,6 +194,6 @@ def timeline_figure(run: Run, times: pd.DataFrame, facts: dict[str, float]) -> F
     plot.update_yaxes(autorange="reversed")
     reading = (
         f"{facts['trials_per_hour']:.0f} trials an hour; a trial ran in "
-        f"{share(facts['utilisation'])} of the slots' time."
+        f"{format_percent(facts['utilisation'])} of the slots' time."
     )
     return Figure("timeline", "When each trial ran", reading, plot)

@@ -1,4 +1,8 @@
-"""Marks on a common scale, such as scores with their intervals: places in percent of its width."""
+"""Forest plots as HTML tables: marks and intervals placed in percent of a common scale.
+
+Not a plotly figure, so that the result of a search can be read by screen readers, on narrow
+screens and without JavaScript.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +19,16 @@ _TICKS = 5
 
 @dataclass(frozen=True)
 class Mark:
-    """One row.
+    """One row of a forest plot.
 
     Attributes:
         name: What it is.
         note: A few words on it.
-        kind: How it looks: a class of the style sheet.
-        value: Where its dot is.
+        kind: A class of the style sheet.
+        value: The position of its dot.
         low: Lower end of its interval; None for none.
         high: Upper end.
-        text: The value as spelt.
+        text: The formatted value.
     """
 
     name: str
@@ -38,7 +42,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Scale:
-    """A scale that all marks fit on.
+    """A scale that contains all marks.
 
     Attributes:
         low: Its lower end.
@@ -50,35 +54,17 @@ class Scale:
 
     @classmethod
     def around(cls, marks: Sequence[Mark]) -> Scale:
-        """Make a scale with some room at both ends.
-
-        Args:
-            marks: At least one.
-
-        Returns:
-            The scale.
-        """
+        """Make a scale around at least one mark, with a margin at both ends."""
         ends = [end for m in marks for end in (m.value, m.low, m.high) if end is not None]
         room = _ROOM * (max(ends) - min(ends)) or 0.01
         return cls(min(ends) - room, max(ends) + room)
 
     def place(self, value: float) -> float:
-        """Say where a value is.
-
-        Args:
-            value: On the scale.
-
-        Returns:
-            Percent from its left end.
-        """
+        """Return the position of a value, in percent from the left end."""
         return round(100 * (value - self.low) / (self.high - self.low), 2)
 
     def ticks(self) -> list[dict[str, str | float]]:
-        """Choose round values to write under the scale.
-
-        Returns:
-            `place` and `text` of each.
-        """
+        """Choose round tick values; `place` and `text` of each."""
         rough = (self.high - self.low) / _TICKS
         power = 10.0 ** math.floor(math.log10(rough))
         step = power * min((m for m in (1, 2, 5, 10) if m * power >= rough), default=10)
@@ -90,13 +76,13 @@ class Scale:
         ]
 
     def drawing(self, marks: Sequence[Mark]) -> dict[str, Any]:
-        """Place marks for the page.
+        """Place marks for the template.
 
         Args:
-            marks: What to place, at least one; the others are seen against the first.
+            marks: At least one; the others are compared with the first.
 
         Returns:
-            `marks`: each with its words, the `place` of its dot, and `left` and `width` of its
+            `marks`: each with its texts, the `place` of its dot, and `left` and `width` of its
             interval; `ticks`; `band`: the interval of the first, or None.
         """
         rows = []

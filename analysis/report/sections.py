@@ -1,10 +1,10 @@
-"""The sections of a report: from a run to what its template shows."""
+"""The sections of a report: from a run to the variables of its template."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from analysis.render.text import heading, share, whole
+from analysis.render.text import format_count, format_percent, heading
 from analysis.report import facts, plots_model, plots_parameters, plots_search
 from analysis.report.answer import answer
 from analysis.report.data_card import data_card
@@ -39,22 +39,15 @@ _SECTIONS = {
     "trials": "Trials",
     "repeat": "Repeat",
 }
-_NEAR = 3  # widths of an interval to which contenders are drawn: the far would squeeze the near
+_NEAR = 3  # interval widths within which contenders are drawn, to limit the scale
 _LEAST = 0.02
 _MOST = 12
 _FIGURES = ("search_figures", "parameter_figures", "slices", "model_figures")
 
 
 def sections_of(run: Run) -> dict[str, Any]:
-    """Work out all that a report shows.
-
-    Args:
-        run: The run.
-
-    Returns:
-        The context of `report.html`.
-    """
-    explained = read_explanations(run.folder)  # what is damaged shows before any work
+    """Compute the variables of `report.html`."""
+    explained = read_explanations(run.folder)  # first, as damaged files raise
     found = answer(run)
     validated = None if run.best is None else run.validated(run.best["trial"])
     shown: dict[str, Any] = {"run_name": run.name, "metric": heading(run.objective)}
@@ -149,14 +142,14 @@ def _classes(counts: pd.DataFrame) -> dict[str, Any]:
         total = max(1, int(counts.loc[name].sum()))
         cells = [
             {
-                "count": whole(count),
-                "percent": share(count / total),
+                "count": format_count(count),
+                "percent": format_percent(count / total),
                 "share": round(45 * count / total),
             }
             for count in counts.loc[name]
         ]
         values = scores.loc[name, ["precision", "recall", "f1"]].tolist()
-        support = whole(total)
+        support = format_count(total)
         rows.append({"name": name, "cells": cells, "scores": values, "support": support})
     weakest = str(scores["f1"].idxmin())
     neutral = counts.index[NEUTRAL]
@@ -164,13 +157,15 @@ def _classes(counts: pd.DataFrame) -> dict[str, Any]:
     mistaken = counts.loc[neutral].drop(neutral)
     return {
         "classes": rows,
-        "validated_count": whole(int(counts.to_numpy().sum())),
+        "validated_count": format_count(int(counts.to_numpy().sum())),
         "confusion_reading": (
-            f"{share(missed)} of the {neutral} are missed, most of them as {mistaken.idxmax()}."
+            f"{format_percent(missed)} of the {neutral} are missed, "
+            f"most of them as {mistaken.idxmax()}."
         ),
         "class_reading": (
-            f"Weakest on {weakest}: right in {share(float(scores['precision'][weakest]))} of what "
-            f"it calls so, and finds {share(float(scores['recall'][weakest]))} of it."
+            f"Weakest on {weakest}: "
+            f"right in {format_percent(float(scores['precision'][weakest]))} of what it calls so, "
+            f"and finds {format_percent(float(scores['recall'][weakest]))} of it."
         ),
     }
 

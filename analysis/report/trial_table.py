@@ -1,4 +1,4 @@
-"""The tables of a report that sort: all trials, and those that were trained again."""
+"""The sortable tables of a report: all trials, and the confirmed configs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from analysis.render.text import bounds, duration, heading, score, setting, whole, words
+from analysis.render.text import (
+    format_count,
+    format_duration,
+    format_interval,
+    format_score,
+    format_value,
+    heading,
+    readable,
+)
 from analysis.run_folder.folder import CONFIG
 
 if TYPE_CHECKING:
@@ -18,31 +26,31 @@ _Column = tuple[str, str, "Callable[[Any], str] | None"]
 _LEADING: tuple[_Column, ...] = (
     ("trial", "trial", None),
     ("fate", "fate", None),
-    ("objective", "objective", score),
-    ("best_epoch", "best at epoch", whole),
-    ("epochs", "epochs", whole),
-    ("seconds", "time", duration),
-    ("peak_memory_mb", "memory, MB", whole),
-    ("retries", "retries", whole),
+    ("objective", "objective", format_score),
+    ("best_epoch", "best at epoch", format_count),
+    ("epochs", "epochs", format_count),
+    ("seconds", "time", format_duration),
+    ("peak_memory_mb", "memory, MB", format_count),
+    ("retries", "retries", format_count),
 )
 _TEXT = "fate", "error", "note"
 
 
 def trial_table(run: Run) -> dict[str, Any]:
-    """Spell all trials.
+    """Format all trials.
 
     Args:
         run: The run.
 
     Returns:
-        `columns`, `rows` and `marks` for the `sortable` of the templates. Hyperparameters that
-        never varied are left out.
+        `columns`, `rows` and `marks` for the template's `sortable`. Hyperparameters that never
+        varied are left out.
     """
     trials = run.trials
     columns: list[_Column] = [column for column in _LEADING if column[0] in trials]
-    columns[2:3] = [("objective", heading(run.objective), score)]
+    columns[2:3] = [("objective", heading(run.objective), format_score)]
     columns += [
-        (CONFIG + name, words(name), setting)
+        (CONFIG + name, readable(name), format_value)
         for name in run.parameters
         if trials[CONFIG + name].nunique(dropna=False) > 1
     ]
@@ -82,14 +90,7 @@ def _cell(value: Any, spell: Callable[[Any], str] | None, numeric: bool) -> dict
 
 
 def candidate_table(run: Run) -> dict[str, Any] | None:
-    """Spell the configs that were trained again on fresh seeds and folds.
-
-    Args:
-        run: The run.
-
-    Returns:
-        Like `trial_table`; None where none were.
-    """
+    """Format the confirmed configs like `trial_table`; None if there are none."""
     candidates = run.candidates
     if not candidates:
         return None
@@ -102,8 +103,8 @@ def candidate_table(run: Run) -> dict[str, Any] | None:
         low, high = found.get("interval") or (None, None)
         numbers = [found["searched"], found["confirmed"], lost, found.get("spread")]
         cells = [{"text": f"trial {found['trial']}", "value": float(found["trial"])}]
-        cells += [{"text": score(value), "value": value} for value in numbers]
-        rows.append([*cells, {"text": bounds(low, high), "value": low}])
+        cells += [{"text": format_score(value), "value": value} for value in numbers]
+        rows.append([*cells, {"text": format_interval(low, high), "value": low}])
     chosen = None if run.best is None else run.best["trial"]
     marks = ["best" if found["trial"] == chosen else "" for found in candidates]
     columns = [{"name": head, "text": head == "trial"} for head in heads]

@@ -1,1 +1,1 @@
-"""What the tables of one run or several say, as tables again."""
+"""Tables derived from the tables of one or several runs."""

@@ -1,4 +1,4 @@
-"""Runs side by side, in the shape of a results table: who is better, and whether that is luck."""
+"""Compare runs in a results table: scores with intervals, and paired differences."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ _SCORES = [name for name in COLUMNS if name in DECISION_SCORES]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs side by side.
+    """Several runs, compared.
 
     Attributes:
-        rows: One row per run, best first, then what was published; columns `COLUMNS`.
-        pairs: One row per two runs of the same samples and folds; columns `PAIRS`.
-        metric: The score that orders, bounds and tells apart.
+        rows: One row per run, best first, then published results; columns `COLUMNS`.
+        pairs: One row per two runs on the same samples and folds; columns `PAIRS`.
+        metric: The score by which runs are sorted and compared.
     """
 
     rows: pd.DataFrame
@@ -80,25 +80,25 @@ class Comparison:
 def compare_runs(
     runs: Sequence[Run], *, metric: str = "weighted_f1", reference: bool = True
 ) -> Comparison:
-    """Put runs side by side.
+    """Compare runs.
 
     Args:
         runs: The runs; one without a scored trial has a row without scores.
-        metric: What orders them and is bounded: one of `DECISION_SCORES`.
-        reference: Whether published rows follow.
+        metric: The score to sort by and to give intervals for, one of `DECISION_SCORES`.
+        reference: Whether to add published results.
 
     Returns:
         The comparison.
 
     Raises:
-        ValueError: If the metric is no score of decisions.
+        ValueError: If the metric is not one of `DECISION_SCORES`.
     """
     if metric not in DECISION_SCORES:
         msg = f"metric must be one of {', '.join(DECISION_SCORES)}, got {metric!r}"
         raise ValueError(msg)
     named = dict(zip(_names(runs), runs, strict=True))
-    said = {name: _said(run) for name, run in named.items()}
-    found = [{"run": name, **_row(run, said[name], metric)} for name, run in named.items()]
+    predictions = {name: _predictions(run) for name, run in named.items()}
+    found = [{"run": name, **_row(run, predictions[name], metric)} for name, run in named.items()]
     rows = pd.DataFrame(found, columns=list(COLUMNS))
     rows = rows.sort_values(metric, ascending=False, na_position="last", kind="stable")
     if reference:
@@ -106,11 +106,11 @@ def compare_runs(
     rows = typed(rows.reindex(columns=list(COLUMNS)).reset_index(drop=True), COLUMNS)
     text = [name for name, column in COLUMNS.items() if column.dtype == "str"]
     rows[text] = rows[text].fillna("")
-    return Comparison(rows, _pairs(named, said, metric), metric)
+    return Comparison(rows, _pairs(named, predictions, metric), metric)
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    """Name runs by their folders, with as many of the folders above as tell them apart."""
+    """Name runs by their folders, with as many parent folders as make the names unique."""
     paths = [run.folder.path for run in runs]
     for depth in range(1, max(len(path.parts) for path in paths) + 1 if paths else 1):
         names = ["/".join(path.parts[-depth:]) for path in paths]
@@ -119,15 +119,15 @@ def _names(runs: Sequence[Run]) -> list[str]:
     return []
 
 
-def _said(run: Run) -> dict[str, Validated]:
-    """What a run's config said of samples that it did not train on, by how it is scored."""
+def _predictions(run: Run) -> dict[str, Validated]:
+    """Return a run's held-out predictions, keyed by `confirmed` and `searched`."""
     if run.best is None:
         return {}
     found = {"confirmed": run.told, "searched": run.validated(run.best["trial"])}
-    return {scored: said for scored, said in found.items() if said is not None}
+    return {scored: made for scored, made in found.items() if made is not None}
 
 
-def _row(run: Run, said: Mapping[str, Validated], metric: str) -> dict[str, Any]:
+def _row(run: Run, predictions: Mapping[str, Validated], metric: str) -> dict[str, Any]:
     row: dict[str, Any] = {
         "kind": "run",
         "model": model_of(run),
@@ -143,10 +143,10 @@ def _row(run: Run, said: Mapping[str, Validated], metric: str) -> dict[str, Any]
     if confirmed and run.objective == f"val_{metric}":
         row["low"], row["high"] = confirmed["interval"]
         row["covers"] = confirmed.get("covers")
-    elif row["scored"] in said:
-        drawn = resampled_scores(metric, [said[row["scored"]]])
+    elif row["scored"] in predictions:
+        drawn = resampled_scores(metric, [predictions[row["scored"]]])
         row["low"], row["high"] = interval(drawn[0])
-        row["covers"] = said[row["scored"]].covers
+        row["covers"] = predictions[row["scored"]].covers
     unfrozen = {
         name.removesuffix("_unfrozen_layers"): value
         for name, value in run.best["params"].items()
@@ -174,43 +174,31 @@ def _costs(run: Run) -> dict[str, Any]:
 
 
 def model_of(run: Run) -> str:
-    """Name a run's model.
-
-    Args:
-        run: The run.
-
-    Returns:
-        The variant, with the modality where it is not both.
-    """
+    """Return the name of a run's variant, with its modality unless it is both."""
     modality = run.search.get("modality") or "both"
     return str(run.search["model"]) + (f", {modality} only" if modality != "both" else "")
 
 
 def note_of(run: Run) -> str:
-    """Say why a run's scores say nothing about real data.
-
-    Args:
-        run: The run.
-
-    Returns:
-        The reasons; empty where the scores say something.
-    """
+    """Return why a run's scores are meaningless for real data; empty if they are not."""
     reasons = ["demo data"] * bool(run.search["data"]["is_demo"])
     random = run.search.get("random_backbones") or []
     return ", ".join(reasons + [f"random weights ({', '.join(random)})"] * bool(random))
 
 
 def _pairs(
-    named: Mapping[str, Run], said: Mapping[str, Mapping[str, Validated]], metric: str
+    named: Mapping[str, Run], predictions: Mapping[str, Mapping[str, Validated]], metric: str
 ) -> pd.DataFrame:
     rows = []
     for run, other in combinations(named, 2):
         if named[run].search["data"]["digest"] != named[other].search["data"]["digest"]:
             continue
-        both = [scored for scored in said[run] if scored in said[other]]
-        alike = [s for s in both if _same_samples(said[run][s], said[other][s])]
-        if alike:  # what was confirmed comes first, and says more
-            found = paired_bootstrap(metric, said[run][alike[0]], said[other][alike[0]])
+        both = [scored for scored in predictions[run] if scored in predictions[other]]
+        alike = [s for s in both if _same_samples(predictions[run][s], predictions[other][s])]
+        if alike:  # `confirmed` comes first, as the better estimate
+            found = paired_bootstrap(
+                metric, predictions[run][alike[0]], predictions[other][alike[0]]
+            )
             told = found.difference, *found.interval, found.p_value
             rows.append((run, other, alike[0], *told))
     return typed(pd.DataFrame(rows, columns=list(PAIRS)), PAIRS)

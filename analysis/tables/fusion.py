@@ -1,4 +1,4 @@
-"""Late fusion decided anew: what other fusions make of the branches that one training kept."""
+"""Recompute late fusion from the stored probabilities of both branches."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _WEIGHTS = np.linspace(0, 1, 21)
 
 
 def branches_of(probabilities: pd.DataFrame) -> dict[str, NDArray[np.floating]]:
-    """Read the branches out of a trial's probabilities.
+    """Extract the branches from a trial's probabilities.
 
     Args:
         probabilities: From `RunFolder.read_trial_probabilities`.
 
     Returns:
-        Class probabilities by branch, each of shape (V, C), in the order of the columns; empty for
-        a model without branches.
+        Class probabilities by branch, each of shape (V, C), in column order; empty for a model
+        without branches.
     """
     first = f"_{CLASSES[0]}"
     columns = map(str, probabilities.columns)
@@ -43,13 +43,13 @@ def branches_of(probabilities: pd.DataFrame) -> dict[str, NDArray[np.floating]]:
 def fuse(
     first: NDArray[np.floating], second: NDArray[np.floating], fusion: str, weight: float
 ) -> NDArray[np.floating]:
-    """Make one of the class probabilities of two branches, as the head of late fusion does.
+    """Fuse the class probabilities of two branches, as the late fusion head does.
 
     Args:
         first: Of the first branch, shape (N, C).
         second: Of the second branch, shape (N, C).
-        fusion: `weighted` averages them; `vote` takes those of the branch that is more certain:
-            the one with the larger largest probability, the first where they are equal.
+        fusion: `weighted` averages them; `vote` takes those of the more certain branch: the one
+            with the larger maximum, or the first if equal.
         weight: Weight of the first branch in `weighted`, in [0, 1].
 
     Returns:
@@ -62,24 +62,24 @@ def fuse(
 
 
 def fusion_scores(first: Course, second: Course, rule: Rule) -> pd.DataFrame:
-    """Score every fusion of two branches that were trained once, each the mean over folds.
+    """Score every fusion of two trained branches; scores are means over folds.
 
     Args:
-        first: What the first branch said, at one epoch.
-        second: What the second branch said of the same validations.
-        rule: By what the weight is chosen, and how it is decided.
+        first: Predictions of the first branch, at one epoch.
+        second: Predictions of the second branch for the same validations.
+        rule: How to select the weight, and how to decide.
 
     Returns:
-        A row for `vote`, then one for `weighted` at each weight of the first branch from 0 (the
-        second alone) to 1, and last one for `weighted` where each fold has the weight that is
-        best on the other folds: columns `fusion`, `weight` (the last row's is that of all folds;
-        NaN for the vote), `chosen` (`no`: the same on all folds; `others`: by the other folds, so
-        that no score is of what chose it) and the scores.
+        A row for `vote`, a row for `weighted` at each weight of the first branch from 0 (the
+        second alone) to 1, and a row for `weighted` where each fold has the weight that is best on
+        the other folds. Columns `fusion`; `weight` (NaN for the vote; in the last row, the one
+        selected on all folds); `chosen` (`no`: the same for all folds; `others`: by the other
+        folds, so that scores are independent of the selection); and the scores.
     """
     rows: list[dict[str, Any]] = []
-    said = first.probabilities[0], second.probabilities[0]
-    vote = _fused(first, fuse(*said, VOTE, 0.0))
-    weighted = [_fused(first, fuse(*said, WEIGHTED, weight)) for weight in _WEIGHTS]
+    both = first.probabilities[0], second.probabilities[0]
+    vote = _fused(first, fuse(*both, VOTE, 0.0))
+    weighted = [_fused(first, fuse(*both, WEIGHTED, weight)) for weight in _WEIGHTS]
     for fusion, weight, course in [
         (VOTE, np.nan, vote),
         *((WEIGHTED, weight, course) for weight, course in zip(_WEIGHTS, weighted, strict=True)),

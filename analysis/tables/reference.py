@@ -1,8 +1,8 @@
-"""What was published on this data set: rows to stand beside a run's own, marked as such.
+"""Published results on this data set, shown beside a run's own and marked as such.
 
 The lab validated on one stratified fifth of the labelled pairs (800 of 4,000) with the default
-backbones of each model, on an RTX 5060. In its late-fusion rows the positive and the negative
-column look swapped; they are given as published.
+backbones of each model, on an RTX 5060. In its late-fusion rows the positive and negative columns
+look swapped; they are given as published.
 """
 
 from __future__ import annotations
@@ -50,9 +50,5 @@ MODELS = {
 
 
 def published() -> pd.DataFrame:
-    """Give the published rows.
-
-    Returns:
-        One row per result, columns as `analysis.tables.comparison.COLUMNS` has them, those known.
-    """
+    """Return one row per published result, with the known columns of `Comparison.rows`."""
     return pd.DataFrame(_ROWS, columns=list(_COLUMNS))

@@ -1,4 +1,4 @@
-"""Which samples to look at: those that a model is surest about, wrongly and rightly, by class."""
+"""Select samples to look at: the most confident decisions, wrong and right, by class."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from trainables.evaluation.resampling import Validated
 
 
-class Group(NamedTuple):
-    """The samples of one class, decided wrong or right.
+class SampleGroup(NamedTuple):
+    """The samples of one class that were decided wrong, or right.
 
     Attributes:
         label: The class.
         right: Whether the decisions are right.
-        places: Their places in what was said, the surest first.
+        places: Their indices in the predictions, most confident first.
     """
 
     label: int
@@ -28,41 +28,41 @@ class Group(NamedTuple):
     places: NDArray[np.int64]
 
 
-def by_class(said: Validated) -> list[Group]:
-    """Part samples by class and by right and wrong.
+def by_class(validated: Validated) -> list[SampleGroup]:
+    """Group predictions by class, and by right and wrong.
 
     Args:
-        said: What a config said of samples that it did not train on; of one that repeats
-            validated twice, the first counts.
+        validated: Predictions for samples that the config did not train on; if a sample was
+            validated several times, the first counts.
 
     Returns:
-        For each class its mistakes, then its hits.
+        For each class the wrong decisions, then the right ones.
     """
-    sure = said.probabilities[np.arange(len(said.rows)), said.decided]
-    right = said.labels == said.decided
-    _, first = np.unique(said.rows, return_index=True)
+    sure = validated.probabilities[np.arange(len(validated.rows)), validated.decided]
+    right = validated.labels == validated.decided
+    _, first = np.unique(validated.rows, return_index=True)
     once = np.zeros(len(right), bool)
     once[first] = True
     groups = []
     for label in range(len(CLASSES)):
         for wanted in (False, True):
-            found = np.flatnonzero((said.labels == label) & (right == wanted) & once)
+            found = np.flatnonzero((validated.labels == label) & (right == wanted) & once)
             order = found[np.argsort(-sure[found], kind="stable")]
-            groups.append(Group(label, wanted, order.astype(np.int64)))
+            groups.append(SampleGroup(label, wanted, order.astype(np.int64)))
     return groups
 
 
-def surest(said: Validated, count: int) -> list[int]:
-    """Take from every group in turn, the surest first.
+def surest(validated: Validated, count: int) -> list[int]:
+    """Take at most `count` predictions from all groups in turn, most confident first.
 
     Args:
-        said: What a config said.
-        count: How many in all, at most.
+        validated: The predictions.
+        count: Maximum total number.
 
     Returns:
-        Places in what was said.
+        Their indices in the predictions.
     """
-    groups = by_class(said)
+    groups = by_class(validated)
     deepest = max(len(group.places) for group in groups)
     turns = (group.places[i] for i in range(deepest) for group in groups if i < len(group.places))
     return [int(place) for place, _ in zip(turns, range(count), strict=False)]

@@ -1,4 +1,4 @@
-"""What a run's tables say, as tables again: pure functions, each the data of one figure."""
+"""Tables about one search: pure functions of a run, each the data of one figure."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from analysis.run_folder.run import Run
     from trainables.evaluation.resampling import Validated
 
-_DRAWS = 1000  # enough for the ends of a 95 % interval, and quick for twenty configs
+_DRAWS = 1000  # enough for a 95 % interval, and fast for twenty configs
 _SEED = 0
 
 
 def progress(run: Run) -> pd.DataFrame:
-    """Follow the best objective from trial to trial.
+    """Compute the best objective so far, trial by trial.
 
     Args:
         run: The run.
 
     Returns:
-        Columns `trial`, `fate`, `objective`, `hand_tuned`, and `best`: the best objective of all
-        trials up to this one. Trials without a score are left out.
+        Columns `trial`, `fate`, `objective`, `hand_tuned`, and `best`: the best objective up to
+        and including this trial. Trials without a score are left out.
     """
     scored = run.trials[run.trials["objective"].notna() & ~_broken(run)]
     table = scored[["trial", "fate", "objective", "hand_tuned"]].sort_values("trial")
@@ -42,14 +42,7 @@ def _broken(run: Run) -> pd.Series[bool]:
 
 
 def rung_epochs(run: Run) -> list[int]:
-    """Name the epochs at which ASHA stops trials.
-
-    Args:
-        run: The run.
-
-    Returns:
-        Epochs, ascending; none without ASHA or where its settings were not kept.
-    """
+    """Return the epochs of ASHA's rungs, ascending; empty without ASHA."""
     tuning = run.search.get("settings", {}).get("tuning", {})
     epochs, factor = tuning.get("epochs"), tuning.get("reduction_factor")
     rung = run.search.get("grace_epochs")
@@ -63,7 +56,7 @@ def rung_epochs(run: Run) -> list[int]:
 
 
 def rungs(run: Run) -> pd.DataFrame:
-    """Count who came to each rung of ASHA, and who went on.
+    """Count the trials that reached each rung of ASHA, stopped there or continued.
 
     Args:
         run: The run.
@@ -80,7 +73,7 @@ def rungs(run: Run) -> pd.DataFrame:
 
 
 def budget(run: Run) -> pd.DataFrame:
-    """Say where the time went.
+    """Sum trials, epochs and time by fate.
 
     Args:
         run: The run.
@@ -99,28 +92,13 @@ def budget(run: Run) -> pd.DataFrame:
 
 
 def learning_curve(run: Run, trial: int) -> pd.DataFrame:
-    """Give the epochs of a trial.
-
-    Args:
-        run: The run.
-        trial: Its number.
-
-    Returns:
-        Rows of `Run.history`, by epoch.
-    """
+    """Return the rows of `Run.history` of one trial, by epoch."""
     rows = run.history[run.history["trial"] == trial]
     return rows.sort_values("epoch").reset_index(drop=True)
 
 
 def confusion_table(validated: Validated) -> pd.DataFrame:
-    """Count what was decided of each true class.
-
-    Args:
-        validated: What a config said.
-
-    Returns:
-        Counts, a row per true class and a column per decided one.
-    """
+    """Count decisions: a row per true class, a column per decided class."""
     counts = confusion(validated.labels, validated.decided)
     return pd.DataFrame(counts, index=list(CLASSES), columns=list(CLASSES))
 
@@ -132,8 +110,8 @@ def class_scores(counts: pd.DataFrame) -> pd.DataFrame:
         counts: From `confusion_table`.
 
     Returns:
-        One row per class, columns `precision`, `recall`, `f1` in [0, 1] and `support`; what has
-        no denominator is 0, as scikit-learn has it.
+        One row per class, columns `precision`, `recall`, `f1` in [0, 1] and `support`; 0 where the
+        denominator is 0, as in scikit-learn.
     """
     hits = pd.Series(np.diag(counts), index=counts.index, dtype=float)
     support, decided = counts.sum(axis=1), counts.sum(axis=0)
@@ -148,17 +126,16 @@ def class_scores(counts: pd.DataFrame) -> pd.DataFrame:
 
 
 def contenders(run: Run, limit: int = 20) -> pd.DataFrame:
-    """Compare the best trials with the chosen one, on the samples that both validated.
+    """Compare the best trials with the chosen one on the samples that both validated.
 
     Args:
         run: The run.
-        limit: How many trials, the chosen one included.
+        limit: Maximum number of trials, including the chosen one.
 
     Returns:
-        One row per trial, best first, the chosen one among them: `trial`, `fate`, `objective`,
-        and its `difference` to the chosen one with the ends `low` and `high` of the 95 % interval
-        (positive: the trial is better), `apart`: whether the interval leaves out 0. Empty where
-        probabilities were not kept.
+        One row per trial, best first, including the chosen one: `trial`, `fate`, `objective`, its
+        `difference` to the chosen one (positive: better) with the 95 % interval `low` to `high`,
+        and `apart`: whether the interval excludes 0. Empty if probabilities were not kept.
     """
     columns = ["trial", "fate", "objective", "difference", "low", "high", "apart"]
     metric = run.objective.removeprefix("val_")
@@ -168,13 +145,13 @@ def contenders(run: Run, limit: int = 20) -> pd.DataFrame:
     table = progress(run).sort_values("objective", ascending=not run.larger_is_better)
     others = [trial for trial in table["trial"] if trial != run.best["trial"]][: limit - 1]
     found = {run.best["trial"]: chosen}
-    found |= {trial: said for trial in others if (said := _comparable(run, trial, chosen))}
+    found |= {trial: other for trial in others if (other := _comparable(run, trial, chosen))}
     drawn = resampled_scores(metric, list(found.values()), seed=_SEED, draws=_DRAWS)
     sign = 1 if run.larger_is_better else -1
     rows: list[dict[str, Any]] = []
-    for (trial, said), mine in zip(found.items(), drawn, strict=True):
+    for (trial, other), mine in zip(found.items(), drawn, strict=True):
         low, high = interval(sign * (mine - drawn[0]))
-        value = sign * (said.score(metric) - chosen.score(metric))
+        value = sign * (other.score(metric) - chosen.score(metric))
         apart = not low <= 0 <= high
         rows.append(
             {"trial": trial, "difference": value, "low": low, "high": high, "apart": apart}
@@ -183,20 +160,20 @@ def contenders(run: Run, limit: int = 20) -> pd.DataFrame:
 
 
 def _comparable(run: Run, trial: int, chosen: Validated) -> Validated | None:
-    said = run.validated(trial)
-    return said if said is not None and np.array_equal(said.rows, chosen.rows) else None
+    other = run.validated(trial)
+    return other if other is not None and np.array_equal(other.rows, chosen.rows) else None
 
 
 def speed(run: Run, times: pd.DataFrame) -> dict[str, float]:
-    """Say how fast a search went.
+    """Measure the throughput of a search.
 
     Args:
         run: The run.
         times: From `analysis.tables.study.trial_times`; may be empty.
 
     Returns:
-        `trials`, `epochs`, `trial_seconds` in all; and where the times are known `wall_seconds`,
-        `trials_per_hour` and `utilisation`: the share of the slots' time in which a trial ran.
+        Totals `trials`, `epochs`, `trial_seconds`; and if the times are known `wall_seconds`,
+        `trials_per_hour` and `utilisation`: the fraction of the slots' time in which a trial ran.
     """
     found = {
         "trials": float(len(run.trials)),

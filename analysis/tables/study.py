@@ -1,4 +1,4 @@
-"""The Optuna study of a run: when trials ran, and what Optuna's own plots draw."""
+"""The Optuna study of a run: when trials ran, and a study that Optuna can plot."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _LEFT = ["trial", "start", "end"]
 
 
 def trial_times(trials: list[FrozenTrial]) -> pd.DataFrame:
-    """Say when each trial ran.
+    """Return when each trial ran.
 
     Args:
         trials: Those of a study.
 
     Returns:
-        Columns `trial`, `start`, `end`; trials that have not ended are left out.
+        Columns `trial`, `start`, `end`; unfinished trials are left out.
     """
     rows = [
         (trial.number, trial.datetime_start, trial.datetime_complete)
@@ -36,14 +36,14 @@ def trial_times(trials: list[FrozenTrial]) -> pd.DataFrame:
 
 
 def scored_study(run: Run, trials: list[FrozenTrial]) -> optuna.Study | None:
-    """Make a study that Optuna's plots can draw: also what ASHA stopped has its score in it.
+    """Make a study for Optuna's plots, in which trials stopped by ASHA have their score as well.
 
     Args:
         run: The run.
         trials: Those of its study.
 
     Returns:
-        A study in memory, every trial that has a score complete; None where there are none.
+        An in-memory study in which every trial with a score is complete; None if there are none.
     """
     scores = progress(run).set_index("trial")["objective"]
     kept = [trial for trial in trials if trial.number in scores.index and trial.params]
@@ -67,14 +67,7 @@ def scored_study(run: Run, trials: list[FrozenTrial]) -> optuna.Study | None:
 
 
 def searched_parameters(trials: list[FrozenTrial]) -> list[str]:
-    """Name the hyperparameters that could vary, in the order of the space.
-
-    Args:
-        trials: Those of a study.
-
-    Returns:
-        Names; what `--fix` held is left out.
-    """
+    """Return the hyperparameters that could vary (not fixed), in the order of the space."""
     found: dict[str, BaseDistribution] = {}
     for trial in trials:
         found |= {name: d for name, d in trial.distributions.items() if not d.single()}

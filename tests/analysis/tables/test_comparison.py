@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import analysis
-from analysis.render.table import FORMATS, notes, shown
+from analysis.render.table import FORMATS, formatted, notes
 from analysis.run_folder.folder import RunFolder
 from analysis.tables.comparison import COLUMNS, PAIRS
 from analysis.tables.reference import MODELS, published
@@ -147,7 +147,7 @@ def test_published_rows_are_the_labs(runs: list[Run]) -> None:
     assert rows.loc["CLIP", "trainable_parameters"] == 21_267_971
     f1 = rows[["f1_positive", "f1_neutral", "f1_negative"]].mean(axis=1)
     pd.testing.assert_series_equal(f1, rows["macro_f1"], atol=2e-4, check_names=False)
-    marked = shown(analysis.compare_runs(runs))["run"]
+    marked = formatted(analysis.compare_runs(runs))["run"]
     assert marked.iloc[3:].str.endswith(" †").all()
     assert not marked.iloc[:3].str.contains("†").any()
 
