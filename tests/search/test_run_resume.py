@@ -7,10 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import optuna
+import psutil
 import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -18,7 +18,8 @@ from optuna.storages.journal import JournalFileBackend
 from analysis.run_folder.folder import RunFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from pathlib import Path
 
 pytestmark = pytest.mark.timeout(900)  # several searches in one test
 
@@ -96,27 +97,10 @@ def interrupt_twice(process: subprocess.Popen[str]) -> None:
     process.send_signal(signal.SIGINT)
 
 
-def children(pid: int, name: str) -> Iterator[int]:
-    """Find descendants of a process by a word of their command line."""
-    parents = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        parents[int(path.parent.name)] = int(fields[1])
-    for candidate in parents:
-        ancestor = candidate
-        while ancestor in parents and ancestor != pid:
-            ancestor = parents[ancestor]
-        words = Path(f"/proc/{candidate}/cmdline")
-        if ancestor == pid and name in words.read_text(errors="replace"):
-            yield candidate
-
-
 def kill_raylet(process: subprocess.Popen[str]) -> None:
-    (raylet,) = (pid for pid in children(process.pid, "raylet/raylet"))
-    os.kill(raylet, signal.SIGKILL)
+    below = psutil.Process(process.pid).children(recursive=True)
+    (raylet,) = (child for child in below if child.name() == "raylet")
+    raylet.kill()
 
 
 def assert_whole(folder: RunFolder, count: int) -> None:
