@@ -77,7 +77,7 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
         self._pending: dict[str, Any] | None = None
         self._parameters: dict[str, int] = {}
         self._accumulation_steps = 1
-        self._epoch = self._reported = 0  # the one that is trained, and the last that was told
+        self._epoch = self._reported = 0  # epoch in training, last one reported
         self._saved_at = time.monotonic()
 
     def _ensure(self) -> LockstepRun:

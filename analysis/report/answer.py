@@ -189,8 +189,8 @@ def _verdicts(
     run: Run, best: Mapping[str, Any], rivals: list[Rival], metric: str
 ) -> Iterator[str]:
     if verdict := str(best.get("verdict") or ""):
-        said = verdict.replace(run.objective, heading(metric)).rstrip(".")
-        yield f"{said[0].upper()}{said[1:]}."
+        sentence = verdict.replace(run.objective, heading(metric)).rstrip(".")
+        yield f"{sentence[0].upper()}{sentence[1:]}."
     else:
         yield from _against_majority(rivals, metric)
         yield "No logistic regression was fitted on the frozen features: there is no real floor."

@@ -48,9 +48,9 @@ def why(run: Run) -> str:
     else:
         at = f" at epoch {best['best_epoch']}"
         spread = best["scores"].get(f"{run.objective}_std")
-    said = f"Trial {best['trial']}{at}: {best['why']}."
+    sentence = f"Trial {best['trial']}{at}: {best['why']}."
     many = spread is not None and folds > 1
-    return said + (f" Spread over {folds} folds: {spread:.4f}." if many else "")
+    return sentence + (f" Spread over {folds} folds: {spread:.4f}." if many else "")
 
 
 def config(run: Run) -> list[tuple[str, str]]:
@@ -85,8 +85,8 @@ def _decision(decision: Mapping[str, Any] | None) -> Iterator[str]:
 
 def _final(final: Mapping[str, Any] | None) -> Iterator[str]:
     if final:
-        said = _FINAL.get(str(final["kind"]), f"The final model: {final['kind']}")
-        yield f"{said}: {final['why']}." if final.get("why") else f"{said}."
+        sentence = _FINAL.get(str(final["kind"]), f"The final model: {final['kind']}")
+        yield f"{sentence}: {final['why']}." if final.get("why") else f"{sentence}."
 
 
 def tiles(run: Run, speeds: Mapping[str, float]) -> list[tuple[str, str]]:

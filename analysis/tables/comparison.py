@@ -199,8 +199,8 @@ def _pairs(
             found = paired_bootstrap(
                 metric, predictions[run][alike[0]], predictions[other][alike[0]]
             )
-            told = found.difference, *found.interval, found.p_value
-            rows.append((run, other, alike[0], *told))
+            estimate = found.difference, *found.interval, found.p_value
+            rows.append((run, other, alike[0], *estimate))
     return typed(pd.DataFrame(rows, columns=list(PAIRS)), PAIRS)
 
 

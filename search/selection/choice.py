@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from search.config.plan import Plan
     from search.study.trial import Records, TrialRecord
-    from trainables.evaluation.choice import Course, Honest
+    from trainables.evaluation.choice import Course, NestedPredictions
     from trainables.evaluation.resampling import Validated
 
 
@@ -155,7 +155,7 @@ def _confirmed(
     return sorted(found, key=lambda one: -rule.sign * one.score)
 
 
-def _write_told(plan: Plan, order: Sequence[Confirmed], told: Honest) -> None:
+def _write_told(plan: Plan, order: Sequence[Confirmed], told: NestedPredictions) -> None:
     said = told.validated
     trials = np.array([one.record.number for one in order])
     epochs = np.stack([one.epochs for one in order])
@@ -177,7 +177,7 @@ def _draws(plan: Plan, ways: Mapping[str, Validated]) -> Draws:
 
 
 def _scores(
-    plan: Plan, order: Sequence[Confirmed], told: Honest, draws: NDArray[np.float64]
+    plan: Plan, order: Sequence[Confirmed], told: NestedPredictions, draws: NDArray[np.float64]
 ) -> dict[str, Any]:
     best, said = order[0], told.validated
     name = rule_of(plan).score

@@ -125,13 +125,13 @@ def placeholder_notes(samples: Sequence[Sample]) -> Iterator[str]:
     Yields:
         One sentence for each image and each text.
     """
-    most, told = _most_tied(len(samples)), set()
+    most, reported = _most_tied(len(samples)), set()
     for (kind, _), sharing in _sharing(samples).items():
         # A text and its words are reported once.
         thing = kind == "image", sharing[0]
-        if len(sharing) <= most or thing in told:
+        if len(sharing) <= most or thing in reported:
             continue
-        told.add(thing)
+        reported.add(thing)
         first = samples[sharing[0]]
         name = "image" if kind == "image" else f"text {textwrap.shorten(first.text, 40)!r}"
         yield (

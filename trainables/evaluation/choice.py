@@ -101,8 +101,8 @@ class Course:
 
     def at(self, epoch: int, threshold: float) -> Validated:
         """Decide the predictions of one epoch, from 0, with a neutral threshold in [0, 1]."""
-        said = self.probabilities[epoch]
-        return self.decided(said, decide(said, threshold))
+        probabilities = self.probabilities[epoch]
+        return self.decided(probabilities, decide(probabilities, threshold))
 
     def decided(
         self, probabilities: NDArray[np.floating], decided: NDArray[np.int64]
@@ -135,7 +135,7 @@ class Course:
         return dealt[group]
 
 
-class Honest(NamedTuple):
+class NestedPredictions(NamedTuple):
     """Predictions for each sample by what the other folds selected.
 
     Attributes:
@@ -164,27 +164,27 @@ def best_epochs(
     """
     own = rule.own_threshold(course.neutral_threshold)
     epochs = range(len(course.probabilities))
-    said = [course.at(epoch, own) for epoch in epochs] if len(epochs) > 1 else []
+    decisions = [course.at(epoch, own) for epoch in epochs] if len(epochs) > 1 else []
     found = []
     for where in wheres:
-        scores = [rule.sign * each.score(rule.score, where) for each in said]
+        scores = [rule.sign * each.score(rule.score, where) for each in decisions]
         epoch = int(np.argmax(scores)) if scores else 0
         labels, probabilities = course.labels[where], course.probabilities[epoch, where]
         found.append((epoch, rule.threshold(labels, probabilities, course.neutral_threshold)))
     return found
 
 
-def by_others(course: Course, rule: Rule) -> Honest:
+def by_others(course: Course, rule: Rule) -> NestedPredictions:
     """Decide each fold of one config with the epoch and threshold that the other folds select."""
     pairs = course.others()
-    said = np.empty(course.probabilities.shape[1:])
+    probabilities = np.empty(course.probabilities.shape[1:])
     decided, epochs = (np.empty(len(course.labels), dtype=np.int64) for _ in range(2))
     chosen = best_epochs(course, rule, [others for _, others in pairs])
     for (inside, _), (epoch, threshold) in zip(pairs, chosen, strict=True):
-        said[inside] = course.probabilities[epoch, inside]
-        decided[inside] = decide(said[inside], threshold)
+        probabilities[inside] = course.probabilities[epoch, inside]
+        decided[inside] = decide(probabilities[inside], threshold)
         epochs[inside] = epoch
-    return Honest(course.decided(said, decided), epochs, np.zeros_like(epochs))
+    return NestedPredictions(course.decided(probabilities, decided), epochs, np.zeros_like(epochs))
 
 
 def choose(courses: Sequence[Course], rule: Rule) -> int:
@@ -204,7 +204,7 @@ def choose(courses: Sequence[Course], rule: Rule) -> int:
     return int(np.argmax(scores))
 
 
-def choose_by_others(courses: Sequence[Course], rule: Rule) -> Honest:
+def choose_by_others(courses: Sequence[Course], rule: Rule) -> NestedPredictions:
     """Decide each fold with the config, epoch and threshold that the other folds select.
 
     The score estimates the whole selection among these configs, not any one of them: the best of K
@@ -231,7 +231,7 @@ def choose_by_others(courses: Sequence[Course], rule: Rule) -> Honest:
         picks[inside] = choose([course.where(others) for course in courses], rule)
     places = np.arange(len(picks))
     # For each fold, a config's own epoch and threshold were selected on the same other folds.
-    said = np.stack([one.validated.probabilities for one in own])[picks, places]
+    probabilities = np.stack([one.validated.probabilities for one in own])[picks, places]
     decided = np.stack([one.validated.decided for one in own])[picks, places]
     epochs = np.stack([one.epochs for one in own])[picks, places]
-    return Honest(courses[0].decided(said, decided), epochs, picks)
+    return NestedPredictions(courses[0].decided(probabilities, decided), epochs, picks)

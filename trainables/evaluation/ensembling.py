@@ -42,17 +42,17 @@ class Members:
 
     def joined(self, weights: NDArray[np.floating]) -> Validated:
         """Average the configs with weights (M,) of sum 1; decide with their mean threshold."""
-        said = np.tensordot(weights, self.probabilities, axes=1)
-        decided = decide(said, float(weights @ self.thresholds))
-        return Validated(self.rows, self.parts, self.labels, said, decided)
+        probabilities = np.tensordot(weights, self.probabilities, axes=1)
+        decided = decide(probabilities, float(weights @ self.thresholds))
+        return Validated(self.rows, self.parts, self.labels, probabilities, decided)
 
 
 def members_of(courses: Sequence[Course], rule: Rule) -> Members:
     """Take configs as members, each at the epochs that the other folds select."""
     first = courses[0]
-    said = [by_others(course, rule).validated.probabilities for course in courses]
+    probabilities = [by_others(course, rule).validated.probabilities for course in courses]
     own = [rule.own_threshold(course.neutral_threshold) for course in courses]
-    return Members(first.rows, first.parts, first.labels, np.stack(said), np.array(own))
+    return Members(first.rows, first.parts, first.labels, np.stack(probabilities), np.array(own))
 
 
 def ensemble_by_others(courses: Sequence[Course], rule: Rule) -> Validated:
@@ -68,15 +68,15 @@ def ensemble_by_others(courses: Sequence[Course], rule: Rule) -> Validated:
     first = courses[0]
     # A config's epoch for a fold is selected on the same other folds as the ensemble.
     own = members_of(courses, rule).probabilities
-    said = np.empty(first.probabilities.shape[1:])
+    probabilities = np.empty(first.probabilities.shape[1:])
     decided = np.empty(len(first.labels), dtype=np.int64)
     for inside, others in first.others():
         members = members_of([course.where(others) for course in courses], rule)
         weights = select_greedily(members)
         threshold = ensemble_threshold(members, weights, rule)
-        said[inside] = np.tensordot(weights, own[:, inside], axes=1)
-        decided[inside] = decide(said[inside], threshold)
-    return first.decided(said, decided)
+        probabilities[inside] = np.tensordot(weights, own[:, inside], axes=1)
+        decided[inside] = decide(probabilities[inside], threshold)
+    return first.decided(probabilities, decided)
 
 
 def ensemble_threshold(members: Members, weights: NDArray[np.floating], rule: Rule) -> float:
@@ -90,8 +90,8 @@ def ensemble_threshold(members: Members, weights: NDArray[np.floating], rule: Ru
     Returns:
         The threshold, in [0, 1].
     """
-    said = members.joined(weights).probabilities
-    return rule.threshold(members.labels, said, float(weights @ members.thresholds))
+    probabilities = members.joined(weights).probabilities
+    return rule.threshold(members.labels, probabilities, float(weights @ members.thresholds))
 
 
 def select_greedily(members: Members, *, rounds: int = _ROUNDS) -> NDArray[np.float64]:

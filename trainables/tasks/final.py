@@ -74,13 +74,13 @@ def validate_joining(
         mean is the ensemble, and `average`, shape (V, C), of the averaged weights.
     """
     val = torch.from_numpy(fold.val)
-    said, states = [], []
+    predicted, states = [], []
     for rows in members:
         trainer = _train(bench, params, rows, epochs, seed)
-        said.append(trainer.predict(val).exp().numpy())
+        predicted.append(trainer.predict(val).exp().numpy())
         states.append(_state(trainer))
     trainer.classifier.load_state_dict(mean_of(states))
-    return {"members": np.array(said), "average": trainer.predict(val).exp().numpy()}
+    return {"members": np.array(predicted), "average": trainer.predict(val).exp().numpy()}
 
 
 def mean_of(states: Sequence[State]) -> State:

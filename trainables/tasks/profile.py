@@ -57,10 +57,10 @@ def rehearse(
     with tempfile.TemporaryDirectory() as folder:
         little = _little(experiment, most, Path(folder))
         rehearsal = Workbench(little, device)
-        told: dict[str, Any] = _build(rehearsal, experiment, configs)
+        results: dict[str, Any] = _build(rehearsal, experiment, configs)
         for name, k in chosen.items():  # lightest first, since peak memory only grows
-            told[name] = {"trainable": weights[k]} | _run(rehearsal, experiment, configs[k])
-    return told
+            results[name] = {"trainable": weights[k]} | _run(rehearsal, experiment, configs[k])
+    return results
 
 
 def _little(experiment: Experiment, batch: int, folder: Path) -> Experiment:

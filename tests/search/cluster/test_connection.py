@@ -218,10 +218,10 @@ def listening() -> set[str]:
     """The addresses that this process and all below it listen at."""
     this = psutil.Process()
     return {
-        socket_.laddr.ip
+        bound.laddr.ip
         for process in (this, *this.children(recursive=True))
-        for socket_ in process.net_connections("inet")
-        if socket_.status == psutil.CONN_LISTEN
+        for bound in process.net_connections("inet")
+        if bound.status == psutil.CONN_LISTEN
     }
 
 

@@ -94,15 +94,15 @@ def _cause(role: str, source: str, error: Exception) -> str:
     """Describe an error of the library, with a remedy."""
     if "custom code" in str(error):
         return "it wants to run code of its own (auto_map), which is never done; give another"
-    said = first_line(error)
+    message = first_line(error)
     if not isinstance(error, OSError | ValueError | RuntimeError):
-        said = f"{type(error).__name__}: {said}"
+        message = f"{type(error).__name__}: {message}"
     if isinstance(error, ImportError):
-        return f"{said}; install what it names"
+        return f"{message}; install what it names"
     if is_local(source):
-        return f"{said}; the files are damaged or of a kind that transformers does not know"
+        return f"{message}; the files are damaged or of a kind that transformers does not know"
     return (
-        f"{said}; give a local folder (--backbone {role}=DIR), or go online once so that the hub's"
+        f"{message}; give a local folder (--backbone {role}=DIR), or go online once so that the hub's"
         " files are cached"
     )
 
