@@ -102,8 +102,8 @@ def _cause(role: str, source: str, error: Exception) -> str:
     if is_local(source):
         return f"{message}; the files are damaged or of a kind that transformers does not know"
     return (
-        f"{message}; give a local folder (--backbone {role}=DIR), or go online once so that the hub's"
-        " files are cached"
+        f"{message}; give a local folder (--backbone {role}=DIR), or go online once so that the "
+        "hub's files are cached"
     )
 
 
