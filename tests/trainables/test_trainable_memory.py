@@ -85,8 +85,8 @@ def test_a_trial_that_cannot_be_set_up_whole_is_set_up_with_halves(
     set_up, asked = Workbench.start, list[int]()
 
     def crowded(bench: Workbench, config: Any, **more: Any) -> Any:
-        asked.append(more["parts"])
-        if more["parts"] == 1:
+        asked.append(more["accumulation_steps"])
+        if more["accumulation_steps"] == 1:
             msg = "CUDA out of memory"
             raise torch.OutOfMemoryError(msg)
         return set_up(bench, config, **more)
