@@ -50,8 +50,8 @@ PAIR_INPUTS = InputSettings(text_cleaning="minimal", text_length=64, image_prepa
 class TowersConfig(TrainConfig):
     """Hyperparameters of a classifier on towers of two roles.
 
-    A field that begins with the name of a role has no say without it, and one of a second tower
-    none where one source of the role is read.
+    Fields prefixed with the name of a role are inactive without that role, those of a second
+    tower also where the role reads a single source.
 
     Attributes:
         text_unfrozen_layers: How many of the text tower's last blocks train, >= 0.
