@@ -111,7 +111,7 @@ class Explainer:
     def _heat(
         self, pixels: Tensor, ends: Mapping[str, Activations], target: int
     ) -> NDArray[np.float32]:
-        """Add up where each image tower saw what speaks for the class."""
+        """Sum the evidence over the image towers."""
         heats = [self._seen(slot, pixels, ends, target) for slot in ends if _is(slot, "image")]
         heat = torch.stack(heats).sum(dim=0)
         heat = heat / heat.max().clamp(min=torch.finfo(heat.dtype).tiny)

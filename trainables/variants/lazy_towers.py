@@ -1,4 +1,4 @@
-"""The pretrained towers of an experiment, by name, each loaded when it is first asked for."""
+"""The pretrained towers of an experiment, by name, each loaded on first access."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class LazyTowers(Mapping[str, "Tower"]):
-    """Towers by name: `ROLE`, or `ROLE/SOURCE` where a role has several sources.
+    """Towers by name: `ROLE`, or `ROLE/SOURCE` if a role has several sources.
 
-    A process that never meets a source never holds its weights.
+    A process that does not use a source does not load its weights.
 
     Args:
         load: Loads the towers of some roles from the weights of one backbone.
@@ -39,7 +39,7 @@ class LazyTowers(Mapping[str, "Tower"]):
         self._loaded: dict[str, Tower] = {}
 
     def __getitem__(self, name: str) -> Tower:
-        """Give a tower, loaded by now."""
+        """Return a tower, loading it if necessary."""
         if name not in self._loaded:
             backbone = self._backbones[name]
             kind, slash, source = backbone.partition("/")
@@ -48,22 +48,15 @@ class LazyTowers(Mapping[str, "Tower"]):
         return self._loaded[name]
 
     def __iter__(self) -> Iterator[str]:
-        """Give the names, in the order of the roles."""
+        """Iterate over the names, in the order of the roles."""
         return iter(sorted(self._backbones, key=lambda name: self._roles.index(_kind(name))))
 
     def __len__(self) -> int:
-        """Count the towers."""
+        """Return the number of towers."""
         return len(self._backbones)
 
     def backbone_of(self, name: str) -> str:
-        """Say what a tower's weights come in.
-
-        Args:
-            name: Of the tower.
-
-        Returns:
-            The name of its backbone: `ROLE` or `ROLE/SOURCE`.
-        """
+        """Return the name of a tower's backbone: `ROLE` or `ROLE/SOURCE`."""
         return self._backbones[name]
 
 

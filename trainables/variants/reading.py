@@ -1,4 +1,4 @@
-"""What a config reads of a pretrained tower: which one, where it is cut, what it is given."""
+"""How a config reads a pretrained tower: which one, where it is cut, with which inputs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Prepared = tuple[tuple[str, str], ...]
 
 
 class Reading(NamedTuple):
-    """One tower as a config reads it; equal readings up to the prefix mean equal activations.
+    """One tower as a config reads it; equal prefixes imply equal activations.
 
     Attributes:
-        tower: The tower's name: its role, or `ROLE/SOURCE` where there are several sources.
+        tower: The tower's name: its role, or `ROLE/SOURCE` if there are several sources.
         cut: Where it is cut.
         prepared: Input settings that differ from those of the search, by name.
     """
@@ -29,19 +29,11 @@ class Reading(NamedTuple):
 
     @property
     def prefix(self) -> Reading:
-        """The one reading that stands for all whose frozen part is the same."""
+        """The reading that represents all readings with the same frozen part."""
         return self._replace(cut=self.cut.prefix)
 
 
 def prepared_as(inputs: InputSettings, changes: Prepared) -> InputSettings:
-    """Change some input settings.
-
-    Args:
-        inputs: Those of the search.
-        changes: What differs, by name.
-
-    Returns:
-        The settings.
-    """
+    """Return the input settings with some of them replaced."""
     values: dict[str, Any] = dict(changes)
     return replace(inputs, **values)

@@ -111,14 +111,7 @@ class Tower(ABC):
         return size
 
     def width_at(self, cut: Cut) -> int:
-        """Give the size of the embedding of a cut.
-
-        Args:
-            cut: Where it is cut.
-
-        Returns:
-            The size; twice that of one layer where two are pooled side by side.
-        """
+        """Return the width of the embedding at a cut, which depends on the pooled layers."""
         return self.width * (2 if cut.layers == "both" and not cut.unfrozen_layers else 1)
 
     @property
@@ -170,7 +163,7 @@ class Tower(ABC):
 
     @property
     def layers(self) -> tuple[Layers, ...]:
-        """The layers, or sets of them, that it can pool where it is frozen whole."""
+        """The layers, or sets of layers, that it can pool when frozen entirely."""
         return ("last",)
 
     @abstractmethod
@@ -290,7 +283,7 @@ class Tower(ABC):
         """
 
     def _layered(self, start: int | None, cut: Cut, pooling: Pooling) -> Piece:
-        """Make the run of blocks from `start` that pools other layers than the last alone."""
+        """Make the run of blocks from `start` that pools layers other than the last."""
         runs: list[nn.Module] = []
         for back in sorted(POOLED_LAYERS[cut.layers], reverse=True):
             stop = self.depth - back

@@ -78,13 +78,13 @@ class Projected(nn.Module):
 
 
 class LayeredPiece(Piece):
-    """A run of a text model's blocks that is pooled at several places.
+    """A run of a text model's blocks whose embedding pools several layers.
 
     Args:
-        runs: From where it begins to the first layer that is pooled, from there to the next, and
-            so on to the last one.
+        runs: The blocks up to the first pooled layer, from there to the next, and so on.
         pooling: How the tokens of a layer become one vector: `cls` or `mean`.
-        averages: Whether the layers are averaged, not laid side by side, the last one first.
+        averages: Whether the layers are averaged; otherwise they are concatenated, the last one
+            first.
     """
 
     def __init__(self, runs: Sequence[nn.Module], pooling: Pooling, *, averages: bool) -> None:
@@ -95,18 +95,18 @@ class LayeredPiece(Piece):
 
     @property
     def embeddings(self) -> nn.Module:
-        """The embedding stage, of a run that begins at token ids."""
+        """The embedding module, if the run starts at token ids."""
         first: nn.Module = self.runs[0].model.embeddings
         return first
 
     def forward(self, activations: Activations) -> Activations:
-        """Run the blocks, pooling on the way.
+        """Run the blocks and pool.
 
         Args:
             activations: Token ids (B, L) or hidden states (B, L, D), with their mask.
 
         Returns:
-            Embeddings, shape (B, D), or (B, K D) of K layers side by side.
+            Embeddings, shape (B, D), or (B, K D) for K concatenated layers.
         """
         pooled: list[Tensor] = []
         for run in self.runs:
@@ -124,7 +124,7 @@ def mean_of_tokens(hidden: Tensor, mask: Tensor | None) -> Tensor:
 
     Args:
         hidden: Shape (B, L, D).
-        mask: True where a token is real, shape (B, L); None if all are.
+        mask: True for real tokens, shape (B, L); None if all are.
 
     Returns:
         Means, shape (B, D).

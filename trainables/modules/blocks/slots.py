@@ -1,6 +1,6 @@
-"""The places of a classifier that a tower fills: one per role, or two where two are read together.
+"""The inputs of a classifier that towers fill: one slot per role, or two if a role has two towers.
 
-A slot is called by its role, `text`, and the second of a role `text_second`.
+A slot is named after its role, such as `text`; the second of a role is `text_second`.
 """
 
 from __future__ import annotations
@@ -16,64 +16,27 @@ _SECOND = "_second"
 
 
 def slot_of(role: Role, place: int) -> str:
-    """Name a slot.
-
-    Args:
-        role: What its tower reads.
-        place: 0, or 1 for the second of two.
-
-    Returns:
-        Its name.
-    """
+    """Return the name of a role's slot; `place` is 0, or 1 for the second."""
     return role + _SECOND * place
 
 
 def is_second(slot: str) -> bool:
-    """Say whether a slot is the second of its role.
-
-    Args:
-        slot: Its name.
-
-    Returns:
-        Whether it is.
-    """
+    """Return whether a slot is the second of its role."""
     return slot.endswith(_SECOND)
 
 
 def role_of(slot: str) -> Role:
-    """Give the role of a slot.
-
-    Args:
-        slot: Its name.
-
-    Returns:
-        What its tower reads.
-    """
+    """Return the role of a slot."""
     return cast("Role", slot.removesuffix(_SECOND))
 
 
 def beside(slot: str, role: Role) -> str:
-    """Name the slot of another role that stands at the same place.
-
-    Args:
-        slot: A slot's name.
-        role: The other role.
-
-    Returns:
-        The name of its slot.
-    """
+    """Return the name of the slot of another role at the same place."""
     return slot_of(role, int(is_second(slot)))
 
 
 def summed_by_role(sizes: Mapping[str, int]) -> dict[str, int]:
-    """Add up what the slots of each role have.
-
-    Args:
-        sizes: By slot.
-
-    Returns:
-        By role, in the order of the slots.
-    """
+    """Sum sizes by slot to sizes by role, in the order of the slots."""
     sums: dict[str, int] = {}
     for slot, size in sizes.items():
         sums[role_of(slot)] = sums.get(role_of(slot), 0) + size
