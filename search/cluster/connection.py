@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0, no tables on the console
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # our own view names them
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our own recorder writes the tables
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our own callback writes the tables
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # else one missing metric ends the search
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # our own handler knows that it was the user
     # Our own searcher gives out no more trials than can run; by Ray's default it would wait for
@@ -49,9 +49,9 @@ _ENVIRONMENT = {
     "RAY_task_oom_retries": str(RETRIES),  # else a task that lacks memory is retried for ever
     "TOKENIZERS_PARALLELISM": "false",  # workers fork; Ray already shares out the CPUs
 }
-_SECONDS_TO_ANSWER = 10.0
+_CONNECT_TIMEOUT_SECONDS = 10.0
 _SECONDS_BETWEEN_LOOKS = 1.0
-_SECONDS_OF_SILENCE = 40.0  # after sixty, Ray ends the process
+_UNREACHABLE_SECONDS = 40.0  # after sixty, Ray ends the process
 _PACKAGES = ("search", "trainables", "spaces", "analysis")
 # By name, as what is beside them may be a secret (HF_TOKEN), and all can read what Ray is told.
 _FORWARDED = frozenset(
@@ -90,7 +90,7 @@ def connected(address: str | None) -> Iterator[list[Node]]:
 
 def _start(address: str | None) -> None:
     try:
-        _knock(address)
+        _check_listening(address)
         with interrupts.put_off(), _own_signals():
             try:
                 ray.init(**_options(address))
@@ -145,15 +145,15 @@ def _loss_here() -> Callable[[], str]:
 
 
 def _loss_of(address: str) -> Callable[[], str]:
-    heard = time.monotonic()
+    reached = time.monotonic()
 
     def look() -> str:
-        nonlocal heard
+        nonlocal reached
         try:
-            _knock(address)
-            heard = time.monotonic()
+            _check_listening(address)
+            reached = time.monotonic()
         except OSError:
-            if time.monotonic() - heard > _SECONDS_OF_SILENCE:
+            if time.monotonic() - reached > _UNREACHABLE_SECONDS:
                 return f"the Ray cluster at {address} is gone"
         return ""
 
@@ -209,15 +209,15 @@ def _read_again() -> None:
     AuthenticationTokenLoader.instance().reset_cache()
 
 
-def _knock(address: str | None) -> None:
-    """Raise at once where nothing answers: Ray would go on trying for minutes."""
+def _check_listening(address: str | None) -> None:
+    """Raise at once where nothing listens: Ray would go on trying for minutes."""
     if address is None:
         return
     # What `auto` stands for is known to Ray alone.
     whole = services.canonicalize_bootstrap_address(address)
     host, _, port = str(whole or "").rpartition(":")
     if host:
-        socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_ANSWER).close()
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_TIMEOUT_SECONDS).close()
 
 
 def _options(address: str | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a cluster has, what a trial gets of it, and how work there ends."""
+"""What a cluster has, what a trial gets of it, and how the results of its work are fetched."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 RETRIES = 2
-"""How often work is begun again whose worker was killed: that may be bad luck twice."""
+"""How often a trial or task is retried whose worker was killed: that may be bad luck twice."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class TrialResources:
 
     @property
     def request(self) -> dict[str, float]:
-        """The request in Ray's words."""
+        """The request, by Ray's names of resources."""
         return {"cpu": self.cpus, "gpu": self.gpus} if self.gpus else {"cpu": self.cpus}
 
 
@@ -137,7 +137,7 @@ def fetch(reference: Any) -> Any:
     """Wait for work on the cluster.
 
     Args:
-        reference: Ray's promise of the result.
+        reference: Ray's reference to the result.
 
     Returns:
         The result.
