@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from PIL import features
 
-from trainables.activations.ownership import name_of
+from trainables.activations.ownership import key_digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,7 @@ class ActivationKey:
     @cached_property
     def digest(self) -> str:
         """The file name, which differs when any field does."""
-        return name_of(asdict(self))
+        return key_digest(asdict(self))
 
 
 def make_key(

@@ -39,7 +39,7 @@ def is_marked(folder: Path) -> bool:
     return False
 
 
-def name_of(key: Mapping[str, Any]) -> str:
+def key_digest(key: Mapping[str, Any]) -> str:
     """Return the file name of an `ActivationKey`, given as a dict; differs when any field does."""
     text = json.dumps(dict(key), sort_keys=True)
     return f"{key['role']}-{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}"
@@ -48,7 +48,7 @@ def name_of(key: Mapping[str, Any]) -> str:
 def is_our_header(path: Path) -> bool:
     """Return whether a JSON header is ours: its name is the digest of the key in it."""
     with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-        return bool(name_of(json.loads(path.read_text())["key"]) == path.stem)
+        return bool(key_digest(json.loads(path.read_text())["key"]) == path.stem)
     return False
 
 

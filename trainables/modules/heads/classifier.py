@@ -56,14 +56,14 @@ class Classifier(nn.Module):
                 # Without an image suffix, nothing trainable attends to the image.
                 given = given._replace(encoder_hidden_states=embeddings.get(beside(slot, "image")))
             embeddings[slot] = suffix(given).values
-        return self.head.branches(side_by_side(embeddings))
+        return self.head.branches(concatenate_by_role(embeddings))
 
     def forward(self, activations: Mapping[str, Activations]) -> Tensor:
         """Classify activations by slot, at the cut of each tower, to logits (B, C)."""
         return self.head.fuse(self.branches(activations))
 
 
-def side_by_side(embeddings: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def concatenate_by_role(embeddings: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Concatenate the embeddings of each role.
 
     Args:
