@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from trainables.activations.key import ActivationKey, make_key
-from trainables.activations.raw import LivePrefix, RawInputs, Source, raw_inputs
+from trainables.activations.raw import LivePrefix, RawInputs, Source, ViewFeatures, raw_inputs
 from trainables.activations.residence import placed
 from trainables.activations.store import ActivationStore, BuildProgress
 from trainables.config import ConfigError
 from trainables.data.text import clean_text
+from trainables.data.views import VIEWS
 from trainables.modules.backbones.cross_attention import parts_of, tower_for
 from trainables.modules.backbones.image_towers import ImageTower, ResNetTower
 from trainables.modules.backbones.preprocessor import PREPROCESSOR, read_preprocessor
@@ -60,6 +61,7 @@ class Workbench:
         self._raw: dict[tuple[str, Prepared], RawInputs] = {}
         self._fingerprints: dict[str, str] = {}
         self._sources: dict[Reading, Source] = {}
+        self._views: dict[str, ViewFeatures] = {}
         self._crowded = False
 
     @cached_property
@@ -127,8 +129,10 @@ class Workbench:
         readings = self.variant.readings(config, experiment.modality)
         wanted = {read.prefix for read in readings.values()}
         self._let_go(wanted, crowded=accumulation_steps > 1)
+        views = self.variant.views(config, experiment.modality)
+        towers = {slot: self.source(*read) for slot, read in readings.items()}
         data = TrainingData(
-            {slot: self.source(*read) for slot, read in readings.items()},
+            towers | {name: self.view(name) for name in views},
             torch.tensor(experiment.corpus.labels).to(self.device),
             self.device,
         )
@@ -168,6 +172,20 @@ class Workbench:
         if place not in self._sources:
             self._sources[place] = self._open(place)
         return self._sources[place]
+
+    def view(self, name: str) -> ViewFeatures:
+        """Give the features of a view: computed once per process.
+
+        Args:
+            name: A key of `VIEWS`.
+
+        Returns:
+            The features of all samples.
+        """
+        if name not in self._views:
+            samples = self.experiment.corpus.samples
+            self._views[name] = ViewFeatures(VIEWS[name], samples, self.device)
+        return self._views[name]
 
     def _open(self, read: Reading) -> Source:
         if self.experiment.cache is None:
@@ -258,7 +276,7 @@ class Workbench:
         each = [self.towers[name] for name in classifier.towers]
         towers = sum(tower.parameter_count + unused * tower.unused_parameters for tower in each)
         return {
-            "total": towers + total_parameters(classifier.head),
+            "total": towers + total_parameters(classifier.starts_random),
             "trainable": total_parameters(classifier, trainable=True),
         }
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from trainables.config import InputSettings
     from trainables.data.sample import Sample
+    from trainables.data.views.view import View
     from trainables.modules.backbones.tower import Tower
     from trainables.modules.blocks.piece import Piece
 
@@ -137,6 +138,30 @@ class RawPairs(RawInputs):
         """Fetch token ids (B, L) with their mask and pixels (B, 3, S, S), uint8, for rows (B,)."""
         pixels = self._images.gather(rows).values
         return self._texts.gather(rows)._replace(encoder_hidden_states=pixels)
+
+
+class ViewFeatures:
+    """The features of a view, computed at once: a few dozen numbers per sample.
+
+    Args:
+        view: The view.
+        samples: The samples; row i is sample i.
+        device: Where they are read.
+    """
+
+    def __init__(self, view: View, samples: Sequence[Sample], device: torch.device) -> None:
+        self._values = torch.from_numpy(view.features(samples)).to(device)
+
+    def gather(self, rows: Tensor) -> Activations:
+        """Fetch the features of some samples.
+
+        Args:
+            rows: Sample indices, shape (B,), int64.
+
+        Returns:
+            The features, as they are: shape (B, W), float32.
+        """
+        return Activations(self._values[rows.to(self._values.device)])
 
 
 class LivePrefix:

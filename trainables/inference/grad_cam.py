@@ -15,8 +15,9 @@ import torch.nn.functional as F
 from captum.attr import LayerAttribution, LayerGradCam, LayerIntegratedGradients
 from torch import Tensor, nn
 
-from trainables.activations.raw import raw_inputs
+from trainables.activations.raw import ViewFeatures, raw_inputs
 from trainables.data.text import clean_text
+from trainables.data.views import VIEWS
 from trainables.modules.backbones.vision_transformer import TokenStack
 from trainables.modules.blocks.activations import Activations
 from trainables.modules.blocks.piece import on_device
@@ -88,6 +89,7 @@ class Explainer:
         raw = {slot: self._raw(slot, sample) for slot in self._prefixes}
         with torch.no_grad():
             ends = {slot: self._prefixes[slot](values) for slot, values in raw.items()}
+            ends |= self._views(sample)
             probability = F.softmax(self._classifier(ends).float(), dim=-1)[0, target]
         pixels = raw["image"].values if "image" in raw else None
         return Attribution(
@@ -96,6 +98,14 @@ class Explainer:
             heat=None if pixels is None else self._heat(pixels, ends, target),
             words=self._words(sample, raw, ends, target),
         )
+
+    def _views(self, sample: Sample) -> dict[str, Activations]:
+        """Give the features of views: what towers are attributed stands beside them."""
+        views = self._classifier.views
+        return {
+            name: ViewFeatures(VIEWS[name], [sample], self._device).gather(torch.tensor([0]))
+            for name in (() if views is None else views.names)
+        }
 
     def _raw(self, slot: str, sample: Sample) -> Activations:
         inputs = raw_inputs([sample], self._inputs[slot], self._towers[slot])

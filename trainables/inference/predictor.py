@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from trainables.activations.raw import LivePrefix, raw_inputs
+from trainables.activations.raw import LivePrefix, ViewFeatures, raw_inputs
 from trainables.config import ConfigError, InputSettings
 from trainables.data.files import read_beginning
+from trainables.data.views import VIEWS
 from trainables.evaluation.classes import Sentiment
 from trainables.evaluation.decision import DecisionRule, Precision
 from trainables.inference.about import (
@@ -36,10 +37,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from trainables.activations.raw import Source
     from trainables.config import Modality
     from trainables.data.sample import Sample
     from trainables.inference.grad_cam import Explainer
     from trainables.variants.reading import Reading
+
+    Sources = dict[Reading | str, Source]  # by what is read of a tower, or by view
 
 _ROWS = 32
 _POINTER = 64  # bytes
@@ -142,7 +146,7 @@ class Predictor:
             return np.empty((0, len(Sentiment)), np.float32)
         total = sum(member.weight for member in self._members)
         mean = np.zeros((len(samples), len(Sentiment)), np.float64)
-        sources: dict[Reading, LivePrefix] = {}  # members with equal readings share them
+        sources: Sources = {}  # members with equal readings share them
         for member in self._members:
             mean += member.weight / total * self._member_output(member, samples, sources)
         if not (finite := np.isfinite(mean).all(axis=1)).all():
@@ -159,9 +163,9 @@ class Predictor:
         self,
         member: Member,
         samples: Sequence[Sample],
-        sources: dict[Reading, LivePrefix],
+        sources: Sources,
     ) -> NDArray[Any]:
-        mine = {}
+        mine: dict[str, Source] = {}
         for slot, read in self._variant.readings(member.config, self.modality).items():
             if read.prefix not in sources:
                 tower = tower_for(read.tower, self._towers)
@@ -169,6 +173,10 @@ class Predictor:
                 prefix = tower.prefix(read.cut)
                 sources[read.prefix] = LivePrefix(raw, prefix, self._device)
             mine[slot] = sources[read.prefix]
+        for name in self._variant.views(member.config, self.modality):
+            if name not in sources:
+                sources[name] = ViewFeatures(VIEWS[name], samples, self._device)
+            mine[name] = sources[name]
         parts = []
         with torch.inference_mode():
             for rows in torch.arange(len(samples)).split(_ROWS):

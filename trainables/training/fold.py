@@ -16,7 +16,7 @@ from trainables.training.randomness import RandomStream
 from trainables.training.sampling import draw_epoch, drawn_counts, hold_back
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -40,7 +40,7 @@ class TrainingData:
     """Data shared by all folds of a trial.
 
     Attributes:
-        sources: Activations of all samples, by role.
+        sources: Activations of all samples, by role, and the features of views, by name.
         labels: Classes of the labelled samples, shape (N,), int64, on the device.
         device: Where the models are trained.
     """
@@ -94,6 +94,8 @@ class FoldTrainer:
             self.classifier = build().to(data.device)
             train, self._watched = self._parted(torch.tensor(fold.train))
         self._train = train.to(data.device)
+        if self.classifier.views is not None:
+            self.classifier.views.fit(self._features(self.classifier.views.names))
         self.val = torch.tensor(fold.val)
         self._labels = data.labels[self._train].cpu()
         counts = drawn_counts(self._labels, config.sampling, len(Sentiment))
@@ -111,6 +113,10 @@ class FoldTrainer:
             return rows, rows[:0]
         held = hold_back(self._data.labels[rows].cpu())
         return rows[~held], rows[held]
+
+    def _features(self, views: Collection[str]) -> dict[str, Tensor]:
+        """Give the features of views, of the samples that train."""
+        return {name: self._data.sources[name].gather(self._train).values for name in views}
 
     def train_epoch(self) -> float:
         """Train for one epoch.

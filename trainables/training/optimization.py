@@ -45,7 +45,7 @@ def make_optimizer(classifier: Classifier, config: TrainConfig) -> AdamW:
     firsts = nn.ModuleList(suffix for slot, suffix in suffixes if not is_second(slot))
     seconds = [(suffix, config.rate_of(slot)) for slot, suffix in suffixes if is_second(slot)]
     for module, rate in (
-        (classifier.head, config.head_learning_rate),
+        (classifier.starts_random, config.head_learning_rate),
         (firsts, config.backbone_learning_rate),
         *seconds,
     ):

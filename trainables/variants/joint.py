@@ -174,7 +174,7 @@ def joint_head(config: JointConfig, widths: Mapping[str, int]) -> Head:
     from trainables.modules.heads.fusion import JointHead  # noqa: PLC0415 - keeps torch out
 
     if config.fusion == "cross":
-        widths = {"pair": widths["pair"]}
+        widths = {name: width for name, width in widths.items() if name != "image"}
     return JointHead(
         widths,
         config.hidden_width,

@@ -66,6 +66,7 @@ class TowersConfig(TrainConfig):
         hidden_width: Size of the classifier's hidden layer, >= 1.
         head_dropout: Drop probability in the classifier, in [0, 1).
         block_dropout: Drop probability after each unfrozen transformer block, in [0, 1).
+        lexicon: Whether the head reads the view of that name, beside what the towers embed.
     """
 
     text_unfrozen_layers: int = 2
@@ -79,6 +80,7 @@ class TowersConfig(TrainConfig):
     hidden_width: int = 256
     head_dropout: float = 0.5
     block_dropout: float = 0.0
+    lexicon: bool = False
 
     def faults(self) -> Iterator[str]:
         """Say what is wrong with the values.

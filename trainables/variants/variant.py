@@ -5,10 +5,11 @@ Nothing here imports torch at the top: the driver of a search reads these tables
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Generic, TypeVar
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from trainables.config import ROLES, InputSettings
+from trainables.data.views import VIEWS
 from trainables.modules.blocks.slots import role_of, summed_by_role
 from trainables.variants.lazy_towers import LazyTowers, holds, modality_of
 from trainables.variants.reading import Reading
@@ -102,6 +103,33 @@ class Variant(Generic[ConfigT]):
         """
         return LazyTowers(self.load, backbones, ROLES[modality])
 
+    def views(self, config: ConfigT, modality: Modality = "both") -> tuple[str, ...]:
+        """Say which views a config reads.
+
+        Args:
+            config: The trial's hyperparameters.
+            modality: What is read of a pair.
+
+        Returns:
+            Their names, keys of `VIEWS`.
+        """
+        there = (view for view in VIEWS.values() if view.reads in ROLES[modality])
+        return tuple(view.name for view in there if getattr(config, view.name))
+
+    def frozen(self, params: Mapping[str, Any]) -> ConfigT:
+        """Give the hand-tuned config with every tower frozen whole.
+
+        Args:
+            params: Hyperparameters that differ from the hand-tuned ones, by name; how many layers
+                they unfreeze does not matter.
+
+        Returns:
+            The config, whose towers are read as one vector each.
+        """
+        hand_tuned = asdict(self.hand_tuned)
+        frozen = {name: 0 for name in hand_tuned if name.endswith("_unfrozen_layers")}
+        return self.config.from_params(hand_tuned | dict(params) | frozen)
+
     def build(self, config: ConfigT, towers: Mapping[str, Tower]) -> Classifier:
         """Build the classifier: suffixes as pretrained, and a head that starts random.
 
@@ -114,13 +142,21 @@ class Variant(Generic[ConfigT]):
         """
         from trainables.modules.backbones import cross_attention  # noqa: PLC0415 - keeps torch out
         from trainables.modules.heads.classifier import Classifier  # noqa: PLC0415 - keeps torch out
+        from trainables.modules.heads.views import (  # noqa: PLC0415 - likewise
+            PROJECTION_WIDTH,
+            VIEW,
+            ViewProjection,
+        )
 
-        readings = self.readings(config, modality_of(towers))
+        modality = modality_of(towers)
+        readings = self.readings(config, modality)
         parts = {
             slot: cross_attention.tower_for(read.tower, towers) for slot, read in readings.items()
         }
         widths = {slot: parts[slot].width_at(read.cut) for slot, read in readings.items()}
-        head = self.head(config, summed_by_role(widths))
+        views = {name: VIEWS[name].width for name in self.views(config, modality)}
+        viewed = {VIEW: PROJECTION_WIDTH} if views else {}
+        head = self.head(config, summed_by_role(widths) | viewed)
         dropout = config.block_dropout
         suffixes: dict[str, nn.Module] = {
             slot: parts[slot].suffix(read.cut, dropout) for slot, read in readings.items()
@@ -128,7 +164,8 @@ class Variant(Generic[ConfigT]):
         read = [
             part for read in readings.values() for part in cross_attention.parts_of(read.tower)
         ]
-        return Classifier(suffixes, head, list(dict.fromkeys(read)))
+        projection = ViewProjection(views) if views else None
+        return Classifier(suffixes, head, list(dict.fromkeys(read)), projection)
 
     def backbones_for(self, modality: Modality) -> dict[str, str]:
         """Say which backbones are needed.
@@ -149,13 +186,15 @@ class Variant(Generic[ConfigT]):
             modality: What is read of a pair.
 
         Returns:
-            Their names: those of the towers that are not there, and of the fusion.
+            Their names: those of the towers and views that are not there, and of the fusion.
         """
         if modality == "both":
             return frozenset()
-        prefixes = tuple(f"{role}_" for role in _missing(modality))
+        missing = _missing(modality)
+        prefixes = tuple(f"{role}_" for role in missing)
         names = (each.name for each in fields(self.config))
-        return self.fusing | {name for name in names if name.startswith(prefixes)}
+        views = {view.name for view in VIEWS.values() if view.reads in missing}
+        return self.fusing | views | {name for name in names if name.startswith(prefixes)}
 
 
 def _missing(modality: Modality) -> set[Role]:

@@ -9,12 +9,14 @@ from torch import Tensor, nn
 
 from trainables.modules.backbones.cross_attention import PAIR
 from trainables.modules.blocks.slots import beside, role_of
+from trainables.modules.heads.views import VIEW
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from trainables.modules.blocks.activations import Activations
     from trainables.modules.heads.head import Head
+    from trainables.modules.heads.views import ViewProjection
 
 
 class Classifier(nn.Module):
@@ -25,26 +27,38 @@ class Classifier(nn.Module):
             to its tokens.
         head: From embeddings by role to logits.
         towers: Names of the towers whose activations it reads.
+        views: Embeds the features of views; None where none is read.
 
     Attributes:
         suffixes: Pretrained; trained at the backbone's learning rate.
         head: Randomly initialised; trained at the head's learning rate.
         towers: As given.
+        views: What starts random, too.
     """
 
     def __init__(
-        self, suffixes: Mapping[str, nn.Module], head: Head, towers: Sequence[str] = ()
+        self,
+        suffixes: Mapping[str, nn.Module],
+        head: Head,
+        towers: Sequence[str] = (),
+        views: ViewProjection | None = None,
     ) -> None:
         super().__init__()
         self.towers = tuple(towers)
         self.suffixes = nn.ModuleDict(dict(suffixes))
         self.head = head
+        self.views = views
+
+    @property
+    def starts_random(self) -> nn.ModuleList:
+        """What no checkpoint holds: the head, and what embeds the views."""
+        return nn.ModuleList([self.head] if self.views is None else [self.head, self.views])
 
     def branches(self, activations: Mapping[str, Activations]) -> dict[str, Tensor]:
         """Classify a batch with each branch of the head, each of which has its own loss.
 
         Args:
-            activations: By slot, at the cut of each tower.
+            activations: By slot, at the cut of each tower; and the features of each view, by name.
 
         Returns:
             Logits of each branch, shape (B, C); `head.fuse` combines them.
@@ -56,7 +70,11 @@ class Classifier(nn.Module):
                 # Without an image suffix, nothing trainable attends to the image.
                 given = given._replace(encoder_hidden_states=embeddings.get(beside(slot, "image")))
             embeddings[slot] = suffix(given).values
-        return self.head.branches(concatenate_by_role(embeddings))
+        read = concatenate_by_role(embeddings)
+        if self.views is not None:
+            features = {name: activations[name].values for name in self.views.names}
+            read[VIEW] = self.views(features)
+        return self.head.branches(read)
 
     def forward(self, activations: Mapping[str, Activations]) -> Tensor:
         """Classify activations by slot, at the cut of each tower, to logits (B, C)."""

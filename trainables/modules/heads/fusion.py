@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainables.modules.heads.head import Head
+from trainables.modules.heads.views import VIEW, without_views
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 Fusion = Literal["add", "concat", "cross"]
 
@@ -20,7 +21,7 @@ class EarlyFusionHead(Head):
     """Project each embedding, concatenate, classify.
 
     Args:
-        widths: Width of each role's embedding.
+        widths: Width of each role's embedding, and of the views', which is not projected again.
         projection_width: Width each is projected to.
         hidden_width: Width of the hidden layer.
         classes: Number of classes.
@@ -40,9 +41,10 @@ class EarlyFusionHead(Head):
     ) -> None:
         super().__init__()
         self.projections = nn.ModuleDict(
-            {role: nn.Linear(width, projection_width) for role, width in widths.items()}
+            {r: nn.Linear(width, projection_width) for r, width in without_views(widths).items()}
         )
-        self.hidden = nn.Linear(len(widths) * projection_width, hidden_width)
+        fused = len(self.projections) * projection_width + widths.get(VIEW, 0)
+        self.hidden = nn.Linear(fused, hidden_width)
         self.output = nn.Linear(hidden_width, classes)
         self.dropout = nn.Dropout(dropout)
         self.normalize = normalize
@@ -51,6 +53,8 @@ class EarlyFusionHead(Head):
         """Classify embeddings (B, D) by role to logits (B, C)."""
         projected = [project(embeddings[role]) for role, project in self.projections.items()]
         projected = [F.normalize(p, dim=-1) if self.normalize else F.relu(p) for p in projected]
+        if VIEW in embeddings:
+            projected.append(embeddings[VIEW])
         fused = self.dropout(torch.cat(projected, dim=-1))
         logits: Tensor = self.output(self.dropout(F.relu(self.hidden(fused))))
         return logits
@@ -60,7 +64,8 @@ class JointHead(Head):
     """Fuse embeddings of a shared space, classify with one hidden layer.
 
     Args:
-        widths: Width of each role's embedding; all equal.
+        widths: Width of each role's embedding, all equal; and of the views', which is concatenated
+            to what they are fused to.
         hidden_width: Width of the hidden layer.
         classes: Number of classes.
         dropout: Dropout probability of the hidden layer.
@@ -79,9 +84,10 @@ class JointHead(Head):
         normalize: bool,
     ) -> None:
         super().__init__()
-        self.roles = tuple(widths)
-        fused = sum(widths.values()) if fusion == "concat" else next(iter(widths.values()))
-        self.hidden = nn.Linear(fused, hidden_width)
+        own = without_views(widths)
+        self.roles = tuple(own)
+        fused = sum(own.values()) if fusion == "concat" else next(iter(own.values()))
+        self.hidden = nn.Linear(fused + widths.get(VIEW, 0), hidden_width)
         self.output = nn.Linear(hidden_width, classes)
         self.dropout = nn.Dropout(dropout)
         self.fusion = fusion
@@ -92,6 +98,15 @@ class JointHead(Head):
         parts = [embeddings[role] for role in self.roles]
         if self.normalize:
             parts = [F.normalize(part, dim=-1) for part in parts]
-        fused = torch.cat(parts, dim=-1) if self.fusion == "concat" else sum(parts)
+        fused = torch.cat(parts, dim=-1) if self.fusion == "concat" else _sum(parts)
+        if VIEW in embeddings:
+            fused = torch.cat([fused, embeddings[VIEW]], dim=-1)
         logits: Tensor = self.output(self.dropout(F.relu(self.hidden(fused))))
         return logits
+
+
+def _sum(parts: Sequence[Tensor]) -> Tensor:
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total

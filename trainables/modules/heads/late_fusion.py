@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainables.modules.heads.head import Head
+from trainables.modules.heads.views import VIEW, without_views
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,8 @@ class LateFusionHead(Head):
     """Classify each embedding with one hidden layer, then combine their probabilities.
 
     Args:
-        widths: Width of each role's embedding.
+        widths: Width of each role's embedding, and of the views', which the text branch classifies
+            together with its own.
         hidden_width: Width of each hidden layer.
         classes: Number of classes.
         dropout: Dropout probability of the hidden layers.
@@ -42,12 +44,12 @@ class LateFusionHead(Head):
         self.classifiers = nn.ModuleDict(
             {
                 role: nn.Sequential(
-                    nn.Linear(width, hidden_width),
+                    nn.Linear(width + (role == "text") * widths.get(VIEW, 0), hidden_width),
                     nn.ReLU(),
                     nn.Dropout(dropout),
                     nn.Linear(hidden_width, classes),
                 )
-                for role, width in widths.items()
+                for role, width in without_views(widths).items()
             }
         )
         self.fusion = fusion
@@ -55,7 +57,10 @@ class LateFusionHead(Head):
 
     def branches(self, embeddings: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Classify embeddings (B, D) by role to logits (B, C) by role."""
-        return {role: classify(embeddings[role]) for role, classify in self.classifiers.items()}
+        read = dict(embeddings)
+        if VIEW in read:
+            read["text"] = torch.cat([read["text"], read[VIEW]], dim=-1)
+        return {role: classify(read[role]) for role, classify in self.classifiers.items()}
 
     def fuse(self, branches: Mapping[str, Tensor]) -> Tensor:
         """Combine the logits of both branches, as `analysis.tables.fusion` does probabilities.

@@ -1,0 +1,99 @@
+"""The features of views, standardised and projected to stand beside the towers' embeddings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+VIEW = "view"
+"""The name, among a head's embeddings, of the one that is made of all views."""
+
+PROJECTION_WIDTH = 32
+"""Size that all views together are projected to: small beside any tower's embedding."""
+
+
+def without_views(widths: Mapping[str, int]) -> dict[str, int]:
+    """Keep the sizes of the towers' embeddings alone."""
+    return {role: width for role, width in widths.items() if role != VIEW}
+
+
+class Standardization(nn.Module):
+    """Shift and scale features to mean 0 and standard deviation 1.
+
+    The constants are buffers: they are saved with the weights and do not train.
+
+    Args:
+        width: Number of features, W.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("deviation", torch.ones(width))
+
+    def fit(self, features: Tensor) -> None:
+        """Take the constants from samples; a feature that is constant there stays 0.
+
+        Args:
+            features: Of the samples that train, shape (T, W), float32.
+        """
+        self.mean.copy_(features.mean(dim=0))
+        deviation = features.std(dim=0, correction=0)
+        self.deviation.copy_(torch.where(deviation > 0, deviation, 1.0))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Standardise.
+
+        Args:
+            features: Shape (B, W), float32.
+
+        Returns:
+            The same, standardised.
+        """
+        return (features - self.mean) / self.deviation
+
+
+class ViewProjection(nn.Module):
+    """Make one embedding of the features of all views that a config reads.
+
+    Args:
+        widths: Number of features of each view, by name; none where no view is read.
+    """
+
+    def __init__(self, widths: Mapping[str, int]) -> None:
+        super().__init__()
+        self.names = tuple(widths)
+        self.standardize = Standardization(sum(widths.values()))
+        self.project = nn.Linear(sum(widths.values()), PROJECTION_WIDTH)
+
+    def fit(self, features: Mapping[str, Tensor]) -> None:
+        """Take the constants of the standardisation from the samples that train.
+
+        Args:
+            features: Of each view, shape (T, W), float32.
+        """
+        self.standardize.fit(self._joined(features))
+
+    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+        """Embed.
+
+        Args:
+            features: Of each view, shape (B, W), float32.
+
+        Returns:
+            The embedding, shape (B, `PROJECTION_WIDTH`).
+        """
+        projected: Tensor = self.project(self.standardize(self._joined(features)))
+        return F.relu(projected)
+
+    def _joined(self, features: Mapping[str, Tensor]) -> Tensor:
+        return torch.cat([features[name] for name in self.names], dim=-1)
