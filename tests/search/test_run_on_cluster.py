@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +131,25 @@ def test_the_stages_after_the_trials_outlive_a_machine(
                 machines.kill("dies")
     assert sorted(ended) == list(range(12))
     assert all(isinstance(node, str) for node in ended.values())
+
+
+def test_a_process_computes_on_one_gpu_alone(
+    machines: Machines, make_experiment: Callable[..., Experiment]
+) -> None:
+    def work(_: Any) -> tuple[int, str]:
+        return os.getpid(), os.environ["CUDA_VISIBLE_DEVICES"]
+
+    machines.only("several", num_cpus=2, num_gpus=2)
+    with connected(machines.address):
+        runner = TaskRunner(make_experiment(), TrialResources(1, 1, slots=2))
+        several = [result for _, result in runner.run([Task(work, {})] * 4)]
+    assert len({process for process, _ in several}) == 4, "the next task may get the other GPU"
+    machines.only("one", num_cpus=2, num_gpus=1)
+    with connected(machines.address):
+        runner = TaskRunner(make_experiment(), TrialResources(1, 0.5, slots=2))
+        one = [result for _, result in runner.run([Task(work, {})] * 6)]
+    assert len({process for process, _ in one}) <= 2
+    assert {gpu for _, gpu in one} == {"0"}
 
 
 def test_machines_without_a_gpu_get_no_trials_that_need_one(
