@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from analysis.run_folder.explanations import Explanation
     from analysis.run_folder.run import Run
     from trainables.inference.grad_cam import Attribution
     from trainables.inference.predictor import Predictor
@@ -128,7 +129,7 @@ def choose(run: Run, split: Literal["val", "test"], count: int) -> list[Chosen]:
         rows = [row for row, tag in enumerate(samples["tag"]) if tag != tag][:count]
         found = [Chosen(row, None, None) for row in rows]
     else:
-        said = None if run.best is None else run.validated(run.best["trial"])
+        said = None if run.best is None else run.validated(run.best.trial)
         places = [] if said is None else surest(said, count)
         assert said is not None or not places
         found = [
@@ -157,7 +158,7 @@ def explain(run: Run, predictor: Predictor, chosen: Sequence[Chosen]) -> None:
     explainer = predictor.explainer()
     folder = run.folder.explanations
     folder.mkdir(parents=True, exist_ok=True)
-    records = []
+    explanations = []
     console = Console(stderr=True)
     for one in track(chosen, "explaining", console=console, disable=not console.is_terminal):
         sample = _sample(run, one.row)
@@ -165,11 +166,12 @@ def explain(run: Run, predictor: Predictor, chosen: Sequence[Chosen]) -> None:
         if target is None:
             target = int(predictor.rule.decide(predictor.probabilities([sample]))[0])
         found = explainer.explain(sample, target)
-        records.append(_record(folder, one, target, found))
-    write_explanations(run.folder, records)
+        explanations.append(_explanation(folder, one, target, found))
+    write_explanations(run.folder, explanations)
 
 
-def _record(folder: Path, one: Chosen, target: int, found: Attribution) -> dict[str, Any]:
+def _explanation(folder: Path, one: Chosen, target: int, found: Attribution) -> Explanation:
+    from analysis.run_folder.explanations import Explanation  # noqa: PLC0415 - as below
     from analysis.run_folder.io import write_whole  # noqa: PLC0415 - after the cheap checks
     from trainables.evaluation.classes import CLASSES  # noqa: PLC0415
 
@@ -184,14 +186,14 @@ def _record(folder: Path, one: Chosen, target: int, found: Attribution) -> dict[
         pair_path = folder / f"{one.row}-pair.jpg"
         write_whole(pair_path, lambda path: pair.save(path, "JPEG", quality=90))
     most = max((abs(score) for _, score in found.words), default=0) or 1
-    return {
-        "row": one.row,
-        "truth": None if one.truth is None else CLASSES[one.truth],
-        "decided": CLASSES[target],
-        "probability": found.probability,
-        "overlay": name,
-        "words": [[word, round(score / most, 4)] for word, score in found.words],
-    }
+    return Explanation(
+        row=one.row,
+        truth=None if one.truth is None else CLASSES[one.truth],
+        decided=CLASSES[target],
+        probability=found.probability,
+        overlay=name,
+        words=tuple((word, round(score / most, 4)) for word, score in found.words),
+    )
 
 
 def _sample(run: Run, row: int) -> Any:

@@ -41,7 +41,7 @@ def main(path: Path) -> int:
         The exit code: 0, or 2 for a run that is not on the demo data.
     """
     run = analysis.load(path)
-    if not run.search["data"]["is_demo"]:
+    if not run.search.data.is_demo:
         sys.stderr.write("error: RUN must be on the demo data: others are not ours to publish\n")
         return 2
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -59,15 +59,15 @@ def draw_live_view(run: Run, target: Path) -> None:
         run: The run.
         target: Where the SVG goes.
     """
-    epochs = run.search["settings"]["tuning"]["epochs"]
-    info = ViewInfo(run.objective, int(run.search["settings"]["trials"]), epochs)
+    epochs = run.search.settings.tuning.epochs
+    info = ViewInfo(run.objective, run.search.settings.trials, epochs)
     records = {str(row["trial"]): _record(run, row) for row in run.trials.to_dict("records")}
     for record in list(records.values())[-_RUNNING:]:
         record.fate, record.stopped = None, False
     console = Console(width=_COLUMNS, record=True, file=StringIO())
-    seconds = sum(record.seconds for record in records.values()) / run.search["hardware"]["slots"]
+    seconds = sum(record.seconds for record in records.values()) / run.search.hardware.slots
     console.print(render(info, records, seconds))
-    drawn = console.export_svg(title=f"python -m search.run --model {run.search['model']}")
+    drawn = console.export_svg(title=f"python -m search.run --model {run.search.model}")
     # Fonts would come from another host: the reader's own will do.
     target.write_text(_FONTS.sub("", drawn), encoding="utf-8")
 

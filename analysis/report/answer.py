@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analysis.render.text import format_count, format_interval, format_score, heading
+from analysis.run_folder.best_record import Baseline
 from analysis.tables.comparison import model_of, note_of
 from analysis.tables.reference import MODELS, published
 from trainables.evaluation.classes import CLASSES
@@ -15,8 +16,9 @@ from trainables.evaluation.resampling import interval, resampled_scores
 from trainables.evaluation.scores import DECISION_SCORES, confusion, score_confusion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
+    from analysis.run_folder.best_record import Best
     from analysis.run_folder.run import Run
     from trainables.evaluation.resampling import Validated
 
@@ -77,39 +79,38 @@ def answer(run: Run) -> Answer | None:
     if run.best is None:
         return None
     metric = run.objective.removeprefix("val_")
-    validated = run.validated(run.best["trial"])
+    validated = run.validated(run.best.trial)
     chosen = _chosen(run, run.best, metric, validated)
     rivals = [chosen, *_own(run, run.best, metric), *_baselines(run.best, metric, validated)]
     rivals += _published(run, metric)
     note = note_of(run)
     return Answer(
         metric=metric,
-        title=f"{model_of(run)} on {run.search['data']['name']}",
-        basis="confirmed" if run.best.get("confirmed") else "searched",
+        title=f"{model_of(run)} on {run.search.data.name}",
+        basis="confirmed" if run.best.confirmed else "searched",
         rivals=tuple(rivals),
         verdicts=tuple(_verdicts(run, run.best, rivals, metric)),
         warning=f"{note}: scores say nothing about real tweets" if note else "",
-        standing=_standing(run.best.get("floor")),
+        standing=_standing(run.best.baseline),
     )
 
 
-def _standing(baseline: Mapping[str, Any] | None) -> str:
-    errors = (baseline or {}).get("standard_errors")
+def _standing(baseline: Baseline | None) -> str:
+    errors = baseline.standard_errors if baseline else None
     if errors is None:
         return ""
     return "above" if errors > 1 else "below" if errors < -1 else "level"
 
 
-def _chosen(run: Run, best: Mapping[str, Any], metric: str, validated: Validated | None) -> Rival:
-    name = f"chosen config (trial {best['trial']})"
-    if confirmed := best.get("confirmed"):
-        low, high = confirmed["interval"]
+def _chosen(run: Run, best: Best, metric: str, validated: Validated | None) -> Rival:
+    name = f"chosen config (trial {best.trial})"
+    if confirmed := best.confirmed:
         note = "trained again on fresh seeds and folds"
-        note += ", chosen on other folds" * (confirmed.get("contenders", 1) > 1)
-        return Rival(name, confirmed["score"], low, high, "chosen", note)
+        note += ", chosen on other folds" * (confirmed.contenders > 1)
+        return Rival(name, confirmed.score, *confirmed.interval, "chosen", note)
     note = f"the best of {format_count(len(run.trials))} trials"
     low, high = _bounds(validated, metric)
-    return Rival(name, best["score"], low, high, "chosen", note)
+    return Rival(name, best.score, low, high, "chosen", note)
 
 
 def _bounds(validated: Validated | None, metric: str) -> tuple[float, float] | tuple[None, None]:
@@ -118,40 +119,38 @@ def _bounds(validated: Validated | None, metric: str) -> tuple[float, float] | t
     return interval(resampled_scores(metric, [validated])[0])
 
 
-def _own(run: Run, best: Mapping[str, Any], metric: str) -> Iterator[Rival]:
-    if best.get("confirmed"):
-        name = f"the same, as searched (trial {best['trial']})"
-        yield Rival(name, best["score"], None, None, "own", "the best of many, so optimistic")
+def _own(run: Run, best: Best, metric: str) -> Iterator[Rival]:
+    if best.confirmed:
+        name = f"the same, as searched (trial {best.trial})"
+        yield Rival(name, best.score, None, None, "own", "the best of many, so optimistic")
     if found := _hand_tuned(run, best, metric):
         yield found
 
 
-def _hand_tuned(run: Run, best: Mapping[str, Any], metric: str) -> Rival | None:
+def _hand_tuned(run: Run, best: Best, metric: str) -> Rival | None:
     """Return the hand-tuned config unless it was chosen; as confirmed if it was confirmed."""
-    tuned = best.get("hand_tuned")
-    if not tuned or tuned["trial"] == best["trial"]:
+    tuned = best.hand_tuned
+    if not tuned or tuned.trial == best.trial:
         return None
-    for again in best.get("candidates") or ():
-        if again["trial"] == tuned["trial"]:
-            low, high = again["interval"]
+    for again in best.candidates or ():
+        if again.trial == tuned.trial:
+            low, high = again.interval or (None, None)
             note = "trained again on the same fresh seeds and folds"
-            return Rival(HAND_TUNED, again["confirmed"], low, high, "own", note)
-    low, high = _bounds(run.validated(tuned["trial"]), metric)
+            return Rival(HAND_TUNED, again.confirmed, low, high, "own", note)
+    low, high = _bounds(run.validated(tuned.trial), metric)
     note = "the first trial"
-    return Rival(HAND_TUNED, tuned["score"], low, high, "own", note)
+    return Rival(HAND_TUNED, tuned.score, low, high, "own", note)
 
 
-def _baselines(
-    best: Mapping[str, Any], metric: str, validated: Validated | None
-) -> Iterator[Rival]:
-    baseline = best.get("floor") or {}
-    value = (baseline.get("logistic_regression") or {}).get(f"val_{metric}")
+def _baselines(best: Best, metric: str, validated: Validated | None) -> Iterator[Rival]:
+    baseline = best.baseline or Baseline()
+    value = baseline.logistic_regression.get(f"val_{metric}")
     if value is not None:
-        low, high = baseline.get("interval") or (None, None)
+        low, high = baseline.interval or (None, None)
         yield Rival(
             "logistic regression", value, low, high, "floor", "on the frozen features, same folds"
         )
-    value = (baseline.get("majority") or {}).get(f"val_{metric}")
+    value = baseline.majority.get(f"val_{metric}")
     if value is None and validated is not None and metric in DECISION_SCORES:
         value = majority_score(validated, metric)
     if value is not None:
@@ -177,25 +176,23 @@ def majority_score(validated: Validated, metric: str) -> float:
 
 def _published(run: Run, metric: str) -> Iterator[Rival]:
     table = published().set_index("run")
-    row = MODELS.get(str(run.search["model"]))
-    if row is None or metric not in table or run.search["data"]["is_demo"]:
+    row = MODELS.get(run.search.model)
+    if row is None or metric not in table or run.search.data.is_demo:
         return
     value = float(table[metric][row])
     note = "its own split of 800, larger backbones"
     yield Rival(f"the lab's {row}", value, None, None, "published", note)
 
 
-def _verdicts(
-    run: Run, best: Mapping[str, Any], rivals: list[Rival], metric: str
-) -> Iterator[str]:
-    if verdict := str(best.get("verdict") or ""):
-        sentence = verdict.replace(run.objective, heading(metric)).rstrip(".")
+def _verdicts(run: Run, best: Best, rivals: list[Rival], metric: str) -> Iterator[str]:
+    if best.verdict:
+        sentence = best.verdict.replace(run.objective, heading(metric)).rstrip(".")
         yield f"{sentence[0].upper()}{sentence[1:]}."
     else:
         yield from _against_majority(rivals, metric)
         yield "No logistic regression was fitted on the frozen features: there is no real floor."
-    tuned = best.get("hand_tuned")
-    if tuned and tuned["trial"] == best["trial"]:
+    tuned = best.hand_tuned
+    if tuned and tuned.trial == best.trial:
         yield "The hand-tuned config, tried first, was not beaten."
     elif tuned:
         gain = rivals[0].score - next(r.score for r in rivals if r.name == HAND_TUNED)
@@ -203,23 +200,23 @@ def _verdicts(
     yield from _basis(run, best)
 
 
-def _basis(run: Run, best: Mapping[str, Any]) -> Iterator[str]:
+def _basis(run: Run, best: Best) -> Iterator[str]:
     """Explain how the score was estimated, and what its interval covers."""
-    confirmed = best.get("confirmed")
+    confirmed = best.confirmed
     if not confirmed:
         yield (
             f"The score is the best of {format_count(len(run.trials))} trials on the samples that "
             "chose it, so it is optimistic."
         )
-    elif confirmed.get("contenders", 1) > 1:
-        chose = confirmed["folds_chose"]
+    elif confirmed.contenders > 1:
+        chose = confirmed.folds_chose
         yield (
-            f"The score is of choosing among {confirmed['contenders']} configs: each fold is "
-            f"scored by the one that the other folds choose, trial {best['trial']} in "
-            f"{chose.count(best['trial'])} of {len(chose)}."
+            f"The score is of choosing among {confirmed.contenders} configs: each fold is "
+            f"scored by the one that the other folds choose, trial {best.trial} in "
+            f"{chose.count(best.trial)} of {len(chose)}."
         )
-    if confirmed and confirmed.get("covers"):
-        yield f"The interval covers {confirmed['covers']}."
+    if confirmed and confirmed.covers:
+        yield f"The interval covers {confirmed.covers}."
 
 
 def _against_majority(rivals: list[Rival], metric: str) -> Iterator[str]:

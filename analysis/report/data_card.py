@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from analysis.run_folder.run import Run
+    from analysis.run_folder.search_record import Split
 
 _MOST_WORDS = 60
 
@@ -36,15 +37,15 @@ class DataCard:
 
 def data_card(run: Run) -> DataCard:
     """Describe the data of a run; unknown facts are left out."""
-    data, split = run.search["data"], run.search.get("split", {})
-    total = sum(data["classes"].values()) or 1
+    data = run.search.data
+    total = sum(data.classes.values()) or 1
     facts = [
-        ("labelled", format_count(data["labelled"])),
-        ("to predict", format_count(data["unlabelled"])),
+        ("labelled", format_count(data.labelled)),
+        ("to predict", format_count(data.unlabelled)),
     ]
-    for name, count in data["classes"].items():
+    for name, count in data.classes.items():
         facts.append((name, f"{format_count(count)} ({format_percent(count / total)})"))
-    facts.append(("split", _split(split)))
+    facts.append(("split", _split(run.search.split)))
     samples = run.samples
     if samples.empty:
         return DataCard(tuple(facts), ())
@@ -61,10 +62,9 @@ def data_card(run: Run) -> DataCard:
     return DataCard(tuple(facts), (_word_figure(samples, words),) * bool(words.any()))
 
 
-def _split(split: dict[str, object]) -> str:
-    folds, repeats = split.get("folds", 1), split.get("repeats", 1)
-    words = f"{split.get('kind', 'unknown')}, {folds} fold{'s' if folds != 1 else ''}"
-    return words + (f", {repeats} times" if repeats not in (None, 1) else "")
+def _split(split: Split) -> str:
+    words = f"{split.kind}, {split.folds} fold{'s' if split.folds != 1 else ''}"
+    return words + (f", {split.repeats} times" if split.repeats != 1 else "")
 
 
 def _duplicates(samples: pd.DataFrame) -> list[tuple[str, str]]:

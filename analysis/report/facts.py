@@ -16,6 +16,7 @@ from analysis.render.text import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from analysis.run_folder.best_record import Decision, Final
     from analysis.run_folder.run import Run
 
 _FINAL = {
@@ -29,7 +30,7 @@ def counts(run: Run) -> str:
     """Count trials by fate, and folds, in one line."""
     fates = run.trials["fate"].value_counts()
     ended = ", ".join(f"{count} {fate}" for fate, count in fates.items() if count)
-    folds = run.search.get("split", {}).get("folds", 1)
+    folds = run.search.split.folds
     parts = [
         f"{format_count(len(run.trials))} trials ({ended})" if ended else "no trial has ended"
     ]
@@ -40,23 +41,23 @@ def why(run: Run) -> str:
     """Explain in one line why the config was chosen. Some trial must have a score."""
     assert run.best is not None
     best = run.best
-    confirmed = best.get("confirmed") or {}
-    folds = run.search.get("split", {}).get("folds", 1)
-    if "epochs" in confirmed:
-        at = f", {confirmed['epochs']} epochs"
-        spread, folds = confirmed.get("spread"), len(confirmed.get("folds_chose", ())) or folds
+    folds = run.search.split.folds
+    if (confirmed := best.confirmed) and confirmed.epochs is not None:
+        at = f", {confirmed.epochs} epochs"
+        spread, folds = confirmed.spread, len(confirmed.folds_chose) or folds
     else:
-        at = f" at epoch {best['best_epoch']}"
-        spread = best["scores"].get(f"{run.objective}_std")
-    sentence = f"Trial {best['trial']}{at}: {best['why']}."
-    many = spread is not None and folds > 1
-    return sentence + (f" Spread over {folds} folds: {spread:.4f}." if many else "")
+        at = f" at epoch {best.best_epoch}"
+        spread = best.scores.get(f"{run.objective}_std")
+    sentence = f"Trial {best.trial}{at}: {best.why}."
+    if spread is None or folds < 2:
+        return sentence
+    return f"{sentence} Spread over {folds} folds: {spread:.4f}."
 
 
 def config(run: Run) -> list[tuple[str, str]]:
     """List the chosen hyperparameters and their values, most important first."""
     assert run.best is not None
-    params: Mapping[str, Any] = run.best["params"]
+    params = run.best.params
     ranked = [name for name in run.importances["parameter"] if name in params]
     order = [*ranked, *(name for name in params if name not in ranked)]
     return [(readable(name), format_value(params[name])) for name in order]
@@ -65,28 +66,28 @@ def config(run: Run) -> list[tuple[str, str]]:
 def decisions(run: Run) -> list[str]:
     """Describe the decision rule and the final model, in sentences."""
     assert run.best is not None
-    return [*_decision(run.best.get("decision")), *_final(run.best.get("final"))]
+    return [*_decision(run.best.decision), *_final(run.best.final)]
 
 
-def _decision(decision: Mapping[str, Any] | None) -> Iterator[str]:
+def _decision(decision: Decision | None) -> Iterator[str]:
     if not decision:
         return
-    rule, threshold = decision["rule"], decision.get("neutral_threshold")
+    rule, threshold = decision.rule, decision.neutral_threshold
     if rule == "argmax" or threshold is None:
         yield "It decides on the likeliest class."
         return
     chosen = "tuned on the other folds" if rule == "tuned" else "as the trial drew it"
     yield f"It says neutral when both poles are under {threshold:.3f}, {chosen}."
-    tuned, searched = decision.get("tuned_score"), decision.get("searched_score")
+    tuned, searched = decision.tuned_score, decision.searched_score
     if tuned is not None and searched is not None:
         scores = f"tuning comes to {format_score(tuned)}, searching to {format_score(searched)}"
         yield f"Nested over folds, {scores}."
 
 
-def _final(final: Mapping[str, Any] | None) -> Iterator[str]:
+def _final(final: Final | None) -> Iterator[str]:
     if final:
-        sentence = _FINAL.get(str(final["kind"]), f"The final model: {final['kind']}")
-        yield f"{sentence}: {final['why']}." if final.get("why") else f"{sentence}."
+        sentence = _FINAL.get(final.kind, f"The final model: {final.kind}")
+        yield f"{sentence}: {final.why}." if final.why else f"{sentence}."
 
 
 def tiles(run: Run, speeds: Mapping[str, float]) -> list[tuple[str, str]]:
@@ -118,12 +119,12 @@ def tiles(run: Run, speeds: Mapping[str, float]) -> list[tuple[str, str]]:
 
 
 def _cache(run: Run) -> list[tuple[str, str]]:
-    built = run.search.get("activations")
+    built = run.search.activations
     if not built:
         return []
-    hits = sum(bool(step["cached"]) for step in built)
+    hits = sum(step.cached for step in built)
     found = [("frozen layers from the cache", f"{hits} of {len(built)}")]
-    seconds = sum(step["seconds"] for step in built if not step["cached"])
+    seconds = sum(step.seconds for step in built if not step.cached)
     return found + [("time to build the others", format_duration(seconds))] * (hits < len(built))
 
 
@@ -136,29 +137,29 @@ def origin(run: Run) -> dict[str, Any]:
     Returns:
         `command`, `repeat_note`, `origin` (names and values) and `notes`.
     """
-    search = run.search
-    hardware, versions = search.get("hardware", {}), search.get("versions", {})
-    slots = hardware.get("slots", 1)
+    search, hardware, seed = run.search, run.search.hardware, run.search.settings.seed
     exact = (
-        "exactly" if slots == 1 else "closely, as trials that run side by side end in any order"
+        "exactly"
+        if hardware.slots == 1
+        else "closely, as trials that run side by side end in any order"
     )
     facts = [
-        ("seed", str(search.get("settings", {}).get("seed", ""))),
-        ("data digest", str(search["data"].get("digest", ""))[:16]),
-        ("backbones", ", ".join(f"{k} {v}" for k, v in search.get("backbones", {}).items())),
+        ("seed", "" if seed is None else str(seed)),
+        ("data digest", search.data.digest[:16]),
+        ("backbones", ", ".join(f"{k} {v}" for k, v in search.backbones.items())),
         (
             "machine",
-            f"{hardware.get('machines', 1)} x {hardware.get('system', '')}, "
-            f"{hardware.get('cpus', 0):g} CPUs, {hardware.get('gpus', 0):g} GPUs, {slots} slots",
+            f"{hardware.machines} x {hardware.system}, {hardware.cpus:g} CPUs, "
+            f"{hardware.gpus:g} GPUs, {hardware.slots} slots",
         ),
-        ("versions", ", ".join(f"{name} {found}" for name, found in versions.items())),
+        ("versions", ", ".join(f"{name} {found}" for name, found in search.versions.items())),
     ]
-    if code := search.get("code"):
-        changed = ", with changes that are not committed" if code["changed"] else ""
-        facts.append(("code", f"{code['commit'][:12]}{changed}"))
+    if code := search.code:
+        changed = ", with changes that are not committed" if code.changed else ""
+        facts.append(("code", f"{code.commit[:12]}{changed}"))
     return {
-        "command": search.get("command", ""),
+        "command": search.command,
         "repeat_note": f"On the same machine, data and versions it repeats {exact}.",
         "origin": facts,
-        "notes": list(search.get("notes", [])),
+        "notes": list(search.notes),
     }

@@ -126,12 +126,13 @@ def _card(
 ) -> Card:
     row = int(validated.rows[place])
     sample, explanation = run.samples.iloc[row], explained.get(row)
+    overlay = explanation.picture(run.folder) if explanation else None
     return Card(
         row=row,
         guid=str(sample["guid"]),
         text=str(sample["text"]),
         picture=_inlined(run.folder.thumbnail(row)),
-        overlay=_inlined(explanation.overlay) if explanation and explanation.overlay else None,
+        overlay=_inlined(overlay) if overlay else None,
         words=explanation.words if explanation else (),
         truth=CLASSES[validated.labels[place]],
         decided=CLASSES[validated.decided[place]],

@@ -59,7 +59,7 @@ def score_figure(run: Run, trial: int) -> Figure | None:
     styled(plot, "epoch", "score", height=280)
     plot.update_xaxes(dtick=max(1, len(table) // 8))
     name = "val_f1_neutral" if "val_f1_neutral" in table else next(iter(kept))
-    folds = run.search.get("split", {}).get("folds", 1)
+    folds = run.search.split.folds
     bands = f" Bands are one standard deviation over {folds} folds." if folds > 1 else ""
     reading = f"{heading(name)} ends at {table[name].iloc[-1]:.3f}.{bands}"
     return Figure("scores", f"Scores of trial {trial}", reading, plot, 280)

@@ -111,7 +111,7 @@ def slice_figures(run: Run, study: optuna.Study, top: Sequence[str]) -> list[Fig
         plot.update_layout(margin_b=28)
         if plot.layout.xaxis.type == "log":
             plot.update_xaxes(exponentformat="power", dtick="D2")
-        best = run.best["params"].get(parameter) if run.best else None
+        best = run.best.params.get(parameter) if run.best else None
         reading = f"The chosen config has {format_value(best)}." if best is not None else ""
         figures.append(Figure(f"slice-{parameter}", readable(parameter), reading, plot, 240))
     return figures

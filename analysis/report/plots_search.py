@@ -114,7 +114,7 @@ def _lines(group: pd.DataFrame, column: str) -> dict[str, list[object]]:
 
 
 def _saved(run: Run, table: pd.DataFrame) -> str:
-    epochs = run.search.get("settings", {}).get("tuning", {}).get("epochs")
+    epochs = run.search.settings.tuning.epochs
     if table.empty or not epochs:
         return "Nothing stopped trials early."
     trained, full = int(run.trials["epochs"].sum()), int(epochs) * len(run.trials)

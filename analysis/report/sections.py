@@ -49,11 +49,11 @@ def sections_of(run: Run) -> dict[str, Any]:
     """Compute the variables of `report.html`."""
     explained = read_explanations(run.folder)  # first, as damaged files raise
     found = answer(run)
-    validated = None if run.best is None else run.validated(run.best["trial"])
+    validated = None if run.best is None else run.validated(run.best.trial)
     shown: dict[str, Any] = {"run_name": run.name, "metric": heading(run.objective)}
     shown |= _answer(run, found) | _search(run) | _model(run, validated)
     shown |= _contenders(run) | _examples(run, validated, explained) | facts.origin(run)
-    shown |= {"data": data_card(run), "data_name": run.search["data"]["name"]}
+    shown |= {"data": data_card(run), "data_name": run.search.data.name}
     shown |= {"trials": trial_table(run), "candidates": candidate_table(run)}
     there = {
         "search": shown["search_figures"],
@@ -118,17 +118,18 @@ def _search(run: Run) -> dict[str, Any]:
 def _model(run: Run, validated: Validated | None) -> dict[str, Any]:
     if run.best is None:
         return {"model_figures": [], "classes": []}
-    trial, decision = run.best["trial"], run.best.get("decision") or {}
+    trial, decision = run.best.trial, run.best.decision
+    temperature = decision.temperature if decision else None
     figures = [plots_model.score_figure(run, trial), plots_model.loss_figure(run, trial)]
     shown: dict[str, Any] = {"classes": []}
     if validated is not None:
-        figures.append(plots_model.reliability_figure(validated, decision.get("temperature")))
+        figures.append(plots_model.reliability_figure(validated, temperature))
         figures.append(
             plots_model.threshold_figure(
                 validated,
                 run.objective.removeprefix("val_"),
-                run.best["params"].get("neutral_threshold"),
-                decision.get("neutral_threshold"),
+                run.best.params.get("neutral_threshold"),
+                decision.neutral_threshold if decision else None,
             )
         )
         shown |= _classes(confusion_table(validated))
@@ -174,7 +175,7 @@ def _contenders(run: Run) -> dict[str, Any]:
     table = contenders(run)
     if len(table) < 2 or run.best is None:
         return {"contenders": None, "contenders_reading": ""}
-    is_chosen = table["trial"] == run.best["trial"]
+    is_chosen = table["trial"] == run.best.trial
     chosen, others = table[is_chosen].to_dict("records")[0], table[~is_chosen]
     width = float((others["high"] - others["low"]).max())
     near = others[others["difference"].abs() <= max(_NEAR * width, _LEAST)].head(_MOST)

@@ -65,7 +65,7 @@ def trial_table(run: Run) -> dict[str, Any]:
         [_cell(value, spell, numeric[name]) for (name, _, spell), value in _zip(columns, values)]
         for values in trials[[name for name, _, _ in columns]].itertuples(index=False)
     ]
-    chosen = None if run.best is None else run.best["trial"]
+    chosen = None if run.best is None else run.best.trial
     tuned = trials["hand_tuned"].fillna(value=False) if "hand_tuned" in trials else None
     marks = ["best" if trial == chosen else "" for trial in trials["trial"]]
     for row, mark, is_tuned in zip(
@@ -97,15 +97,15 @@ def candidate_table(run: Run) -> dict[str, Any] | None:
     name = heading(run.objective)
     heads = ["trial", f"searched {name}", f"confirmed {name}", "lost", "spread", "interval"]
     rows = []
-    for found in candidates:
+    for one in candidates:
         sign = 1 if run.larger_is_better else -1
-        lost = sign * (found["searched"] - found["confirmed"])
-        low, high = found.get("interval") or (None, None)
-        numbers = [found["searched"], found["confirmed"], lost, found.get("spread")]
-        cells = [{"text": f"trial {found['trial']}", "value": float(found["trial"])}]
+        lost = None if one.searched is None else sign * (one.searched - one.confirmed)
+        low, high = one.interval or (None, None)
+        numbers = [one.searched, one.confirmed, lost, one.spread]
+        cells: list[dict[str, Any]] = [{"text": f"trial {one.trial}", "value": float(one.trial)}]
         cells += [{"text": format_score(value), "value": value} for value in numbers]
         rows.append([*cells, {"text": format_interval(low, high), "value": low}])
-    chosen = None if run.best is None else run.best["trial"]
-    marks = ["best" if found["trial"] == chosen else "" for found in candidates]
+    chosen = None if run.best is None else run.best.trial
+    marks = ["best" if one.trial == chosen else "" for one in candidates]
     columns = [{"name": head, "text": head == "trial"} for head in heads]
     return {"columns": columns, "rows": rows, "marks": marks}

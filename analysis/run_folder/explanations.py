@@ -4,34 +4,54 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analysis.run_folder.io import read_json, write_json
-from analysis.run_folder.records import EXPLANATIONS, checked
+from analysis.run_folder.records import Count, read_record, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from analysis.run_folder.folder import RunFolder
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Explanation:
     """What decided one sample.
 
     Attributes:
         row: Index of the sample.
+        truth: Its class; None where it is to be predicted.
         decided: The class that was explained.
         probability: What the model gave it.
-        overlay: Picture of the image with its heat map; None where no image was explained.
+        overlay: File of the image with its heat map; None where no image was explained.
         words: Parts of the text with how much each spoke for the class, in [-1, 1].
     """
 
-    row: int
+    row: Count
+    truth: str | None = None
     decided: str
     probability: float
-    overlay: Path | None
-    words: tuple[tuple[str, float], ...]
+    overlay: str | None = None
+    words: tuple[tuple[str, float], ...] = ()
+
+    def picture(self, folder: RunFolder) -> Path | None:
+        """Where the image with its heat map is.
+
+        Args:
+            folder: The run folder.
+
+        Returns:
+            A file beside the index, whatever it says: it cannot point out of its folder.
+        """
+        return folder.explanations / Path(self.overlay).name if self.overlay else None
+
+
+@dataclass(frozen=True)
+class _Index:
+    """The content of `explanations/index.json`."""
+
+    samples: tuple[Explanation, ...]
 
 
 def read_explanations(folder: RunFolder) -> dict[int, Explanation]:
@@ -43,26 +63,18 @@ def read_explanations(folder: RunFolder) -> dict[int, Explanation]:
     Returns:
         Explanations by row; empty where none were made.
     """
-    if not folder.explanations_index.exists():
-        return {}
     path = folder.explanations_index
-    record = checked(path, read_json(path, "no sample of this run was explained"), EXPLANATIONS)
-    return {found["row"]: _explanation(folder.explanations, found) for found in record["samples"]}
+    if not path.exists():
+        return {}
+    index = read_record(path, read_json(path, "no sample of this run was explained"), _Index)
+    return {explanation.row: explanation for explanation in index.samples}
 
 
-def write_explanations(folder: RunFolder, samples: Sequence[Mapping[str, Any]]) -> None:
+def write_explanations(folder: RunFolder, samples: Sequence[Explanation]) -> None:
     """Write what was explained, once its pictures are there.
 
     Args:
         folder: The run folder.
-        samples: JSON-ready, each with `row`, `decided`, `probability`, `overlay` (the name of a
-            picture beside the index, or null) and `words` (pairs of word and weight).
+        samples: The explanations.
     """
-    write_json(folder.explanations_index, {"samples": list(samples)})
-
-
-def _explanation(folder: Path, found: Mapping[str, Any]) -> Explanation:
-    # Only the name: an index cannot point out of its folder.
-    overlay = folder / Path(found["overlay"]).name if found.get("overlay") else None
-    words = tuple((str(word), float(weight)) for word, weight in found.get("words", ()))
-    return Explanation(found["row"], found["decided"], found["probability"], overlay, words)
+    write_json(folder.explanations_index, to_json(_Index(tuple(samples))))

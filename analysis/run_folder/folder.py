@@ -7,11 +7,11 @@ What is written is noted in `digests.csv`, and what is read is held against it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis.run_folder import records
+from analysis.run_folder.best_record import Best
 from analysis.run_folder.digests import keep_digests, note
 from analysis.run_folder.io import (
     DamageError,
@@ -26,6 +26,9 @@ from analysis.run_folder.io import (
     write_parquet,
 )
 from analysis.run_folder.probabilities import KeptProbabilities
+from analysis.run_folder.records import read_record, to_json
+from analysis.run_folder.search_record import Search
+from analysis.run_folder.stage_record import Stage
 from trainables.evaluation.classes import CLASSES
 
 if TYPE_CHECKING:
@@ -57,23 +60,15 @@ class RunFolder(KeptProbabilities):
         """
         return self.search.exists() or self.study.exists()
 
-    def write_search(self, record: Mapping[str, Any]) -> None:
-        """Write what was searched.
-
-        Args:
-            record: JSON-ready; must name the `objective` and its `mode`.
-        """
+    def write_search(self, record: Search) -> None:
+        """Write what was searched."""
         keep_digests(self.path)
-        write_json(self.search, record)
+        write_json(self.search, to_json(record))
 
-    def read_search(self) -> dict[str, Any]:
-        """Read what was searched.
-
-        Returns:
-            What `write_search` wrote.
-        """
+    def read_search(self) -> Search:
+        """Read what was searched."""
         record = read_json(self.search, "is this the folder of a search?")
-        return records.checked(self.search, record, records.SEARCH)
+        return read_record(self.search, record, Search)
 
     def write_samples(self, samples: pd.DataFrame) -> None:
         """Write what was learnt from and what is to be predicted.
@@ -92,40 +87,24 @@ class RunFolder(KeptProbabilities):
         """
         return read_parquet(self.samples, "the search ended before it had read its data")
 
-    def write_best(self, record: Mapping[str, Any]) -> None:
-        """Write the chosen config.
+    def write_best(self, record: Best) -> None:
+        """Write the chosen config."""
+        write_json(self.best, to_json(record))
 
-        Args:
-            record: JSON-ready.
-        """
-        write_json(self.best, record)
-
-    def read_best(self) -> dict[str, Any]:
-        """Read the chosen config.
-
-        Returns:
-            What `write_best` wrote.
-        """
+    def read_best(self) -> Best:
+        """Read the chosen config."""
         record = read_json(self.best, "no trial of this search has a score")
-        return records.checked(self.best, record, records.BEST)
+        return read_record(self.best, record, Best)
 
-    def write_stages(self, record: Mapping[str, Any]) -> None:
-        """Write which stages after the trials are done.
+    def write_stages(self, stages: Mapping[str, Stage]) -> None:
+        """Write which stages after the trials are done, by name."""
+        write_json(self.stages, to_json(stages))
 
-        Args:
-            record: JSON-ready; `depends_on` and `result` by stage.
-        """
-        write_json(self.stages, record)
-
-    def read_stages(self) -> dict[str, Any]:
-        """Read which stages after the trials are done.
-
-        Returns:
-            What `write_stages` wrote; empty when none is.
-        """
+    def read_stages(self) -> dict[str, Stage]:
+        """Read which stages after the trials are done, by name; none where there is no file."""
         if not self.stages.exists():
             return {}
-        return records.checked(self.stages, read_json(self.stages, ""), records.STAGES)
+        return read_record(self.stages, read_json(self.stages, ""), dict[str, Stage])
 
     def read_study(self) -> bytes:
         """Read the journal of the study, which must begin as it was noted.

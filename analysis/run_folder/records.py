@@ -1,172 +1,72 @@
-"""What the JSON records of a run folder must hold, so that who reads them need not look twice.
+"""JSON records of a run folder as dataclasses: checked when they are read, written as they are.
 
-Only what readers rely on is said: a record may hold more.
+A field is a key, in the order of the file, and its type is what the key may hold: a `Literal`, an
+`Annotated` with further rules of JSON Schema as pairs, another record. A field without a default
+must be there. What is no field is ignored: a record may hold more.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import types
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
+from itertools import repeat
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import jsonschema
 
 from analysis.run_folder.io import DamageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from dataclasses import Field
     from pathlib import Path
 
-    Schema = Mapping[str, Any]
+RecordT = TypeVar("RecordT")
 
-_NUMBER = {"type": "number"}
-_COUNT = {"type": "integer", "minimum": 0, "maximum": 2**53}
-_TEXT = {"type": "string"}
-_TEXTS = {"type": "array", "items": _TEXT}
-_COUNTS = {"type": "array", "items": _COUNT}
-_SCORES = {"type": "object", "additionalProperties": {"type": ["number", "null"]}}
+Count = Annotated[int, ("minimum", 0), ("maximum", 2**53)]
+Interval = tuple[float, float]
+Scores = Mapping[str, float | None]
+"""Scores by the names that a trial reports."""
 
-
-def _object(*optional: str, **properties: Any) -> dict[str, Any]:
-    required = [name for name in properties if name not in optional]
-    return {"type": "object", "properties": properties, "required": required}
+_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}
 
 
-def _or_null(schema: Mapping[str, Any]) -> dict[str, Any]:
-    return {"anyOf": [{"type": "null"}, schema]}
+WHOLE = {"whole": True}
+"""Metadata of a field that is the whole JSON object of its record, which is written as it is."""
 
 
-_INTERVAL = {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}
-_FACTOR = _or_null({"type": "number", "exclusiveMinimum": 1})  # else rungs never end
-_TUNING = _object("epochs", "reduction_factor", epochs=_or_null(_COUNT), reduction_factor=_FACTOR)
-_SETTINGS = _object(
-    "tuning",
-    "resources",
-    tuning=_TUNING,
-    resources=_object("study_storage", study_storage=_or_null(_TEXT)),
-)
-_DATA = _object(
-    name=_TEXT,
-    is_demo={"type": "boolean"},
-    digest=_TEXT,
-    labelled=_COUNT,
-    unlabelled=_COUNT,
-    classes={"type": "object", "additionalProperties": _COUNT},
-)
-_SPLIT = _object(
-    "kind", "repeats", kind=_TEXT, folds=_COUNT, repeats=_COUNT, train=_COUNTS, val=_COUNTS
-)
-_HARDWARE = _object(
-    "machines", "cpus", "gpus", "slots", machines=_NUMBER, cpus=_NUMBER, gpus=_NUMBER, slots=_COUNT
-)
-
-SEARCH: Schema = _object(
-    *("modality", "name", "command", "settings", "grace_epochs", "hardware", "versions"),
-    *("backbones", "random_backbones", "backbone_digests", "notes", "code", "activations"),
-    *("attempts", "parameters"),
-    model=_TEXT,
-    modality=_TEXT,
-    objective={"type": "string", "pattern": "^val_"},
-    mode={"enum": ["max", "min"]},
-    name=_TEXT,
-    command=_TEXT,
-    settings=_SETTINGS,
-    grace_epochs=_or_null({"type": "integer", "minimum": 1}),
-    data=_DATA,
-    split=_SPLIT,
-    hardware=_HARDWARE,
-    versions={"type": "object"},
-    parameters={"type": "object"},
-    backbones={"type": "object"},
-    random_backbones=_TEXTS,
-    backbone_digests={"type": "object"},
-    notes=_TEXTS,
-    code=_or_null(_object(commit=_TEXT, changed={"type": "boolean"})),
-    activations={
-        "type": "array",
-        "items": _object(cached={"type": "boolean"}, seconds=_NUMBER),
-    },
-    attempts={"type": "array"},
-)
-"""The content of `search.json`."""
-
-_TOLD = {"trial": _COUNT, "score": _NUMBER, "scores": _SCORES}
-_CANDIDATE = _object(
-    *("interval", "spread"),
-    trial=_COUNT,
-    searched=_or_null(_NUMBER),
-    confirmed=_NUMBER,
-    spread=_or_null(_NUMBER),
-    interval=_or_null(_INTERVAL),
-)
-_DECISION = _object(
-    *("neutral_threshold", "temperature", "tuned_score", "searched_score"),
-    rule={"enum": ["searched", "argmax", "tuned"]},
-    neutral_threshold=_or_null(_NUMBER),
-    temperature=_or_null(_NUMBER),
-    tuned_score=_or_null(_NUMBER),
-    searched_score=_or_null(_NUMBER),
-)
-_FLOOR = _object(
-    *("majority", "logistic_regression", "interval", "standard_errors"),
-    majority=_SCORES,
-    logistic_regression=_SCORES,
-    interval=_or_null(_INTERVAL),
-    standard_errors=_or_null(_NUMBER),
-)
-
-BEST: Schema = _object(
-    *("objective", "mode", "hand_tuned", "confirmed", "candidates", "decision"),
-    *("floor", "verdict", "final"),
-    **_TOLD,
-    objective=_TEXT,
-    mode={"enum": ["max", "min"]},
-    best_epoch=_COUNT,
-    params={"type": "object"},
-    why=_TEXT,
-    hand_tuned=_or_null(_object(**_TOLD)),
-    confirmed=_or_null(_object(score=_NUMBER, scores=_SCORES, interval=_INTERVAL)),
-    candidates=_or_null({"type": "array", "items": _CANDIDATE}),
-    decision=_or_null(_DECISION),
-    floor=_or_null(_FLOOR),
-    verdict=_or_null(_TEXT),
-    final=_or_null(_object("why", kind=_TEXT, why=_or_null(_TEXT))),
-)
-"""The content of `best.json`."""
-
-STAGES: Schema = {
-    "type": "object",
-    "additionalProperties": _object(depends_on={"type": "object"}, result={"type": "object"}),
-}
-"""The content of `stages.json`."""
-
-_WORD = {
-    "type": "array",
-    "prefixItems": [_TEXT, _NUMBER],
-    "minItems": 2,
-    "maxItems": 2,
-}
-EXPLANATIONS: Schema = _object(
-    samples={
-        "type": "array",
-        "items": _object(
-            *("overlay", "words"),
-            row=_COUNT,
-            decided=_TEXT,
-            probability=_NUMBER,
-            overlay=_or_null(_TEXT),
-            words={"type": "array", "items": _WORD},
-        ),
-    }
-)
-"""The content of `explanations/index.json`."""
-
-
-def checked(path: Path, record: dict[str, Any], schema: Schema) -> dict[str, Any]:
-    """Hold a record against what it must hold.
+def omitted(group: str, *, key: str | None = None) -> dict[str, Any]:
+    """Give the metadata of a field that is left out while all fields of its group are None.
 
     Args:
-        path: Its file.
-        record: What was read.
-        schema: What it must hold.
+        group: The group, by any name.
+        key: Its key in the file, where that is not its name.
+
+    Returns:
+        For `dataclasses.field`, whose default is None.
+    """
+    return {"omitted": group, "key": key}
+
+
+def read_record(path: Path, value: Any, kind: type[RecordT]) -> RecordT:
+    """Check what was read from a file, and make the record of it.
+
+    Args:
+        path: The file.
+        value: What was read.
+        kind: The record's type: a dataclass, or a mapping of them.
 
     Returns:
         The record.
@@ -174,11 +74,150 @@ def checked(path: Path, record: dict[str, Any], schema: Schema) -> dict[str, Any
     Raises:
         DamageError: If it lacks something or holds another kind of thing.
     """
-    validator = jsonschema.Draft202012Validator(schema)
-    fault = jsonschema.exceptions.best_match(validator.iter_errors(record))
+    validator = jsonschema.Draft202012Validator(schema_of(kind))
+    fault = jsonschema.exceptions.best_match(validator.iter_errors(value))
     if fault is not None:
         where = fault.json_path.removeprefix("$.").removeprefix("$")
         raise DamageError(
             path, f"must be as a search wrote it, got {where or 'a record'}: {fault.message}"
         )
+    return from_json(kind, value)
+
+
+def from_json(kind: type[RecordT], value: Any) -> RecordT:
+    """Make a record of JSON that holds what it must.
+
+    Args:
+        kind: The record's type.
+        value: The JSON.
+
+    Returns:
+        The record.
+    """
+    record: RecordT = _value(kind, value)
     return record
+
+
+def to_json(record: Any) -> Any:
+    """Spell a record for JSON.
+
+    Args:
+        record: The record, or a value of it.
+
+    Returns:
+        What `from_json` reads back.
+    """
+    if is_dataclass(record):
+        for each in fields(record):
+            if each.metadata.get("whole"):
+                return dict(getattr(record, each.name))
+        return {
+            _key(each): to_json(getattr(record, each.name))
+            for each in fields(record)
+            if each.metadata.get("omitted") not in _empty_groups(record)
+        }
+    if isinstance(record, Mapping):
+        return {key: to_json(value) for key, value in record.items()}
+    return [to_json(value) for value in record] if isinstance(record, tuple) else record
+
+
+def _empty_groups(record: Any) -> set[str]:
+    groups = defaultdict(list)
+    for each in fields(record):
+        if group := each.metadata.get("omitted"):
+            groups[group].append(getattr(record, each.name))
+    return {group for group, values in groups.items() if all(value is None for value in values)}
+
+
+def _key(each: Field[Any]) -> str:
+    return each.metadata.get("key") or each.name
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
+
+
+def _value(hint: Any, value: Any) -> Any:
+    origin, inner = get_origin(hint), get_args(hint)
+    if value is None or (origin is None and not is_dataclass(hint)):
+        return value
+    if is_dataclass(hint):
+        return _record(hint, value)  # type: ignore[arg-type]  # a class, as a hint is
+    if origin is Annotated:
+        return _value(inner[0], value)
+    if origin in (Union, types.UnionType):
+        (some,) = (each for each in inner if each is not type(None))
+        return _value(some, value)
+    if origin is tuple:
+        hints = repeat(inner[0]) if inner[-1] is Ellipsis else inner
+        return tuple(_value(one, each) for one, each in zip(hints, value, strict=False))
+    if origin in (Mapping, dict):
+        return {key: _value(inner[1], each) for key, each in value.items()}
+    return value
+
+
+def _record(kind: type, value: Mapping[str, Any]) -> Any:
+    found = {}
+    for each in fields(kind):
+        if each.metadata.get("whole"):
+            found[each.name] = value
+        elif _key(each) in value:
+            found[each.name] = _value(_hints(kind)[each.name], value[_key(each)])
+    return kind(**found)
+
+
+def schema_of(hint: Any) -> dict[str, Any]:
+    """Say as JSON Schema what a type of value may hold.
+
+    Args:
+        hint: A record's type, or that of a field.
+
+    Returns:
+        The schema.
+    """
+    origin, inner = get_origin(hint), get_args(hint)
+    if is_dataclass(hint):
+        return _object_schema(hint)  # type: ignore[arg-type]  # a class, as a hint is
+    if origin is Annotated:
+        return schema_of(inner[0]) | dict(inner[1:])
+    if origin is Literal:
+        return {"enum": list(inner)}
+    if origin in (Union, types.UnionType):
+        return _either([schema_of(each) for each in inner])
+    if origin is tuple:
+        return _array_schema(inner)
+    if origin in (Mapping, dict):
+        return {"type": "object", "additionalProperties": schema_of(inner[1])}
+    return {} if hint is Any else {"type": _TYPES[hint]}
+
+
+def _array_schema(inner: tuple[Any, ...]) -> dict[str, Any]:
+    if inner[-1] is Ellipsis:
+        return {"type": "array", "items": schema_of(inner[0])}
+    places = [schema_of(each) for each in inner]
+    return {
+        "type": "array",
+        "prefixItems": places,
+        "minItems": len(places),
+        "maxItems": len(places),
+    }
+
+
+def _either(schemas: list[dict[str, Any]]) -> dict[str, Any]:
+    if all(schema.keys() == {"type"} for schema in schemas):
+        return {"type": [schema["type"] for schema in schemas]}
+    return {"anyOf": schemas}
+
+
+def _object_schema(kind: type) -> dict[str, Any]:
+    keys = [each for each in fields(kind) if not each.metadata.get("whole")]
+    return {
+        "type": "object",
+        "properties": {_key(each): schema_of(_hints(kind)[each.name]) for each in keys},
+        "required": [
+            _key(each)
+            for each in keys
+            if each.default is MISSING and each.default_factory is MISSING
+        ],
+    }

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from analysis.run_folder.best_record import Best, Candidate
     from analysis.run_folder.schema import Column
+    from analysis.run_folder.search_record import Search
     from trainables.evaluation.choice import Course
 
 
@@ -50,7 +52,7 @@ _MOST_NAMES = 5
 
 @dataclass(frozen=True)
 class Run:
-    """One search: records as dicts, tables as DataFrames as `analysis.run_folder.schema` says.
+    """One search: its records, and its tables as DataFrames as `analysis.run_folder.schema` says.
 
     A piece that the run does not have is an empty table, or None; nothing is made up. One that is
     damaged raises `ResultsError`, which says what helps.
@@ -64,8 +66,8 @@ class Run:
     """
 
     folder: RunFolder
-    search: Mapping[str, Any]
-    best: Mapping[str, Any] | None
+    search: Search
+    best: Best | None
     notes: list[str] = field(default_factory=list)
     database: bool = False
 
@@ -77,12 +79,12 @@ class Run:
     @property
     def objective(self) -> str:
         """The metric that the search was about, such as `val_weighted_f1`."""
-        return str(self.search["objective"])
+        return self.search.objective
 
     @property
     def larger_is_better(self) -> bool:
         """Whether more of the objective is better."""
-        return bool(self.search["mode"] == "max")
+        return self.search.mode == "max"
 
     @cached_property
     def trials(self) -> pd.DataFrame:
@@ -183,7 +185,7 @@ class Run:
         if self.samples.empty or not self.folder.trial_probabilities(trial).exists():
             return None
         table = self.folder.read_trial_probabilities(trial)
-        sizes = self.search["split"]["val"]  # the samples of the first fold come first
+        sizes = self.search.split.val  # the samples of the first fold come first
         path = self.folder.trial_probabilities(trial)
         if sum(sizes) != len(table):
             raise DamageError(
@@ -199,7 +201,7 @@ class Run:
             probabilities=probabilities,
             decided=decide(probabilities, self._neutral_threshold(trial)),
             groups=None if self._groups is None else self._groups[rows],
-            repeats=parts // (len(sizes) // self.search["split"].get("repeats", 1)),
+            repeats=parts // (len(sizes) // self.search.split.repeats),
         )
 
     def confirmed(self, trial: int) -> Validated | None:
@@ -212,13 +214,13 @@ class Run:
             Probabilities and decisions by sample, by the rule of the search; None where it was
             not confirmed, or the labels were not kept.
         """
-        decision = (self.best or {}).get("decision")
+        decision = self.best.decision if self.best else None
         kept = self.folder.confirmation(trial).exists() and not self.samples.empty
         if decision is None or not kept:
             return None
         course = self.course(trial)
         sign = 1 if self.larger_is_better else -1
-        rule = Rule(self.objective.removeprefix("val_"), sign, decision["rule"])
+        rule = Rule(self.objective.removeprefix("val_"), sign, decision.rule)
         return by_others(course, rule).validated
 
     @cached_property
@@ -227,10 +229,10 @@ class Run:
 
         Of a run of an older version, what the chosen config said; None where none was confirmed.
         """
-        if self.best is None or not self.best.get("confirmed"):
+        if self.best is None or self.best.confirmed is None:
             return None
         if not self.folder.told.exists() or self.samples.empty:
-            return self.confirmed(self.best["trial"])
+            return self.confirmed(self.best.trial)
         frame = self.folder.read_told()
         self._labelled_rows(self.folder.told, frame)
         course = course_of(frame, self.labels, groups=self._groups)
@@ -265,9 +267,9 @@ class Run:
         return course_of(frame, self.labels, neutral_threshold=own, groups=self._groups)
 
     @property
-    def candidates(self) -> list[Mapping[str, Any]]:
-        """What `best.json` says of each config that was trained again; empty where none was."""
-        return list((self.best or {}).get("candidates") or ())
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The configs that were trained again; empty where none was."""
+        return (self.best and self.best.candidates) or ()
 
     def _labelled_rows(self, path: Path, table: pd.DataFrame) -> NDArray[np.int64]:
         rows = table["row"].to_numpy(np.int64)

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
     from analysis.run_folder.folder import RunFolder
 
-NAME = "name"
-"""The key of `search.json` with the name that the study has in a database."""
-
 _PATIENCE_SECONDS = 10
 _WITH_TIMEOUT = {"psycopg", "psycopg2", "pymysql", "mysqldb"}  # whose drivers know the option
 
@@ -39,9 +36,7 @@ def database_of(folder: RunFolder) -> str | None:
     """
     if not folder.search.exists():
         return None
-    settings = folder.read_search().get("settings", {})
-    url: str | None = settings.get("resources", {}).get("study_storage")
-    return url
+    return folder.read_search().settings.resources.study_storage
 
 
 def open_storage(folder: RunFolder) -> tuple[BaseStorage, str]:
@@ -60,11 +55,11 @@ def open_storage(folder: RunFolder) -> tuple[BaseStorage, str]:
     if url is None:
         folder.read_study()
         return replay(folder)
-    storage, name = open_database(url), folder.read_search().get(NAME)
+    storage, name = open_database(url), folder.read_search().name
     if name not in optuna.get_all_study_names(storage):
         msg = f"{url} holds no study {name}"
         raise ResultsError(msg)
-    return storage, str(name)
+    return storage, name
 
 
 def replay(folder: RunFolder) -> tuple[BaseStorage, str]:

@@ -123,7 +123,7 @@ def _predictions(run: Run) -> dict[str, Validated]:
     """Return a run's held-out predictions, keyed by `confirmed` and `searched`."""
     if run.best is None:
         return {}
-    found = {"confirmed": run.told, "searched": run.validated(run.best["trial"])}
+    found = {"confirmed": run.told, "searched": run.validated(run.best.trial)}
     return {scored: made for scored, made in found.items() if made is not None}
 
 
@@ -136,30 +136,30 @@ def _row(run: Run, predictions: Mapping[str, Validated], metric: str) -> dict[st
     row |= dict.fromkeys(_SCORES)
     if run.best is None:
         return row
-    confirmed = run.best.get("confirmed")
-    scores = {**run.best["scores"], **(confirmed["scores"] if confirmed else {})}
+    confirmed = run.best.confirmed
+    scores = {**run.best.scores, **(confirmed.scores if confirmed else {})}
     row |= {name: scores.get(f"val_{name}") for name in _SCORES}
     row["scored"] = "confirmed" if confirmed else "searched"
     if confirmed and run.objective == f"val_{metric}":
-        row["low"], row["high"] = confirmed["interval"]
-        row["covers"] = confirmed.get("covers")
+        row["low"], row["high"] = confirmed.interval
+        row["covers"] = confirmed.covers
     elif row["scored"] in predictions:
         drawn = resampled_scores(metric, [predictions[row["scored"]]])
         row["low"], row["high"] = interval(drawn[0])
         row["covers"] = predictions[row["scored"]].covers
     unfrozen = {
         name.removesuffix("_unfrozen_layers"): value
-        for name, value in run.best["params"].items()
+        for name, value in run.best.params.items()
         if name.endswith("unfrozen_layers")
     }
     row["unfrozen_layers"] = ", ".join(f"{tower} {count}" for tower, count in unfrozen.items())
-    row["epochs"] = (confirmed or {}).get("epochs", run.best["best_epoch"])
+    row["epochs"] = (confirmed and confirmed.epochs) or run.best.best_epoch
     return row | _costs(run)
 
 
 def _costs(run: Run) -> dict[str, Any]:
     assert run.best is not None
-    trial = run.best["trial"]
+    trial = run.best.trial
     history = run.history[run.history["trial"] == trial]
     ended = run.trials[run.trials["trial"] == trial]
     costs: dict[str, Any] = {"seconds": ended["seconds"].iloc[0] if len(ended) else None}
@@ -168,21 +168,21 @@ def _costs(run: Run) -> dict[str, Any]:
     for name in ("total_parameters", "trainable_parameters"):
         costs[name] = history[name].iloc[-1] if name in history else None
     if "epoch_seconds" in history:
-        trained = sum(run.search["split"]["train"]) * len(history)
+        trained = sum(run.search.split.train) * len(history)
         costs["samples_per_second"] = trained / history["epoch_seconds"].sum()
     return costs
 
 
 def model_of(run: Run) -> str:
     """Return the name of a run's variant, with its modality unless it is both."""
-    modality = run.search.get("modality") or "both"
-    return str(run.search["model"]) + (f", {modality} only" if modality != "both" else "")
+    modality = run.search.modality
+    return run.search.model + (f", {modality} only" if modality != "both" else "")
 
 
 def note_of(run: Run) -> str:
     """Return why a run's scores are meaningless for real data; empty if they are not."""
-    reasons = ["demo data"] * bool(run.search["data"]["is_demo"])
-    random = run.search.get("random_backbones") or []
+    reasons = ["demo data"] * run.search.data.is_demo
+    random = run.search.random_backbones
     return ", ".join(reasons + [f"random weights ({', '.join(random)})"] * bool(random))
 
 
@@ -191,7 +191,7 @@ def _pairs(
 ) -> pd.DataFrame:
     rows = []
     for run, other in combinations(named, 2):
-        if named[run].search["data"]["digest"] != named[other].search["data"]["digest"]:
+        if named[run].search.data.digest != named[other].search.data.digest:
             continue
         both = [scored for scored in predictions[run] if scored in predictions[other]]
         alike = [s for s in both if _same_samples(predictions[run][s], predictions[other][s])]

@@ -43,12 +43,11 @@ def _broken(run: Run) -> pd.Series[bool]:
 
 def rung_epochs(run: Run) -> list[int]:
     """Return the epochs of ASHA's rungs, ascending; empty without ASHA."""
-    tuning = run.search.get("settings", {}).get("tuning", {})
-    epochs, factor = tuning.get("epochs"), tuning.get("reduction_factor")
-    rung = run.search.get("grace_epochs")
-    if not (epochs and factor and rung):
+    tuning = run.search.settings.tuning
+    epochs, factor = tuning.epochs, tuning.reduction_factor
+    if not (epochs and factor and run.search.grace_epochs):
         return []
-    found = []
+    found, rung = [], float(run.search.grace_epochs)
     while rung < epochs:
         found.append(math.ceil(rung))
         rung *= factor
@@ -139,12 +138,12 @@ def contenders(run: Run, limit: int = 20) -> pd.DataFrame:
     """
     columns = ["trial", "fate", "objective", "difference", "low", "high", "apart"]
     metric = run.objective.removeprefix("val_")
-    chosen = None if run.best is None else run.validated(run.best["trial"])
+    chosen = None if run.best is None else run.validated(run.best.trial)
     if chosen is None or run.best is None or metric not in (*DECISION_SCORES, "loss"):
         return pd.DataFrame(columns=columns)
     table = progress(run).sort_values("objective", ascending=not run.larger_is_better)
-    others = [trial for trial in table["trial"] if trial != run.best["trial"]][: limit - 1]
-    found = {run.best["trial"]: chosen}
+    others = [trial for trial in table["trial"] if trial != run.best.trial][: limit - 1]
+    found = {run.best.trial: chosen}
     found |= {trial: other for trial in others if (other := _comparable(run, trial, chosen))}
     drawn = resampled_scores(metric, list(found.values()), seed=_SEED, draws=_DRAWS)
     sign = 1 if run.larger_is_better else -1
@@ -185,7 +184,7 @@ def speed(run: Run, times: pd.DataFrame) -> dict[str, float]:
     wall = (times["end"].max() - times["start"].min()).total_seconds()
     if wall > 0:
         busy = (times["end"] - times["start"]).dt.total_seconds().sum()
-        slots = run.search.get("hardware", {}).get("slots") or 1
+        slots = run.search.hardware.slots or 1
         found["wall_seconds"] = wall
         found["trials_per_hour"] = 3600 * len(times) / wall
         found["utilisation"] = min(1.0, float(busy) / (wall * slots))

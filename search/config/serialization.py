@@ -68,17 +68,21 @@ def read_settings(kind: type[SettingsT], run: Path) -> SettingsT:
     Raises:
         SettingsError: If the folder holds no search, or one of another version.
     """
-    from analysis.run_folder.io import ResultsError, read_json  # noqa: PLC0415  # brings pandas
-    from analysis.run_folder.paths import RunPaths  # noqa: PLC0415
+    from analysis.run_folder.folder import RunFolder  # noqa: PLC0415  # brings pandas
+    from analysis.run_folder.io import ResultsError, read_json  # noqa: PLC0415
 
-    path = RunPaths(run).search
-    if not path.exists() and (run / ALL_MODELS).exists():
-        path = run / ALL_MODELS
+    folder, all_models = RunFolder(run), run / ALL_MODELS
+    path = folder.search if folder.search.exists() else all_models
     if not path.exists():
-        msg = f"--resume must be the folder of a search, got {run}, which has no {path.name}"
+        name = folder.search.name
+        msg = f"--resume must be the folder of a search, got {run}, which has no {name}"
         raise SettingsError(msg)
     try:
-        settings: SettingsT = restored(kind, read_json(path, "")["settings"])
+        if path == folder.search:
+            begun = folder.read_search().settings.everything
+        else:
+            begun = read_json(path, "")["settings"]
+        settings: SettingsT = restored(kind, begun)
     except ResultsError as error:
         msg = f"--resume: {error}"
         raise SettingsError(msg) from error

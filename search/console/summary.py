@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from analysis.run_folder.best_record import Best
     from analysis.run_folder.folder import RunFolder
+    from analysis.run_folder.records import Scores
     from search.config.plan import Plan
     from search.study.trial import Records
     from trainables.data.sample import Corpus
@@ -42,7 +44,7 @@ class Outcome:
 
     Attributes:
         records: Its trials.
-        best: The content of `best.json`; None when no trial has a score.
+        best: The chosen config and its scores; None when no trial has a score.
         stop_reason: Why it ended early; empty when it ran its course.
         notes: Plain sentences for the summary.
         seconds: Wall-clock time of the trials.
@@ -50,7 +52,7 @@ class Outcome:
     """
 
     records: Records
-    best: dict[str, Any] | None
+    best: Best | None
     stop_reason: str
     notes: tuple[str, ...]
     seconds: float
@@ -74,15 +76,14 @@ def print_summary(console: Console, outcome: Outcome, folder: RunFolder, warning
     console.print(f"\n{len(outcome.records)} trials in {clock(outcome.seconds)}: {counts}")
     if outcome.stop_reason:
         console.print(f"cut off: {outcome.stop_reason}", style="yellow")
-    hand_tuned = best["hand_tuned"]
-    is_hand_tuned = bool(hand_tuned) and hand_tuned["trial"] == best["trial"]
+    is_hand_tuned = best.hand_tuned is not None and best.hand_tuned.trial == best.trial
     console.print(
-        _headline(best) + " (the hand-tuned config)" * is_hand_tuned + f": {best['why']}",
+        _headline(best) + " (the hand-tuned config)" * is_hand_tuned + f": {best.why}",
         highlight=False,
     )
     rows = _rows(best, is_hand_tuned=is_hand_tuned) | fusion_rows(folder)
     console.print(_score_table(rows))
-    for line in _told(best):
+    for line in _findings(best):
         console.print(line, highlight=False)
     for note in outcome.notes:
         console.print(note, style="dim", highlight=False)
@@ -108,52 +109,48 @@ def why_all_failed(records: Records) -> str:
     return f"no trial has a score; {count} of {len(records)} failed with: {reason}"
 
 
-def _headline(best: Mapping[str, Any]) -> str:
+def _headline(best: Best) -> str:
     """Say how good the chosen config is: as confirmed, where it was."""
-    confirmed = best.get("confirmed")
-    score = f"{(confirmed or best)['score']:.4f}"
-    how = f"{confirmed['epochs']} epochs" if confirmed else f"at epoch {best['best_epoch']}"
-    told = " as confirmed" if confirmed else ""
-    return (
-        f"best [bold green]{best['objective']} {score}[/]{told} by trial {best['trial']}"
-        f"{', ' if confirmed else ' '}{how}"
-    )
+    score = f"[bold green]{best.objective} {(best.confirmed or best).score:.4f}[/]"
+    if best.confirmed:
+        epochs = best.confirmed.epochs
+        return f"best {score} as confirmed by trial {best.trial}, {epochs} epochs"
+    return f"best {score} by trial {best.trial} at epoch {best.best_epoch}"
 
 
-def _rows(best: Mapping[str, Any], *, is_hand_tuned: bool) -> dict[str, Mapping[str, float]]:
+def _rows(best: Best, *, is_hand_tuned: bool) -> dict[str, Scores]:
     """Give the scores to show: what is honest first, where there is any."""
-    confirmed, baseline = best.get("confirmed"), best.get("floor")
-    hand_tuned = (baseline or {}).get("hand_tuned")
-    rows = {"confirmed": confirmed["scores"]} if confirmed else {}
-    rows["searched"] = best["scores"]
-    if hand_tuned and not is_hand_tuned:
-        rows["hand-tuned, confirmed"] = hand_tuned
-    elif best["hand_tuned"] and not is_hand_tuned:
-        rows["hand-tuned"] = best["hand_tuned"]["scores"]
+    baseline = best.baseline
+    rows = {"confirmed": best.confirmed.scores} if best.confirmed else {}
+    rows["searched"] = best.scores
+    if baseline and baseline.hand_tuned and not is_hand_tuned:
+        rows["hand-tuned, confirmed"] = baseline.hand_tuned
+    elif best.hand_tuned and not is_hand_tuned:
+        rows["hand-tuned"] = best.hand_tuned.scores
     if baseline:
-        rows["logistic regression"] = baseline["logistic_regression"]
-        rows["majority class"] = baseline["majority"]
+        rows["logistic regression"] = baseline.logistic_regression
+        rows["majority class"] = baseline.majority
     return rows
 
 
-def _told(best: Mapping[str, Any]) -> Iterator[str]:
-    if confirmed := best.get("confirmed"):
-        low, high = confirmed["interval"]
-        covers = f", which covers {confirmed['covers']}" if "covers" in confirmed else ""
-        yield f"confirmed {confirmed['score']:.4f}, 95 % interval {low:.4f} to {high:.4f}{covers}"
-        if confirmed.get("contenders", 1) > 1:
-            agreed = confirmed["folds_chose"].count(best["trial"])
+def _findings(best: Best) -> Iterator[str]:
+    if confirmed := best.confirmed:
+        low, high = confirmed.interval
+        covers = f", which covers {confirmed.covers}" if confirmed.covers else ""
+        yield f"confirmed {confirmed.score:.4f}, 95 % interval {low:.4f} to {high:.4f}{covers}"
+        if confirmed.contenders > 1:
+            agreed = confirmed.folds_chose.count(best.trial)
             yield (
                 f"each fold is scored by the config that the other folds choose: trial"
-                f" {best['trial']} in {agreed} of {len(confirmed['folds_chose'])}"
+                f" {best.trial} in {agreed} of {len(confirmed.folds_chose)}"
             )
-    if best.get("verdict"):
-        yield best["verdict"]
-    if final := best.get("final"):
-        yield f"ships: {final['kind']}, {final['epochs']} epochs: {final['why']}"
+    if best.verdict:
+        yield best.verdict
+    if final := best.final:
+        yield f"ships: {final.kind}, {final.epochs} epochs: {final.why}"
 
 
-def _score_table(rows: Mapping[str, Mapping[str, float]]) -> Table:
+def _score_table(rows: Mapping[str, Scores]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("")
     for name in _COLUMNS.values():
@@ -168,12 +165,12 @@ def _places(outcome: Outcome, folder: RunFolder) -> dict[str, str]:
     places = {"results": str(folder.path)}
     if folder.report.exists():
         places["report"] = str(folder.report)
-    if outcome.best is not None and outcome.best.get("final"):
+    if outcome.best is not None and outcome.best.final:
         places["model"] = str(folder.model)
         if folder.predictions.exists():
             places["predictions"] = str(folder.predictions)
         pair = {"text": '--text "what a day"', "image": "--image cat.jpg"}
-        words = [pair[role] for role in ROLES[folder.read_search()["modality"]]]
+        words = [pair[role] for role in ROLES[folder.read_search().modality]]
         places["predict"] = " ".join(["python -m search.predict", str(folder.path), *words])
     return places
 
@@ -240,7 +237,7 @@ def _short(source: str) -> str:
     return source.rstrip("/").rsplit("/", 1)[-1] if source.startswith("/") else source
 
 
-def fusion_rows(folder: RunFolder) -> dict[str, dict[str, float]]:
+def fusion_rows(folder: RunFolder) -> dict[str, Scores]:
     """Name the fusions that are worth a look.
 
     Args:

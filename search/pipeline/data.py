@@ -50,12 +50,12 @@ def _read(plan: Plan) -> Corpus:
     if plan.resumed and not is_there(plan.source):
         msg = f"--data must say where the data of the search are now: there is no {plan.source}"
         raise SettingsError(msg)
-    before = plan.folder.read_search()["data"] if plan.resumed else {}
+    before = plan.folder.read_search().data.encoding if plan.resumed else None
     return load_corpus(
         plan.source,
         allow_outside=data.allow_outside,
         modality=modality,
-        decoder=Decoder(data.encoding, before.get("encoding")),
+        decoder=Decoder(data.encoding, before),
         whole_images=WholeImages(None if plan.cache is None else on_this_node(plan.cache)),
     )
 

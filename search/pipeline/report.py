@@ -51,7 +51,7 @@ def write_thumbnails(folder: RunFolder) -> None:
     from trainables.data.images import ImageError, open_image  # noqa: PLC0415 - likewise
 
     run = load(folder.path)
-    validated = None if run.best is None else run.validated(run.best["trial"])
+    validated = None if run.best is None else run.validated(run.best.trial)
     if validated is None:
         return
     for row in rows_shown(validated, read_explanations(folder)):

@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analysis.run_folder.study_storage import NAME
+from analysis.run_folder.records import from_json
+from analysis.run_folder.search_record import (
+    ActivationBuild,
+    Attempt,
+    Code,
+    Data,
+    Hardware,
+    Search,
+    Settings,
+    Split,
+)
 from search.config.command import command_line
 from search.config.serialization import plain
 from search.errors import SettingsError
@@ -25,6 +35,7 @@ from trainables.evaluation.objective import mode_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from search.cluster.activations import BuildStep
     from search.cluster.resources import Node, TrialResources
     from search.config.plan import Plan
     from search.config.settings import DataSettings
@@ -38,9 +49,10 @@ def search_record(
     plan: Plan,
     corpus: Corpus,
     folds: Sequence[Fold],
-    hardware: Mapping[str, Any],
+    hardware: Hardware,
     backbones: Mapping[str, Any],
-) -> dict[str, Any]:
+    built: Sequence[BuildStep] = (),
+) -> Search:
     """Say what is searched, on what, with what.
 
     Args:
@@ -48,36 +60,46 @@ def search_record(
         corpus: The data.
         folds: The splits.
         hardware: What `hardware_record` says.
-        backbones: What the cluster said of the backbones: random ones, fingerprints, parameters.
+        backbones: What the cluster says of the backbones: random ones, fingerprints, parameters.
+        built: How the frozen activations were built.
 
     Returns:
-        The content of `search.json`.
+        The content of `search.json`, of this attempt alone.
     """
-    tuning = plan.settings.tuning
-    return {
-        "model": plan.variant.name,
-        "modality": plan.settings.modality,
-        "objective": tuning.metric,
-        "mode": mode_of(tuning.metric),
-        "command": command_line(plan.settings),
-        NAME: plan.name,
-        "settings": plain(plan.settings),
-        "space": {"fixed": dict(plan.space.fixed), "ranges": dict(plan.space.ranges)},
-        "hand_tuned": dict(plan.hand_tuned),
-        "grace_epochs": plan.grace_epochs,
-        "inputs": asdict(plan.inputs),
-        "data": data_record(corpus),
-        "split": split_record(plan.settings.data, folds),
-        "backbones": dict(plan.backbones),
-        "random_backbones": list(backbones.get("random_backbones", [])),
-        "backbone_fingerprints": dict(backbones.get("fingerprints", {})),
-        "parameters": dict(backbones.get("parameters", {})),
-        "notes": [*corpus.notes, *backbones.get("notes", [])],
-        "hardware": dict(hardware),
-        "versions": {"python": platform.python_version(), **_versions()},
-        "code": _git_state(Path(__file__).parent),
-        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-    }
+    settings = plan.settings
+    attempt = Attempt(
+        started=datetime.now().astimezone().isoformat(timespec="seconds"),
+        hardware=hardware,
+        versions={"python": platform.python_version(), **_versions()},
+        code=_git_state(Path(__file__).parent),
+        trials=settings.trials,
+    )
+    return Search(
+        model=settings.model,
+        modality=settings.modality,
+        objective=settings.tuning.metric,
+        mode=mode_of(settings.tuning.metric),
+        command=command_line(settings),
+        name=plan.name,
+        settings=from_json(Settings, plain(settings)),
+        space={"fixed": dict(plan.space.fixed), "ranges": dict(plan.space.ranges)},
+        hand_tuned=plan.hand_tuned,
+        grace_epochs=plan.grace_epochs,
+        inputs=asdict(plan.inputs),
+        data=data_record(corpus),
+        split=split_record(settings.data, folds),
+        backbones=plan.backbones,
+        random_backbones=tuple(backbones.get("random_backbones", ())),
+        backbone_fingerprints=backbones.get("fingerprints", {}),
+        parameters=backbones.get("parameters", {}),
+        notes=(*corpus.notes, *backbones.get("notes", ())),
+        hardware=hardware,
+        versions=attempt.versions,
+        code=attempt.code,
+        started=attempt.started,
+        activations=tuple(ActivationBuild(**asdict(step)) for step in built),
+        attempts=(attempt,),
+    )
 
 
 def samples_table(corpus: Corpus) -> pd.DataFrame:
@@ -104,7 +126,7 @@ def samples_table(corpus: Corpus) -> pd.DataFrame:
     )
 
 
-def hardware_record(nodes: Sequence[Node], resources: TrialResources) -> dict[str, Any]:
+def hardware_record(nodes: Sequence[Node], resources: TrialResources) -> Hardware:
     """Say what a search runs on.
 
     Args:
@@ -114,18 +136,18 @@ def hardware_record(nodes: Sequence[Node], resources: TrialResources) -> dict[st
     Returns:
         Totals, and the share of one trial.
     """
-    return {
-        "machines": len(nodes),
-        "cpus": sum(node.cpus for node in nodes),
-        "gpus": sum(node.gpus for node in nodes),
-        "cpus_per_trial": resources.cpus,
-        "gpus_per_trial": resources.gpus,
-        "slots": resources.slots,
-        "system": f"{platform.system()} {platform.machine()}",
-    }
+    return Hardware(
+        machines=len(nodes),
+        cpus=sum(node.cpus for node in nodes),
+        gpus=sum(node.gpus for node in nodes),
+        cpus_per_trial=resources.cpus,
+        gpus_per_trial=resources.gpus,
+        slots=resources.slots,
+        system=f"{platform.system()} {platform.machine()}",
+    )
 
 
-def split_record(data: DataSettings, folds: Sequence[Fold]) -> dict[str, Any]:
+def split_record(data: DataSettings, folds: Sequence[Fold]) -> Split:
     """Say how it is parted.
 
     Args:
@@ -140,17 +162,18 @@ def split_record(data: DataSettings, folds: Sequence[Fold]) -> dict[str, Any]:
     for fold in folds:
         digest.update(fold.train.astype("<i8").tobytes())
         digest.update(fold.val.astype("<i8").tobytes())
-    return {
-        "kind": data.split,
-        "folds": data.folds,
-        "repeats": data.repeats,
-        "train": [len(fold.train) for fold in folds],
-        "val": [len(fold.val) for fold in folds],
-        "digest": digest.hexdigest()[:16],
-    }
+    assert data.folds is not None  # worked out
+    return Split(
+        kind=data.split,
+        folds=data.folds,
+        repeats=data.repeats,
+        train=tuple(len(fold.train) for fold in folds),
+        val=tuple(len(fold.val) for fold in folds),
+        digest=digest.hexdigest()[:16],
+    )
 
 
-def data_record(corpus: Corpus) -> dict[str, Any]:
+def data_record(corpus: Corpus) -> Data:
     """Say what is learnt from.
 
     Args:
@@ -160,15 +183,15 @@ def data_record(corpus: Corpus) -> dict[str, Any]:
         Its name, digest, the encoding of texts that are no UTF-8, and counts.
     """
     counts = np.bincount(corpus.labels, minlength=len(CLASSES))
-    return {
-        "name": corpus.name,
-        "is_demo": corpus.is_demo,
-        "digest": corpus.digest,
-        "encoding": corpus.encoding,
-        "labelled": len(corpus.labelled),
-        "unlabelled": len(corpus.unlabelled),
-        "classes": {tag: int(count) for tag, count in zip(CLASSES, counts, strict=True)},
-    }
+    return Data(
+        name=corpus.name,
+        is_demo=corpus.is_demo,
+        digest=corpus.digest,
+        encoding=corpus.encoding,
+        labelled=len(corpus.labelled),
+        unlabelled=len(corpus.unlabelled),
+        classes={tag: int(count) for tag, count in zip(CLASSES, counts, strict=True)},
+    )
 
 
 def _versions() -> dict[str, str]:
@@ -181,34 +204,19 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _git_state(folder: Path) -> dict[str, Any] | None:
+def _git_state(folder: Path) -> Code | None:
     def git(*words: str) -> str:
         command = ["git", "-C", str(folder), *words]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain"))}
+        return Code(commit=git("rev-parse", "HEAD"), changed=bool(git("status", "--porcelain")))
     except (OSError, subprocess.CalledProcessError):
         return None  # installed without its repository
 
 
-def with_attempts(record: dict[str, Any], before: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Add to the record of a search what its earlier attempts ran on.
-
-    Args:
-        record: What `search_record` says of this attempt.
-        before: What the run folder holds; None for a new search.
-
-    Returns:
-        The record with `attempts`, this one last.
-    """
-    own = ("started", "hardware", "versions", "code")
-    attempt = {name: record[name] for name in own} | {"trials": record["settings"]["trials"]}
-    return record | {"attempts": [*(before or {}).get("attempts", []), attempt]}
-
-
 def refuse_other_data(
-    before: Mapping[str, Any], asked: DataSettings, corpus: Corpus, folds: Sequence[Fold]
+    before: Search, asked: DataSettings, corpus: Corpus, folds: Sequence[Fold]
 ) -> None:
     """Refuse to go on with a search on other data than it was begun with.
 
@@ -221,34 +229,33 @@ def refuse_other_data(
     Raises:
         SettingsError: If the data or the splits differ.
     """
-    now, then = data_record(corpus), before["data"]
-    if now["digest"] != then["digest"]:
+    now, then = data_record(corpus), before.data
+    if now.digest != then.digest:
         msg = (
-            f"--data must be those that the search was begun with, {then['labelled']:,} labelled"
-            f" and {then['unlabelled']:,} to predict with digest {then['digest']}, got"
-            f" {now['labelled']:,} and {now['unlabelled']:,} with digest {now['digest']}"
+            f"--data must be those that the search was begun with, {then.labelled:,} labelled"
+            f" and {then.unlabelled:,} to predict with digest {then.digest}, got"
+            f" {now.labelled:,} and {now.unlabelled:,} with digest {now.digest}"
         )
         raise SettingsError(msg)
-    if split_record(asked, folds) != before["split"]:
+    if split_record(asked, folds) != before.split:
         msg = "the split must be the one that the search was begun with, got another"
         raise SettingsError(msg)
 
 
-def refuse_other_backbones(before: Mapping[str, Any], fingerprints: Mapping[str, str]) -> None:
+def refuse_other_backbones(then: Mapping[str, str], now: Mapping[str, str]) -> None:
     """Refuse to go on with a search with other backbones than it was begun with.
 
     Args:
-        before: What the run folder holds.
-        fingerprints: Of the towers now, by `ROLE` or `ROLE/NAME`.
+        then: Fingerprints of the towers that it was begun with, by `ROLE` or `ROLE/NAME`.
+        now: Those of the towers now.
 
     Raises:
         SettingsError: If those of a role differ.
     """
-    then = before.get("backbone_fingerprints", {})
     faults = [
         f"--backbone {role.replace('/', ' ')} must be what the search was begun with (weights,"
         " config, tokenizer, preprocessor), got another"
-        for role, fingerprint in fingerprints.items()
+        for role, fingerprint in now.items()
         if then.get(role, fingerprint) != fingerprint
     ]
     if faults:

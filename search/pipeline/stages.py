@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from analysis.run_folder.stage_record import Stage
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
@@ -39,12 +41,11 @@ def once(
     before = done.get(stage)
     ground = json.loads(json.dumps(dict(depends_on)))  # as it is read back
     whole = all(path.exists() for path in leaves)
-    if before is not None and whole and before["depends_on"] == ground:
-        result: dict[str, Any] = before["result"]
-        return result
+    if before is not None and whole and before.depends_on == ground:
+        return dict(before.result)
     if before is not None:  # a kill in the middle must not leave the old word for the new files
         folder.write_stages({name: entry for name, entry in done.items() if name != stage})
     result = work()
-    entry = {"depends_on": ground, "result": result}
+    entry = Stage(depends_on=ground, result=result)
     folder.write_stages({**folder.read_stages(), stage: entry})
     return result

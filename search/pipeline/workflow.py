@@ -6,11 +6,14 @@ import time
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ray import tune
 
+from analysis.run_folder.best_record import Best
 from analysis.run_folder.digests import settle
+from analysis.run_folder.records import read_record, to_json
+from analysis.run_folder.stage_record import Stage
 from search.cluster.activations import build_everywhere, configs_ahead, describe
 from search.cluster.connection import connected
 from search.cluster.resources import Slots, alive, fitting, share_out
@@ -28,11 +31,10 @@ from search.pipeline.run_record import (
     refuse_other_data,
     samples_table,
     search_record,
-    with_attempts,
 )
 from search.pipeline.stages import once
 from search.selection.baseline import measure_baseline
-from search.selection.best_record import write_best
+from search.selection.best_trial import best_trial
 from search.selection.budget import affordable, seconds_to_keep
 from search.selection.candidates import fresh_folds, pick
 from search.selection.choice import choose_config
@@ -53,10 +55,11 @@ from trainables.experiment import Experiment
 from trainables.trainable import SentimentTrainable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from rich.console import Console
 
+    from analysis.run_folder.search_record import Search as SearchRecord
     from search.cluster.activations import BuildStep
     from search.cluster.resources import Node, TrialResources
     from search.config.plan import Plan
@@ -156,12 +159,12 @@ def _prepare_nodes(
     nodes: Sequence[Node],
     resources: TrialResources,
     console: Console,
-) -> dict[str, Any]:
+) -> SearchRecord:
     """Read the weights and build the frozen activations; gives the content of `search.json`."""
     backbones = describe(experiment)
     before = plan.folder.read_search() if plan.resumed else None
     if before is not None:
-        refuse_other_backbones(before, backbones["fingerprints"])
+        refuse_other_backbones(before.backbone_fingerprints, backbones["fingerprints"])
     built: list[BuildStep] = []
     if experiment.cache is not None:
         able = [
@@ -172,9 +175,9 @@ def _prepare_nodes(
         trials = configs_ahead(plan)
         built = show_building(console, build_everywhere(able, experiment, trials))
     hardware = hardware_record(nodes, resources)
-    record = search_record(plan, experiment.corpus, experiment.folds, hardware, backbones)
-    record["activations"] = [asdict(step) for step in built]
-    return with_attempts(record, before)
+    record = search_record(plan, experiment.corpus, experiment.folds, hardware, backbones, built)
+    earlier = before.attempts if before else ()
+    return replace(record, attempts=(*earlier, *record.attempts))
 
 
 def _run_trials(search: Search, experiment: Experiment, slots: Slots) -> Outcome:
@@ -204,7 +207,8 @@ def _run_trials(search: Search, experiment: Experiment, slots: Slots) -> Outcome
     if not ranked(records, mode):
         return Outcome(records, None, search.stopper.reason, (), seconds, search.stopper.hopeless)
     note = write_importances(plan.folder, records, mode, distributions(plan.space))
-    best = write_best(plan.folder, records, metric, mode)
+    best = best_trial(plan.folder, records, metric)
+    plan.folder.write_best(best)
     notes = (note,) * bool(note)
     return Outcome(records, best, search.stopper.reason, notes, seconds, search.stopper.hopeless)
 
@@ -218,8 +222,8 @@ def write_packing(plan: Plan, slots: Slots, packing: Packing) -> None:
         packing: Why so much.
     """
     hardware = hardware_record(alive(), slots.resources)
-    record = {"hardware": hardware, "packing": asdict(packing)}
-    plan.folder.write_search(plan.folder.read_search() | record)
+    record = replace(plan.folder.read_search(), hardware=hardware, packing=asdict(packing))
+    plan.folder.write_search(record)
 
 
 _UNTRAINABLE = "untrainable"
@@ -232,7 +236,7 @@ def select(
     records: Records,
     resources: TrialResources,
     limits: tuple[float, Console],
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[Best, list[str]]:
     """Choose among the best configs on fresh data, train the model that ships, and predict.
 
     Args:
@@ -270,10 +274,10 @@ def select(
 
 def ship_the_best_that_trains(
     plan: Plan,
-    choose: Callable[[Collection[int]], dict[str, Any] | None],
-    train: Callable[[Mapping[str, Any]], dict[str, Any]],
+    choose: Callable[[Collection[int]], Best | None],
+    train: Callable[[Best], Best],
     console: Console,
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[Best, list[str]]:
     """Ship the chosen config; where no model of it can be trained, the next one.
 
     Which could not be trained is kept with the run, once another one ships: a search that goes on
@@ -292,23 +296,24 @@ def ship_the_best_that_trains(
         WorkError: If none of the best few can be trained.
     """
     folder, asked = plan.folder, plan.settings.selection
-    known = folder.read_stages().get(_UNTRAINABLE, {}).get("result", {})
-    failed = {int(trial): str(reason) for trial, reason in known.items()}
+    known = folder.read_stages().get(_UNTRAINABLE)
+    failed = {int(trial): str(reason) for trial, reason in known.result.items()} if known else {}
     fresh: dict[int, str] = {}
     while (best := choose(failed.keys() | fresh.keys())) is not None:
         leaves = folder.model, folder.predictions, folder.probabilities
         try:
-            ground = {**best, "asked": [asked.final, asked.final_seeds]}
-            shipped = once(folder, "ship", ground, lambda best=best: train(best), leaves)  # type: ignore[misc]
+            ground = {**to_json(best), "asked": [asked.final, asked.final_seeds]}
+            result = once(folder, "ship", ground, lambda best=best: to_json(train(best)), leaves)  # type: ignore[misc]
         except UntrainableError as error:
-            fresh[int(best["trial"])] = str(error)
+            fresh[best.trial] = str(error)
             console.print(f"{error}; the next best is tried", highlight=False)
             if len(fresh) < _MOST_TRIES:
                 continue
             break
+        shipped = read_record(folder.stages, result, Best)
         failed |= fresh
         if failed:
-            entry = {"depends_on": {}, "result": failed}
+            entry = Stage(depends_on={}, result={str(k): why for k, why in failed.items()})
             folder.write_stages({**folder.read_stages(), _UNTRAINABLE: entry})
         return shipped, list(failed.values())
     raise WorkError("; ".join(fresh.values()))

@@ -1,11 +1,11 @@
-"""The floor of every search: what a logistic regression says on the same folds, in seconds.
+"""The baseline of every search: a logistic regression on the same folds, in seconds.
 
 The stage is done when the file `floor.parquet` is there.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,6 @@ from search.selection.candidates import per_repeat
 from trainables.evaluation.classes import CLASSES
 from trainables.evaluation.decision import decide
 from trainables.evaluation.objective import SCORES
-from trainables.evaluation.resampling import interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,11 +30,14 @@ if TYPE_CHECKING:
     from trainables.data.sample import Fold
     from trainables.evaluation.resampling import Validated
 
+MAJORITY, REGRESSION, HAND_TUNED = "majority", "logistic_regression", "hand_tuned"
+"""What a confirmed config is compared with."""
+
 
 def measure_baseline(
     runner: TaskRunner, plan: Plan, folds: Sequence[Fold], console: Console
 ) -> list[str]:
-    """Fit a logistic regression on every fold, and keep what it says of what it did not see.
+    """Fit a logistic regression on every fold, and keep its out-of-fold probabilities.
 
     Args:
         runner: Does the work.
@@ -44,7 +46,7 @@ def measure_baseline(
         console: Where to show how it goes.
 
     Returns:
-        Why there is no floor, in a plain sentence; nothing where there is one.
+        Why there is no baseline, in a plain sentence; nothing where there is one.
     """
     if plan.folder.baseline.exists():
         return []
@@ -64,21 +66,14 @@ def measure_baseline(
 
 
 def all_scores(validated: Validated) -> dict[str, float]:
-    """Score what was said out of fold in every way.
-
-    Args:
-        validated: It.
-
-    Returns:
-        By the names that a trial reports, the means over folds.
-    """
+    """Give every score, the mean over folds, by the names that a trial reports."""
     return {f"val_{name}": validated.score(name) for name in SCORES}
 
 
 def baseline_ways(
     plan: Plan, labels: NDArray[np.int64], groups: NDArray[np.int64] | None
 ) -> dict[str, Validated]:
-    """Read what needs no search.
+    """Give what needs no search.
 
     Args:
         plan: The search.
@@ -86,8 +81,8 @@ def baseline_ways(
         groups: Which duplicates each of them belongs to, shape (N,), where it is known.
 
     Returns:
-        What the `logistic_regression` and the `majority` class say of the folds that configs were
-        confirmed on; empty without a floor.
+        What the logistic `REGRESSION` and the `MAJORITY` class say of the folds that configs were
+        confirmed on; empty without a baseline.
     """
     if not plan.folder.baseline.exists():
         return {}
@@ -95,33 +90,15 @@ def baseline_ways(
     counts = np.bincount(labels, minlength=len(CLASSES))
     shares = np.tile(counts / counts.sum(), (len(course.rows), 1))
     return {
-        "logistic_regression": course.at(0, 0.0),
-        "majority": course.decided(shares, decide(shares, 0.0)),
+        REGRESSION: course.at(0, 0.0),
+        MAJORITY: course.decided(shares, decide(shares, 0.0)),
     }
 
 
-def score_baseline(
-    ways: Mapping[str, Validated], drawn: Mapping[str, NDArray[np.float64]]
-) -> dict[str, Any]:
-    """Score the floor.
-
-    Args:
-        ways: From `floor_ways`, and others.
-        drawn: Scores on resampled samples, by the same names, shape (B,).
-
-    Returns:
-        `majority` and `logistic_regression` with their scores, the `interval` of the regression,
-        and room for the `margin` of what was chosen above it, in `standard_errors` too.
-    """
-    baseline = {key: all_scores(ways[key]) for key in ("majority", "logistic_regression")}
-    low, high = interval(drawn["logistic_regression"])
-    return {**baseline, "interval": [low, high], "margin": None, "standard_errors": None}
-
-
 _SPELT = {
-    "majority": "the majority class",
-    "logistic_regression": "the logistic regression",
-    "hand_tuned": "the hand-tuned config",
+    MAJORITY: "the majority class",
+    REGRESSION: "the logistic regression",
+    HAND_TUNED: "the hand-tuned config",
 }
 
 
@@ -130,7 +107,7 @@ def verdict(metric: str, score: float, margins: Mapping[str, tuple[float, float 
 
     Args:
         metric: The objective.
-        score: Told of what was chosen.
+        score: The confirmed one.
         margins: By how much it is better than each other way, and in how many standard errors of
             the difference (None where both decide alike).
 
@@ -145,6 +122,6 @@ def verdict(metric: str, score: float, margins: Mapping[str, tuple[float, float 
         else:
             how = "beats" if margin > 0 else "loses to"
             parts.append(f"{how} {_SPELT[key]} by {abs(margin):.4f} ({sure})")
-    tail = "" if "hand_tuned" in margins else "; it is the hand-tuned config"
+    tail = "" if HAND_TUNED in margins else "; it is the hand-tuned config"
     said = ", ".join(parts[:-1]) + f" and {parts[-1]}"
     return f"the confirmed {metric} of {score:.4f} {said}{tail}"

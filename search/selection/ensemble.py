@@ -23,13 +23,14 @@ from trainables.evaluation.ensembling import (
 from trainables.evaluation.resampling import paired_bootstrap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import pandas as pd
     from numpy.typing import NDArray
 
     from analysis.run_folder.run import Run
+    from analysis.run_folder.search_record import Search
     from trainables.evaluation.choice import Course
 
 _ALIKE = ("objective", "data digest", "split", "folds", "repeats", "seed", "decision")
@@ -89,13 +90,15 @@ def join_runs(paths: Sequence[Path]) -> Joined:
     names, courses, said = [], [], []
     for run in runs:
         for one in run.candidates:
-            number = one["trial"]
+            number = one.trial
             names.append(f"trial {number} of {run.name}")
             courses.append(_course(run, number))
             said.append(run.folder.read_test_probabilities(number))
     _refuse_other_samples(names, courses, said)
     sign = 1 if runs[0].larger_is_better else -1
-    rule = Rule(runs[0].objective.removeprefix("val_"), sign, _decision(runs[0].search))
+    rule = Rule(
+        runs[0].objective.removeprefix("val_"), sign, runs[0].search.settings.selection.decision
+    )
     members = members_of(courses, rule)
     weights = select_greedily(members)
     threshold = ensemble_threshold(members, weights, rule)
@@ -138,21 +141,17 @@ def _refuse_other_samples(
             raise JoiningError(msg)
 
 
-def _identity(search: Mapping[str, Any]) -> tuple[Any, ...]:
-    split = search["split"]
-    parts = split["kind"], split["folds"], split.get("repeats", 1)
+def _identity(search: Search) -> tuple[Any, ...]:
+    """What must be the same, in the order of `_ALIKE`."""
     return (
-        search["objective"],
-        search["data"]["digest"],
-        *parts,
-        search.get("settings", {}).get("seed"),
-        _decision(search),
+        search.objective,
+        search.data.digest,
+        search.split.kind,
+        search.split.folds,
+        search.split.repeats,
+        search.settings.seed,
+        search.settings.selection.decision,
     )
-
-
-def _decision(search: Mapping[str, Any]) -> str:
-    selection = search.get("settings", {}).get("selection", {})
-    return str(selection.get("decision", "searched"))
 
 
 def _course(run: Run, trial: int) -> Course:

@@ -6,11 +6,12 @@ The stage is done when the model folder is there and `best.json` says what is in
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from analysis.run_folder.best_record import Final
 from search.cluster.tasks import Task, assemble, in_order, train_member, validate_joining
 from search.console.live import follow
 from search.errors import WorkError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console
 
+    from analysis.run_folder.best_record import Best
     from search.cluster.tasks import TaskRunner
     from search.config.plan import Plan
     from trainables.data.sample import Corpus, Fold
@@ -45,9 +47,9 @@ def ship(
     plan: Plan,
     corpus: Corpus,
     folds: Sequence[Fold],
-    best: Mapping[str, Any],
+    best: Best,
     console: Console,
-) -> dict[str, Any]:
+) -> Best:
     """Train the model that ships, write it, and predict the unlabelled samples.
 
     Where fold models cannot be trained, one model on all data ships instead.
@@ -57,50 +59,48 @@ def ship(
         plan: The search.
         corpus: The data.
         folds: The fresh ones that the config was confirmed on.
-        best: The content of `best.json`.
+        best: The chosen config.
         console: Where to show how it goes.
 
     Returns:
-        The content of `best.json` with `final`: the kind of model, why it, the scores that
-        decided, its epochs, seeds and size.
+        The same with `final`.
 
     Raises:
         UntrainableError: If no model of the config can be trained.
     """
     folds = folds[: per_repeat(plan)]
     choice = choose_kind(runner, plan, corpus, folds, best, console)
-    confirmed = best.get("confirmed")
-    epochs = int(confirmed["epochs"] if confirmed else best["best_epoch"])
+    epochs = _epochs(best)
     choice, rows, weights = _trained(
         runner, plan, (corpus, folds), (best, epochs), choice, console
     )
     together = len(rows) if choice.kind == "average" else 1
     groups = [weights[k : k + together] for k in range(0, len(weights), together)]
-    members = [(best["params"], group, 1.0) for group in groups]
+    members = [(best.params, group, 1.0) for group in groups]
     rule = _rule(best, choice)
     folder = plan.folder.model.absolute()
     arguments = {"members": members, "rule": rule, "folder": folder, "home": runner.home}
     written = runner.here(Task(assemble, arguments))
     if files := written.pop("files", None):
         _receive(folder, files)
-    final = {
-        "kind": choice.kind,
-        "why": choice.why,
-        "scores": choice.scores,
-        "epochs": epochs,
-        "seeds": plan.settings.selection.final_seeds,
-        "members": len(members),
-        "temperature": rule.temperature,
-        "parameters": written["model_parameters"],
-    }
-    return _publish(plan, corpus, {**best, "final": final}, written)
+    final = Final(
+        kind=choice.kind,
+        why=choice.why,
+        scores=choice.scores,
+        epochs=epochs,
+        seeds=plan.settings.selection.final_seeds,
+        members=len(members),
+        temperature=rule.temperature,
+        parameters=written["model_parameters"],
+    )
+    return _publish(plan, corpus, replace(best, final=final), written)
 
 
 def _trained(
     runner: TaskRunner,
     plan: Plan,
     data: tuple[Corpus, Sequence[Fold]],
-    config: tuple[Mapping[str, Any], int],
+    config: tuple[Best, int],
     choice: Choice,
     console: Console,
 ) -> tuple[Choice, list[NDArray[np.int64]], list[bytes]]:
@@ -108,13 +108,13 @@ def _trained(
     (corpus, folds), (best, epochs) = data, config
     is_refit = choice.kind == "refit"
     rows = [np.arange(len(corpus.labelled))] if is_refit else [fold.train for fold in folds]
-    tasks = _trainings(plan, best["params"], rows, epochs)
+    tasks = _trainings(plan, best.params, rows, epochs)
     words = f"training what ships: {choice.kind} of {len(tasks)}, {epochs} epochs"
     try:
         return choice, rows, in_order(follow(console, words, runner.run(tasks), len(tasks)))
     except WorkError as error:
         if is_refit:
-            msg = f"no model of trial {best['trial']} could be trained: {error}"
+            msg = f"no model of trial {best.trial} could be trained: {error}"
             raise UntrainableError(msg) from error
         reason = f"the models of the {choice.kind} could not be trained ({error})"
     console.print(f"{reason}; one model on all data is, instead", highlight=False)
@@ -145,9 +145,7 @@ def _receive(folder: Path, files: Mapping[str, bytes]) -> None:
     partial.rename(folder)
 
 
-def _publish(
-    plan: Plan, corpus: Corpus, best: dict[str, Any], written: Mapping[str, Any]
-) -> dict[str, Any]:
+def _publish(plan: Plan, corpus: Corpus, best: Best, written: Mapping[str, Any]) -> Best:
     folder = plan.folder
     guids = [sample.guid for sample in corpus.unlabelled]
     folder.write_predictions(guids, [Sentiment(c).tag for c in written["classes"]])
@@ -158,12 +156,21 @@ def _publish(
     return best
 
 
-def _rule(best: Mapping[str, Any], choice: Choice) -> DecisionRule:
-    decision = best.get("decision")
-    if decision is None:
-        return DecisionRule(neutral_threshold(best["params"]))
-    temperature = choice.temperature or decision["temperature"]
-    return DecisionRule(decision["neutral_threshold"], temperature)
+def _epochs(best: Best) -> int:
+    return (best.confirmed and best.confirmed.epochs) or best.best_epoch
+
+
+def _threshold(best: Best) -> float:
+    if best.decision is None:
+        return neutral_threshold(best.params)
+    return best.decision.neutral_threshold or 0.0
+
+
+def _rule(best: Best, choice: Choice) -> DecisionRule:
+    if best.decision is None:
+        return DecisionRule(_threshold(best))
+    temperature = choice.temperature or best.decision.temperature or 1.0
+    return DecisionRule(_threshold(best), temperature)
 
 
 Kind = Literal["refit", "average", "ensemble"]
@@ -194,7 +201,7 @@ def choose_kind(
     plan: Plan,
     corpus: Corpus,
     folds: Sequence[Fold],
-    best: Mapping[str, Any],
+    best: Best,
     console: Console,
 ) -> Choice:
     """Choose what ships: what was asked for, or what nested validation prefers.
@@ -204,7 +211,7 @@ def choose_kind(
         plan: The search.
         corpus: The data.
         folds: The first repeat of those that the config was confirmed on.
-        best: The content of `best.json`.
+        best: The chosen config.
         console: Where to show how it goes.
 
     Returns:
@@ -213,7 +220,7 @@ def choose_kind(
     asked = plan.settings.selection.final
     if asked == "refit":
         return Choice("refit", "asked for")
-    if plan.folds < LEAST_FOLDS or best.get("confirmed") is None:
+    if plan.folds < LEAST_FOLDS or best.confirmed is None:
         if asked is not None:
             return Choice(asked, "asked for; there are too few folds to validate it")
         reason = "there are too few folds to join, or none was confirmed"
@@ -227,7 +234,7 @@ def choose_kind(
     rows = np.concatenate([fold.val for fold in folds[:OUTER_FOLDS]])
     parts = np.repeat(np.arange(OUTER_FOLDS), [len(fold.val) for fold in folds[:OUTER_FOLDS]])
     name = plan.settings.tuning.metric.removeprefix("val_")
-    labels, threshold = corpus.labels[rows], float(best["decision"]["neutral_threshold"])
+    labels, threshold = corpus.labels[rows], _threshold(best)
 
     def score(one: NDArray[Any]) -> float:
         return Validated(rows, parts, labels, one, decide(one, threshold)).score(name)
@@ -272,7 +279,7 @@ def _said_by_kind(
     runner: TaskRunner,
     plan: Plan,
     folds: Sequence[Fold],
-    best: Mapping[str, Any],
+    best: Best,
     console: Console,
 ) -> dict[str, NDArray[Any]]:
     """Class probabilities of the outer folds by kind (V, C), and by each member (M, V, C)."""
@@ -280,10 +287,10 @@ def _said_by_kind(
         Task(
             validate_joining,
             {
-                "params": best["params"],
+                "params": best.params,
                 "fold": fold,
                 "members": _inner(folds, number),
-                "epochs": best["confirmed"]["epochs"],
+                "epochs": _epochs(best),
                 "seed": fresh_seed(plan),
             },
         )
@@ -291,7 +298,7 @@ def _said_by_kind(
     ]
     words = f"validating what to ship on {OUTER_FOLDS} folds held out"
     found = in_order(follow(console, words, runner.run(tasks), len(tasks)))
-    frame = plan.folder.read_confirmation(best["trial"])
+    frame = plan.folder.read_confirmation(best.trial)
     alone = [frame[frame["fold"] == o][list(CLASSES)].to_numpy() for o in range(OUTER_FOLDS)]
     members = np.concatenate([one["members"] for one in found], axis=1)
     return {

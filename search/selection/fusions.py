@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analysis.tables.fusion import branches_of, fusion_scores
 from search.study.trial import neutral_threshold
 from trainables.evaluation.choice import Course, Rule
-from trainables.evaluation.objective import mode_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from analysis.run_folder.best_record import Best
     from analysis.run_folder.folder import RunFolder
     from trainables.data.sample import Fold
 
 
 def write_fusions(
     folder: RunFolder,
-    best: Mapping[str, Any],
+    best: Best,
     labels: NDArray[np.int64],
     folds: Sequence[Fold],
 ) -> None:
@@ -31,23 +31,23 @@ def write_fusions(
     Args:
         folder: Where it goes; the trial's probabilities are read. Without branches in them
             nothing is written.
-        best: The content of `best.json`.
+        best: The chosen trial.
         labels: Classes of the labelled samples, shape (N,), int64.
         folds: Those of the search.
     """
-    if not folder.trial_probabilities(best["trial"]).exists():
+    if not folder.trial_probabilities(best.trial).exists():
         return
-    kept = folder.read_trial_probabilities(best["trial"])
+    kept = folder.read_trial_probabilities(best.trial)
     branches = branches_of(kept)
     if not branches:
         return
     rows = kept["row"].to_numpy(np.int64)
     parts = np.repeat(np.arange(len(folds)), [len(fold.val) for fold in folds])
-    own = neutral_threshold(best["params"])
+    own = neutral_threshold(best.params)
     first, second = (
         Course(rows, parts, labels[rows], said[None], own) for said in branches.values()
     )
-    metric = best["objective"]
     # The rows beside it are as searched: decided by the trial's own threshold.
-    rule = Rule(metric.removeprefix("val_"), 1 if mode_of(metric) == "max" else -1, "searched")
+    sign = 1 if best.mode == "max" else -1
+    rule = Rule(best.objective.removeprefix("val_"), sign, "searched")
     folder.write_fusions(fusion_scores(first, second, rule))

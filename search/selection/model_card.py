@@ -10,6 +10,9 @@ from trainables.variants.towers import AND
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from analysis.run_folder.best_record import Best
+    from analysis.run_folder.search_record import Search
+
 _SCORES = {
     "val_accuracy": "accuracy",
     "val_weighted_f1": "weighted F1",
@@ -25,26 +28,26 @@ _KINDS = {
 }
 
 
-def model_card(search: Mapping[str, Any], best: Mapping[str, Any]) -> str:
+def model_card(search: Search, best: Best) -> str:
     """Write the card.
 
     Args:
-        search: The content of `search.json`.
-        best: The content of `best.json`, with `final`.
+        search: What was searched.
+        best: The chosen config; `final` is the model.
 
     Returns:
         Markdown.
     """
-    data, split = search["data"], search["split"]
-    classes = ", ".join(f"{count:,} {tag}" for tag, count in data["classes"].items())
+    data, split = search.data, search.split
+    classes = ", ".join(f"{count:,} {tag}" for tag, count in data.classes.items())
     parts = [
-        f"# {search['model']}: positive, neutral or negative?",
+        f"# {search.model}: positive, neutral or negative?",
         "Classifies pairs of a short text and an image. Load it with"
         ' `python -m search.predict THIS_FOLDER --text "..." --image FILE`.',
         _warning(search),
         "## Data",
-        f"{data['name']}: {data['labelled']:,} labelled pairs ({classes}). Digest"
-        f" `{data['digest']}`. Split `{split['kind']}`, folds: {split['folds']}.",
+        f"{data.name}: {data.labelled:,} labelled pairs ({classes}). Digest"
+        f" `{data.digest}`. Split `{split.kind}`, folds: {split.folds}.",
         "## Model",
         _model(search, best),
         "## Scores",
@@ -57,22 +60,23 @@ def model_card(search: Mapping[str, Any], best: Mapping[str, Any]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _warning(search: Mapping[str, Any]) -> str:
-    reasons = ["it was trained on demo data"] * bool(search["data"]["is_demo"])
-    if random := search["random_backbones"]:
+def _warning(search: Search) -> str:
+    reasons = ["it was trained on demo data"] * search.data.is_demo
+    if random := search.random_backbones:
         reasons.append(f"random weights were used for {', '.join(random)}")
     return f"**A demonstration: {' and '.join(reasons)}.**" if reasons else ""
 
 
-def _model(search: Mapping[str, Any], best: Mapping[str, Any]) -> str:
-    final = best["final"]
-    rows = [f"| `{name}` | {value} |" for name, value in best["params"].items()]
-    backbones = ", ".join(_backbones(search["backbones"], best["params"]))
-    seeds = f", averaged over {final['seeds']} seeds" * (final["seeds"] > 1)
+def _model(search: Search, best: Best) -> str:
+    final = best.final
+    assert final is not None
+    rows = [f"| `{name}` | {value} |" for name, value in best.params.items()]
+    backbones = ", ".join(_backbones(search.backbones, best.params))
+    seeds = f", averaged over {final.seeds} seeds" * (final.seeds > 1)
     about = (
-        f"Kind: {final['kind']}, {_KINDS[final['kind']]}{seeds}; {final['epochs']} epochs,"
-        f" {final['parameters']:,} parameters. Why: {final['why']}. Backbones: {backbones}."
-        f" Config of trial {best['trial']}: {best['why']}."
+        f"Kind: {final.kind}, {_KINDS[final.kind]}{seeds}; {final.epochs} epochs,"
+        f" {final.parameters:,} parameters. Why: {final.why}. Backbones: {backbones}."
+        f" Config of trial {best.trial}: {best.why}."
     )
     return "\n".join([about, "", "| hyperparameter | value |", "|---|---|", *rows])
 
@@ -90,59 +94,59 @@ def _name(source: str) -> str:
     return source.rstrip("/").rsplit("/", 1)[-1] if source.startswith("/") else source
 
 
-def _scores(best: Mapping[str, Any]) -> str:
-    confirmed, baseline = best.get("confirmed"), best.get("floor")
-    columns = {"searched (optimistic)": best["scores"]}
+def _scores(best: Best) -> str:
+    confirmed, baseline = best.confirmed, best.baseline
+    columns = {"searched (optimistic)": best.scores}
     if confirmed:
-        columns = {"confirmed": confirmed["scores"], **columns}
+        columns = {"confirmed": confirmed.scores, **columns}
     if baseline:
-        columns["logistic regression"] = baseline["logistic_regression"]
-        columns["majority class"] = baseline["majority"]
+        columns["logistic regression"] = baseline.logistic_regression
+        columns["majority class"] = baseline.majority
     lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for key, name in _SCORES.items():
         values = " | ".join(f"{c[key]:.3f}" if key in c else "" for c in columns.values())
         lines.append(f"| {name} | {values} |")
     if confirmed:
-        low, high = confirmed["interval"]
-        covers = f" It covers {confirmed['covers']}." if "covers" in confirmed else ""
+        low, high = confirmed.interval
+        covers = f" It covers {confirmed.covers}." if confirmed.covers else ""
         among = (
-            f" It is the score of choosing among {confirmed['contenders']} configs: each fold is"
+            f" It is the score of choosing among {confirmed.contenders} configs: each fold is"
             " scored by the one that the other folds choose."
-            if confirmed.get("contenders", 1) > 1
+            if confirmed.contenders > 1
             else ""
         )
         lines += [
             "",
-            f"The confirmed {best['objective']} is {confirmed['score']:.4f}, 95 % bootstrap"
+            f"The confirmed {best.objective} is {confirmed.score:.4f}, 95 % bootstrap"
             f" interval {low:.4f} to {high:.4f}: of models trained on other seeds and folds than"
             f" those of the search, scored on pairs that they did not see.{among}{covers}",
         ]
-    if best.get("verdict"):
-        lines += ["", f"In words: {best['verdict']}."]
+    if best.verdict:
+        lines += ["", f"In words: {best.verdict}."]
     return "\n".join(lines)
 
 
-def _decision(best: Mapping[str, Any]) -> str:
-    decision = best.get("decision")
-    if decision is None:
-        threshold = neutral_threshold(best["params"])
+def _decision(best: Best) -> str:
+    decision, final = best.decision, best.final
+    if decision is None or final is None:
+        threshold = neutral_threshold(best.params)
         return (
             f"Neutral when both polar probabilities are under {threshold:.3f}, else the largest."
         )
     return (
-        f"Rule `{decision['rule']}`: neutral when both polar probabilities are under"
-        f" {decision['neutral_threshold']:.3f}, else the most probable class. After that the"
+        f"Rule `{decision.rule}`: neutral when both polar probabilities are under"
+        f" {decision.neutral_threshold:.3f}, else the most probable class. After that the"
         f" probabilities that are shown are calibrated with temperature"
-        f" {best['final']['temperature']:.3f}, which was fitted out of fold."
+        f" {final.temperature:.3f}, which was fitted out of fold."
     )
 
 
-def _limits(best: Mapping[str, Any]) -> str:
+def _limits(best: Best) -> str:
     lines = [
         "- The scores are of data like the training data; elsewhere they are likely to be lower.",
         "- Labels of sentiment are opinions: people disagree on many pairs.",
         "- It reads no text inside images, and no more of a text than its length limit.",
     ]
-    if not best.get("confirmed"):
+    if not best.confirmed:
         lines.append("- The config was not confirmed: its score is optimistic, the best of many.")
     return "\n".join(lines)

@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from analysis.run_folder.io import ResultsError
-from analysis.run_folder.study_storage import NAME, database_of, open_database
+from analysis.run_folder.study_storage import database_of, open_database
 from search.errors import SettingsError
 from search.study.journal import StudyJournal
 from trainables.modules.backbones.weights import local_path
@@ -104,7 +104,7 @@ def name_run(folder: RunFolder, *, resumed: bool) -> str:
         The name it was begun with; for a new one, a name that no other has.
     """
     if resumed:
-        return str(folder.read_search().get(NAME, folder.path.name))
+        return folder.read_search().name or folder.path.name
     return f"{folder.path.name}-{uuid4().hex[:8]}"
 
 

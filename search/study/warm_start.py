@@ -66,9 +66,11 @@ def warm_starts(
 
 
 def _misfits(folder: RunFolder, model: str, modality: str) -> Iterable[str]:
-    record = folder.read_search()
-    for name, mine in (("model", model), ("modality", modality)):
-        theirs = record.get(name, "both")
+    search = folder.read_search()
+    for name, mine, theirs in (
+        ("model", model, search.model),
+        ("modality", modality, search.modality),
+    ):
         if theirs != mine:
             yield f"--warm-start must name runs of {name} {mine}, got {folder.path} of {theirs}"
 
@@ -80,8 +82,8 @@ def _best_params(folder: RunFolder) -> list[tuple[int, dict[str, Any]]]:
     study = optuna.load_study(study_name=name, storage=storage)
     sign = 1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else -1
     ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    confirmed = (folder.read_best().get("candidates") or []) if folder.best.exists() else []
-    order: list[int] = [one["trial"] for one in confirmed]
+    confirmed = (folder.read_best().candidates or ()) if folder.best.exists() else ()
+    order = [candidate.trial for candidate in confirmed]
     scored = sorted(ended, key=lambda trial: -sign * (trial.value or 0.0))
     order += [trial.number for trial in scored if trial.number not in order]
     trials = {trial.number: trial for trial in study.get_trials(deepcopy=False)}

@@ -14,6 +14,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from analysis.run_folder.folder import RunFolder
+from tests.records import write_best, write_search
 from trainables.evaluation.calibration import log_losses
 from trainables.evaluation.classes import CLASSES
 from trainables.evaluation.decision import decide
@@ -159,7 +160,7 @@ def _write_search(
         "versions": {"python": "3.11.2", "torch": "2.11.0"},
         "code": {"commit": "0" * 40, "changed": False},
     }
-    folder.write_search(record | search)
+    write_search(folder, record | search)
 
 
 def _write_samples(folder: RunFolder, labels: np.ndarray) -> None:
@@ -255,7 +256,8 @@ def _write_best(
     finished = [row for row in rows if row["fate"] == "finished"]
     best = max(finished, key=lambda row: row["objective"])
     params = {k.removeprefix("config/"): v for k, v in best.items() if k.startswith("config/")}
-    folder.write_best(
+    write_best(
+        folder,
         {
             "objective": METRIC,
             "mode": "max",
@@ -263,5 +265,5 @@ def _write_best(
             "params": params,
             "why": f"the best score among the {len(finished)} trials that ran their course",
             "hand_tuned": told(rows[0]),
-        }
+        },
     )

@@ -33,6 +33,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from analysis.run_folder.folder import CONFIG, RunFolder
+from analysis.run_folder.records import to_json
 from tests.benchmarks.reporting import machine
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ def _lost(folder: RunFolder, trials: int) -> Iterator[str]:
     """Say what is missing, double or torn in the folder of a search that is done."""
     table, history = folder.read_trials(), folder.read_history()
     study = optuna.load_study(
-        study_name=folder.read_search()["model"],
+        study_name=folder.read_search().model,
         storage=JournalStorage(JournalFileBackend(str(folder.study))),
     )
     if table["trial"].tolist() != list(range(trials)):
@@ -254,7 +255,7 @@ def _changed(one: RunFolder, other: RunFolder) -> Iterator[str]:
             # As text: a hyperparameter that a trial did not draw is NaN, which equals nothing.
             if str(tables[0].at[number, column]) != str(tables[1].at[number, column]):
                 yield f"trial {number}: {column}"
-    bests = [folder.read_best() for folder in (one, other)]
+    bests = [to_json(folder.read_best()) for folder in (one, other)]
     for key in sorted(bests[0].keys() | bests[1].keys()):
         if key != "seconds" and bests[0].get(key) != bests[1].get(key):
             yield f"best.json: {key}"

@@ -251,7 +251,7 @@ def resume(run: Path, trials: int) -> Answer:
         return Answer(done.returncode, "", told)
     table = folder.read_trials().drop(columns=["seconds", "peak_memory_mb"])
     best = folder.read_best()
-    chosen = {name: best[name] for name in ("trial", "params", "score")}
+    chosen = best.trial, best.params, best.score
     return Answer(0, f"{table.to_csv()}{chosen}{folder.read_predictions().to_csv()}", told)
 
 

@@ -89,20 +89,22 @@ def main(arguments: Sequence[str]) -> None:
     outcome = run_search(plan, shuffled, Console(stderr=True))
     best = outcome.best
     assert best is not None
-    metric = best["objective"]
+    assert best.confirmed is not None
+    assert best.baseline is not None
+    metric = best.objective
     scores = plan.folder.read_trials()["objective"]
     found = {
         "best of the search": float(scores.max()),
         "median trial": float(scores.median()),
-        "chosen, confirmed": best["confirmed"]["score"],
-        "logistic regression": best["floor"]["logistic_regression"][metric],
-        "majority class": best["floor"]["majority"][metric],
+        "chosen, confirmed": best.confirmed.score,
+        "logistic regression": best.baseline.logistic_regression[metric],
+        "majority class": best.baseline.majority[metric],
     }
     if metric == "val_weighted_f1":
         shares = np.bincount(corpus.labels) / len(corpus.labels)
         found["best guess without a look"] = blind_guess(shares)
     rows = [(name, f"{score:.4f}") for name, score in found.items()]
-    low, high = best["confirmed"]["interval"]
+    low, high = best.confirmed.interval
     record = {"machine": machine(), "scores": found, "interval": [low, high]}
     show(
         f"{len(scores)} trials on shuffled labels",

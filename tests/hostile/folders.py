@@ -25,6 +25,7 @@ from tests.analysis.synthetic import write_run
 from tests.conftest import NARROW, make_samples, tiny_experiment, train_final
 from tests.hostile.case import Case
 from tests.hostile.data import LFS, picture
+from tests.records import read_best, write_best
 from trainables.config import InputSettings
 from trainables.data.sample import Corpus
 from trainables.evaluation.classes import CLASSES
@@ -41,13 +42,13 @@ _RECORD = "must be as a search wrote it"
 @cache
 def _sound_run() -> Path:
     folder = write_run(Path(tempfile.mkdtemp()) / "run", trials=3)
-    best = folder.read_best()
+    best = read_best(folder)
     searched = {"searched": best["score"], "confirmed": 0.4, "spread": 0.01}
     candidates = [{**searched, "trial": trial, "interval": [0.3, 0.5]} for trial in (0, 1)]
     confirmed = {"score": 0.4, "interval": [0.3, 0.5], "scores": {"val_weighted_f1": 0.4}}
     decision = {"rule": "searched", "neutral_threshold": 0.35, "temperature": 1.0}
     more = {"candidates": candidates, "confirmed": confirmed, "decision": decision}
-    folder.write_best(best | more)
+    write_best(folder, best | more)
     for trial in (0, 1):
         frame = folder.read_trial_probabilities(trial)
         places = {"repeat": 0, "fold": np.arange(len(frame)) // 20, "epoch": 1}

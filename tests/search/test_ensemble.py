@@ -13,6 +13,7 @@ from analysis.run_folder.folder import RunFolder
 from search.ensemble import main
 from search.selection.ensemble import join_runs
 from tests.analysis.synthetic import CHOSEN, SEARCHED
+from tests.records import write_best, write_search
 from trainables.evaluation.classes import CLASSES
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def run(tmp_path: Path) -> Any:
     def make(name: str, rights: dict[int, float], seed: int = 0, **about: Any) -> Path:
         folder = RunFolder(tmp_path / name)
         record = SEARCHED | {"objective": "val_accuracy"}
-        folder.write_search(record | {"settings": {"seed": 0}} | about)
+        write_search(folder, record | {"settings": {"seed": 0}} | about)
         tags = [CLASSES[label] for label in LABELS]
         samples = {"guid": "", "tag": tags, "text": "", "image": "", "group": 0}
         folder.write_samples(pd.DataFrame(samples))
@@ -46,7 +47,7 @@ def run(tmp_path: Path) -> Any:
         folder.write_trials(pd.DataFrame(trials))
         candidates = [{"trial": trial, "searched": 0.5, "confirmed": 0.5} for trial in rights]
         chosen = {"objective": "val_accuracy", "mode": "max", "candidates": candidates}
-        folder.write_best(CHOSEN | chosen)
+        write_best(folder, CHOSEN | chosen)
         for trial, right in rights.items():
             folder.write_confirmation(trial, confirmed(seed + trial, right))
             said = np.array([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7]], np.float32)

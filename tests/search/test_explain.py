@@ -46,8 +46,9 @@ def test_samples_are_explained_into_the_run_folder_and_its_report(
     found = read_explanations(folder)
     assert len(found) == 6
     for row, one in found.items():
-        assert one.overlay == folder.explanations / f"{row}.jpg"
-        assert Image.open(one.overlay).size == (32, 32)
+        picture = one.picture(folder)
+        assert picture == folder.explanations / f"{row}.jpg"
+        assert Image.open(picture).size == (32, 32)
         assert (folder.explanations / f"{row}-pair.jpg").exists()
         assert all(-1 <= weight <= 1 for _, weight in one.words)
     page = folder.report.read_text(encoding="utf-8")

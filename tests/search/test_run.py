@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from analysis.run_folder.folder import RunFolder
+from analysis.run_folder.records import to_json
 from spaces import SPACES
+from tests.records import read_best, read_search
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,14 +116,14 @@ def test_a_search_on_the_demo_data_writes_its_folder(run: _Run, tmp_path: Path) 
     assert (lines[1], lines[-1]) == (warning, warning)
     assert out.stderr == ""
     folder = RunFolder(tmp_path / "out")
-    record = folder.read_search()
+    record = read_search(folder)
     assert record["data"]["classes"] == {"positive": 180, "neutral": 30, "negative": 90}
     assert record["random_backbones"] == ["text", "image"]
     assert (record["objective"], record["mode"]) == ("val_weighted_f1", "max")
     trials = folder.read_trials()
     assert len(trials) == 4
     assert trials["hand_tuned"].tolist() == [True, False, False, False]
-    best = folder.read_best()
+    best = read_best(folder)
     finished = trials[trials["fate"] == "finished"]
     confirmed = {one["trial"] for one in best["candidates"]}
     assert confirmed == {0, finished["trial"][finished["objective"].idxmax()]}
@@ -130,6 +132,8 @@ def test_a_search_on_the_demo_data_writes_its_folder(run: _Run, tmp_path: Path) 
     assert best["floor"]["majority"]["val_accuracy"] == pytest.approx(0.6, abs=0.02)
     assert best["verdict"].startswith("the confirmed val_weighted_f1 of ")
     assert best["final"]["kind"] == "refit"
+    assert to_json(folder.read_search()) == record, "a record holds all that is in the file"
+    assert to_json(folder.read_best()) == best
     assert (folder.model / "README.md").read_text().startswith("# early_fusion")
     for trial in confirmed:
         assert len(folder.read_test_probabilities(trial)) == 40
@@ -154,7 +158,7 @@ def test_all_models_are_searched_and_end_in_one_table(run: _Run, tmp_path: Path)
     named = {line.split()[0] for line in lines[head + 1 : head + 1 + len(SPACES)]}
     assert named == set(SPACES)
     for name in SPACES:
-        assert RunFolder(tmp_path / "out" / name).read_search()["model"] == name
+        assert read_search(RunFolder(tmp_path / "out" / name))["model"] == name
 
 
 @pytest.mark.slow
@@ -206,4 +210,4 @@ def test_an_interrupted_search_keeps_what_ended(
     trials = folder.read_trials()
     assert 3 <= len(trials) < 500
     assert set(trials["fate"]) <= {"finished", "stopped", "diverged", "interrupted"}
-    assert folder.read_best()["trial"] in trials["trial"].tolist()
+    assert read_best(folder)["trial"] in trials["trial"].tolist()

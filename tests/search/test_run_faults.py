@@ -12,6 +12,7 @@ import pytest
 from analysis.run_folder.folder import RunFolder
 from search.pipeline import workflow
 from search.run import main
+from tests.records import read_best
 
 if TYPE_CHECKING:
     from search.config.plan import Plan
@@ -57,7 +58,7 @@ def test_a_disk_that_fills_under_the_final_model_costs_no_trial(
     assert line.endswith(f"; --resume {tmp_path / 'out'} goes on with it")
     folder = RunFolder(tmp_path / "out")
     told = ["trial", "fate", "objective", "epochs"]
-    trials, confirmed = folder.read_trials()[told], folder.read_best()["confirmed"]
+    trials, confirmed = folder.read_trials()[told], read_best(folder)["confirmed"]
     assert trials["fate"].tolist() == ["finished"]
     assert not list(folder.path.glob("model*"))
 
@@ -66,7 +67,7 @@ def test_a_disk_that_fills_under_the_final_model_costs_no_trial(
     assert second.returncode == 0, second.stderr
     assert "[" not in second.stdout, "no trial is run again"
     assert folder.read_trials()[told].equals(trials)
-    assert folder.read_best()["confirmed"] == confirmed
+    assert read_best(folder)["confirmed"] == confirmed
     assert len(folder.read_predictions()) == 40
 
 

@@ -12,6 +12,7 @@ from analysis.run_folder.folder import RunFolder
 from search.cluster.connection import connected
 from search.cluster.resources import TrialResources
 from search.cluster.tasks import Task, TaskRunner
+from tests.records import read_search
 from tests.search.test_run_resume import Command, assert_whole
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def test_a_search_outlives_a_machine_and_uses_one_that_joins_late(
     folder = RunFolder(command.folder / "run")
     assert_whole(folder, 20)
     assert folder.read_trials()["retries"].sum() <= 1, "no more than what ran on the dead one"
-    steps = folder.read_search()["activations"]
+    steps = read_search(folder)["activations"]
     assert [step["cached"] for step in steps if step["done"] == step["total"]].count(False) == 4
     assert [machines.built(name) for name in ("a", "b", "c", "head")] == [2, 2, 2, 0]
     assert (folder.model / "config.json").exists(), "sent here from where it was assembled"
@@ -163,7 +164,7 @@ def test_machines_without_a_gpu_get_no_trials_that_need_one(
     assert "3/3" in out
     folder = RunFolder(command.folder / "run")
     assert folder.read_trials()["fate"].tolist() == ["finished"] * 3
-    hardware = folder.read_search()["hardware"]
+    hardware = read_search(folder)["hardware"]
     assert (hardware["gpus"], hardware["gpus_per_trial"], hardware["slots"]) == (1, 1, 1)
     assert (machines.built("gpu"), machines.built("cpus")) == (2, 0)
 
@@ -174,7 +175,7 @@ def test_machines_that_share_a_cache_build_it_once(machines: Machines, command: 
     shared = command.folder / "shared"
     code, _, errors = command.run(f"{words} --cache {shared} --address {machines.address}")
     assert code == 0, errors
-    steps = RunFolder(command.folder / "run").read_search()["activations"]
+    steps = read_search(RunFolder(command.folder / "run"))["activations"]
     assert len({step["node"] for step in steps}) == 2
     for role in ("text", "image"):
         assert [s["cached"] for s in steps if s["role"] == role].count(False) == 1

@@ -16,6 +16,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from analysis.run_folder.folder import RunFolder
+from tests.records import read_best, read_search, write_search
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,7 +119,7 @@ def assert_whole(folder: RunFolder, count: int) -> None:
         assert epochs == list(range(1, int(row["epochs"]) + 1))
         if row["fate"] in {"finished", "stopped"}:
             assert len(folder.read_trial_probabilities(row["trial"])) > 0
-    best = folder.read_best()
+    best = read_best(folder)
     ran = trials[trials["fate"] == "finished"]
     assert best["score"] == ran["objective"].max()
     assert len(folder.read_predictions()) == 40
@@ -147,7 +148,7 @@ def test_a_search_ended_in_every_way_goes_on_to_the_wanted_total(command: Comman
     assert "25 trials in" in out
     assert "[3/25] trial" not in out, "what was done is not done again"
     assert_whole(RunFolder(command.folder / "run"), 25)
-    assert len(RunFolder(command.folder / "run").read_search()["attempts"]) == 6
+    assert len(read_search(RunFolder(command.folder / "run"))["attempts"]) == 6
 
 
 @pytest.mark.slow
@@ -168,12 +169,12 @@ def test_a_finished_search_is_extended_and_done_stages_are_not_repeated(
     assert_whole(folder, 6)
     kept = folder.read_trials().iloc[:3].drop(columns="seconds")  # rounded at another moment
     assert kept.to_csv() == first.drop(columns="seconds").to_csv()
-    record = folder.read_search()
+    record = read_search(folder)
     assert [attempt["trials"] for attempt in record["attempts"]] == [3, 3, 6]
     assert record["settings"]["trials"] == 6
     # In the same folder: other data are refused by what they hold, and no second search begins.
     record["data"]["digest"] = "0" * 32
-    folder.write_search(record)
+    write_search(folder, record)
     code, _, errors = command.run("--resume run --trials 7")
     assert code == 2
     assert errors.startswith("error: --data must be those that the search was begun with, ")

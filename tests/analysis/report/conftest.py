@@ -11,6 +11,7 @@ from PIL import Image
 import analysis
 from analysis.run_folder.folder import RunFolder
 from tests.analysis.synthetic import METRIC, SEARCHED, write_run
+from tests.records import read_best, write_best, write_search
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,9 +31,10 @@ def full_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
         Image.new("RGB", (60 + row, 50), (6 * row, 90, 120)).save(folder.thumbnail(row))
     samples["text"] = HOSTILE
     folder.write_samples(samples)
-    best = folder.read_best()
+    best = read_best(folder)
     candidate = {"searched": best["score"], "confirmed": 0.4, "spread": 0.01}
-    folder.write_best(
+    write_best(
+        folder,
         best
         | {
             "confirmed": {"score": 0.4, "interval": [0.35, 0.45], "scores": {METRIC: 0.4}},
@@ -40,7 +42,7 @@ def full_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
             "floor": {"logistic_regression": {METRIC: 0.3}, "interval": [0.25, 0.35]},
             "decision": {"rule": "tuned", "neutral_threshold": 0.4, "temperature": 1.5},
             "final": {"kind": "refit", "why": HOSTILE},
-        }
+        },
     )
     folder.explanations.mkdir()
     Image.new("RGB", (50, 50), (200, 40, 40)).save(folder.explanations / "3.jpg")
@@ -59,5 +61,5 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture
 def empty(tmp_path: Path) -> Run:
-    RunFolder(tmp_path).write_search(SEARCHED)
+    write_search(RunFolder(tmp_path), SEARCHED)
     return analysis.load(tmp_path)

@@ -10,6 +10,7 @@ import analysis
 from analysis.report.answer import answer, majority_score
 from analysis.run_folder.folder import RunFolder
 from tests.analysis.synthetic import METRIC, SEARCHED, write_run
+from tests.records import read_best, read_search, write_best, write_search
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,7 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 def with_best(folder: RunFolder, **pieces: Any) -> RunFolder:
-    folder.write_best(folder.read_best() | pieces)
+    write_best(folder, read_best(folder) | pieces)
     return folder
 
 
@@ -58,8 +59,8 @@ def test_the_hand_tuned_config_and_the_lab_stand_beside_the_chosen_one(folder: R
 
 def test_demo_data_are_not_held_against_the_lab_and_are_warned_of(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", random_backbones=["text"])
-    search = folder.read_search()
-    folder.write_search(search | {"data": search["data"] | {"is_demo": True}})
+    search = read_search(folder)
+    write_search(folder, search | {"data": search["data"] | {"is_demo": True}})
     found = answer(analysis.load(folder.path))
     assert found is not None
     assert "published" not in {rival.kind for rival in found.rivals}
@@ -81,7 +82,7 @@ def test_a_confirmed_score_is_the_answer(folder: RunFolder) -> None:
 def test_a_confirmed_score_is_held_against_the_confirmed_score_of_the_hand_tuned_config(
     folder: RunFolder,
 ) -> None:
-    tuned = folder.read_best()["hand_tuned"]["trial"]
+    tuned = read_best(folder)["hand_tuned"]["trial"]
     pieces = {
         "confirmed": {"score": 0.51, "interval": [0.5, 0.53], "scores": {METRIC: 0.51}},
         "candidates": [
@@ -128,7 +129,7 @@ def test_a_standard_error_is_what_it_takes_to_stand_above_the_floor(
 
 
 def test_a_chosen_hand_tuned_config_is_said_not_to_be_beaten(folder: RunFolder) -> None:
-    best = folder.read_best()
+    best = read_best(folder)
     with_best(folder, hand_tuned={**best["hand_tuned"], "trial": best["trial"]})
     found = answer(analysis.load(folder.path))
     assert found is not None
@@ -146,5 +147,5 @@ def test_the_majority_class_scores_as_scikit_learn_says(folder: RunFolder) -> No
 
 def test_a_run_without_a_score_has_no_answer(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.write_search(SEARCHED)
+    write_search(folder, SEARCHED)
     assert answer(analysis.load(tmp_path)) is None

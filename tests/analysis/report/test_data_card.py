@@ -8,6 +8,7 @@ import analysis
 from analysis.report.data_card import data_card
 from analysis.run_folder.folder import RunFolder
 from tests.analysis.synthetic import SEARCHED
+from tests.records import write_search
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 def test_the_data_are_described_by_what_was_kept(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.write_search(
+    write_search(
+        folder,
         SEARCHED
         | {
             "data": SEARCHED["data"]
@@ -26,7 +28,7 @@ def test_the_data_are_described_by_what_was_kept(tmp_path: Path) -> None:
                 "classes": {"positive": 2, "neutral": 1, "negative": 1},
             },
             "split": SEARCHED["split"] | {"folds": 2, "repeats": 3},
-        }
+        },
     )
     folder.write_samples(
         pd.DataFrame(

@@ -8,6 +8,7 @@ import analysis
 from analysis.report import facts
 from analysis.report.trial_table import candidate_table, trial_table
 from tests.analysis.synthetic import write_run
+from tests.records import read_best, read_search, write_best, write_search
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,7 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 def decisions(folder: RunFolder, **pieces: Any) -> list[str]:
-    folder.write_best(folder.read_best() | pieces)
+    write_best(folder, read_best(folder) | pieces)
     return facts.decisions(analysis.load(folder.path))
 
 
@@ -75,7 +76,7 @@ def test_where_numbers_come_from_is_told(folder: RunFolder) -> None:
         {"role": "text", "cached": True, "seconds": 0.0},
         {"role": "image", "cached": False, "seconds": 12.0},
     ]
-    folder.write_search(folder.read_search() | {"activations": activations})
+    write_search(folder, read_search(folder) | {"activations": activations})
     run = analysis.load(folder.path)
     shown = facts.origin(run)
     assert shown["command"] == "python -m search.run --model early_fusion --trials 6"
@@ -102,7 +103,7 @@ def test_the_table_of_trials_leaves_out_what_never_varied(folder: RunFolder) -> 
     assert "reason" not in heads  # no trial failed
     assert table["rows"][0][0] == {"text": "0 (hand-tuned)", "value": 0.0}
     assert run.best is not None
-    assert table["marks"].index("best") == run.best["trial"]
+    assert table["marks"].index("best") == run.best.trial
     assert all(len(row) == len(heads) for row in table["rows"])
 
 
@@ -128,16 +129,16 @@ def test_a_note_is_no_reason_to_fail(folder: RunFolder) -> None:
 
 def test_candidates_show_what_the_searched_score_lost(folder: RunFolder) -> None:
     assert candidate_table(analysis.load(folder.path)) is None
-    best = folder.read_best()
+    best = read_best(folder)
     found = {
         "trial": best["trial"],
         "searched": 0.7,
         "confirmed": 0.68,
         "spread": 0.01,
         "interval": [0.66, 0.7],
-        "epochs": [3, 4],
+        "epochs": 4,
     }
-    folder.write_best(best | {"candidates": [found, found | {"trial": 99, "interval": None}]})
+    write_best(folder, best | {"candidates": [found, found | {"trial": 99, "interval": None}]})
     table = candidate_table(analysis.load(folder.path))
     assert table is not None
     assert [cell["text"] for cell in table["rows"][0]] == [
@@ -154,7 +155,7 @@ def test_candidates_show_what_the_searched_score_lost(folder: RunFolder) -> None
 def test_a_loss_that_rose_is_lost_too(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", objective="val_loss", mode="min")
     found = {"trial": 1, "searched": 0.7, "confirmed": 0.8, "interval": None}
-    folder.write_best(folder.read_best() | {"candidates": [found]})
+    write_best(folder, read_best(folder) | {"candidates": [found]})
     table = candidate_table(analysis.load(folder.path))
     assert table is not None
     assert table["rows"][0][3]["text"] == "0.1000"

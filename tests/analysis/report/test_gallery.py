@@ -12,6 +12,7 @@ from analysis.report.gallery import _inlined, gallery, rows_shown
 from analysis.run_folder.explanations import Explanation
 from analysis.run_folder.folder import RunFolder
 from tests.analysis.synthetic import SEARCHED
+from tests.records import write_search
 from trainables.evaluation.resampling import Validated
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def test_the_surest_mistakes_and_hits_of_each_class_are_shown(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.write_search(SEARCHED)
+    write_search(folder, SEARCHED)
     count = 12
     folder.write_samples(
         pd.DataFrame(
@@ -39,7 +40,8 @@ def test_the_surest_mistakes_and_hits_of_each_class_are_shown(tmp_path: Path) ->
     decided = probabilities.argmax(axis=1)
     rows = np.arange(count)
     said = Validated(rows, rows * 0, rows * 0, probabilities, decided)
-    explained = {1: Explanation(1, "positive", 0.5, None, (("text", 0.5), ("1", -0.25)))}
+    words = ("text", 0.5), ("1", -0.25)
+    explained = {1: Explanation(row=1, decided="positive", probability=0.5, words=words)}
     small = folder.thumbnail(10)
     small.parent.mkdir()
     small.write_bytes(b"\xff\xd8 small")
@@ -63,7 +65,7 @@ def test_the_surest_mistakes_and_hits_of_each_class_are_shown(tmp_path: Path) ->
 
 def test_a_sample_that_repeats_validate_twice_is_shown_once(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.write_search(SEARCHED)
+    write_search(folder, SEARCHED)
     sample = {"guid": ["a"], "tag": ["neutral"], "text": [""], "image": [""], "group": [0]}
     folder.write_samples(pd.DataFrame(sample))
     twice = np.zeros(2, np.int64)

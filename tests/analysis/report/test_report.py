@@ -12,6 +12,7 @@ from analysis.run_folder import digests
 from analysis.run_folder.folder import ResultsError, RunFolder
 from analysis.run_folder.io import write_parquet
 from tests.analysis.synthetic import SEARCHED, write_run
+from tests.records import write_search
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +70,7 @@ def test_a_run_without_a_piece_has_a_report_without_it(tmp_path: Path, piece: st
 
 def test_a_run_of_which_nothing_came_says_so(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.write_search(SEARCHED)
+    write_search(folder, SEARCHED)
     page = render(analysis.load(tmp_path))
     assert "No trial has a score" in page
     assert HEADINGS.findall(page) == ["answer", "data", "repeat"]

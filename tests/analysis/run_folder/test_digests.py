@@ -10,9 +10,12 @@ import pandas as pd
 import pytest
 
 from analysis.run_folder import digests
+from analysis.run_folder.best_record import Best
 from analysis.run_folder.folder import RunFolder
 from analysis.run_folder.io import DamageError, ResultsError
+from analysis.run_folder.records import from_json
 from tests.analysis.synthetic import CHOSEN, SEARCHED, write_run
+from tests.records import write_best, write_search
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
     folder = RunFolder(tmp_path / "run")
-    folder.write_search(SEARCHED)
+    write_search(folder, SEARCHED)
     return folder
 
 
@@ -40,7 +43,7 @@ def test_a_file_is_noted_by_its_size_and_sha256(folder: RunFolder) -> None:
 
 
 def test_a_flipped_bit_is_told_with_what_helps(folder: RunFolder) -> None:
-    folder.write_best(CHOSEN | {"score": 0.5})
+    write_best(folder, CHOSEN | {"score": 0.5})
     text = folder.best.read_text()
     folder.best.write_text(text.replace('"score": 0.5', '"score": 0.7'))
     with pytest.raises(DamageError, match=r"best\.json must hold what was .* makes it anew"):
@@ -59,24 +62,24 @@ def test_half_a_table_is_told_by_its_size(folder: RunFolder) -> None:
 def test_a_kill_between_the_note_and_the_file_damages_nothing(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch, renamed: bool
 ) -> None:
-    folder.write_best(CHOSEN)
+    write_best(folder, CHOSEN)
     with monkeypatch.context() as patch:
         if not renamed:
             patch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(SystemExit))
             with pytest.raises(SystemExit):
-                folder.write_best(CHOSEN | {"trial": 1})
+                write_best(folder, CHOSEN | {"trial": 1})
         else:
-            folder.write_best(CHOSEN | {"trial": 1})
-    assert folder.read_best()["trial"] == int(renamed)
-    folder.write_best(CHOSEN | {"trial": 2})
-    assert folder.read_best()["trial"] == 2
+            write_best(folder, CHOSEN | {"trial": 1})
+    assert folder.read_best().trial == int(renamed)
+    write_best(folder, CHOSEN | {"trial": 2})
+    assert folder.read_best().trial == 2
 
 
 def test_a_line_of_digests_that_a_kill_tore_is_no_line(folder: RunFolder) -> None:
     with (folder.path / "digests.csv").open("a") as file:
         file.write("best.json,12,abc")
-    folder.write_best(CHOSEN)
-    assert folder.read_best() == CHOSEN
+    write_best(folder, CHOSEN)
+    assert folder.read_best() == from_json(Best, CHOSEN)
     flipped(folder.best)
     with pytest.raises(ResultsError):
         folder.read_best()
@@ -109,15 +112,15 @@ def test_a_folder_that_was_moved_or_copied_is_as_it_was(tmp_path: Path) -> None:
 def test_without_digests_files_are_taken_as_they_are(
     folder: RunFolder, spoil: Callable[[Path], object]
 ) -> None:
-    folder.write_best(CHOSEN)
+    write_best(folder, CHOSEN)
     spoil(folder.path / "digests.csv")
     folder.best.write_text(folder.best.read_text().replace("0.5", "0.6"))
-    assert folder.read_best()["score"] == 0.6
+    assert folder.read_best().score == 0.6
 
 
 def test_settled_digests_have_a_line_for_each_file(folder: RunFolder) -> None:
     for trial in (0, 1, 2):
-        folder.write_best(CHOSEN | {"trial": trial})
+        write_best(folder, CHOSEN | {"trial": trial})
     folder.append_history({"trial": 0, "epoch": 1})
     digests.settle(folder.path)
     lines = (folder.path / "digests.csv").read_text().splitlines()
@@ -127,11 +130,11 @@ def test_settled_digests_have_a_line_for_each_file(folder: RunFolder) -> None:
         "history.csv",
         "search.json",
     ]
-    assert folder.read_best()["trial"] == 2
+    assert folder.read_best().trial == 2
 
 
 def test_what_was_written_and_is_gone_is_lost(folder: RunFolder) -> None:
-    folder.write_best(CHOSEN)
+    write_best(folder, CHOSEN)
     folder.best.unlink()
     assert digests.lost_files(folder.path) == [folder.best]
     with pytest.raises(DamageError, match=r"best\.json must be there, as it was written, and is"):

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.run_folder.best_record import Best
 from analysis.run_folder.folder import ResultsError, RunFolder
+from analysis.run_folder.records import from_json
+from analysis.run_folder.search_record import Search
 from tests.analysis.synthetic import CHOSEN, SEARCHED
 from trainables.evaluation.classes import CLASSES
 
@@ -20,15 +24,17 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 def test_records_come_back_as_they_were(folder: RunFolder) -> None:
-    folder.write_search(SEARCHED | {"notes": ["naïve"]})
-    folder.write_best(CHOSEN)
-    assert folder.read_search() == SEARCHED | {"notes": ["naïve"]}
-    assert folder.read_best() == CHOSEN
+    search, best = from_json(Search, SEARCHED | {"notes": ["naïve"]}), from_json(Best, CHOSEN)
+    folder.write_search(search)
+    folder.write_best(best)
+    assert folder.read_search() == search
+    assert search.notes == ("naïve",)
+    assert folder.read_best() == best
 
 
 def test_a_record_that_is_no_json_number_is_refused(folder: RunFolder) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
-        folder.write_best({"score": float("nan")})
+        folder.write_best(replace(from_json(Best, CHOSEN), score=float("nan")))
     assert not folder.best.exists()
 
 

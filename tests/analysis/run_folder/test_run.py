@@ -16,6 +16,7 @@ from analysis.run_folder.schema import (
     TRIALS,
 )
 from tests.analysis.synthetic import SEARCHED, write_run
+from tests.records import read_best, write_best, write_search
 from trainables.evaluation.classes import CLASSES
 from trainables.evaluation.scores import confusion, score_confusion
 
@@ -53,7 +54,7 @@ def test_every_column_of_a_run_is_documented_and_typed(run: Run, name: str) -> N
 @pytest.mark.parametrize("name", TABLES)
 def test_what_a_run_lacks_is_an_empty_table_with_its_columns(tmp_path: Path, name: str) -> None:
     folder = RunFolder(tmp_path)
-    folder.write_search(SEARCHED)
+    write_search(folder, SEARCHED)
     frame = getattr(analysis.load(tmp_path), name)
     assert frame.empty
     assert list(frame.columns) == list(TABLES[name])
@@ -83,10 +84,10 @@ def test_stand_ins_for_the_epoch_in_which_a_trial_diverged_are_no_history(
 
 def test_a_trials_decisions_score_what_its_history_says(run: Run) -> None:
     assert run.best is not None
-    found = run.validated(run.best["trial"])
+    found = run.validated(run.best.trial)
     assert found is not None
     scored = score_confusion("weighted_f1", confusion(found.labels, found.decided))
-    assert float(scored) == pytest.approx(run.best["score"])
+    assert float(scored) == pytest.approx(run.best.score)
     assert found.parts.tolist() == [0] * 20 + [1] * 20 + [2] * 20
     assert found.rows.tolist() == list(range(60))
 
@@ -115,7 +116,7 @@ def test_a_confirmation_is_decided_by_the_rule_of_the_search(
     assert run.samples["tag"].iloc[frame["row"]].tolist() == ["neutral", "negative"] * 2
     run.folder.write_confirmation(2, frame)
     assert run.confirmed(2) is None, "nothing says by which rule"
-    run.folder.write_best(run.folder.read_best() | {"decision": {"rule": rule}})
+    write_best(run.folder, read_best(run.folder) | {"decision": {"rule": rule}})
     found = analysis.load(run.folder.path).confirmed(2)
     assert found is not None
     assert found.decided.tolist() == decided

@@ -13,6 +13,7 @@ from analysis.run_folder.folder import RunFolder
 from analysis.tables.comparison import COLUMNS, PAIRS
 from analysis.tables.reference import MODELS, published
 from tests.analysis.synthetic import METRIC, write_run
+from tests.records import read_best, read_search, write_best, write_search
 from trainables.evaluation.classes import CLASSES
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
     folder = tmp_path_factory.mktemp("runs")
     weak = write_run(folder / "weak", skill=0.5)
     strong = write_run(folder / "strong_<b>", skill=4.0, model="clip", modality="text")
-    write_run(folder / "demo", seed=1, data={**weak.read_search()["data"], "digest": "d2"})
+    write_run(folder / "demo", seed=1, data={**read_search(weak)["data"], "digest": "d2"})
     return [analysis.load(path) for path in (weak.path, strong.path, folder / "demo")]
 
 
@@ -44,10 +45,10 @@ def test_a_row_says_what_its_run_says(runs: list[Run]) -> None:
     row = analysis.compare_runs(runs).rows.set_index("run").loc["weak"]
     best = runs[0].best
     assert best is not None
-    assert row["weighted_f1"] == best["scores"][METRIC]
+    assert row["weighted_f1"] == best.scores[METRIC]
     assert row["low"] < row["weighted_f1"] < row["high"]
-    assert row["trainable_parameters"] == 10_000 + best["trial"]
-    assert (row["epochs"], row["seconds"]) == (best["best_epoch"], 10.0)
+    assert row["trainable_parameters"] == 10_000 + best.trial
+    assert (row["epochs"], row["seconds"]) == (best.best_epoch, 10.0)
     # Four epochs of two seconds, each over three folds that train on 40 of 60 samples.
     assert row["samples_per_second"] == 4 * 3 * 40 / (4 * 2.0)
     assert row["scored"] == "searched"
@@ -65,7 +66,7 @@ def test_only_runs_of_the_same_samples_are_paired(runs: list[Run]) -> None:
 def test_a_confirmed_score_stands_before_the_searched_one(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run")
     confirmed = {"score": 0.42, "interval": [0.4, 0.44], "scores": {METRIC: 0.42}}
-    folder.write_best(folder.read_best() | {"confirmed": confirmed})
+    write_best(folder, read_best(folder) | {"confirmed": confirmed})
     row = analysis.compare_runs([analysis.load(folder.path)]).rows.iloc[0]
     assert (row["weighted_f1"], row["low"], row["high"]) == (0.42, 0.4, 0.44)
     assert row["scored"] == "confirmed"
@@ -74,7 +75,7 @@ def test_a_confirmed_score_stands_before_the_searched_one(tmp_path: Path) -> Non
 
 def confirm(folder: RunFolder, *, rule: str, right: float, seed: int = 0) -> None:
     """Keep a confirmation of the best trial: two folds, in the order of the rows turned round."""
-    best, tags = folder.read_best(), folder.read_samples()["tag"].dropna()
+    best, tags = read_best(folder), folder.read_samples()["tag"].dropna()
     random = np.random.default_rng(seed)
     guess = random.integers(3, size=len(tags))
     label = tags.map(CLASSES.index).to_numpy()
@@ -84,7 +85,7 @@ def confirm(folder: RunFolder, *, rule: str, right: float, seed: int = 0) -> Non
     frame["row"] = np.arange(len(tags))[::-1]
     folder.write_confirmation(best["trial"], frame)
     confirmed = {"score": 0.6, "interval": [0.5, 0.7], "scores": {METRIC: 0.6}}
-    folder.write_best(best | {"confirmed": confirmed, "decision": {"rule": rule}})
+    write_best(folder, best | {"confirmed": confirmed, "decision": {"rule": rule}})
 
 
 def test_runs_confirmed_on_the_same_folds_are_paired_as_confirmed(tmp_path: Path) -> None:
@@ -99,8 +100,8 @@ def test_runs_confirmed_on_the_same_folds_are_paired_as_confirmed(tmp_path: Path
     assert pair.high < 0
     assert any("lucky less honest, as confirmed, on" in note for note in notes(comparison))
 
-    again = honest.read_confirmation(honest.read_best()["trial"])
-    honest.write_confirmation(honest.read_best()["trial"], again[::-1])  # other folds
+    again = honest.read_confirmation(read_best(honest)["trial"])
+    honest.write_confirmation(read_best(honest)["trial"], again[::-1])  # other folds
     comparison = analysis.compare_runs([analysis.load(lucky.path), analysis.load(honest.path)])
     (pair,) = comparison.pairs.itertuples(index=False)
     assert pair.scored == "searched"
@@ -118,7 +119,7 @@ def test_an_interval_is_of_what_the_score_is_of(tmp_path: Path) -> None:
 
 def test_a_run_without_a_score_has_a_row_without_scores(runs: list[Run], tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "empty")
-    folder.write_search(dict(runs[0].search) | {"random_backbones": ["text"]})
+    write_search(folder, read_search(runs[0].folder) | {"random_backbones": ["text"]})
     comparison = analysis.compare_runs([analysis.load(folder.path), runs[0]], reference=False)
     assert comparison.rows["run"].tolist() == ["weak", "empty"]
     assert comparison.rows.iloc[1][["accuracy", "epochs", "low"]].isna().all()

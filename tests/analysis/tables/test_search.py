@@ -21,6 +21,7 @@ from analysis.tables.search import (
     speed,
 )
 from tests.analysis.synthetic import METRIC, SEARCHED, write_run
+from tests.records import read_best, read_search, write_search
 from trainables.evaluation.classes import CLASSES
 from trainables.evaluation.resampling import Validated
 
@@ -36,7 +37,7 @@ def run_of(path: Path, rows: list[tuple[Any, ...]], **search: Any) -> Run:
     columns = ["trial", "fate", "objective", "epochs", "seconds"]
     table = pd.DataFrame(rows, columns=columns)
     folder.write_trials(table.assign(best_epoch=1, hand_tuned=False, error=""))
-    folder.write_search(SEARCHED | search)
+    write_search(folder, SEARCHED | search)
     return analysis.load(path)
 
 
@@ -89,7 +90,7 @@ def test_the_budget_is_shared_out_by_fate(tmp_path: Path) -> None:
 
 def test_a_learning_curve_is_in_the_order_of_epochs(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.write_search(SEARCHED)
+    write_search(folder, SEARCHED)
     for trial, epoch in [(0, 1), (1, 1), (0, 2), (1, 2), (0, 3)]:
         folder.append_history({"trial": trial, "epoch": epoch, METRIC: trial + epoch / 10})
     curve = learning_curve(analysis.load(tmp_path), 0)
@@ -111,7 +112,7 @@ def test_class_scores_are_scikit_learns() -> None:
 
 def test_contenders_are_told_from_the_chosen_one_by_their_interval(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", trials=5, samples=300, skill=3.0)
-    best = folder.read_best()
+    best = read_best(folder)
     ranked = folder.read_trials().sort_values("objective", ascending=False)["trial"]
     twin = next(trial for trial in ranked if trial != best["trial"])
     said = folder.read_trial_probabilities(best["trial"])
@@ -129,7 +130,7 @@ def test_contenders_are_told_from_the_chosen_one_by_their_interval(tmp_path: Pat
 
 def test_contenders_of_a_falling_objective_are_better_when_positive(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", trials=4, samples=300, skill=3.0)
-    folder.write_search(folder.read_search() | {"objective": "val_loss", "mode": "min"})
+    write_search(folder, read_search(folder) | {"objective": "val_loss", "mode": "min"})
     trials = folder.read_trials()
     history = folder.read_history()
     lowest = history.groupby("trial")["val_loss"].min()

@@ -11,6 +11,7 @@ from analysis.report import render
 from analysis.run_folder.study import study_trials
 from analysis.tables.study import scored_study, searched_parameters, trial_times
 from tests.analysis.synthetic import write_run
+from tests.records import read_search, write_search
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +62,7 @@ def test_a_database_that_a_folder_names_is_connected_to_only_when_asked(
     theirs = tmp_path / "theirs.db"
     resources = {"study_storage": f"sqlite:///{theirs}"}
     settings = {"settings": {"resources": resources}, "name": "theirs"}
-    run.folder.write_search(run.folder.read_search() | settings)
+    write_search(run.folder, read_search(run.folder) | settings)
     strange = analysis.load(run.folder.path)
     render(strange)
     assert not theirs.exists()

@@ -151,13 +151,11 @@ def test_a_search_goes_on_with_its_own_sources_alone(
     with pytest.raises(SettingsError, match="--backbone must stay as the search was begun with"):
         refuse_changes(old, replace(old, data=replace(old.data, backbone=more)))
     fingerprints = {"text/bert": "a", "text/roberta": "b", "image": "c"}
-    refuse_other_backbones({"backbone_fingerprints": fingerprints}, fingerprints)
+    refuse_other_backbones(fingerprints, fingerprints)
     with pytest.raises(
         SettingsError, match=r"^--backbone text roberta must be what the search was"
     ):
-        refuse_other_backbones(
-            {"backbone_fingerprints": fingerprints}, fingerprints | {"text/roberta": "z"}
-        )
+        refuse_other_backbones(fingerprints, fingerprints | {"text/roberta": "z"})
 
 
 def test_two_checkpoints_of_both_roles_are_choices(tmp_path: Path) -> None:

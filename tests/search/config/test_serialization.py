@@ -179,7 +179,7 @@ def every_setting(kind: Any) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
 
 
 def values_of(hint: Any) -> Iterator[Any]:
-    examples = {bool: (False, True), int: (7,), float: (0.25, 2.0), str: ("a b",)}
+    examples = {bool: (False, True), int: (7,), float: (1.25, 2.0), str: ("a b",)}
     if hint in examples:
         yield from examples[hint]
     elif hint is Path:

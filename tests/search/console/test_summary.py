@@ -18,12 +18,14 @@ from search.pipeline.workflow import Outcome
 from search.selection.choice import choose_config
 from search.selection.model_card import model_card
 from tests.analysis.synthetic import write_run
+from tests.records import best_of, read_best, write_best
 from tests.search.selection.test_candidates import keyed, plan_of, record
 from trainables.evaluation.classes import CLASSES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from analysis.run_folder.best_record import Best
     from analysis.run_folder.folder import RunFolder
 
 
@@ -55,14 +57,13 @@ def judged(tmp_path: Path) -> tuple[RunFolder, dict[str, Any]]:
         record(number, "finished", 0.9, hand_tuned=number == 0, params={"rate": number / 10})
         for number in rights
     ]
-    best = choose_config(plan, keyed(*records), labels, records)
-    assert best is not None
-    return folder, best
+    choose_config(plan, keyed(*records), labels, records)
+    return folder, read_best(folder)
 
 
-def printed(folder: RunFolder, best: dict[str, Any]) -> str:
+def printed(folder: RunFolder, best: Best) -> str:
     console = Console(file=io.StringIO(), width=300)
-    trial = record(best["trial"], "finished", 0.9)
+    trial = record(best.trial, "finished", 0.9)
     print_summary(console, Outcome(keyed(trial), best, "", (), 9.0), folder, "")
     return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
@@ -90,7 +91,7 @@ def test_every_place_tells_the_same_score_and_what_it_covers(
     assert (row["weighted_f1"], row["covers"]) == (pytest.approx(told), covers)
     assert [row["low"], row["high"]] == best["confirmed"]["interval"]
 
-    said = printed(folder, best)
+    said = printed(folder, folder.read_best())
     assert (
         f"best val_weighted_f1 {told:.4f} as confirmed by trial {best['trial']}, 2 epochs" in said
     )
@@ -104,7 +105,7 @@ def test_every_place_tells_the_same_score_and_what_it_covers(
         "why": "",
         "temperature": 1,
     }
-    card = model_card(folder.read_search(), {**best, "final": final})
+    card = model_card(folder.read_search(), best_of(**best | {"final": final}))
     assert f"The confirmed val_weighted_f1 is {told:.4f}" in card
     assert "the score of choosing among 4 configs" in card
     assert covers in card
@@ -125,7 +126,7 @@ def test_what_was_not_confirmed_is_told_as_searched(
     judged: tuple[RunFolder, dict[str, Any]],
 ) -> None:
     folder, best = judged
-    bare = best | {"confirmed": None, "floor": None, "verdict": None}
+    bare = best_of(**best | {"confirmed": None, "floor": None, "verdict": None})
     assert f"best val_weighted_f1 0.9000 by trial {best['trial']} at epoch 1" in printed(
         folder, bare
     )
@@ -139,7 +140,7 @@ def test_a_run_that_kept_one_score_for_its_choice_is_told_as_it_was(
         folder.write_confirmation(number, folder.read_confirmation(number))
     folder.told.unlink()
     old = {"score": 0.61, "interval": [0.5, 0.7], "scores": {}, "epochs": 2}
-    folder.write_best(best | {"confirmed": old})
+    write_best(folder, best | {"confirmed": old})
     run = analysis.load(folder.path)
     own = run.confirmed(best["trial"])
     assert own is not None
@@ -150,4 +151,5 @@ def test_a_run_that_kept_one_score_for_its_choice_is_told_as_it_was(
     assert found is not None
     assert found.chosen.score == 0.61
     assert not any("choosing among" in verdict for verdict in found.verdicts)
-    assert "confirmed 0.6100, 95 % interval 0.5000 to 0.7000\n" in printed(folder, run.best)  # type: ignore[arg-type]
+    assert run.best is not None
+    assert "confirmed 0.6100, 95 % interval 0.5000 to 0.7000\n" in printed(folder, run.best)

@@ -19,6 +19,7 @@ from search.pipeline.multi_model import (
 )
 from spaces import SPACES
 from tests.analysis.synthetic import SEARCHED
+from tests.records import write_search
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,7 +108,7 @@ def test_all_goes_on_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     write_record(settings, first)
     begun = make_plan(first["early_fusion"])
     begun.folder.path.mkdir()
-    begun.folder.write_search(SEARCHED | {"settings": plain(begun.settings)})
+    write_search(begun.folder, SEARCHED | {"settings": plain(begun.settings)})
     with pytest.raises(SettingsError, match="holds some; --resume out goes on with them"):
         settings_by_model(settings)
 

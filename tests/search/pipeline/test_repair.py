@@ -10,6 +10,7 @@ import pytest
 from optuna.trial import TrialState, create_trial
 
 from analysis.run_folder import digests
+from analysis.run_folder.search_record import Hardware
 from search.config.plan import make_plan
 from search.config.settings import parse
 from search.errors import SettingsError
@@ -33,7 +34,8 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     words = ["--model", "early_fusion", "--data", "demo", "--out", str(folder)]
     plan = make_plan(parse([*words, "--cache", str(tmp_path / "cache")]))
     experiment = prepare(plan)
-    plan.folder.write_search(search_record(plan, experiment.corpus, experiment.folds, {}, {}))
+    record = search_record(plan, experiment.corpus, experiment.folds, Hardware(), {})
+    plan.folder.write_search(record)
     place = plan.open_storage()
     study = optuna.create_study(storage=place.storage, study_name=place.name)
     rows = []

@@ -6,6 +6,7 @@ import analysis
 from analysis.run_folder.folder import RunFolder
 from search.pipeline.run_record import samples_table
 from tests.analysis.synthetic import SEARCHED
+from tests.records import write_search
 from trainables.data.sample import Corpus, Sample
 from trainables.evaluation.classes import Sentiment
 
@@ -17,7 +18,7 @@ def test_samples_are_written_for_whoever_looks_at_results(tmp_path: Path) -> Non
     )
     unlabelled = (Sample("9", "new", Path("/data/9.jpg"), "b"),)
     folder = RunFolder(tmp_path)
-    folder.write_search(SEARCHED)
+    write_search(folder, SEARCHED)
     folder.write_samples(samples_table(Corpus("mine", labelled, unlabelled)))
     samples = analysis.load(tmp_path).samples
     assert samples["guid"].tolist() == ["007", "NA", "9"]

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from analysis.run_folder.folder import RunFolder
+from analysis.run_folder.search_record import Hardware
 from search.config.plan import make_plan
 from search.config.settings import parse
 from search.errors import SettingsError
 from search.pipeline.run_record import search_record
 from search.pipeline.workflow import prepare
+from tests.records import read_search, write_search
 from trainables.data.corpus import load_corpus
 from trainables.data.encodings import Decoder
 from trainables.data.splits import SplitError
@@ -93,7 +95,7 @@ def begun(table: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "run"
     plan = make_plan(parse((f"{TEXTS} --data {table} --out {folder}").split()))
     experiment = prepare(plan)
-    record = search_record(plan, experiment.corpus, experiment.folds, {}, {})
+    record = search_record(plan, experiment.corpus, experiment.folds, Hardware(), {})
     plan.folder.write_search(record)
     return folder
 
@@ -109,9 +111,8 @@ def test_data_that_were_moved_are_searched_where_they_are(
     words = ["--resume", str(begun), "--data", str(moved)]
     plan = make_plan(parse(words))
     assert len(prepare(plan).corpus.labelled) == COUNT
-    assert search_record(plan, *_of(prepare(plan)), {}, {})["settings"]["data"]["path"] == str(
-        moved
-    )
+    record = search_record(plan, *_of(prepare(plan)), Hardware(), {})
+    assert record.settings.everything["data"]["path"] == str(moved)
     moved.write_text(moved.read_text().replace("number 7", "number seven"))
     with pytest.raises(SettingsError, match="--data must be those that the search was begun with"):
         prepare(make_plan(parse(words)))
@@ -125,12 +126,12 @@ def test_a_search_that_goes_on_reads_texts_as_it_began(begun: Path, table: Path)
     lines = table.read_text().splitlines()
     lines[4] = "03,café…,positive"
     table.write_bytes("\n".join(lines).encode("gb18030"))  # one text alone cannot tell
-    record = RunFolder(begun).read_search()
+    record = read_search(RunFolder(begun))
     record["data"]["encoding"] = "gb18030"
     record["data"]["digest"] = load_corpus(
         table, modality="text", decoder=Decoder("gb18030")
     ).digest
-    RunFolder(begun).write_search(record)
+    write_search(RunFolder(begun), record)
     experiment = prepare(make_plan(parse(["--resume", str(begun)])))
     assert experiment.corpus.labelled[3].text == "café…"
 

@@ -9,8 +9,11 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score
 
+from analysis.run_folder.best_record import Best
+from analysis.run_folder.records import from_json
 from search.selection.baseline import verdict
 from search.selection.choice import choose_config
+from tests.records import read_best
 from tests.search.selection.test_candidates import keyed, plan_of, record
 from trainables.evaluation.classes import CLASSES
 
@@ -57,14 +60,15 @@ def judged(tmp_path: Path) -> Any:
         if baseline is not None:
             plan.folder.write_baseline(frame_of(baseline, 9).drop(columns="epoch"))
         picked = list(records.values())
-        return plan, choose_config(plan, records, LABELS, picked)
+        choose_config(plan, records, LABELS, picked)
+        return plan, read_best(plan.folder)
 
     return judge_with
 
 
 def test_the_best_confirmed_config_is_chosen_not_the_best_searched_one(judged: Any) -> None:
     plan, best = judged("", {0: 0.5, 1: 0.4, 2: 0.9})
-    assert best == plan.folder.read_best()
+    assert plan.folder.read_best() == from_json(Best, best)
     assert (best["trial"], best["score"]) == (2, 0.7)
     assert best["params"] == {"rate": 0.2}
     assert [one["trial"] for one in best["candidates"]] == [2, 0, 1]
@@ -103,7 +107,8 @@ def judged_by_fold(plan: Plan, rights: dict[int, Sequence[float]], **more: Any) 
     records = [record(number, "finished", 0.5) for number in rights]
     for number, shares in rights.items():
         plan.folder.write_confirmation(number, frame_by_fold(shares))
-    return choose_config(plan, keyed(*records), LABELS, records, **more)
+    choose_config(plan, keyed(*records), LABELS, records, **more)
+    return read_best(plan.folder)
 
 
 def test_what_is_told_is_the_score_of_folds_that_had_no_part_in_choosing(tmp_path: Path) -> None:
@@ -134,8 +139,9 @@ def test_epochs_are_those_that_the_rule_of_now_chooses(tmp_path: Path) -> None:
     one = record(1, "finished", 0.5)
     best = choose_config(plan, keyed(one), LABELS, [one])
     assert best is not None
-    assert best["confirmed"]["epochs"] == 2
-    assert best["confirmed"]["score"] == pytest.approx(0.75)
+    assert best.confirmed is not None
+    assert best.confirmed.epochs == 2
+    assert best.confirmed.score == pytest.approx(0.75)
     assert set(plan.folder.read_told()["epoch"]) == {2}
 
 
@@ -160,10 +166,11 @@ def test_a_config_of_which_no_model_can_be_had_is_passed_over(tmp_path: Path) ->
     best = judged_by_fold(plan, rights, failed={1})
     assert (best["trial"], best["confirmed"]["contenders"]) == (2, 1)
     assert best["confirmed"]["score"] == pytest.approx(0.5)
-    best = choose_config(
-        plan, keyed(record(1, "finished", 0.9), record(3, "finished", 0.2)), LABELS, [], {1}
-    )
-    assert (best["trial"], best["confirmed"]) == (3, None)
+    records = keyed(record(1, "finished", 0.9), record(3, "finished", 0.2))
+    other = choose_config(plan, records, LABELS, [], {1})
+    assert other is not None
+    assert (other.trial, other.confirmed) == (3, None)
+    assert choose_config(plan, records, LABELS, [], {1, 3}) is None
 
 
 def test_a_trials_own_threshold_decides_and_argmax_ignores_it(judged: Any) -> None:
@@ -220,8 +227,7 @@ def test_a_lower_loss_is_the_better_one(judged: Any) -> None:
 def test_without_a_confirmed_config_the_searched_one_stays(judged: Any) -> None:
     _, best = judged("", {}, baseline=0.4)
     assert best["trial"] == 0
-    assert best["confirmed"] is None
-    assert best["verdict"] is None
+    assert best["confirmed"] is best["candidates"] is best["decision"] is best["verdict"] is None
     assert best["floor"]["margin"] is None
     assert best["floor"]["logistic_regression"]["val_accuracy"] > 0.4
 

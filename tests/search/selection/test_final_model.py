@@ -16,6 +16,7 @@ from search.errors import SettingsError, WorkError
 from search.selection.candidates import fresh_seed
 from search.selection.final_model import UntrainableError, preferred, ship
 from tests.analysis.synthetic import SEARCHED
+from tests.records import best_of, read_best, write_search
 from tests.search.selection.test_candidates import plan_of
 from tests.search.selection.test_confirmation import EYE, FOLDS, ScriptedRunner, with_unlabelled
 from trainables.evaluation.classes import CLASSES
@@ -85,7 +86,7 @@ def plan_with(tmp_path: Path, words: str = "--folds 3 --metric val_accuracy") ->
     plan = plan_of(words, tmp_path / "run")
     backbones = {"text": "/home/me/weights/bert", "image": "resnet18"}
     about = {"backbones": backbones, "random_backbones": ["text"]}
-    plan.folder.write_search(SEARCHED | about)
+    write_search(plan.folder, SEARCHED | about)
     frame = pd.DataFrame(EYE[LABELS[ROWS]], columns=list(CLASSES))
     frame.insert(0, "fold", np.repeat(np.arange(3), [len(fold.val) for fold in FOLDS]))
     frame.insert(1, "row", ROWS)
@@ -95,8 +96,8 @@ def plan_with(tmp_path: Path, words: str = "--folds 3 --metric val_accuracy") ->
 
 
 def shipped(plan: Plan, runner: Any, best: Any = BEST) -> dict[str, Any]:
-    found: dict[str, Any] = ship(runner, plan, with_unlabelled(), FOLDS, best, QUIET)["final"]
-    return found
+    ship(runner, plan, with_unlabelled(), FOLDS, best_of(**best), QUIET)
+    return dict(read_best(plan.folder)["final"])
 
 
 def seed_of(plan: Plan, number: int = 0) -> int:
@@ -120,7 +121,7 @@ def test_a_refit_that_is_the_best_is_trained_on_all_samples(tmp_path: Path) -> N
     assert (rule.neutral_threshold, rule.temperature) == (0.4, 1.3)
     assert plan.folder.read_predictions()["tag"].tolist() == ["negative", "neutral"]
     assert plan.folder.read_predictions()["guid"].tolist() == ["007", "8"]
-    assert plan.folder.read_best()["final"]["why"].startswith("the best in nested validation (")
+    assert read_best(plan.folder)["final"]["why"].startswith("the best in nested validation (")
 
 
 def test_an_ensemble_that_is_the_best_has_the_models_of_all_folds(tmp_path: Path) -> None:
@@ -182,10 +183,10 @@ def test_fold_models_that_diverge_give_way_to_a_refit_and_it_is_said(tmp_path: P
 
     plan, runner = plan_with(tmp_path), Here(answer)
     console = Console(file=io.StringIO(), width=200)
-    best: dict[str, Any] = ship(runner, plan, with_unlabelled(), FOLDS, BEST, console)  # type: ignore[arg-type]
-    final = best["final"]
-    assert (final["kind"], final["members"]) == ("refit", 1)
-    assert "the models of the ensemble could not be trained (DivergedError: tr" in final["why"]
+    final = ship(runner, plan, with_unlabelled(), FOLDS, best_of(**BEST), console).final  # type: ignore[arg-type]
+    assert final is not None
+    assert (final.kind, final.members) == ("refit", 1)
+    assert "the models of the ensemble could not be trained (DivergedError: tr" in str(final.why)
     assert "one model on all data is, instead" in console.file.getvalue()  # type: ignore[attr-defined]
     assert members_of(runner)[0][1][0].endswith(b":60")
     assert (
@@ -209,7 +210,7 @@ def test_what_cannot_be_validated_is_shipped_without_and_it_is_said(
 def test_a_training_that_crashes_is_no_model(tmp_path: Path) -> None:
     plan, runner = plan_with(tmp_path), Here(lambda _: WorkError("killed"))
     with pytest.raises(UntrainableError, match="no model of trial 3 could be trained: killed"):
-        ship(runner, plan, with_unlabelled(), FOLDS, BEST, QUIET)  # type: ignore[arg-type]
+        ship(runner, plan, with_unlabelled(), FOLDS, best_of(**BEST), QUIET)  # type: ignore[arg-type]
     assert not plan.folder.model.exists()
 
 

@@ -10,6 +10,8 @@ import pytest
 from analysis.run_folder.folder import RunFolder
 from search.console.summary import fusion_rows
 from search.selection.fusions import write_fusions
+from tests.analysis.synthetic import CHOSEN
+from tests.records import best_of
 from trainables.data.sample import Fold
 
 if TYPE_CHECKING:
@@ -20,7 +22,9 @@ IMAGE = np.array([[0.3, 0.2, 0.5], [0.5, 0.2, 0.3], [0.1, 0.1, 0.8]], dtype=np.f
 LABELS = np.array([9, 0, 9, 2, 9, 2])
 ROWS = np.array([1, 3, 5])
 FOLDS = [Fold(np.array([3, 5]), np.array([1])), Fold(np.array([1]), np.array([3, 5]))]
-BEST = {"objective": "val_accuracy", "trial": 4, "params": {"neutral_threshold": 0.3}}
+BEST = best_of(
+    **CHOSEN | {"objective": "val_accuracy", "trial": 4, "params": {"neutral_threshold": 0.3}}
+)
 
 
 @pytest.fixture

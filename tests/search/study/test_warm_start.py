@@ -14,6 +14,7 @@ from search.study.journal import StudyJournal
 from search.study.sampler import begin, open_study
 from search.study.space import distributions
 from tests.analysis.synthetic import CHOSEN, SEARCHED
+from tests.records import write_best, write_search
 from tests.search.selection.test_candidates import plan_of
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def journal(path: Path) -> JournalStorage:
 def run_of(path: Path, rates: dict[float, float], **about: Any) -> RunFolder:
     """A run whose trials differ by the head's learning rate, with the scores given."""
     folder = RunFolder(path)
-    folder.write_search(SEARCHED | about)
+    write_search(folder, SEARCHED | about)
     study = open_study(journal(folder.study), "early_fusion", METRIC, "random", 0)
     drawn = distributions(plan_of("").space)
     for rate, score in rates.items():
@@ -61,7 +62,7 @@ def test_the_three_best_of_a_run_come_next_after_the_hand_tuned_config(tmp_path:
 def test_confirmed_configs_come_first(tmp_path: Path) -> None:
     folder = run_of(tmp_path / "old", {4e-3: 0.5, 8e-3: 0.8, 12e-3: 0.6})
     candidates = [{"trial": trial, "searched": 0.5, "confirmed": 0.5} for trial in (2, 0)]
-    folder.write_best(CHOSEN | {"candidates": candidates})
+    write_best(folder, CHOSEN | {"candidates": candidates})
     assert rates_of(plan_of(f"--warm-start {folder.path}")) == pytest.approx([12e-3, 4e-3, 8e-3])
 
 

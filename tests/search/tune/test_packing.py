@@ -23,6 +23,7 @@ from search.tune.packing import Packing, pack, pack_after_first, packed, trials_
 from search.tune.packing import gpu_memory_mb as gpu_memory
 from search.tune.tuner import open_search
 from tests.analysis.synthetic import SEARCHED
+from tests.records import read_search, write_search
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,7 +132,7 @@ def test_the_first_trial_has_a_whole_gpu_and_the_others_share_one(
         hand_tuned={"rate": 0.5},
     )
     plan.folder.path.mkdir()
-    plan.folder.write_search(SEARCHED | {"hardware": {}})
+    write_search(plan.folder, SEARCHED | {"hardware": {}})
     # Ray is told of a GPU that is not there: shares are counted as if it were.
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 4, "num_gpus": 1})
     try:
@@ -154,7 +155,7 @@ def test_the_first_trial_has_a_whole_gpu_and_the_others_share_one(
     assert shares.index[0] == 0, "it ran alone"
     assert sorted(shares.index) == list(range(9))
     assert shares.to_numpy().tolist() == [[1, 4]] + [[0.25, 1]] * 8
-    record = plan.folder.read_search()
+    record = read_search(plan.folder)
     assert record["packing"] == {
         "peak_memory_mb": 1120,
         "gpu_memory_mb": 8000,

@@ -8,9 +8,10 @@ import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from analysis.run_folder.folder import FATES, RunFolder
-from search.selection.best_record import write_best
+from search.selection.best_trial import best_trial
 from search.study.trial import Fate, TrialRecord, ranked
 from search.tune.tables import trials_table, write_importances
+from tests.records import read_best
 from trainables.evaluation.classes import CLASSES
 
 if TYPE_CHECKING:
@@ -105,8 +106,8 @@ def test_the_best_config_is_written_with_all_its_scores(folder: RunFolder) -> No
         record(2, "stopped", 0.9),
     ]
     history(folder, *records)
-    write_best(folder, keyed(*records), METRIC, "max")
-    best = folder.read_best()
+    folder.write_best(best_trial(folder, keyed(*records), METRIC))
+    best = read_best(folder)
     assert best["trial"] == 1
     assert best["best_epoch"] == 2
     assert best["score"] == 0.75
@@ -123,10 +124,10 @@ def test_where_asha_stopped_all_the_best_of_them_is_chosen_and_that_is_said(
 ) -> None:
     records = [record(0, "stopped", 0.5), record(1, "stopped", 0.6), record(2, "failed", 0.9)]
     history(folder, *records)
-    best = write_best(folder, keyed(*records), METRIC, "max")
-    assert best["trial"] == 1
-    assert best["why"] == "the best score among the 2 trials with one; ASHA stopped them all"
-    assert best["hand_tuned"] is None
+    best = best_trial(folder, keyed(*records), METRIC)
+    assert best.trial == 1
+    assert best.why == "the best score among the 2 trials with one; ASHA stopped them all"
+    assert best.hand_tuned is None
 
 
 DISTRIBUTIONS = {"rate": FloatDistribution(0, 10), "width": IntDistribution(0, 2)}

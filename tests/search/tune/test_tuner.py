@@ -17,7 +17,7 @@ from search.cluster.resources import TrialResources
 from search.config.plan import make_plan
 from search.config.settings import parse
 from search.console.live import LiveView, ViewInfo
-from search.selection.best_record import write_best
+from search.selection.best_trial import best_trial
 from search.study.space import NarrowedSpace
 from search.tune.callbacks import Recorder
 from search.tune.tuner import open_search
@@ -121,8 +121,8 @@ def test_every_trial_has_one_true_end_in_the_study_and_in_the_tables(
         "loss is nan",
         f"{METRIC} must be a finite number, got nan at epoch 2",
     }
-    best = write_best(plan.folder, search.records, METRIC, "max")
-    assert best["score"] == unstopped["objective"].max()
+    best = best_trial(plan.folder, search.records, METRIC)
+    assert best.score == unstopped["objective"].max()
 
     state = "".join(path.read_text() for path in plan.folder.ray.glob("*/experiment_state*"))
     assert METRIC in state

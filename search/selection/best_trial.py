@@ -1,4 +1,4 @@
-"""`best.json`: the chosen config, its scores, and why it was chosen."""
+"""The chosen trial with its scores, as `best.json` keeps it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from analysis.run_folder.best_record import Best, ScoredTrial
 from search.study.trial import EPOCH, ranked
 from trainables.evaluation.objective import mode_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from analysis.run_folder.folder import RunFolder
     from search.study.trial import Records, TrialRecord
-    from trainables.evaluation.objective import Mode
 
 _WHY = {
     "finished": "the best score among the {n} trials that ran their course",
@@ -24,54 +22,48 @@ _WHY = {
 }
 
 
-def write_best(
+def best_trial(
     folder: RunFolder,
     records: Records,
     metric: str,
-    mode: Mode,
-    *,
     chosen: tuple[TrialRecord, str] | None = None,
-    extra: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Write the chosen config with its scores.
+) -> Best:
+    """Say which trial is chosen, and how it did in the search.
 
     Args:
-        folder: Where it goes; its history is read.
+        folder: The run folder; its history is read.
         records: The trials, all ended; at least one has a score.
         metric: The objective.
-        mode: Whether more or less of it is better.
         chosen: The trial, and why it; by default the best of the search.
-        extra: What later stages have found out, by name.
 
     Returns:
-        What was written: `trial`, `params`, `best_epoch`, `score`, `scores` of every metric at
-        the best epoch, `why`, `hand_tuned` with the same of that config, or null, and the rest.
+        The record, without what the stages after the trials add.
     """
-    order = ranked(records, mode)
+    order = ranked(records, mode_of(metric))
     history = _history(folder)
     among = sum(record.fate == order[0].fate for record in order)
     best, why = chosen or (order[0], _WHY[str(order[0].fate)].format(n=among))
     tried_first = next((record for record in order if record.hand_tuned), None)
-    written = {
-        "objective": metric,
-        "mode": mode,
-        **_scores(best, history, metric),
-        "params": dict(best.params),
-        "why": why,
-        "hand_tuned": tried_first and _scores(tried_first, history, metric),
-        **(extra or {}),
-    }
-    folder.write_best(written)
-    return written
+    return Best(
+        objective=metric,
+        mode=mode_of(metric),
+        **_at_best_epoch(best, history, metric),
+        params=dict(best.params),
+        why=why,
+        hand_tuned=None
+        if tried_first is None
+        else ScoredTrial(**_at_best_epoch(tried_first, history, metric)),
+    )
 
 
 def _history(folder: RunFolder) -> pd.DataFrame:
-    if not folder.history.exists():  # told when the search went on without it
+    if not folder.history.exists():  # reported when the search went on without it
         return pd.DataFrame({"trial": [], EPOCH: []})
     return folder.read_history()
 
 
-def _scores(record: TrialRecord, history: pd.DataFrame, metric: str) -> dict[str, Any]:
+def _at_best_epoch(record: TrialRecord, history: pd.DataFrame, metric: str) -> dict[str, Any]:
+    """Give the fields of a `ScoredTrial`."""
     epoch, score = record.best(mode_of(metric)) or (0, math.nan)
     rows = history[(history["trial"] == record.number) & (history[EPOCH] == epoch)]
     # A kill or a full disk may have cost the table a row; the study still has the objective.
@@ -79,7 +71,7 @@ def _scores(record: TrialRecord, history: pd.DataFrame, metric: str) -> dict[str
     metrics = {str(k): float(v) for k, v in row.items() if str(k).startswith(("val_", "train_"))}
     return {
         "trial": record.number,
-        "fate": record.fate,
+        "fate": str(record.fate),
         "best_epoch": epoch,
         "score": score,
         "scores": {name: value for name, value in metrics.items() if math.isfinite(value)},

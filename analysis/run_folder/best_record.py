@@ -1,0 +1,190 @@
+"""`best.json`: the chosen config, its scores, and what speaks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003 - the check is made from the annotations
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from analysis.run_folder.records import Count, Interval, Scores, omitted
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredTrial:
+    """A trial at its best epoch."""
+
+    trial: Count
+    fate: str = ""
+    best_epoch: Count = 0
+    score: float
+    scores: Scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmed:
+    """What training the best configs again, on fresh seeds and folds, came to.
+
+    Attributes:
+        score: The objective, the mean over folds: each by the config that the others choose.
+        spread: Its standard deviation over folds.
+        standard_error: By the bootstrap.
+        interval: Of 95 %, by the bootstrap.
+        covers: What the interval covers, in words.
+        scores: Every score, the mean over folds.
+        epochs: Epochs of the chosen config, the mean over folds.
+        repeats: How often the folds were drawn anew.
+        contenders: How many configs were to choose among.
+        folds_chose: The trial that scores each fold.
+    """
+
+    score: float
+    spread: float | None = None
+    standard_error: float | None = None
+    interval: Interval
+    covers: str = ""
+    scores: Scores
+    epochs: Count | None = None
+    repeats: Count = 1
+    contenders: Count = 1
+    folds_chose: tuple[Count, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A config that was trained again.
+
+    Attributes:
+        searched: The objective in the search.
+        confirmed: The same when it was trained again, the mean over folds.
+        spread: The standard deviation over folds.
+        interval: Of 95 %, by the bootstrap.
+        epochs: Those that it was scored at, the mean over folds.
+    """
+
+    trial: Count
+    hand_tuned: bool = False
+    searched: float | None
+    confirmed: float
+    spread: float | None = None
+    interval: Interval | None = None
+    epochs: Count | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunnerUp:
+    """By how much the chosen config is better than the second best, by the paired bootstrap."""
+
+    trial: Count
+    other: Count
+    difference: float
+    interval: Interval
+    p_value: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """How probabilities become classes.
+
+    Attributes:
+        rule: The trial's own threshold, none, or one that was tuned on other folds.
+        neutral_threshold: Neutral where both polar probabilities are under it, in [0, 1].
+        temperature: Calibrates the probabilities that are shown.
+        searched_score: The objective by the rule `searched`.
+        tuned_score: Likewise by `tuned`.
+    """
+
+    rule: Literal["searched", "argmax", "tuned"]
+    neutral_threshold: float | None = None
+    temperature: float | None = None
+    searched_score: float | None = None
+    tuned_score: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """What needs no search, scored on the folds that configs were confirmed on.
+
+    Attributes:
+        majority: Scores of the commonest class.
+        logistic_regression: Scores of the regression on the frozen features.
+        interval: The regression's, of 95 %.
+        margin: By how much the confirmed score is better than the regression's.
+        standard_errors: The same in standard errors of the difference.
+        hand_tuned: Scores of the hand-tuned config, where it was confirmed.
+    """
+
+    majority: Scores = field(default_factory=dict)
+    logistic_regression: Scores = field(default_factory=dict)
+    interval: Interval | None = None
+    margin: float | None = None
+    standard_errors: float | None = None
+    hand_tuned: Scores | None = field(default=None, metadata=omitted("hand_tuned"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Final:
+    """The model that ships.
+
+    Attributes:
+        kind: `refit`, `average` or `ensemble`.
+        why: In words.
+        scores: The objective of each kind in nested validation.
+        epochs: It was trained for.
+        seeds: It is averaged over.
+        members: Models side by side.
+        temperature: Calibrates its probabilities.
+        parameters: Of all members.
+    """
+
+    kind: str
+    why: str | None = None
+    scores: Scores | None = None
+    epochs: Count = 0
+    seeds: Count = 1
+    members: Count = 1
+    temperature: float | None = None
+    parameters: Count = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Best:
+    """The content of `best.json`.
+
+    Attributes:
+        objective: The metric that was searched for.
+        mode: Whether more or less of it is better.
+        trial: The chosen trial.
+        fate: How it ended.
+        best_epoch: The epoch, from 1, where its objective was best.
+        score: Its objective there.
+        scores: Every metric there.
+        params: Its hyperparameters.
+        why: It was chosen, in words.
+        hand_tuned: The hand-tuned config in the search; None where it has no score.
+        confirmed: What training again came to. This and what follows is None where it could not
+            be had, and left out of the file until the stages after the trials are done.
+        candidates: The configs that were trained again, the best first.
+        comparison: The best against the second best of them.
+        decision: How the chosen config decides.
+        baseline: What needs no search.
+        verdict: Whether the search was worth it, in a sentence.
+        final: The model that ships; None until there is one.
+    """
+
+    objective: str = ""
+    mode: Literal["max", "min"] = "max"
+    trial: Count
+    fate: str = ""
+    best_epoch: Count
+    score: float
+    scores: Scores
+    params: Mapping[str, Any]
+    why: str
+    hand_tuned: ScoredTrial | None = None
+    confirmed: Confirmed | None = field(default=None, metadata=omitted("selection"))
+    candidates: tuple[Candidate, ...] | None = field(default=None, metadata=omitted("selection"))
+    comparison: RunnerUp | None = field(default=None, metadata=omitted("selection"))
+    decision: Decision | None = field(default=None, metadata=omitted("selection"))
+    baseline: Baseline | None = field(default=None, metadata=omitted("selection", key="floor"))
+    verdict: str | None = field(default=None, metadata=omitted("selection"))
+    final: Final | None = field(default=None, metadata=omitted("final"))

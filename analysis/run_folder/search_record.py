@@ -1,0 +1,198 @@
+"""`search.json`: what was searched, on what, with what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003 - the check is made from the annotations
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from analysis.run_folder.records import WHOLE, Count, omitted
+
+_Factor = Annotated[float, ("exclusiveMinimum", 1)]  # else rungs never end
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningSettings:
+    """Of `TuningSettings` of a search, what readers of its results look at."""
+
+    epochs: Count | None = None
+    reduction_factor: _Factor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionSettings:
+    """Likewise of its `SelectionSettings`."""
+
+    decision: str = "searched"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourceSettings:
+    """Likewise of its `ResourceSettings`."""
+
+    study_storage: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of a search: all of them, and by name what readers of its results look at.
+
+    Attributes:
+        everything: All, JSON-ready.
+    """
+
+    everything: Mapping[str, Any] = field(default_factory=dict, metadata=WHOLE)
+    trials: Count | None = None
+    seed: int | None = None
+    tuning: TuningSettings = TuningSettings()
+    selection: SelectionSettings = SelectionSettings()
+    resources: ResourceSettings = ResourceSettings()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What was learnt from.
+
+    Attributes:
+        encoding: Of texts that are no UTF-8; None where all are.
+        classes: Labelled samples by class.
+    """
+
+    name: str
+    is_demo: bool
+    digest: str
+    encoding: str | None = None
+    labelled: Count
+    unlabelled: Count
+    classes: Mapping[str, Count]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """How the labelled samples were parted.
+
+    Attributes:
+        folds: Folds of each repeat.
+        train: Samples that train, by fold, repeat after repeat.
+        val: Samples that validate, likewise.
+        digest: Of which they are.
+    """
+
+    kind: str = "unknown"
+    folds: Count
+    repeats: Count = 1
+    train: tuple[Count, ...]
+    val: tuple[Count, ...]
+    digest: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """What a search ran on: totals, and the share of one trial."""
+
+    machines: float = 1
+    cpus: float = 0
+    gpus: float = 0
+    cpus_per_trial: float = 0
+    gpus_per_trial: float = 0
+    slots: Count = 1
+    system: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """The commit of this program, and whether its files differed from it."""
+
+    commit: str
+    changed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActivationBuild:
+    """One node's building of the frozen activations of one backbone.
+
+    Attributes:
+        node: Index of the node.
+        role: The backbone's role.
+        done: Samples computed.
+        total: Samples to compute.
+        seconds: Time spent on them.
+        cached: Whether the file was there already.
+    """
+
+    node: Count = 0
+    role: str = ""
+    done: Count = 0
+    total: Count = 0
+    seconds: float
+    cached: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One start of the search: it was begun, or gone on with."""
+
+    started: str = ""
+    hardware: Hardware = Hardware()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    code: Code | None = None
+    trials: Count | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """The content of `search.json`.
+
+    Attributes:
+        model: The variant.
+        modality: What it reads of a pair.
+        objective: The metric that was searched for, such as `val_weighted_f1`.
+        mode: Whether more or less of it is better.
+        command: The command line that searches this again.
+        name: Of the study, where others have theirs too.
+        settings: What was asked, every default worked out.
+        space: What narrowed the space: `fixed` values and `ranges`, by hyperparameter.
+        hand_tuned: The config that was tried first.
+        grace_epochs: Epochs before ASHA could stop a trial; all of them without ASHA.
+        inputs: How text and images were prepared.
+        data: What was learnt from.
+        split: How it was parted.
+        backbones: Where the weights of each role came from.
+        random_backbones: Roles whose weights were random.
+        backbone_fingerprints: Of the weights, config, tokenizer and preprocessor, by role.
+        parameters: Of the hand-tuned model, how many there are and how many train.
+        notes: What is to be known of data and weights, in sentences.
+        hardware: What it ran on.
+        versions: Of Python and of packages.
+        code: Its commit; None where it was installed without its repository.
+        started: When, in ISO 8601.
+        activations: How the frozen activations were built; empty without a cache.
+        attempts: Every start of it, this one last.
+        packing: How trials share a GPU, where the first trials decided it.
+    """
+
+    model: str
+    modality: Literal["both", "text", "image"] = "both"
+    objective: Annotated[str, ("pattern", "^val_")]
+    mode: Literal["max", "min"]
+    command: str = ""
+    name: str = ""
+    settings: Settings = Settings()
+    space: Mapping[str, Any] = field(default_factory=dict)
+    hand_tuned: Mapping[str, Any] = field(default_factory=dict)
+    grace_epochs: Annotated[int, ("minimum", 1)] | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    data: Data
+    split: Split
+    backbones: Mapping[str, str] = field(default_factory=dict)
+    random_backbones: tuple[str, ...] = ()
+    backbone_fingerprints: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    hardware: Hardware = Hardware()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    code: Code | None = None
+    started: str = ""
+    activations: tuple[ActivationBuild, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    packing: Mapping[str, float] | None = field(default=None, metadata=omitted("packing"))

@@ -1,0 +1,20 @@
+"""`stages.json`: which stages after the trials are done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003 - the check is made from the annotations
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A stage that is done.
+
+    Attributes:
+        depends_on: All that its result hangs on, JSON-ready.
+        result: What it came to, likewise.
+    """
+
+    depends_on: Mapping[str, Any]
+    result: Mapping[str, Any]
