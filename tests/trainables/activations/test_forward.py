@@ -120,7 +120,7 @@ def test_a_tower_that_was_run_elsewhere_stays_on_the_host(
         [Cut(0, "cls", layers="last_four")],
     ],
 )
-def test_one_pass_serves_every_way_to_pool_and_runs_no_layer_twice(
+def test_one_pass_serves_every_way_to_pool_and_runs_twice_no_layer_before_what_is_pooled(
     benches: Mapping[str, Bench], cuts: list[Cut]
 ) -> None:
     bench = benches["text"]
@@ -132,7 +132,8 @@ def test_one_pass_serves_every_way_to_pool_and_runs_no_layer_twice(
     passes = list(forward(bench.tower, bench.raw, sorted(cuts, reverse=True), CPU))
     for hook in hooks:
         hook.remove()
-    assert len(runs) == len(passes) * (len(hooks) - min(map(layers_left_out, cuts)))
+    once = len(hooks) - min(map(layers_left_out, cuts))
+    assert once <= len(runs) / len(passes) <= once + sum(cut.reach for cut in cuts)
     for cut in cuts:
         wanted = bench.expected(cut)
         for rows, outputs in passes:
