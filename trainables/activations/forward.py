@@ -137,10 +137,7 @@ def _in_order(
 
 
 def _plan(tower: Tower, cuts: list[Cut]) -> list[tuple[Cut, Cut | None, Piece]]:
-    """Order the cuts so that each segment starts where the previous ends.
-
-    No layer runs twice but those after the first layer of a pooling of several.
-    """
+    """Order the cuts: each segment starts where one before it ends, if it can."""
     chain = [cut for cut in cuts if cut.unfrozen_layers]
     pooled = [cut for cut in cuts if not cut.unfrozen_layers]
     common = max([len(pooled) > 1, *(cut.reach for cut in pooled)])
