@@ -19,7 +19,6 @@ from analysis.run_folder.schema import (
     IMPORTANCES,
     PREDICTIONS,
     PROBABILITIES,
-    RUNG_ZERO,
     SAMPLES,
     TRIALS,
     checked,
@@ -45,7 +44,6 @@ _NEEDED = {
     "trials.csv": ("trial", "fate", "objective", "best_epoch", "epochs", "seconds", "hand_tuned"),
     "history.csv": ("trial", "epoch"),
     "importances.csv": tuple(IMPORTANCES),
-    "rung_zero.csv": tuple(RUNG_ZERO),
     "samples.parquet": ("guid", "tag", "text", "image", "group"),
     "predictions.csv": tuple(PREDICTIONS),
 }
@@ -129,11 +127,6 @@ class Run:
     def importances(self) -> pd.DataFrame:
         """One row per hyperparameter, largest first, columns `IMPORTANCES`."""
         return _table(self.folder.importances, self.folder.read_importances, IMPORTANCES)
-
-    @cached_property
-    def rung_zero(self) -> pd.DataFrame:
-        """One row per combination of what trials can read, best first, columns `RUNG_ZERO`."""
-        return _table(self.folder.rung_zero, self.folder.read_rung_zero, RUNG_ZERO)
 
     @cached_property
     def samples(self) -> pd.DataFrame:

@@ -74,17 +74,6 @@ PROBABILITIES: Mapping[str, Column] = {
 }
 """Columns of `Run.probabilities`, one row per trial and validated sample, at its best epoch."""
 
-RUNG_ZERO: Mapping[str, Column] = {
-    "loss": Column("float64", "log-loss out of fold in nats, mean over folds"),
-    "objective": Column("float64", "the objective out of fold, mean over folds"),
-    "loss_behind": Column("float64", "log-loss more than the best's, in nats"),
-    "loss_error": Column("float64", "paired standard error of that"),
-    "objective_behind": Column("float64", "how much worse the objective is than the best's"),
-    "objective_error": Column("float64", "paired standard error of that"),
-    "hopeless": Column("bool", "whether it is behind by far more than its errors"),
-}
-"""Columns of `Run.rung_zero`, one row per combination; before them one `config/NAME` each."""
-
 IMPORTANCES: Mapping[str, Column] = {
     "parameter": Column("str", "a hyperparameter"),
     "importance": Column("float64", "its share of what explains the objective, by fANOVA"),

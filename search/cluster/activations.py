@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -21,7 +21,6 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.cluster.resources import RETRIES, fetch
 from search.errors import WorkError
-from search.study.combinations import combinations
 from search.study.cut_coverage import meet_every_cut
 from trainables.reach import await_files
 from trainables.trainable import use_assigned_share
@@ -44,14 +43,10 @@ def configs_ahead(plan: Plan) -> list[dict[str, Any]]:
         plan: The search.
 
     Returns:
-        The hand-tuned config, then one for every way in which a trial may cut the backbones, and
-        for all that rung zero reads.
+        The hand-tuned config, then one for every way in which a trial may cut the backbones.
     """
-    modality = plan.settings.modality
-    every = meet_every_cut(plan.variant, plan.space, modality)
-    read = combinations(plan.variant, plan.space, modality, plan.hand_tuned)
-    frozen = [asdict(plan.variant.frozen(one.params)) for one in read]
-    return [dict(plan.hand_tuned), *every, *(frozen if plan.settings.tuning.rung_zero else [])]
+    every = meet_every_cut(plan.variant, plan.space, plan.settings.modality)
+    return [dict(plan.hand_tuned), *every]
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def search_record(
         command=command_line(settings),
         name=plan.name,
         settings=from_json(Settings, plain(settings)),
-        space={"fixed": plan.overrides.fixed, "ranges": plan.overrides.ranges},
+        space={"fixed": dict(plan.space.fixed), "ranges": dict(plan.space.ranges)},
         hand_tuned=plan.hand_tuned,
         grace_epochs=plan.grace_epochs,
         inputs=asdict(plan.inputs),

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from search.cluster.tasks import TaskRunner
     from search.study.combinations import Combination
+    from search.study.space import Value
     from trainables.data.sample import Fold
-    from trainables.hyperparameter import Value
 
 HOPELESS_ERRORS = 3.0
 """Paired standard errors behind the best, in log-loss and in the objective, from which on there is
@@ -287,9 +287,9 @@ def standings_table(order: Sequence[Standing]) -> pd.DataFrame:
             | {
                 "loss": one.loss,
                 "objective": one.score,
-                "loss_behind": 0.0 - one.loss_behind.difference,
+                "loss_behind": -one.loss_behind.difference,
                 "loss_error": one.loss_behind.standard_error,
-                "objective_behind": 0.0 - one.score_behind.difference,
+                "objective_behind": -one.score_behind.difference,
                 "objective_error": one.score_behind.standard_error,
                 "hopeless": one.is_hopeless,
             }

@@ -9,14 +9,15 @@ from __future__ import annotations
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trainables.hyperparameter import Choices
+from optuna.distributions import CategoricalDistribution
+
+from search.study.space import distributions
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
-    from spaces.space import Space
+    from search.study.space import Space, Value
     from trainables.config import Modality
-    from trainables.hyperparameter import Value
     from trainables.variants.variant import Variant
 
 MOST_COMBINATIONS = 48
@@ -57,9 +58,9 @@ def combinations(
         equally many together; the hand-tuned one and those one choice away are always there.
     """
     choices = {
-        name: list(domain.values)
-        for name, domain in space.domains.items()
-        if isinstance(domain, Choices)
+        name: list(distribution.choices)
+        for name, distribution in distributions(space).items()
+        if isinstance(distribution, CategoricalDistribution)
     }
     names = [n for n, values in choices.items() if _matters(variant, modality, n, values)]
     found: dict[Hashable, list[dict[str, Any]]] = {}
