@@ -29,6 +29,7 @@ from trainables.training.fold import FoldTrainer, TrainingData
 from trainables.training.lockstep import LockstepRun
 from trainables.variants import VARIANTS
 from trainables.variants.reading import Reading, prepared_as
+from trainables.variants.towers import sources_to_choose
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -69,16 +70,6 @@ class Workbench:
         """The pretrained towers, by name, on the CPU."""
         return self.variant.load_towers(self.experiment.backbones, self.experiment.modality)
 
-    @cached_property
-    def _named_sources(self) -> dict[str, list[str]]:
-        """The sources to choose among, by the hyperparameter that chooses."""
-        named: dict[str, list[str]] = {}
-        for backbone in self.experiment.backbones:
-            kind, slash, source = backbone.partition("/")
-            if slash:
-                named.setdefault(f"{kind}_backbone", []).append(source)
-        return named
-
     def config(self, params: Mapping[str, Any]) -> TowersConfig:
         """Make a trial's config.
 
@@ -91,7 +82,8 @@ class Workbench:
         Raises:
             ConfigError: If a value is wrong, or a source is not there.
         """
-        firsts = {name: sources[0] for name, sources in self._named_sources.items()}
+        choices = sources_to_choose(self.experiment.backbones)
+        firsts = {name: sources[0] for name, sources in choices.items()}
         config: TowersConfig = self.variant.config.from_params(
             {"max_epochs": self.experiment.max_epochs, **firsts, **params}
         )

@@ -21,7 +21,7 @@ from trainables.modules.backbones.weights import (
     local_path,
     place_of,
 )
-from trainables.variants.towers import AND
+from trainables.variants.towers import AND, sources_to_choose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -112,14 +112,9 @@ def choices_of(backbones: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     Returns:
         By hyperparameter, the names of the sources and of each two.
     """
-    named: dict[str, list[str]] = {}
-    for backbone in backbones:
-        role, slash, name = backbone.partition("/")
-        if slash:
-            named.setdefault(f"{role}_backbone", []).append(name)
     return {
         chooser: (*names, *map(AND.join, combinations(names, 2)))
-        for chooser, names in named.items()
+        for chooser, names in sources_to_choose(backbones).items()
     }
 
 

@@ -228,6 +228,23 @@ class PairConfig(TowersConfig):
         return replace(cut, pooling=self.text_pooling, layers=layers)
 
 
+def sources_to_choose(backbones: Collection[str]) -> dict[str, list[str]]:
+    """Say which sources there are to choose among, where a backbone has several.
+
+    Args:
+        backbones: `ROLE`, or `ROLE/SOURCE` where there are several.
+
+    Returns:
+        The names of the sources, by the hyperparameter that chooses, such as `text_backbone`.
+    """
+    named: dict[str, list[str]] = {}
+    for backbone in backbones:
+        kind, slash, source = backbone.partition("/")
+        if slash:
+            named.setdefault(f"{kind}_backbone", []).append(source)
+    return named
+
+
 def load_pair(backbones: Mapping[str, str], roles: Sequence[Role]) -> dict[str, Tower]:
     """Load towers that each come with weights of their own.
 
