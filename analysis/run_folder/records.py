@@ -111,10 +111,11 @@ def to_json(record: Any) -> Any:
         for each in fields(record):
             if each.metadata.get("whole"):
                 return dict(getattr(record, each.name))
+        empty = _empty_groups(record)
         return {
             _key(each): to_json(getattr(record, each.name))
             for each in fields(record)
-            if each.metadata.get("omitted") not in _empty_groups(record)
+            if each.metadata.get("omitted") not in empty
         }
     if isinstance(record, Mapping):
         return {key: to_json(value) for key, value in record.items()}
