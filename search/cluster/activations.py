@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -19,6 +18,7 @@ from ray.exceptions import (
 )
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from analysis.run_folder.search_record import ActivationBuild
 from search.cluster.resources import RETRIES, fetch
 from search.errors import WorkError
 from search.study.cut_coverage import meet_every_cut
@@ -49,30 +49,9 @@ def configs_ahead(plan: Plan) -> list[dict[str, Any]]:
     return [dict(plan.hand_tuned), *every]
 
 
-@dataclass(frozen=True)
-class BuildStep:
-    """How far one node is with the activations of one backbone.
-
-    Attributes:
-        node: Index of the node.
-        role: The backbone's role.
-        done: Samples computed.
-        total: Samples to compute.
-        seconds: Time spent on them.
-        cached: Whether the file was there already.
-    """
-
-    node: int
-    role: str
-    done: int
-    total: int
-    seconds: float
-    cached: bool
-
-
 def build_everywhere(
     nodes: Sequence[Node], experiment: Experiment, params: Sequence[Mapping[str, Any]]
-) -> Iterator[BuildStep]:
+) -> Iterator[ActivationBuild]:
     """Build the frozen activations that trials will read, on every node at once.
 
     Args:
@@ -92,7 +71,7 @@ def build_everywhere(
     while streams:
         (stream,), _ = ray.wait(list(streams), num_returns=1)
         try:
-            yield BuildStep(streams[stream], *fetch(next(stream)))
+            yield ActivationBuild(node=streams[stream], **fetch(next(stream)))
         except StopIteration:
             del streams[stream]
         except WorkError as error:
@@ -116,14 +95,14 @@ def _begin(node: Node, held: Any) -> Any:
 # Not begun again by Ray, which takes what a stream yields to be the same each time; and one call
 # to a process, as on a GPU it holds memory until it ends.
 @ray.remote(num_returns="streaming", max_retries=0, max_calls=1)  # type: ignore[untyped-decorator]
-def _build(held: tuple[Experiment, list[dict[str, Any]]]) -> Iterator[tuple[Any, ...]]:
+def _build(held: tuple[Experiment, list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
     from trainables.worker import build_activations  # noqa: PLC0415  # torch stays in workers
 
     device = use_assigned_share()
     while True:
         try:
             for step in build_activations(*held, device):
-                yield tuple(step)  # its own type would bring torch into the driver
+                yield step._asdict()  # its own type would bring torch into the driver
         except Exception as error:  # noqa: BLE001 - raised again when no file is missing
             await_files(held[0], error)
         else:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from rich.console import Console, RenderableType
 
-    from search.cluster.activations import BuildStep
+    from analysis.run_folder.search_record import ActivationBuild
     from search.study.space import Space
     from search.study.trial import Records, TrialRecord
 
@@ -116,7 +116,7 @@ class LiveView(Callback):  # type: ignore[misc]  # Ray has no types
         return self.__dict__ | {"_live": None, "_console": None}
 
 
-def show_building(console: Console, steps: Iterable[BuildStep]) -> list[BuildStep]:
+def show_building(console: Console, steps: Iterable[ActivationBuild]) -> list[ActivationBuild]:
     """Show how the frozen activations come along: a bar per node and backbone, or lines.
 
     Args:
@@ -137,7 +137,7 @@ def show_building(console: Console, steps: Iterable[BuildStep]) -> list[BuildSte
         expand=True,
         transient=True,
     )
-    last: dict[tuple[int, str], BuildStep] = {}
+    last: dict[tuple[int, str], ActivationBuild] = {}
     with bars:
         tasks = {}
         for step in steps:
@@ -152,11 +152,11 @@ def show_building(console: Console, steps: Iterable[BuildStep]) -> list[BuildSte
     return list(last.values())
 
 
-def _building(step: BuildStep) -> str:
+def _building(step: ActivationBuild) -> str:
     return f"frozen {step.role} layers" + (f", node {step.node}" if step.node else "")
 
 
-def _built_lines(steps: Iterable[BuildStep]) -> Iterator[str]:
+def _built_lines(steps: Iterable[ActivationBuild]) -> Iterator[str]:
     for step in steps:
         took = "were in the cache" if step.cached else f"took {step.seconds:.1f} s"
         yield f"{_building(step)} of {step.total:,} samples {took}"

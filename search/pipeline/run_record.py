@@ -35,7 +35,6 @@ from trainables.evaluation.objective import mode_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from search.cluster.activations import BuildStep
     from search.cluster.resources import Node, TrialResources
     from search.config.plan import Plan
     from search.config.settings import DataSettings
@@ -51,7 +50,7 @@ def search_record(
     folds: Sequence[Fold],
     hardware: Hardware,
     backbones: Mapping[str, Any],
-    built: Sequence[BuildStep] = (),
+    built: Sequence[ActivationBuild] = (),
 ) -> Search:
     """Say what is searched, on what, with what.
 
@@ -97,7 +96,7 @@ def search_record(
         versions=attempt.versions,
         code=attempt.code,
         started=attempt.started,
-        activations=tuple(ActivationBuild(**asdict(step)) for step in built),
+        activations=tuple(built),
         attempts=(attempt,),
     )
 

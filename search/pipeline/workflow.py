@@ -59,8 +59,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from analysis.run_folder.search_record import ActivationBuild
     from analysis.run_folder.search_record import Search as SearchRecord
-    from search.cluster.activations import BuildStep
     from search.cluster.resources import Node, TrialResources
     from search.config.plan import Plan
     from search.study.trial import Records
@@ -165,7 +165,7 @@ def _prepare_nodes(
     before = plan.folder.read_search() if plan.resumed else None
     if before is not None:
         refuse_other_backbones(before.backbone_fingerprints, backbones["fingerprints"])
-    built: list[BuildStep] = []
+    built: list[ActivationBuild] = []
     if experiment.cache is not None:
         able = [
             node if resources.gpus else replace(node, gpus=0.0)  # what trials do without, so do we
