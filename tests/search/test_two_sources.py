@@ -43,8 +43,8 @@ def test_two_text_encoders_are_searched_named_shipped_and_predict(
     assert "with text bert or roberta, image resnet.safetensors" in out.stdout
     folder = RunFolder(tmp_path / "out")
     record = folder.read_search()
-    assert list(record["backbones"]) == ["text/bert", "text/roberta", "image"]
-    assert {step["role"] for step in record["activations"]} >= {"text/bert", "text/roberta"}
+    assert list(record.backbones) == ["text/bert", "text/roberta", "image"]
+    assert {step.role for step in record.activations} >= {"text/bert", "text/roberta"}
     assert set(folder.read_trials()["config/text_backbone"]) == {"bert+roberta"}
     assert {path.name for path in (folder.model / "text").iterdir()} == {"bert", "roberta"}
     card = (folder.model / "README.md").read_text()
