@@ -43,13 +43,15 @@ def scripted(**arguments: Any) -> Task:
 def killed(folder: Path) -> Any:
     """A build whose worker dies as often as a file says, each time after its first step."""
 
+    step = {"role": "text", "total": 2, "seconds": 0.0, "cached": False}
+
     def build(_: Any) -> Any:
-        yield "text", 1, 2, 0.0, False
+        yield step | {"done": 1}
         left = int((folder / "kills").read_text())
         if left:
             (folder / "kills").write_text(f"{left - 1}")
             os._exit(1)
-        yield "text", 2, 2, 0.0, False
+        yield step | {"done": 2}
 
     return ray.remote(num_returns="streaming", max_retries=0)(build)
 
