@@ -5,8 +5,9 @@
 
 Each must end within twenty seconds with exit code 2 and the message that its case asks for, start
 no process (Ray's come later than any check of the input) and write nowhere but where it was told
-to. Both are read from Python's audit events, in the command and in whatever Python it starts. Ends
-with exit code 1 if any does not.
+to. Both are read from Python's audit events, in the command and in whatever Python it starts. What
+importing torch, torchvision and transformers does without any input is watched first, printed, and
+no fault of an input that needs them. Ends with exit code 1 if any case does not end as it must.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.benchmarks.reporting import machine, show
 from tests.hostile import CASES, Case
@@ -28,10 +30,10 @@ from tests.hostile.audit import LOG
 _ROOT = Path(__file__).parents[2]
 _LONGEST = 20.0  # seconds
 _BAD_INPUT = 2
+_IMPORTS = "import torch, torchvision, transformers.models.auto.modeling_auto"
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(NamedTuple):
     """How a command ended.
 
     Attributes:
@@ -89,6 +91,22 @@ def run(case: Case, folder: Path) -> Ended:
         words = case.write(input_folder)
     finally:
         os.chdir(here)
+    ended = watch(["-m", case.program, *words], folder, _LONGEST)
+    written = tuple(path for path in ended.written if not case.may_write(input_folder, path))
+    return ended._replace(written=written)
+
+
+def watch(words: list[str], folder: Path, longest: float | None = None) -> Ended:
+    """Run Python and note what it does to the system.
+
+    Args:
+        words: Python's arguments.
+        folder: Where it runs.
+        longest: Seconds after which it is killed; None: never.
+
+    Returns:
+        How it ended.
+    """
     log, hook = folder / "audit", folder / "hook"
     hook.mkdir()
     (hook / "sitecustomize.py").write_text(
@@ -99,7 +117,7 @@ def run(case: Case, folder: Path) -> Ended:
     environment = os.environ | {LOG: str(log), "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
     began = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", case.program, *words],
+        [sys.executable, *words],
         cwd=folder,
         env=environment,
         stdout=subprocess.DEVNULL,
@@ -107,21 +125,35 @@ def run(case: Case, folder: Path) -> Ended:
         text=True,
     )
     try:
-        said = process.communicate(timeout=_LONGEST)[1]
+        said = process.communicate(timeout=longest)[1]
         code: int | None = process.returncode
     except subprocess.TimeoutExpired:
         process.kill()
         said, code = process.communicate()[1], None
     events = [json.loads(line) for line in log.read_text().splitlines()]
-    written = dict.fromkeys(what for kind, what in events if kind == "write")
     return Ended(
         code,
         time.perf_counter() - began,
         said,
         tuple(what for kind, what in events if kind == "child"),
-        tuple(path for path in written if not case.may_write(input_folder, path)),
+        tuple(dict.fromkeys(what for kind, what in events if kind == "write")),
         any(kind == "watching" for kind, _ in events),
     )
+
+
+def beyond(ended: Ended, imports: Ended) -> Ended:
+    """Leave out what the imports of the libraries do on their own.
+
+    Args:
+        ended: How a command ended.
+        imports: How the imports alone ended.
+
+    Returns:
+        The same without what the imports start, as often as they start it, and write.
+    """
+    children = Counter(ended.children) - Counter(imports.children)
+    written = tuple(path for path in ended.written if path not in imports.written)
+    return ended._replace(children=tuple(children.elements()), written=written)
 
 
 def main() -> int:
@@ -133,11 +165,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", default="", metavar="WORDS", help="cases whose name has these")
     options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        imports = watch(["-c", _IMPORTS], Path(name))
+    print(
+        f"Importing the libraries starts {list(imports.children)}, writes {list(imports.written)}."
+    )
     rows, bad = [], {}
     chosen = [case for case in CASES if options.only in case.name]
     for case in chosen:
         with tempfile.TemporaryDirectory() as name:
-            ended = run(case, Path(name))
+            ended = beyond(run(case, Path(name)), imports)
         told = [line for line in ended.said.splitlines() if case.told in line]
         line = (told or ended.said.splitlines() or [""])[0].removeprefix("error: ").strip()
         if faults := ended.faults(case):
@@ -148,7 +185,7 @@ def main() -> int:
         f"{len(chosen)} hostile inputs, {len(bad)} not refused as they should",
         ("input", "verdict", "seconds", "what is said"),
         rows,
-        {"machine": machine(), "cases": len(chosen), "bad": bad},
+        {"machine": machine(), "cases": len(chosen), "imports": imports[4:6], "bad": bad},
     )
     return 1 if bad else 0
 
