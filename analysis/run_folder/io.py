@@ -85,7 +85,11 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     Args:
         path: The file; its folder is made when missing.
         write: Writes the content to the path it is given.
+
+    Raises:
+        DamageError: If a folder is in its place.
     """
+    _refuse_folder(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -102,11 +106,20 @@ def write_text(path: Path, text: str) -> None:
     Args:
         path: The file; a device or a pipe is written as it is.
         text: Its content.
+
+    Raises:
+        DamageError: If a folder is in its place.
     """
+    _refuse_folder(path)
     if path.exists() and not path.is_file():
         path.write_text(text, encoding="utf-8")
     else:
         write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def _refuse_folder(path: Path) -> None:
+    if path.is_dir():
+        raise DamageError(path, "must be a file to be written, got a folder: move it away")
 
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:

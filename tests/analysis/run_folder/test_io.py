@@ -2,14 +2,24 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.run_folder.io import read_csv, spreadsheet_safe, write_csv, write_json
+from analysis.run_folder.io import (
+    DamageError,
+    read_csv,
+    spreadsheet_safe,
+    write_csv,
+    write_json,
+    write_text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.mark.parametrize(
@@ -68,3 +78,16 @@ def test_a_full_disk_leaves_the_old_table_and_no_half_one(
         write_json(path, {"a": 2})
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["t.csv"]
+
+
+@pytest.mark.parametrize("write", [write_csv, write_json, write_text])
+def test_a_folder_in_the_place_of_a_file_is_refused_by_name_and_kept(
+    tmp_path: Path, write: Callable[[Path, Any], None]
+) -> None:
+    path = tmp_path / "index.json"
+    (path / "inside").mkdir(parents=True)
+    content = {write_csv: pd.DataFrame({"a": [1]}), write_json: {}, write_text: ""}[write]
+    with pytest.raises(DamageError, match="must be a file to be written, got a folder") as told:
+        write(path, content)
+    assert str(path) in str(told.value)
+    assert [p.name for p in path.iterdir()] == ["inside"]
