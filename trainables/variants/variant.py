@@ -5,8 +5,8 @@ Nothing here imports torch at the top: the driver of a search reads these tables
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Generic, TypeVar
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from trainables.config import ROLES, InputSettings
 from trainables.data.views import VIEWS
@@ -115,6 +115,20 @@ class Variant(Generic[ConfigT]):
         """
         there = (view for view in VIEWS.values() if view.reads in ROLES[modality])
         return tuple(view.name for view in there if getattr(config, view.name))
+
+    def frozen(self, params: Mapping[str, Any]) -> ConfigT:
+        """Give the hand-tuned config with every tower frozen whole.
+
+        Args:
+            params: Hyperparameters that differ from the hand-tuned ones, by name; how many layers
+                they unfreeze does not matter.
+
+        Returns:
+            The config, whose towers are read as one vector each.
+        """
+        hand_tuned = asdict(self.hand_tuned)
+        frozen = {name: 0 for name in hand_tuned if name.endswith("_unfrozen_layers")}
+        return self.config.from_params(hand_tuned | dict(params) | frozen)
 
     def build(self, config: ConfigT, towers: Mapping[str, Tower]) -> Classifier:
         """Build the classifier: suffixes as pretrained, and a head that starts random.

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ _WORD = re.compile(r"\w+")
 _ELONGATION = re.compile(r"([^\W\d_])\1\1+")
 # VADER's time grows with the square of the number of words; a post has a few dozen.
 _MOST_WORDS = 500
+_MAJORITY = 0.5
 
 _STRONGEST = ("strongest_positive", "strongest_negative")
 _COUNTS = (
@@ -100,9 +102,28 @@ def _is_emoji(character: str) -> bool:
     return unicodedata.category(character) == "So"
 
 
+def unfit_for_lexicon(samples: Sequence[Sample]) -> str:
+    """Say whether texts are in a script of which the lexicon knows no word.
+
+    Args:
+        samples: The samples.
+
+    Returns:
+        Why it cannot read them, in a plain sentence; empty where at least half of the letters are
+        Latin, or there is no letter.
+    """
+    letters = Counter(c for sample in samples for c in sample.text if c.isalpha())
+    latin = sum(n for c, n in letters.items() if unicodedata.name(c, "").startswith("LATIN"))
+    if latin >= _MAJORITY * letters.total():
+        return ""
+    share = 1 - latin / letters.total()
+    return f"its words are English, and {share:.0%} of the texts' letters are of other scripts"
+
+
 LEXICON = View(
     name="lexicon",
     reads="text",
     columns=(*_SCORES, *_STRONGEST, *_COUNTS),
     features=lexicon_features,
+    unfit=unfit_for_lexicon,
 )

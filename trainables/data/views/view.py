@@ -29,12 +29,14 @@ class View:
         columns: What each of its W features is.
         features: Computes them from N samples, shape (N, W), float32, all finite; neither labels
             nor the other samples may change a row.
+        unfit: Says in a plain sentence why it cannot read some samples; empty where it can.
     """
 
     name: str
     reads: Role
     columns: tuple[str, ...]
     features: Callable[[Sequence[Sample]], NDArray[np.float32]]
+    unfit: Callable[[Sequence[Sample]], str]
 
     @property
     def width(self) -> int:

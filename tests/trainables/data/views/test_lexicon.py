@@ -12,7 +12,7 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from trainables.data.sample import Sample
 from trainables.data.views import VIEWS
-from trainables.data.views.lexicon import LEXICON, lexicon_features
+from trainables.data.views.lexicon import LEXICON, lexicon_features, unfit_for_lexicon
 
 POST = "RT @you_2: GREAT day!! soooo happy? #sun #Sea \u2600 https://t.co/Ab!c?d#e"
 
@@ -86,3 +86,20 @@ def test_words_after_the_first_five_hundred_are_counted_but_not_scored() -> None
 @given(st.text())
 def test_every_text_has_finite_features(text: str) -> None:
     assert all(math.isfinite(value) for value in features_of(text)[0].values())
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["what a day", "caf\u00e9 \u0437"], ""),
+        (["123 !?", ""], ""),
+        ([], ""),
+        (
+            ["\u4eca\u65e5\u306f ab"],
+            "its words are English, and 60% of the texts' letters are of other scripts",
+        ),
+    ],
+)
+def test_texts_of_other_scripts_are_unfit(texts: list[str], said: str) -> None:
+    samples = [Sample(str(k), text, None, "") for k, text in enumerate(texts)]
+    assert unfit_for_lexicon(samples) == said
