@@ -1,0 +1,302 @@
+"""Rung zero: before the first trial, a logistic regression on everything that trials can read.
+
+It takes seconds where trials take minutes, so it says where trials begin, and what is hopeless.
+A choice is hopeless by paired standard errors on the search's own folds, never by a difference
+alone. The log-loss gives the order: it uses all of a probability, a decision only its side.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from search.cluster.tasks import Task, regress_fold
+from search.console.live import follow
+from search.errors import WorkError
+from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.resampling import PairedDifference, Validated, paired_bootstrap
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from rich.console import Console
+
+    from search.cluster.tasks import TaskRunner
+    from search.study.combinations import Combination
+    from search.study.space import Value
+    from trainables.data.sample import Fold
+
+HOPELESS_ERRORS = 3.0
+"""Paired standard errors behind the best, in log-loss and in the objective, from which on there is
+no hope: one in 700 by chance alone, for each choice."""
+
+_LEAST_VALIDATED = 100
+"""Of fewer samples a standard error is itself too unsure to leave anything out."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the regression came to on one combination.
+
+    Attributes:
+        params: The hyperparameters that say what is read.
+        loss: Its log-loss out of fold, in nats, the mean over folds.
+        score: Its objective, likewise.
+        loss_behind: Its log-loss against the best's, with the paired standard error.
+        score_behind: Its objective against the best's, likewise. Less than 0 is worse, of both.
+        validated: How many samples all this is of.
+    """
+
+    params: Mapping[str, Value]
+    loss: float
+    score: float
+    loss_behind: PairedDifference
+    score_behind: PairedDifference
+    validated: int
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether it is behind the best by far more than its errors, whatever is asked."""
+        behind = (_errors(self.loss_behind), _errors(self.score_behind))
+        return self.validated >= _LEAST_VALIDATED and min(behind) > HOPELESS_ERRORS
+
+
+def regress_all(
+    runner: TaskRunner,
+    found: Sequence[Combination],
+    folds: Sequence[Fold],
+    until: float,
+    console: Console,
+) -> pd.DataFrame:
+    """Fit a logistic regression on every combination and fold.
+
+    Args:
+        runner: Does the work.
+        found: The combinations.
+        folds: Those of the search.
+        until: When to give up, on the clock of `time.monotonic`.
+        console: Where to show how it goes.
+
+    Returns:
+        One row per combination and validated sample: `combination` (index), `fold`, `row`, and
+        the probability of each class, float32.
+
+    Raises:
+        WorkError: If a fit fails, or the time is up.
+    """
+    tasks = [
+        Task(regress_fold, {"fold": fold, "params": dict(one.params)})
+        for one in found
+        for fold in folds
+    ]
+    words = f"rung zero: {len(found)} logistic regressions on frozen activations"
+    frames: dict[int, pd.DataFrame] = {}
+    for number, result in follow(console, words, runner.run(tasks), len(tasks)):
+        if isinstance(result, WorkError):
+            raise result
+        if time.monotonic() > until:
+            msg = "the time budget is too short for it"
+            raise WorkError(msg)
+        combination, fold = divmod(number, len(folds))
+        frame = pd.DataFrame(result, columns=list(CLASSES))
+        frame.insert(0, "row", folds[fold].val)
+        frame.insert(0, "fold", fold)
+        frame.insert(0, "combination", combination)
+        frames[number] = frame
+    return pd.concat([frames[number] for number in sorted(frames)], ignore_index=True)
+
+
+def standings(
+    probabilities: pd.DataFrame,
+    found: Sequence[Combination],
+    metric: str,
+    sign: int,
+    truth: tuple[NDArray[np.int64], NDArray[np.int64], int],
+) -> list[Standing]:
+    """Compare the combinations.
+
+    Args:
+        probabilities: As `regress_all` gives them.
+        found: The combinations, in the order of their indices.
+        metric: The objective, one of `DECISION_SCORES`, or `loss`.
+        sign: 1 where more of it is better, else -1.
+        truth: Classes and groups of duplicates of the labelled samples, each of shape (N,); and
+            how many folds make one repeat.
+
+    Returns:
+        Where each stands, the lowest log-loss first.
+    """
+    validated = [
+        _validated(frame, truth) for _, frame in probabilities.groupby("combination", sort=True)
+    ]
+    losses = [one.score("loss") for one in validated]
+    order = sorted(range(len(found)), key=lambda k: losses[k])
+    best = validated[order[0]]
+    return [
+        Standing(
+            found[k].params,
+            losses[k],
+            validated[k].score(metric),
+            _signed(paired_bootstrap("loss", validated[k], best), -1),
+            _signed(paired_bootstrap(metric, validated[k], best), sign),
+            len(np.unique(best.rows)),
+        )
+        for k in order
+    ]
+
+
+def _validated(
+    frame: pd.DataFrame, truth: tuple[NDArray[np.int64], NDArray[np.int64], int]
+) -> Validated:
+    labels, groups, per_repeat = truth
+    rows, folds = frame["row"].to_numpy(np.int64), frame["fold"].to_numpy(np.int64)
+    probabilities = frame[list(CLASSES)].to_numpy()
+    return Validated(
+        rows,
+        folds,
+        labels[rows],
+        probabilities,
+        probabilities.argmax(axis=1),
+        groups[rows],
+        folds // per_repeat,
+    )
+
+
+def _signed(found: PairedDifference, sign: int) -> PairedDifference:
+    """Turn a difference so that less is worse."""
+    low, high = sorted(sign * bound for bound in found.interval)
+    return PairedDifference(
+        sign * found.difference, found.standard_error, (low, high), found.p_value
+    )
+
+
+def hopeless_choices(
+    order: Sequence[Standing], found: Sequence[Combination]
+) -> dict[str, frozenset[Value]]:
+    """Find the values that only hopeless combinations have.
+
+    Args:
+        order: Where each combination stands.
+        found: The combinations.
+
+    Returns:
+        Values by hyperparameter. The best combination is not hopeless, so some value of each
+        hyperparameter is left.
+    """
+    hopeless = {_key(one.params) for one in order if one.is_hopeless}
+    seen: dict[str, set[Value]] = {}
+    hopeful: dict[str, set[Value]] = {}
+    for combination in found:
+        for params in combination.alike:
+            for name, value in params.items():
+                seen.setdefault(name, set()).add(value)
+                if _key(combination.params) not in hopeless:
+                    hopeful.setdefault(name, set()).add(value)
+    left_out = {name: frozenset(values - hopeful[name]) for name, values in seen.items()}
+    return {name: values for name, values in left_out.items() if values}
+
+
+def sentences(
+    order: Sequence[Standing],
+    found: Sequence[Combination],
+    left_out: Mapping[str, frozenset[Value]],
+    metric: str,
+) -> list[str]:
+    """Say what is left out of the space, and why.
+
+    Args:
+        order: Where each combination stands, best first.
+        found: The combinations.
+        left_out: From `hopeless_choices`.
+        metric: The objective.
+
+    Returns:
+        One plain sentence per value.
+    """
+    alike = {_key(one.params): one.alike for one in found}
+    said = []
+    for name, values in left_out.items():
+        for value in sorted(values, key=str):
+            nearest = next(
+                one
+                for one in order
+                if any(params[name] == value for params in alike[_key(one.params)])
+            )
+            said.append(
+                f"rung zero leaves {name}={spelt(value)} out of the space: at best a logistic"
+                f" regression on it is {_behind(nearest, metric)}; --no-rung-zero keeps it"
+            )
+    return said
+
+
+def _behind(one: Standing, metric: str) -> str:
+    found = {"log-loss": one.loss_behind}
+    if metric != "loss":
+        found[metric] = one.score_behind
+    return " and ".join(
+        f"{-each.difference:.4f} behind in {name} ({_errors(each):.1f} standard errors)"
+        for name, each in found.items()
+    )
+
+
+def _errors(found: PairedDifference) -> float:
+    """How many standard errors behind; 0 where all draws are alike and so nothing is known."""
+    return -found.difference / found.standard_error if found.standard_error else 0.0
+
+
+def spelt(value: Any) -> str:
+    """Spell a value as `--fix` reads it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def starts(
+    order: Sequence[Standing], hand_tuned: Mapping[str, Any], most: int
+) -> list[dict[str, Any]]:
+    """Say with which configs a search begins, after the hand-tuned one.
+
+    Args:
+        order: Where each combination stands, best first.
+        hand_tuned: The hand-tuned config.
+        most: How many at most.
+
+    Returns:
+        The hand-tuned config reading the best combinations that it does not read itself; none
+        that is hopeless.
+    """
+    others = [dict(hand_tuned) | dict(one.params) for one in order if not one.is_hopeless]
+    return [params for params in others if params != dict(hand_tuned)][:most]
+
+
+def standings_table(order: Sequence[Standing]) -> pd.DataFrame:
+    """Make the table that the run folder keeps.
+
+    Args:
+        order: Where each combination stands, best first.
+
+    Returns:
+        Columns as `analysis.run_folder.schema.RUNG_ZERO` says.
+    """
+    return pd.DataFrame(
+        [
+            {f"config/{name}": value for name, value in one.params.items()}
+            | {
+                "loss": one.loss,
+                "objective": one.score,
+                "loss_behind": -one.loss_behind.difference,
+                "loss_error": one.loss_behind.standard_error,
+                "objective_behind": -one.score_behind.difference,
+                "objective_error": one.score_behind.standard_error,
+                "hopeless": one.is_hopeless,
+            }
+            for one in order
+        ]
+    )
+
+
+def _key(params: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
+    return tuple(sorted(params.items()))
