@@ -6,12 +6,25 @@ Nothing here imports torch: the driver of a search checks configs and stays ligh
 from __future__ import annotations
 
 import difflib
-import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
+from trainables.hyperparameter import (
+    AT_LEAST_0,
+    AT_LEAST_1,
+    BELOW_1,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SHARE,
+    Choices,
+    FloatRange,
+    When,
+    hyperparameter,
+    hyperparameters_of,
+)
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 TextCleaning = Literal["basic", "improved", "minimal"]
 ImagePreparation = Literal["basic", "improved", "imagenet"]
@@ -31,24 +44,6 @@ ROLES: Mapping[Modality, tuple[Role, ...]] = {
 """What a classifier reads of a pair, by modality."""
 
 _PLATEAU_PATIENCE = 3  # the lab's
-
-# What each hyperparameter must be, in words and as a test; NaN fails every one.
-_RULES: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
-    (
-        "> 0 and finite",
-        lambda value: 0 < value < math.inf,
-        ("head_learning_rate", "backbone_learning_rate", "max_grad_norm"),
-    ),
-    (
-        ">= 0 and finite",
-        lambda value: 0 <= value < math.inf,
-        ("weight_decay", "logit_adjustment", "focal_gamma"),
-    ),
-    (">= 0", lambda value: value >= 0, ("class_weight_smoothing",)),
-    (">= 1", lambda value: value >= 1, ("batch_size", "max_epochs", "patience")),
-    ("in [0, 1)", lambda value: 0 <= value < 1, ("warmup_ratio", "label_smoothing")),
-    ("in [0, 1]", lambda value: 0 <= value <= 1, ("neutral_threshold",)),
-)
 
 # Beyond what any backbone reads; a slip of the finger must not fill a machine's memory.
 _INPUT_BOUNDS = {"text_length": (4, 8192), "image_size": (32, 2048), "blur_radius": (0, 100)}
@@ -118,47 +113,95 @@ class InputSettings:
 class TrainConfig:
     """Optimiser, schedule, loss and decision of one trial.
 
-    Attributes:
-        head_learning_rate: Peak AdamW learning rate of what starts random, > 0.
-        backbone_learning_rate: Peak AdamW learning rate of unfrozen pretrained layers, > 0.
-        weight_decay: AdamW weight decay, >= 0; norms and biases are exempt.
-        schedule: `plateau` lowers the rates when the loss of a twentieth of the training samples
-            stalls, which it holds back: the samples that score a trial have no part in its
-            training; `cosine` warms up linearly and decays to zero.
-        warmup_ratio: Share of all steps spent in the warm-up of `cosine`, in [0, 1).
-        batch_size: Samples per optimiser step, >= 1.
-        max_epochs: Epochs a trial trains when nothing stops it, >= 1.
-        patience: Epochs with neither a better objective nor a lower validation loss after which a
-            trial ends, >= 1.
-        max_grad_norm: Global L2 norm at which gradients are clipped, > 0.
-        label_smoothing: Mass moved from the true class to all classes, in [0, 1).
-        class_weight_smoothing: Strength of the class weights, >= 0: 0 weighs all samples alike,
-            infinity by inverse class frequency.
-        sampling: What an epoch draws: `none` each sample once, `weighted` as many as there are,
-            every class as often as any other, `undersample` as many of each class as the rarest
-            has. Class weights and logit adjustment go by the classes as drawn.
-        logit_adjustment: Strength tau of the class priors in the loss, >= 0: 0 is none, 1 aims at
-            equal recall of all classes.
-        focal_gamma: Exponent by which sure samples weigh less in the loss, >= 0; 0 is none.
-        neutral_threshold: A pair is neutral when both polar probabilities are under it, in [0, 1];
-            up to 1/3 the largest probability decides, as neutral then is the largest anyway.
+    The defaults of a variant's config are its hand-tuned values, what a search tries first.
     """
 
-    head_learning_rate: float = 1e-3
-    backbone_learning_rate: float = 1e-4
-    weight_decay: float = 1e-2
-    schedule: Schedule = "cosine"
-    warmup_ratio: float = 0.3
-    batch_size: int = 32
-    max_epochs: int = 6
-    patience: int = 3
-    max_grad_norm: float = 1.0
-    label_smoothing: float = 0.05
-    class_weight_smoothing: float = 0.0
-    sampling: Sampling = "none"
-    logit_adjustment: float = 0.0
-    focal_gamma: float = 0.0
-    neutral_threshold: float = 0.3
+    head_learning_rate: float = hyperparameter(
+        1e-3,
+        FloatRange(1e-4, 5e-3, log=True),
+        rule=POSITIVE,
+        doc="Peak AdamW learning rate of what starts random.",
+    )
+    backbone_learning_rate: float = hyperparameter(
+        1e-4,
+        FloatRange(1e-5, 3e-4, log=True),
+        rule=POSITIVE,
+        doc="Peak AdamW learning rate of unfrozen pretrained layers.",
+    )
+    weight_decay: float = hyperparameter(
+        1e-2,
+        FloatRange(1e-5, 1e-1, log=True),
+        rule=NOT_NEGATIVE,
+        doc="AdamW weight decay; norms and biases are exempt.",
+    )
+    schedule: Schedule = hyperparameter(
+        "cosine",
+        Choices("cosine", "plateau"),
+        doc="`plateau` lowers the rates when the loss of a twentieth of the training samples "
+        "stalls, which it holds back: the samples that score a trial have no part in its "
+        "training; `cosine` warms up linearly and decays to zero.",
+    )
+    warmup_ratio: float = hyperparameter(
+        0.3,
+        FloatRange(0.0, 0.3),
+        when=When("schedule", "cosine"),
+        rule=BELOW_1,
+        doc="Share of all steps spent in the warm-up of `cosine`.",
+    )
+    batch_size: int = hyperparameter(
+        32, Choices(16, 32, 64), rule=AT_LEAST_1, doc="Samples per optimiser step."
+    )
+    max_epochs: int = hyperparameter(
+        6, rule=AT_LEAST_1, doc="Epochs that a trial trains when nothing stops it."
+    )
+    patience: int = hyperparameter(
+        3,
+        rule=AT_LEAST_1,
+        doc="Epochs with neither a better objective nor a lower validation loss after which a "
+        "trial ends.",
+    )
+    max_grad_norm: float = hyperparameter(
+        1.0, rule=POSITIVE, doc="Global L2 norm at which gradients are clipped."
+    )
+    label_smoothing: float = hyperparameter(
+        0.05,
+        FloatRange(0.0, 0.15),
+        rule=BELOW_1,
+        doc="Probability moved from the true class to all classes.",
+    )
+    # Steps rather than a log range: 0, which weighs all samples alike, must be one of them.
+    class_weight_smoothing: float = hyperparameter(
+        0.0,
+        Choices(0.0, 0.03, 0.1, 1.0),
+        rule=AT_LEAST_0,
+        doc="Strength of the class weights: 0 weighs all samples alike, infinity by inverse class "
+        "frequency.",
+    )
+    sampling: Sampling = hyperparameter(
+        "none",
+        doc="What an epoch draws: `none` each sample once, `weighted` as many as there are, every "
+        "class as often as any other, `undersample` as many of each class as the rarest has. "
+        "Class weights and logit adjustment go by the classes as drawn.",
+    )
+    logit_adjustment: float = hyperparameter(
+        0.0,
+        rule=NOT_NEGATIVE,
+        doc="Strength tau of the class priors in the loss: 0 is none, 1 aims at equal recall of "
+        "all classes.",
+    )
+    focal_gamma: float = hyperparameter(
+        0.0,
+        rule=NOT_NEGATIVE,
+        doc="Exponent by which sure predictions weigh less in the loss; 0 is none.",
+    )
+    # Up to a third, neutral is the most probable class anyway; from a half, it takes what is not.
+    neutral_threshold: float = hyperparameter(
+        0.3,
+        FloatRange(0.3, 0.45),
+        rule=SHARE,
+        doc="A pair is neutral when both polar probabilities are under it; up to 1/3 the largest "
+        "probability decides, as neutral then is the largest anyway.",
+    )
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Self:
@@ -213,10 +256,10 @@ class TrainConfig:
             yield _choice("schedule", self.schedule, get_args(Schedule))
         if self.sampling not in get_args(Sampling):
             yield _choice("sampling", self.sampling, get_args(Sampling))
-        for rule, holds, names in _RULES:
-            for name in names:
-                if not holds(getattr(self, name)):
-                    yield f"{name} must be {rule}, got {getattr(self, name)}"
+        for name, each in hyperparameters_of(type(self)).items():
+            value = getattr(self, name)
+            if each.rule is not None and not each.rule.holds(value):
+                yield f"{name} must be {each.rule.words}, got {value}"
 
 
 def _choice(name: str, value: object, choices: Collection[str]) -> str:

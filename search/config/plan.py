@@ -22,9 +22,9 @@ from search.config.validation import (
 )
 from search.errors import SettingsError
 from search.study.overrides import narrow
-from search.study.source_space import SourceSpace, first_sources, source_faults
+from search.study.source_space import first_sources, source_faults, source_space
 from search.study.storage import name_run, open_study_storage, study_storage_faults, whole_url
-from search.study.tiny_space import TinySpace, at_tiny_rates, is_tiny
+from search.study.tiny_space import at_tiny_rates, is_tiny, tiny_space
 from search.study.warm_start import warm_starts
 from spaces import SPACES
 from trainables.config import nearest
@@ -37,9 +37,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from search.config.settings import SearchSettings
-    from search.study.space import NarrowedSpace
+    from search.study.overrides import Overrides
     from search.study.storage import StudyStorage
     from search.study.warm_start import WarmStart
+    from spaces.space import Space
     from trainables.config import InputSettings
     from trainables.variants.variant import Variant
 
@@ -55,6 +56,7 @@ class Plan:
             can go on from anywhere.
         variant: What to tune.
         space: Its space, narrowed.
+        overrides: What it was narrowed by.
         hand_tuned: The parameters to try first, inside the space.
         warm_start: Configs of earlier runs, to try next.
         folds: Folds trained side by side.
@@ -77,7 +79,8 @@ class Plan:
 
     settings: SearchSettings
     variant: Variant[Any]
-    space: NarrowedSpace
+    space: Space
+    overrides: Overrides
     hand_tuned: Mapping[str, Any]
     warm_start: tuple[WarmStart, ...]
     folds: int
@@ -142,7 +145,12 @@ def make_plan(settings: SearchSettings) -> Plan:
     folds = settings.data.folds or variant.folds
     faults += selection_faults(settings, folds)
     backbones, inputs = _choose_sources(settings, variant, source, faults)
-    space, hand_tuned, warm_start = _choose_configs(settings, variant, backbones, epochs, faults)
+    space, overrides = _choose_space(settings, variant, backbones, epochs)
+    faults += overrides.faults
+    hand_tuned: dict[str, Any] = {}
+    warm_start: tuple[WarmStart, ...] = ()
+    if not overrides.faults:
+        hand_tuned, warm_start = _first_configs(settings, variant, backbones, space, faults)
     if faults:
         raise SettingsError("\n".join(faults))
     grace = epochs if tuning.scheduler == "none" else tuning.grace_epochs
@@ -153,6 +161,7 @@ def make_plan(settings: SearchSettings) -> Plan:
         settings=_worked_out(settings, source, backbones, inputs, folds),
         variant=variant,
         space=space,
+        overrides=overrides,
         hand_tuned=hand_tuned,
         warm_start=warm_start,
         folds=folds,
@@ -177,7 +186,7 @@ def make_plan(settings: SearchSettings) -> Plan:
 def _find_variant(name: str, faults: list[str]) -> Variant[Any]:
     """Find the model to tune; without it no other fault can be looked for."""
     variant = VARIANTS.get(name)
-    if variant is None or name not in SPACES:
+    if variant is None:
         hint = nearest(name, {*SPACES, ALL})
         faults.insert(0, f"--model must be a model, got {name!r}; {hint}")
         raise SettingsError("\n".join(faults))
@@ -200,35 +209,40 @@ def _flagged(fault: str) -> str:
     return f"--{name.replace('_', '-')} {rest}"
 
 
-def _choose_configs(
+def _choose_space(
+    settings: SearchSettings, variant: Variant[Any], backbones: Mapping[str, str], epochs: int
+) -> tuple[Space, Overrides]:
+    space = SPACES[variant.name]
+    if is_tiny(backbones):
+        space = tiny_space(space)
+    choices = choices_of(backbones)
+    space = source_space(space, variant.config, choices)
+    space, overrides = narrow(
+        variant, space, held(settings), settings.tuning.range, settings.modality, epochs
+    )
+    overrides.faults += source_faults(overrides.fixed, choices)
+    return space, overrides
+
+
+def _first_configs(
     settings: SearchSettings,
     variant: Variant[Any],
     backbones: Mapping[str, str],
-    epochs: int,
+    space: Space,
     faults: list[str],
-) -> tuple[NarrowedSpace, dict[str, Any], tuple[WarmStart, ...]]:
-    """Give the space, and what is tried first: the hand-tuned config, then those of other runs."""
-    space, hand_tuned = SPACES[variant.name], asdict(variant.hand_tuned)
+) -> tuple[dict[str, Any], tuple[WarmStart, ...]]:
+    """Give what is tried first: the hand-tuned config, then those of other runs."""
+    hand_tuned = asdict(variant.hand_tuned)
     if is_tiny(backbones):
-        space, hand_tuned = TinySpace(space), at_tiny_rates(hand_tuned)
-    choices = choices_of(backbones)
-    if choices:
-        space = SourceSpace(space, choices)
-    hand_tuned = first_sources(hand_tuned, choices)
-    narrowed, found = narrow(
-        variant, space, held(settings), settings.tuning.range, settings.modality, epochs
-    )
-    found += source_faults(narrowed, choices)
-    faults += found
-    if found:
-        return narrowed, {}, ()
+        hand_tuned = at_tiny_rates(hand_tuned)
+    hand_tuned = first_sources(hand_tuned, choices_of(backbones))
     warm: tuple[WarmStart, ...] = ()
     if settings.resume is None:  # an old study has begun with them
-        warm, more = warm_starts(
-            settings.tuning.warm_start, narrowed, settings.model, settings.modality
+        warm, found = warm_starts(
+            settings.tuning.warm_start, space, settings.model, settings.modality
         )
-        faults += more
-    return narrowed, narrowed.inside(hand_tuned), warm
+        faults += found
+    return space.inside(hand_tuned), warm
 
 
 def _find_source(path: Path | None) -> Path | None:

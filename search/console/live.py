@@ -9,11 +9,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from optuna.distributions import (
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from ray.tune import Callback
 from rich.console import Group
 from rich.live import Live
@@ -23,19 +18,19 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.program import make_console
-from search.study.space import distributions
 from search.study.trial import OUTCOMES, outcomes, ranked
 from trainables.evaluation.objective import mode_of
+from trainables.hyperparameter import Choices, FloatRange, IntRange
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping
 
-    from optuna.distributions import BaseDistribution
     from rich.console import Console, RenderableType
 
     from analysis.run_folder.search_record import ActivationBuild
-    from search.study.space import Space
     from search.study.trial import Records, TrialRecord
+    from spaces.space import Space
+    from trainables.hyperparameter import Domain
 
 
 _REFRESH_SECONDS = 0.25
@@ -316,32 +311,24 @@ def _table(info: ViewInfo, records: Records) -> Table:
 
 
 def space_table(space: Space, hand_tuned: Mapping[str, Any]) -> Table:
-    """Tabulate a search space.
-
-    Args:
-        space: The space.
-        hand_tuned: The parameters that are tried first.
-
-    Returns:
-        One row per hyperparameter.
-    """
+    """Tabulate a search space, one row per hyperparameter, beside the values tried first."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for name in ("hyperparameter", "range", "hand-tuned"):
         table.add_column(name)
-    for name, distribution in distributions(space).items():
+    for name, domain in space.domains.items():
         tried = _short(hand_tuned[name]) if name in hand_tuned else ""
-        table.add_row(name, _range(distribution), Text(tried, style="green"))
+        table.add_row(name, _domain(domain), Text(tried, style="green"))
     return table
 
 
-def _range(distribution: BaseDistribution) -> str:
-    if isinstance(distribution, CategoricalDistribution):
-        return ", ".join(_short(choice) for choice in distribution.choices)
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
-    words = f"{distribution.low:g} to {distribution.high:g}"
-    if distribution.log:
-        return f"{words}, log"
-    return f"{words} by {distribution.step:g}" if distribution.step not in {None, 1} else words
+def _domain(domain: Domain) -> str:
+    match domain:
+        case Choices(values):
+            return ", ".join(map(_short, values))
+        case FloatRange(low, high, log):
+            return f"{low:g} to {high:g}" + ", log" * log
+        case IntRange(low, high, step):
+            return f"{low:g} to {high:g}" + f" by {step:g}" * (step != 1)
 
 
 def clock(seconds: float) -> str:

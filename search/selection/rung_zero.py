@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from search.cluster.tasks import TaskRunner
     from search.study.combinations import Combination
-    from search.study.space import Value
     from trainables.data.sample import Fold
+    from trainables.hyperparameter import Value
 
 HOPELESS_ERRORS = 3.0
 """Paired standard errors behind the best, in log-loss and in the objective, from which on there is

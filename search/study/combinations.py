@@ -9,15 +9,14 @@ from __future__ import annotations
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from optuna.distributions import CategoricalDistribution
-
-from search.study.space import distributions
+from trainables.hyperparameter import Choices
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
-    from search.study.space import Space, Value
+    from spaces.space import Space
     from trainables.config import Modality
+    from trainables.hyperparameter import Value
     from trainables.variants.variant import Variant
 
 MOST_COMBINATIONS = 48
@@ -58,9 +57,9 @@ def combinations(
         equally many together; the hand-tuned one and those one choice away are always there.
     """
     choices = {
-        name: list(distribution.choices)
-        for name, distribution in distributions(space).items()
-        if isinstance(distribution, CategoricalDistribution)
+        name: list(domain.values)
+        for name, domain in space.domains.items()
+        if isinstance(domain, Choices)
     }
     names = [n for n, values in choices.items() if _matters(variant, modality, n, values)]
     found: dict[Hashable, list[dict[str, Any]]] = {}

@@ -6,26 +6,23 @@ import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from optuna.distributions import CategoricalDistribution
-
-from search.study.space import NarrowedSpace, distributions
 from trainables.config import ConfigError, nearest
+from trainables.hyperparameter import Choices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from optuna.distributions import BaseDistribution
-
-    from search.study.space import Space, Value
+    from spaces.space import Space
     from trainables.config import Modality
+    from trainables.hyperparameter import Domain, Value
     from trainables.variants.variant import Variant
 
 _BOOLEANS = {"true": True, "false": False}
 
 
 @dataclass
-class Narrowing:
-    """What `--fix` and `--range` say, and what is wrong with it.
+class Overrides:
+    """What `--fix` and `--range` ask for, and what is wrong with it.
 
     Attributes:
         fixed: Held values by name.
@@ -66,7 +63,7 @@ def narrow(
     ranges: Iterable[str],
     modality: Modality,
     epochs: int,
-) -> tuple[NarrowedSpace, list[str]]:
+) -> tuple[Space, Overrides]:
     """Read `--fix` and `--range`.
 
     Args:
@@ -74,13 +71,13 @@ def narrow(
         space: Its space.
         fix: `NAME=VALUE` words; any hyperparameter of the variant, searched or not.
         ranges: `NAME=LOW:HIGH` words; hyperparameters of the space.
-        modality: What is read of a pair; what has no say then is not drawn.
+        modality: What is read of a pair; what is inactive then is not drawn.
         epochs: Of a trial; a schedule that cannot act in so few is not drawn.
 
     Returns:
-        The narrowed space, and one sentence per fault: with any, the space is of no use.
+        The narrowed space, and what was read: with any fault, the space is of no use.
     """
-    found = Narrowing()
+    found = Overrides()
     _read_fixed(found, variant, fix)
     _read_ranges(found, space, ranges)
     found.faults += [
@@ -93,26 +90,25 @@ def narrow(
         for name in sorted((found.fixed.keys() | found.ranges.keys()) & unread)
     ]
     found.faults += _config_faults(variant, found.fixed)
-    inert = _inert(found, variant, epochs)
-    return NarrowedSpace(space, found.fixed, found.ranges, unread, inert), found.faults
+    if not _plateau_can_act(found, variant, epochs):
+        space = space.replace({"schedule": Choices("cosine")})
+    return space.within(found.ranges).without(unread).fix(found.fixed), found
 
 
-def _inert(found: Narrowing, variant: Variant[Any], epochs: int) -> dict[str, frozenset[Value]]:
-    """Find the choices that cannot act; it is a fault to hold one."""
+def _plateau_can_act(found: Overrides, variant: Variant[Any], epochs: int) -> bool:
+    """Say whether the epochs are enough for `plateau`; where not, it is a fault to hold it."""
     config = variant.config()
     config = replace(config, patience=found.fixed.get("patience", config.patience))
-    least = config.least_plateau_epochs
-    if epochs >= least:
-        return {}
-    if found.fixed.get("schedule") == "plateau":
+    least: int = config.least_plateau_epochs
+    if epochs < least and found.fixed.get("schedule") == "plateau":
         found.faults.append(
             f"--fix schedule=plateau must have --epochs >= {least}, the first that it can act in"
             f" with patience {config.patience}, got {epochs}"
         )
-    return {"schedule": frozenset({"plateau"})}
+    return epochs >= least
 
 
-def _read_fixed(found: Narrowing, variant: Variant[Any], words: Iterable[str]) -> None:
+def _read_fixed(found: Overrides, variant: Variant[Any], words: Iterable[str]) -> None:
     known = asdict(variant.hand_tuned)
     del known["max_epochs"]  # --epochs sets it, for ASHA too
     for word in words:
@@ -145,26 +141,25 @@ def _value(name: str, text: str, like: Value) -> Value:
         raise ValueError(msg) from error
 
 
-def _read_ranges(found: Narrowing, space: Space, words: Iterable[str]) -> None:
-    known = distributions(space)
+def _read_ranges(found: Overrides, space: Space, words: Iterable[str]) -> None:
     for word in words:
         try:
             name, text = split_pair(word, "--range", "NAME=LOW:HIGH")
-            if name not in known:
+            if name not in space:
                 found.faults.append(
-                    f"--range: the space has no parameter {name!r}; {nearest(name, known)}"
+                    f"--range: the space has no parameter {name!r}; {nearest(name, space.keys())}"
                 )
                 continue
-            low, high = _bounds(name, text, known[name])
-            distributions(NarrowedSpace(space, ranges={name: (low, high)}))
+            low, high = _bounds(name, text, space.domains[name])
+            space.within({name: (low, high)})
             found.ranges[name] = (low, high)
         except ValueError as error:
             found.faults.append(str(error))
 
 
-def _bounds(name: str, text: str, distribution: BaseDistribution) -> tuple[float, float]:
-    if isinstance(distribution, CategoricalDistribution):
-        choices = distribution.choices
+def _bounds(name: str, text: str, domain: Domain) -> tuple[float, float]:
+    if isinstance(domain, Choices):
+        choices = domain.values
         if not all(isinstance(c, int | float) and not isinstance(c, bool) for c in choices):
             msg = f"--range {name} must be numeric, got choices {choices}; use --fix {name}=VALUE"
             raise ValueError(msg)

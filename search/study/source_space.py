@@ -5,58 +5,46 @@ The second tower of two has layers and a learning rate of its own, which are dra
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from search.study.space import distributions
+from spaces.space import Space
 from trainables.config import ROLES, nearest
+from trainables.hyperparameter import Choices, When, hyperparameters_of
 from trainables.modules.blocks.slots import slot_of
 from trainables.variants.towers import AND
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    import optuna
-    from optuna.distributions import BaseDistribution
-
-    from search.study.space import NarrowedSpace, Space
     from trainables.config import Role
+    from trainables.hyperparameter import Hyperparameter, Value
 
 
-@dataclass(frozen=True)
-class SourceSpace:
-    """A space that chooses among backbones too.
+def source_space(space: Space, config: type, choices: Mapping[str, tuple[str, ...]]) -> Space:
+    """Let a space choose among backbones too.
 
-    Attributes:
+    Args:
         space: The variant's space.
+        config: The type of its config.
         choices: By hyperparameter such as `text_backbone`, names of sources and `A+B`.
+
+    Returns:
+        The space, with the choices last, and the layers and rate of a second tower after each.
     """
-
-    space: Space
-    choices: Mapping[str, tuple[str, ...]]
-
-    def __call__(self, trial: optuna.Trial) -> None:
-        """Suggest one trial.
-
-        Args:
-            trial: The Optuna trial that draws the values.
-        """
-        self.space(trial)
-        for chooser, names in self.choices.items():
-            if AND not in str(trial.suggest_categorical(chooser, names)):
-                continue
-            for role in roles_of(chooser):
-                second = slot_of(role, 1)
-                layers = self._drawn[f"{role}_unfrozen_layers"]
-                rate = self._drawn["backbone_learning_rate"]
-                trial.suggest_int(f"{second}_unfrozen_layers", layers.low, layers.high)
-                trial.suggest_float(f"{second}_learning_rate", rate.low, rate.high, log=True)
-
-    @cached_property
-    def _drawn(self) -> dict[str, Any]:
-        drawn: dict[str, BaseDistribution] = distributions(self.space)
-        return drawn
+    home = hyperparameters_of(config)
+    more: list[Hyperparameter] = []
+    for chooser, names in choices.items():
+        more.append(replace(home[chooser], hand_tuned=names[0], domain=Choices(*names)))
+        when = When(chooser, *(name for name in names if AND in name))
+        for role in roles_of(chooser):
+            second = slot_of(role, 1)
+            for name, like in (
+                (f"{second}_unfrozen_layers", f"{role}_unfrozen_layers"),
+                (f"{second}_learning_rate", "backbone_learning_rate"),
+            ):
+                more.append(replace(home[name], domain=space.domains[like], when=when))
+    return Space([*space.values(), *more])
 
 
 def roles_of(chooser: str) -> tuple[Role, ...]:
@@ -88,17 +76,19 @@ def first_sources(
     return values | {chooser: names[0] for chooser, names in choices.items()}
 
 
-def source_faults(space: NarrowedSpace, choices: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+def source_faults(
+    fixed: Mapping[str, Value], choices: Mapping[str, tuple[str, ...]]
+) -> Iterator[str]:
     """Say which held sources are none.
 
     Args:
-        space: The narrowed space.
+        fixed: Held values by name.
         choices: By hyperparameter, the names of the sources.
 
     Yields:
         One sentence per fault.
     """
-    for name, value in space.fixed.items():
+    for name, value in fixed.items():
         if not name.endswith("_backbone"):
             continue
         if name not in choices:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from search.study.space import NarrowedSpace
+    from spaces.space import Space
 
 _PER_RUN = 3
 
@@ -34,7 +34,7 @@ class WarmStart(NamedTuple):
 
 
 def warm_starts(
-    paths: Sequence[Path], space: NarrowedSpace, model: str, modality: str
+    paths: Sequence[Path], space: Space, model: str, modality: str
 ) -> tuple[tuple[WarmStart, ...], list[str]]:
     """Read the best configs of earlier runs.
 

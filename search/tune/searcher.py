@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     import optuna
 
-    from search.study.space import Space
     from search.study.trial import Fate
     from search.tune.stopper import SearchStopper
+    from spaces.space import Space
 
 _STATES = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
 
@@ -95,7 +95,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         trial = None
         with self._stopper.guarding(), self._one_write():
             trial = self._study.ask()
-            self._space(trial)
+            self._space.suggest(trial)
         if trial is None or self._stopper.fault is not None:
             return None
         self._asked[trial_id] = trial

@@ -17,23 +17,27 @@ from search.study.sampler import begin, open_study
 from search.tune.scheduler import FiniteASHA
 from search.tune.searcher import Limits, StudySearcher
 from search.tune.stopper import SearchStopper
+from spaces.space import Space
 from tests.search.postgresql import Server, installed
 from trainables.evaluation.objective import mode_of
+from trainables.hyperparameter import FloatRange, Hyperparameter, IntRange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    import optuna
     from optuna.storages import BaseStorage
 
 METRIC = "val_weighted_f1"
 HAND_TUNED = {"rate": 0.5, "width": 2}
 
 
-def toy_space(trial: optuna.Trial) -> None:
-    trial.suggest_float("rate", 0.0, 1.0)
-    trial.suggest_int("width", 1, 4)
+TOY_SPACE = Space(
+    [
+        Hyperparameter("rate", 0.5, FloatRange(0.0, 1.0)),
+        Hyperparameter("width", 2, IntRange(1, 4)),
+    ]
+)
 
 
 class FakeRay:
@@ -58,7 +62,7 @@ class FakeRay:
         self.searcher = StudySearcher(
             self.study,
             journal.one_write if storage is None else nullcontext,
-            toy_space,
+            TOY_SPACE,
             metric,
             limits=Limits(self.stopper, lambda: self.slots),
             **more,

@@ -6,39 +6,46 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trainables.evaluation.classes import Sentiment
+from trainables.hyperparameter import (
+    AT_LEAST_1,
+    Choices,
+    FloatRange,
+    IntRange,
+    hyperparameter,
+)
 from trainables.variants.towers import PAIR_INPUTS, PairConfig, load_pair
 from trainables.variants.variant import Variant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from trainables.modules.heads.head import Head
 
 
 @dataclass(frozen=True, kw_only=True)
 class EarlyFusionConfig(PairConfig):
-    """Hyperparameters of early fusion.
+    """Hyperparameters of early fusion."""
 
-    Attributes:
-        projection_width: Size that each embedding is projected to, >= 1.
-        normalize: Whether projected embeddings are scaled to unit L2 norm.
-    """
-
-    class_weight_smoothing: float = 0.0
+    head_learning_rate: float = hyperparameter(1e-3, FloatRange(2e-4, 2e-3, log=True))
+    backbone_learning_rate: float = hyperparameter(1e-4, FloatRange(1e-5, 2e-4, log=True))
     max_epochs: int = 5
-    projection_width: int = 256
-    hidden_width: int = 512
-    normalize: bool = False
-
-    def faults(self) -> Iterator[str]:
-        """Say what is wrong with the values.
-
-        Yields:
-            One sentence per value out of its range.
-        """
-        yield from super().faults()
-        if self.projection_width < 1:
-            yield f"projection_width must be >= 1, got {self.projection_width}"
+    neutral_threshold: float = 0.42
+    normalize: bool = hyperparameter(
+        False,
+        Choices(False, True),
+        doc="Whether projected embeddings are scaled to unit L2 norm.",
+    )
+    projection_width: int = hyperparameter(
+        256,
+        Choices(128, 256, 512),
+        rule=AT_LEAST_1,
+        doc="Size that each embedding is projected to.",
+    )
+    hidden_width: int = hyperparameter(512, IntRange(128, 1024, step=128))
+    # A few thousand pairs are learnt by heart in three epochs without much dropout.
+    head_dropout: float = hyperparameter(0.5, FloatRange(0.3, 0.7))
+    text_unfrozen_layers: int = hyperparameter(2, IntRange(0, 2))
+    image_unfrozen_layers: int = hyperparameter(2, IntRange(0, 2))
 
 
 def early_fusion_head(config: EarlyFusionConfig, widths: Mapping[str, int]) -> Head:
@@ -67,7 +74,6 @@ EARLY_FUSION = Variant(
     name="early_fusion",
     config=EarlyFusionConfig,
     backbones={"text": "google-bert/bert-base-uncased", "image": "resnet18"},
-    hand_tuned=EarlyFusionConfig(neutral_threshold=0.42),
     load=load_pair,
     head=early_fusion_head,
     inputs=PAIR_INPUTS,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from trainables.evaluation.classes import Sentiment
+from trainables.hyperparameter import Choices, FloatRange, IntRange, hyperparameter
 from trainables.modules.blocks.slots import slot_of
 from trainables.variants.towers import TowersConfig
 from trainables.variants.variant import Variant
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from trainables.modules.heads.fusion import Fusion
     from trainables.modules.heads.head import Head
 
+_SOURCE = (
+    "The source, where there are several; or two, as `A+B`, whose embeddings of each role stand "
+    "side by side."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class JointConfig(TowersConfig):
@@ -26,15 +32,26 @@ class JointConfig(TowersConfig):
 
     Attributes:
         checkpoint: The name of what holds both towers.
-        fusion: `add` sums the two embeddings, `concat` lays them end to end.
-        normalize: Whether embeddings are scaled to unit L2 norm before.
     """
 
     fusions: ClassVar[tuple[str, ...]] = ("add", "concat")
     checkpoint: ClassVar[str]
 
-    fusion: Fusion = "add"
-    normalize: bool = False
+    fusion: Fusion = hyperparameter(
+        "add",
+        Choices("add", "concat"),
+        doc="`add` sums the two embeddings, `concat` lays them end to end.",
+    )
+    normalize: bool = hyperparameter(
+        False,
+        Choices(False, True),
+        doc="Whether embeddings are scaled to unit L2 norm before they are fused.",
+    )
+    hidden_width: int = hyperparameter(256, Choices(64, 128, 256, 512))
+    head_dropout: float = hyperparameter(0.5, FloatRange(0.1, 0.6))
+    block_dropout: float = hyperparameter(0.0, FloatRange(0.0, 0.5))
+    text_unfrozen_layers: int = hyperparameter(2, IntRange(0, 2))
+    image_unfrozen_layers: int = hyperparameter(2, IntRange(0, 2))
 
     def source_field(self, role: Role) -> str:  # noqa: ARG002 - one checkpoint holds both
         """Name the field that says which sources the towers come from.
@@ -61,16 +78,11 @@ class JointConfig(TowersConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class ClipFusionConfig(JointConfig):
-    """Hyperparameters of a classifier on CLIP's towers.
-
-    Attributes:
-        clip_backbone: The source, where there are several; or two, as `A+B`, whose embeddings of
-            each role stand side by side.
-    """
+    """Hyperparameters of a classifier on CLIP's towers."""
 
     checkpoint: ClassVar[str] = "clip"
 
-    clip_backbone: str = ""
+    clip_backbone: str = hyperparameter("", doc=_SOURCE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,16 +93,12 @@ class BlipFusionConfig(JointConfig):
     cross-attention that it was pretrained with, and the text alone is classified. While no image
     layer is unfrozen all frozen layers are cached as ever. With unfrozen image layers the text
     tower's frozen blocks must run in every step, as what they read trains.
-
-    Attributes:
-        blip_backbone: The source, where there are several; or two, as `A+B`, whose embeddings of
-            each role stand side by side.
     """
 
     fusions: ClassVar[tuple[str, ...]] = ("add", "concat", "cross")
     checkpoint: ClassVar[str] = "blip"
 
-    blip_backbone: str = ""
+    blip_backbone: str = hyperparameter("", doc=_SOURCE)
 
     def cuts(self) -> dict[str, Cut]:
         """Say where the towers are cut.
@@ -114,7 +122,7 @@ class BlipFusionConfig(JointConfig):
 def joint_variant(
     name: str,
     source: tuple[str, str],
-    hand_tuned: JointConfig,
+    config: type[JointConfig],
     inputs: InputSettings,
     folds: int = 1,
 ) -> Variant[JointConfig]:
@@ -123,7 +131,7 @@ def joint_variant(
     Args:
         name: Its name.
         source: The name of its backbone, and where its weights come from by default.
-        hand_tuned: The config a search tries first.
+        config: The type of its hyperparameters.
         inputs: Preprocessing it was designed for.
         folds: How many it is trained in by default.
 
@@ -132,9 +140,8 @@ def joint_variant(
     """
     return Variant(
         name=name,
-        config=type(hand_tuned),
+        config=config,
         backbones=dict([source]),
-        hand_tuned=hand_tuned,
         load=load_joint,
         head=joint_head,
         fusing=frozenset({"fusion"}),

@@ -7,6 +7,14 @@ from typing import TYPE_CHECKING, get_args
 
 from trainables.config import BranchFusion
 from trainables.evaluation.classes import Sentiment
+from trainables.hyperparameter import (
+    SHARE,
+    Choices,
+    FloatRange,
+    IntRange,
+    When,
+    hyperparameter,
+)
 from trainables.variants.early_fusion import EARLY_FUSION
 from trainables.variants.towers import PAIR_INPUTS, PairConfig, load_pair
 from trainables.variants.variant import Variant
@@ -14,23 +22,32 @@ from trainables.variants.variant import Variant
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from trainables.modules.blocks.cut import Pooling
     from trainables.modules.heads.head import Head
 
 
 @dataclass(frozen=True, kw_only=True)
 class LateFusionConfig(PairConfig):
-    """Hyperparameters of late fusion.
+    """Hyperparameters of late fusion."""
 
-    Attributes:
-        fusion: `weighted` averages the probabilities of both branches; `vote` takes those of the
-            branch that is more certain. It decides, and trains nothing.
-        fusion_weight: Weight of the text branch in `weighted`, in [0, 1]; the image branch has
-            the rest.
-    """
-
-    head_dropout: float = 0.3
-    fusion: BranchFusion = "weighted"
-    fusion_weight: float = 0.5
+    fusion: BranchFusion = hyperparameter(
+        "weighted",
+        Choices("weighted", "vote"),
+        doc="`weighted` averages the probabilities of both branches; `vote` takes those of the "
+        "branch that is more certain. It decides, and trains nothing.",
+    )
+    fusion_weight: float = hyperparameter(
+        0.5,
+        FloatRange(0.2, 0.8),
+        when=When("fusion", "weighted"),
+        rule=SHARE,
+        doc="Weight of the text branch in `weighted`; the image branch has the rest.",
+    )
+    text_pooling: Pooling = hyperparameter("mean", Choices("cls", "mean"))
+    hidden_width: int = hyperparameter(256, IntRange(64, 512, step=64))
+    head_dropout: float = hyperparameter(0.3, FloatRange(0.1, 0.6))
+    text_unfrozen_layers: int = hyperparameter(2, IntRange(0, 2))
+    image_unfrozen_layers: int = hyperparameter(2, IntRange(0, 2))
 
     def faults(self) -> Iterator[str]:
         """Say what is wrong with the values.
@@ -41,8 +58,6 @@ class LateFusionConfig(PairConfig):
         yield from super().faults()
         if self.fusion not in get_args(BranchFusion):
             yield f"fusion must be weighted or vote, got {self.fusion!r}"
-        if not 0 <= self.fusion_weight <= 1:
-            yield f"fusion_weight must be in [0, 1], got {self.fusion_weight}"
 
 
 def late_fusion_head(config: LateFusionConfig, widths: Mapping[str, int]) -> Head:
@@ -71,7 +86,6 @@ LATE_FUSION = Variant(
     name="late_fusion",
     config=LateFusionConfig,
     backbones=EARLY_FUSION.backbones,  # so that the two differ in how they fuse alone
-    hand_tuned=LateFusionConfig(),
     load=load_pair,
     head=late_fusion_head,
     inputs=PAIR_INPUTS,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
@@ -13,6 +12,13 @@ from trainables.config import (
     InputSettings,
     TextCleaning,
     TrainConfig,
+)
+from trainables.hyperparameter import (
+    AT_LEAST_0,
+    AT_LEAST_1,
+    BELOW_1,
+    POSITIVE,
+    hyperparameter,
 )
 from trainables.modules.blocks.cut import POOLED_LAYERS, Cut, Layers, Pooling
 from trainables.modules.blocks.slots import beside, is_second, role_of, slot_of
@@ -52,35 +58,43 @@ class TowersConfig(TrainConfig):
 
     Fields prefixed with the name of a role are inactive without that role, those of a second
     tower also where the role reads a single source.
-
-    Attributes:
-        text_unfrozen_layers: How many of the text tower's last blocks train, >= 0.
-        image_unfrozen_layers: How many of the image tower's last blocks train, >= 0.
-        text_second_unfrozen_layers: How many of the second text tower's last blocks train, >= 0.
-        image_second_unfrozen_layers: How many of the second image tower's last blocks train, >= 0.
-        text_second_learning_rate: Peak AdamW learning rate of those of the second text tower, > 0.
-        image_second_learning_rate: Peak AdamW learning rate of those of the second image tower,
-            > 0.
-        text_cleaning: As in `InputSettings`; empty for that of the search.
-        image_preparation: As in `InputSettings`; empty for that of the search.
-        hidden_width: Size of the classifier's hidden layer, >= 1.
-        head_dropout: Drop probability in the classifier, in [0, 1).
-        block_dropout: Drop probability after each unfrozen transformer block, in [0, 1).
-        lexicon: Whether the head reads the view of that name, beside what the towers embed.
     """
 
-    text_unfrozen_layers: int = 2
-    image_unfrozen_layers: int = 2
-    text_second_unfrozen_layers: int = 0
-    image_second_unfrozen_layers: int = 0
-    text_second_learning_rate: float = 1e-4
-    image_second_learning_rate: float = 1e-4
-    text_cleaning: TextCleaning | Literal[""] = ""
-    image_preparation: ImagePreparation | Literal[""] = ""
-    hidden_width: int = 256
-    head_dropout: float = 0.5
-    block_dropout: float = 0.0
-    lexicon: bool = False
+    hidden_width: int = hyperparameter(
+        rule=AT_LEAST_1, doc="Size of the classifier's hidden layer."
+    )
+    head_dropout: float = hyperparameter(rule=BELOW_1, doc="Drop probability in the classifier.")
+    block_dropout: float = hyperparameter(
+        0.0, rule=BELOW_1, doc="Drop probability after each unfrozen transformer block."
+    )
+    text_unfrozen_layers: int = hyperparameter(
+        rule=AT_LEAST_0, doc="How many of the text tower's last blocks train."
+    )
+    image_unfrozen_layers: int = hyperparameter(
+        rule=AT_LEAST_0, doc="How many of the image tower's last blocks train."
+    )
+    text_second_unfrozen_layers: int = hyperparameter(
+        0, rule=AT_LEAST_0, doc="How many of the second text tower's last blocks train."
+    )
+    image_second_unfrozen_layers: int = hyperparameter(
+        0, rule=AT_LEAST_0, doc="How many of the second image tower's last blocks train."
+    )
+    text_second_learning_rate: float = hyperparameter(
+        1e-4, rule=POSITIVE, doc="Peak AdamW learning rate of those of the second text tower."
+    )
+    image_second_learning_rate: float = hyperparameter(
+        1e-4, rule=POSITIVE, doc="Peak AdamW learning rate of those of the second image tower."
+    )
+    text_cleaning: TextCleaning | Literal[""] = hyperparameter(
+        "", doc="As in `InputSettings`; empty for that of the search."
+    )
+    image_preparation: ImagePreparation | Literal[""] = hyperparameter(
+        "", doc="As in `InputSettings`; empty for that of the search."
+    )
+    lexicon: bool = hyperparameter(
+        False,
+        doc="Whether the head reads the view of that name, beside what the towers embed.",
+    )
 
     def faults(self) -> Iterator[str]:
         """Say what is wrong with the values.
@@ -90,19 +104,8 @@ class TowersConfig(TrainConfig):
         """
         yield from super().faults()
         yield from self._tower_faults()
-        if self.hidden_width < 1:
-            yield f"hidden_width must be >= 1, got {self.hidden_width}"
-        for name in ("head_dropout", "block_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                yield f"{name} must be in [0, 1), got {getattr(self, name)}"
 
     def _tower_faults(self) -> Iterator[str]:
-        for slot in (slot_of(role, place) for place in (0, 1) for role in _ROLES):
-            name = f"{slot}_unfrozen_layers"
-            if getattr(self, name) < 0:
-                yield f"{name} must be >= 0, got {getattr(self, name)}"
-            if is_second(slot) and not 0 < self.rate_of(slot) < math.inf:
-                yield f"{slot}_learning_rate must be > 0 and finite, got {self.rate_of(slot)}"
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in {"", *choices}:
                 yield f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}"
@@ -191,21 +194,24 @@ class TowersConfig(TrainConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class PairConfig(TowersConfig):
-    """Hyperparameters of a classifier on two towers that each have weights of their own.
+    """Hyperparameters of a classifier on two towers that each have weights of their own."""
 
-    Attributes:
-        text_backbone: The text's source, where there are several; or two, as `A+B`, whose
-            embeddings stand side by side.
-        image_backbone: The image's source, in the same way.
-        text_pooling: `cls` reads the first token, `mean` averages all.
-        text_pooled_layers: Which layers of a text tower that is frozen whole are pooled: `last`,
-            `third_last`, `both` side by side, or the mean of the `last_four`.
-    """
-
-    text_backbone: str = ""
-    image_backbone: str = ""
-    text_pooling: Pooling = "mean"
-    text_pooled_layers: Layers = "last"
+    text_backbone: str = hyperparameter(
+        "",
+        doc="The text's source, where there are several; or two, as `A+B`, whose embeddings stand "
+        "side by side.",
+    )
+    image_backbone: str = hyperparameter(
+        "", doc="The image's source, in the same way as the text's."
+    )
+    text_pooling: Pooling = hyperparameter(
+        "mean", doc="`cls` reads the first token, `mean` averages all."
+    )
+    text_pooled_layers: Layers = hyperparameter(
+        "last",
+        doc="Which layers of a text tower that is frozen whole are pooled: `last`, `third_last`, "
+        "`both` side by side, or the mean of the `last_four`.",
+    )
 
     def faults(self) -> Iterator[str]:
         """Say what is wrong with the values.

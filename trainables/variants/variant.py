@@ -34,10 +34,9 @@ class Variant(Generic[ConfigT]):
 
     Attributes:
         name: The name on the command line and in results; of the modules that define it.
-        config: The type of its hyperparameters.
+        config: The type of its hyperparameters; its defaults are the hand-tuned values.
         backbones: Where pretrained weights come from by default: of each role, or of a checkpoint
             that holds the towers of both, such as `clip`.
-        hand_tuned: The config a search tries first.
         load: Loads the towers of some roles from the weights of each backbone.
         head: Makes the head from its config and the size of each role's embedding.
         fusing: Hyperparameters that only matter where both modalities are read.
@@ -50,13 +49,17 @@ class Variant(Generic[ConfigT]):
     name: str
     config: type[ConfigT]
     backbones: Mapping[str, str]
-    hand_tuned: ConfigT
     load: Callable[[Mapping[str, str], Sequence[Role]], Mapping[str, Tower]]
     head: Callable[[ConfigT, Mapping[str, int]], Head]
     fusing: frozenset[str] = frozenset()
     counts_unused: bool = False
     folds: int = 1
     inputs: InputSettings = field(default_factory=InputSettings)
+
+    @property
+    def hand_tuned(self) -> ConfigT:
+        """The config that a search tries first."""
+        return self.config()
 
     def readings(self, config: ConfigT, modality: Modality = "both") -> dict[str, Reading]:
         """Say what a config reads of which towers.
@@ -180,7 +183,7 @@ class Variant(Generic[ConfigT]):
         return {name: source for name, source in self.backbones.items() if name not in missing}
 
     def unread(self, modality: Modality) -> frozenset[str]:
-        """Say which hyperparameters have no say.
+        """Say which hyperparameters are inactive.
 
         Args:
             modality: What is read of a pair.

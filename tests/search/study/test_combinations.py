@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from search.study.combinations import combinations
-from search.study.space import NarrowedSpace
+from spaces.space import Space
+from trainables.hyperparameter import Choices, FloatRange, Hyperparameter, IntRange
 from trainables.variants import VARIANTS
-
-if TYPE_CHECKING:
-    import optuna
 
 LATE = VARIANTS["late_fusion"]
 HAND_TUNED = asdict(LATE.hand_tuned)  # text_pooling=mean, lexicon=False
 
 
-def space(trial: optuna.Trial) -> None:
-    trial.suggest_categorical("text_pooling", ["cls", "mean"])
-    trial.suggest_categorical("lexicon", [False, True])
-    trial.suggest_categorical("hidden_width", [64, 128])  # what a head does with it
-    trial.suggest_int("text_unfrozen_layers", 0, 2)
-    trial.suggest_float("head_dropout", 0.1, 0.5)
+SPACE = Space(
+    [
+        Hyperparameter("text_pooling", "mean", Choices("cls", "mean")),
+        Hyperparameter("lexicon", False, Choices(False, True)),
+        Hyperparameter("hidden_width", 64, Choices(64, 128)),  # what a head does with it
+        Hyperparameter("text_unfrozen_layers", 2, IntRange(0, 2)),
+        Hyperparameter("head_dropout", 0.3, FloatRange(0.1, 0.5)),
+    ]
+)
 
 
-def read(space: Any, modality: Any = "both", **most: int) -> list[dict[str, Any]]:
+def read(space: Space, modality: Any = "both", **most: int) -> list[dict[str, Any]]:
     return [dict(one.params) for one in combinations(LATE, space, modality, HAND_TUNED, **most)]
 
 
 def test_every_combination_of_what_is_read_is_there_once() -> None:
-    assert read(space) == [
+    assert read(SPACE) == [
         {"text_pooling": "mean", "lexicon": False},
         {"text_pooling": "cls", "lexicon": False},
         {"text_pooling": "mean", "lexicon": True},
@@ -40,7 +41,7 @@ def test_every_combination_of_what_is_read_is_there_once() -> None:
 
 
 def test_what_is_held_is_read_by_all() -> None:
-    held = NarrowedSpace(space, fixed={"lexicon": True, "hidden_width": 64})
+    held = SPACE.fix({"lexicon": True, "hidden_width": 64})
     assert read(held) == [
         {"text_pooling": "mean", "lexicon": True},
         {"text_pooling": "cls", "lexicon": True},
@@ -48,16 +49,13 @@ def test_what_is_held_is_read_by_all() -> None:
 
 
 def test_what_is_not_there_is_not_read() -> None:
-    unread = NarrowedSpace(space, unread=LATE.unread("image"))
+    unread = SPACE.without(LATE.unread("image"))
     assert read(unread, "image") == [{}]
 
 
 def test_values_that_read_alike_are_one_combination() -> None:
     blip = VARIANTS["blip"]
-
-    def fusions(trial: optuna.Trial) -> None:
-        trial.suggest_categorical("fusion", ["add", "concat", "cross"])
-
+    fusions = Space([Hyperparameter("fusion", "add", Choices("add", "concat", "cross"))])
     hand_tuned = asdict(blip.hand_tuned)  # adds
     first, second = combinations(blip, fusions, "both", hand_tuned)
     assert first.params == {"fusion": "add"}
@@ -68,4 +66,4 @@ def test_values_that_read_alike_are_one_combination() -> None:
 @pytest.mark.parametrize(("most", "count"), [(4, 4), (3, 3), (1, 3)])
 def test_too_many_are_cut_to_those_near_the_hand_tuned_config(most: int, count: int) -> None:
     # One is the hand-tuned config's, two are one choice away and one is two.
-    assert read(space, most=most) == read(space)[:count]
+    assert read(SPACE, most=most) == read(SPACE)[:count]

@@ -11,12 +11,12 @@ from search.config.settings import parse
 from search.study.cut_coverage import meet_every_cut
 from search.study.space import draws
 from spaces import SPACES
+from spaces.space import Space
+from trainables.hyperparameter import Choices, FloatRange, Hyperparameter, IntRange, When
 from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:
-    import optuna
-
-    from search.study.space import Space
+    from trainables.hyperparameter import Domain
 
 EARLY = VARIANTS["early_fusion"]
 
@@ -25,35 +25,39 @@ def depths(configs: list[dict[str, Any]]) -> set[tuple[int, int]]:
     return {(one["text_unfrozen_layers"], one["image_unfrozen_layers"]) for one in configs}
 
 
-def rare_space(trial: optuna.Trial) -> None:
-    """Cuts one time in 144 at each of 13 depths: random trials would miss most of them."""
-    trial.suggest_float("head_learning_rate", 1e-4, 1e-3)
-    sampling = trial.suggest_categorical("sampling", ["none", "weighted", "undersample"])
-    smoothing = trial.suggest_categorical("class_weight_smoothing", [0.0, 0.1, 0.2, 0.3])
-    deep = sampling == "weighted" and smoothing == 0.2
-    trial.suggest_int("text_unfrozen_layers", 0, 12 if deep else 0)
-    if deep:
-        trial.suggest_int("image_unfrozen_layers", 0, 1)
+def spaced(name: str, domain: Domain, when: When | None = None) -> Hyperparameter:
+    hand_tuned: Any = getattr(EARLY.hand_tuned, name)
+    return Hyperparameter(name, hand_tuned, domain, when)
 
 
 def test_rare_branches_and_depths_are_all_met() -> None:
-    configs = meet_every_cut(EARLY, rare_space, "both")
+    # One trial in 96 has each of the depths of the image: random trials would miss some.
+    space = Space(
+        [
+            spaced("head_learning_rate", FloatRange(1e-4, 1e-3)),
+            spaced("sampling", Choices("none", "weighted", "undersample")),
+            spaced(
+                "class_weight_smoothing",
+                Choices(0.0, 0.1, 0.2, 0.3),
+                When("sampling", "weighted"),
+            ),
+            spaced("image_unfrozen_layers", IntRange(3, 10), When("class_weight_smoothing", 0.2)),
+            spaced("text_unfrozen_layers", IntRange(0, 1)),
+        ]
+    )
+    configs = meet_every_cut(EARLY, space, "both")
     default = EARLY.config().image_unfrozen_layers
     cuts = {
         (one["text_unfrozen_layers"], one.get("image_unfrozen_layers", default)) for one in configs
     }
-    assert cuts == {(0, default), *((t, i) for t in range(13) for i in range(2))}
+    assert cuts == {(text, image) for text in range(2) for image in (default, *range(3, 11))}
     assert len(configs) == len(cuts)
 
 
-def looping_space(trial: optuna.Trial) -> None:
-    for number in range(trial.suggest_int("batch_size", 1, 3)):
-        if number == 2:
-            trial.suggest_int("text_unfrozen_layers", 3, 5)
-
-
 def test_a_branch_may_hang_on_a_number() -> None:
-    found = meet_every_cut(EARLY, looping_space, "text")
+    deep = spaced("text_unfrozen_layers", IntRange(3, 5), When("batch_size", 3))
+    space = Space([spaced("batch_size", IntRange(1, 3)), deep])
+    found = meet_every_cut(EARLY, space, "text")
     assert {one.get("text_unfrozen_layers") for one in found} == {None, 3, 4, 5}
 
 
@@ -96,7 +100,7 @@ def test_no_random_trial_needs_another_cut(name: str) -> None:
 
 
 def test_every_config_is_one_that_the_space_draws() -> None:
-    space: Space = SPACES["late_fusion"]
+    space = SPACES["late_fusion"]
     known = {name for one in draws(space, 64, seed=0) for name in one}
     for one in meet_every_cut(VARIANTS["late_fusion"], space, "both"):
         assert one.keys() <= known

@@ -10,8 +10,8 @@ import pytest
 from search.config.plan import make_plan
 from search.config.settings import parse
 from search.console.summary import warning
-from search.study.space import NarrowedSpace, distributions, draws
-from search.study.tiny_space import BATCHES, RATES, TinySpace, at_tiny_rates, is_tiny
+from search.study.space import distributions, draws
+from search.study.tiny_space import BATCHES, RATES, at_tiny_rates, is_tiny, tiny_space
 from spaces import SPACES
 from trainables.data.sample import Corpus
 from trainables.variants import VARIANTS
@@ -27,15 +27,15 @@ def plan_of(words: str) -> Plan:
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_a_space_from_scratch_differs_in_learning_rates_and_batches_alone(name: str) -> None:
-    pretrained, scratch = distributions(SPACES[name]), distributions(TinySpace(SPACES[name]))
-    assert scratch.keys() == pretrained.keys()
-    changed = {key for key in scratch if scratch[key] != pretrained[key]}
+def test_a_tiny_space_differs_in_learning_rates_and_batches_alone(name: str) -> None:
+    pretrained, tiny = distributions(SPACES[name]), distributions(tiny_space(SPACES[name]))
+    assert tiny.keys() == pretrained.keys()
+    changed = {key for key in tiny if tiny[key] != pretrained[key]}
     assert changed == {*RATES, "batch_size"}
-    batches: Any = scratch["batch_size"]
+    batches: Any = tiny["batch_size"]
     assert batches.choices == BATCHES
     for key, (low, high) in RATES.items():
-        found: Any = scratch[key]
+        found: Any = tiny[key]
         assert (found.low, found.high, found.log) == (low, high, True)
 
 
@@ -47,7 +47,7 @@ def test_the_demo_is_searched_and_begun_at_the_rates_of_random_weights(name: str
         assert all(low <= trial[key] <= high for trial in draws(plan.space, 9, seed=1))
     assert plan.hand_tuned["batch_size"] == 16
     others = plan.hand_tuned.keys() - {*RATES, "batch_size"}
-    pretrained = NarrowedSpace(SPACES[name]).inside(asdict(VARIANTS[name].hand_tuned))
+    pretrained = SPACES[name].inside(asdict(VARIANTS[name].hand_tuned))
     assert others == pretrained.keys() - {*RATES, "batch_size"}
     assert all(plan.hand_tuned[key] == pretrained[key] for key in others)
     words = "demo data, random tiny weights ("
@@ -67,7 +67,7 @@ def test_one_pretrained_tower_is_enough_for_the_rates_of_pretrained_ones(
     assert is_tiny({"text": "tiny", "image": "tiny"})
 
 
-def test_rates_from_scratch_are_narrowed_and_held_as_any() -> None:
+def test_tiny_rates_are_narrowed_and_held_as_any() -> None:
     plan = plan_of(
         "--model clip --range head_learning_rate=0.01:1 --fix backbone_learning_rate=0.5"
     )

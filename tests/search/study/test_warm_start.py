@@ -53,7 +53,7 @@ def test_the_three_best_of_a_run_come_next_after_the_hand_tuned_config(tmp_path:
     begin(study, plan.hand_tuned, plan.warm_start)
     asked = [study.ask() for _ in range(4)]
     for trial in asked:
-        plan.space(trial)
+        plan.space.suggest(trial)
     assert dict(asked[0].params) == dict(plan.hand_tuned)
     assert [t.params["head_learning_rate"] for t in asked[1:]] == pytest.approx(rates_of(plan))
     assert asked[1].user_attrs["warm_start"] == "trial 1 of old"

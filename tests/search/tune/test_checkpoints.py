@@ -16,10 +16,11 @@ from search.config.checkpoint_storage import below
 from search.config.plan import make_plan
 from search.config.settings import parse
 from search.errors import SettingsError
-from search.study.space import NarrowedSpace
 from search.study.trial import outcomes
 from search.tune.checkpoints import Attempts
 from search.tune.tuner import open_search
+from spaces.space import Space
+from trainables.hyperparameter import FloatRange, Hyperparameter
 from trainables.trainable import RESUME_FROM, STATE, read_state
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def test_a_search_goes_on_from_checkpoints_behind_fsspec(tmp_path: Path) -> None
     plan = make_plan(parse(words.split()))
     plan = replace(
         plan,
-        space=NarrowedSpace(lambda trial: trial.suggest_float("rate", 0, 1), {}),
+        space=Space([Hyperparameter("rate", 0.5, FloatRange(0, 1))]),
         hand_tuned={"rate": 0.5},
     )
     plan.folder.path.mkdir()

@@ -15,15 +15,16 @@ from search.cluster.resources import Node, Slots, TrialResources, share_out
 from search.config.plan import make_plan
 from search.config.settings import ResourceSettings, parse
 from search.pipeline.workflow import write_packing
-from search.study.space import NarrowedSpace
 from search.study.trial import TrialRecord, outcomes
 from search.tune import packing
 from search.tune.callbacks import Recorder
 from search.tune.packing import Packing, pack, pack_after_first, packed, trials_per_gpu
 from search.tune.packing import gpu_memory_mb as gpu_memory
 from search.tune.tuner import open_search
+from spaces.space import Space
 from tests.analysis.synthetic import SEARCHED
 from tests.records import read_search, write_search
+from trainables.hyperparameter import FloatRange, Hyperparameter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,7 +129,7 @@ def test_the_first_trial_has_a_whole_gpu_and_the_others_share_one(
     words = "--model early_fusion --data demo --epochs 1 --trials 9 --gpus-per-trial auto"
     plan = replace(
         make_plan(parse([*words.split(), "--out", str(tmp_path / "run")])),
-        space=NarrowedSpace(lambda trial: trial.suggest_float("rate", 0, 1), {}),
+        space=Space([Hyperparameter("rate", 0.5, FloatRange(0, 1))]),
         hand_tuned={"rate": 0.5},
     )
     plan.folder.path.mkdir()

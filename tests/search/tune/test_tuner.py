@@ -18,24 +18,26 @@ from search.config.plan import make_plan
 from search.config.settings import parse
 from search.console.live import LiveView, ViewInfo
 from search.selection.best_trial import best_trial
-from search.study.space import NarrowedSpace
 from search.tune.callbacks import Recorder
 from search.tune.tuner import open_search
+from spaces.space import Space
 from tests.search.toy import EPOCHS, METRIC, make_trainable
+from trainables.hyperparameter import Choices, FloatRange, Hyperparameter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    import optuna
-
     from search.config.plan import Plan
     from search.tune.tuner import Search
 
 
-def space(trial: optuna.Trial) -> None:
-    trial.suggest_float("rate", 0.0, 1.0)
-    trial.suggest_categorical("kind", ["well", "weak", "diverges", "crashes", "lost"])
+SPACE = Space(
+    [
+        Hyperparameter("rate", 0.5, FloatRange(0.0, 1.0)),
+        Hyperparameter("kind", "well", Choices("well", "weak", "diverges", "crashes", "lost")),
+    ]
+)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,7 @@ def run(
         flags = f"--model early_fusion --data demo --epochs {EPOCHS} --grace-epochs 1 {words}"
         plan = replace(
             make_plan(parse([*flags.split(), "--out", str(tmp_path / name)])),
-            space=NarrowedSpace(space, {"kind": kind} if kind else {}),
+            space=SPACE.fix({"kind": kind} if kind else {}),
             hand_tuned={"rate": 0.5, "kind": kind or "well"},
         )
         plan.folder.path.mkdir()

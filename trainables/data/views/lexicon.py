@@ -11,19 +11,19 @@ Source:
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections import Counter
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from trainables.data.views.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from trainables.data.sample import Sample
@@ -57,6 +57,8 @@ def lexicon_features(samples: Sequence[Sample]) -> NDArray[np.float32]:
         and its compound score, in [-1, 1]; the valence of the most positive word, in [0, 4], and
         of the most negative one, in [-4, 0]; then log(1 + count) of each count.
     """
+    import numpy as np  # noqa: PLC0415 - the command line, which only needs names, does without
+
     rows = [_row(sample.text) for sample in samples]
     return np.array(rows, np.float32).reshape(len(samples), len(LEXICON.columns))
 
@@ -75,7 +77,7 @@ def _row(text: str) -> list[float]:
         *(said[name] for name in _SCORES),
         max([0.0, *valences]),
         min([0.0, *valences]),
-        *(float(np.log1p(count)) for count in counts),
+        *(math.log1p(count) for count in counts),
     ]
 
 

@@ -1,0 +1,170 @@
+"""A search space: hyperparameters in the order in which they are drawn, and the edits of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from spaces.domain import cut, nearest_value, suggest, values_of
+from trainables.hyperparameter import Choices, Hyperparameter
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    import optuna
+
+    from trainables.hyperparameter import Domain, Value
+
+
+class Space(Mapping[str, Hyperparameter]):
+    """What a search draws: hyperparameters by name, in their order.
+
+    It never changes: each edit gives a new space. One without a domain is not drawn, and neither
+    is one whose condition cannot be met; one whose condition names what is not drawn has it
+    decided by the hand-tuned value of that.
+
+    Args:
+        hyperparameters: A condition names one that stands before.
+
+    Raises:
+        ValueError: If a condition names none that stands before.
+    """
+
+    def __init__(self, hyperparameters: Iterable[Hyperparameter]) -> None:
+        self._drawn: dict[str, Hyperparameter] = {}
+        domains: dict[str, Domain] = {}
+        self.domains: Mapping[str, Domain] = domains
+        """What each is drawn from."""
+        earlier: dict[str, Hyperparameter] = {}
+        for each in hyperparameters:
+            if each.domain is not None and self._can_act(each, earlier):
+                is_free = each.when is None or each.when.name in self._drawn
+                self._drawn[each.name] = each if is_free else replace(each, when=None)
+                domains[each.name] = each.domain
+            earlier[each.name] = each
+
+    def _can_act(self, each: Hyperparameter, earlier: Mapping[str, Hyperparameter]) -> bool:
+        if each.when is None:
+            return True
+        if each.when.name not in earlier:
+            msg = f"the condition of {each.name} must name one before it, got {each.when.name!r}"
+            raise ValueError(msg)
+        other = earlier[each.when.name]
+        if other.domain is None:
+            return other.hand_tuned in each.when.values
+        is_drawn = other.name in self._drawn
+        return is_drawn and not {*each.when.values}.isdisjoint(values_of(other.domain))
+
+    def __getitem__(self, name: str) -> Hyperparameter:
+        return self._drawn[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._drawn)
+
+    def __len__(self) -> int:
+        return len(self._drawn)
+
+    def suggest(self, trial: optuna.Trial) -> None:
+        """Draw the hyperparameters of a trial, each whose condition is met.
+
+        Args:
+            trial: The Optuna trial that draws the values.
+        """
+        drawn: dict[str, Value] = {}
+        for name, each in self.items():
+            if _acts(each, drawn):
+                drawn[name] = suggest(trial, name, self.domains[name])
+
+    def fix(self, values: Mapping[str, Value]) -> Space:
+        """Hold hyperparameters in every trial, whatever their condition.
+
+        Args:
+            values: By name; they need not lie in the domain, nor the name in the space.
+
+        Returns:
+            The space; names that are new stand last, in alphabetical order.
+        """
+        more = [Hyperparameter(name, values[name]) for name in sorted(values.keys() - self.keys())]
+        return Space(
+            replace(each, domain=Choices(values[each.name]), when=None)
+            if each.name in values
+            else each
+            for each in [*self.values(), *more]
+        )
+
+    def within(self, ranges: Mapping[str, tuple[float, float]]) -> Space:
+        """Cut the domains of numbers.
+
+        Args:
+            ranges: Lowest and highest value by name, both included.
+
+        Returns:
+            The space.
+
+        Raises:
+            EmptyRangeError: If nothing is left of one.
+        """
+        return self.replace(
+            {name: cut(name, self.domains[name], *ends) for name, ends in ranges.items()}
+        )
+
+    def without(self, names: Collection[str]) -> Space:
+        """Leave hyperparameters at their hand-tuned value."""
+        return Space(
+            replace(each, domain=None) if name in names else each for name, each in self.items()
+        )
+
+    def replace(self, domains: Mapping[str, Domain]) -> Space:
+        """Give hyperparameters another domain, by name."""
+        return Space(
+            replace(each, domain=domains.get(name, each.domain)) for name, each in self.items()
+        )
+
+    def inside(self, params: Mapping[str, Any]) -> dict[str, Value]:
+        """Move parameters to the nearest point of this space.
+
+        Args:
+            params: Values by name, such as a hand-tuned config; names that are not drawn go.
+
+        Returns:
+            The values moved into their domain, and the held ones whether given or not.
+        """
+        moved: dict[str, Value] = {}
+        for name, domain in self.domains.items():
+            if isinstance(domain, Choices) and len(domain.values) == 1:
+                moved[name] = domain.values[0]
+            elif name in params:
+                moved[name] = nearest_value(params[name], domain)
+        return moved
+
+    def combinations(self, names: Collection[str]) -> list[dict[str, Value]]:
+        """Combine every value of some hyperparameters; the others have the first of theirs.
+
+        Args:
+            names: Which; those that decide whether they act are combined with them. Of real
+                numbers only the ends are.
+
+        Returns:
+            Parameters by name, such as a trial could draw.
+        """
+        names = self._with_conditions(names)
+        found: list[dict[str, Value]] = [{}]
+        for name, each in self.items():
+            values = values_of(self.domains[name])
+            tried = values if name in names else values[:1]
+            active = [params for params in found if _acts(each, params)]
+            found = [params for params in found if not _acts(each, params)]
+            found += [{**params, name: value} for params in active for value in tried]
+        return found
+
+    def _with_conditions(self, names: Collection[str]) -> set[str]:
+        found = {*names} & self.keys()
+        for each in reversed([*self.values()]):
+            if each.name in found and each.when is not None:
+                found.add(each.when.name)
+        return found
+
+
+def _acts(each: Hyperparameter, params: Mapping[str, Value]) -> bool:
+    return each.when is None or params.get(each.when.name) in each.when.values
