@@ -10,8 +10,7 @@ demo: $(READY)
 	$(BIN)/python -m search.run --model blip_enhanced --trials 8 --data demo
 
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses 2 -m "not slow"
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

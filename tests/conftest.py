@@ -1,4 +1,4 @@
-"""What all tests share: small random backbones on disk, a small corpus, an experiment on both.
+"""What all tests share: small random backbones on disk, a small corpus, an experiment, a Ray.
 
 Nothing is fetched: the hub is offline, and every backbone made here is loaded by the real code.
 """
@@ -13,6 +13,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import hashlib
 import json
+from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ from trainables.evaluation.classes import Sentiment
 from trainables.experiment import Experiment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import torch
 
@@ -45,6 +46,36 @@ NARROW: dict[str, Any] = {
     "image_unfrozen_layers": 1,
 }
 """A config of early fusion that trains in no time."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow tests, so that processes that work side by side end together."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.fixture(scope="session")
+def held_ray() -> Iterator[ExitStack]:
+    """What ends the Ray that tests share."""
+    with ExitStack() as held:
+        yield held
+
+
+@pytest.fixture
+def ray_cluster(held_ray: ExitStack) -> None:
+    """Ray on this machine as a search starts it; the next test that asks finds the same."""
+    import ray
+
+    from search.cluster.connection import connected
+
+    if not ray.is_initialized():
+        held_ray.enter_context(connected(None))
+
+
+@pytest.fixture(autouse=True)
+def _no_ray_unasked(request: pytest.FixtureRequest, held_ray: ExitStack) -> None:
+    """End the shared Ray before a test that starts its own, or none."""
+    if "ray_cluster" not in request.fixturenames:
+        held_ray.close()
 
 
 @pytest.fixture(scope="session")

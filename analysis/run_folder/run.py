@@ -40,13 +40,6 @@ if TYPE_CHECKING:
     from trainables.evaluation.choice import Course
 
 
-_NEEDED = {
-    "trials.csv": ("trial", "fate", "objective", "best_epoch", "epochs", "seconds", "hand_tuned"),
-    "history.csv": ("trial", "epoch"),
-    "importances.csv": tuple(IMPORTANCES),
-    "samples.parquet": ("guid", "tag", "text", "image", "group"),
-    "predictions.csv": tuple(PREDICTIONS),
-}
 _MOST_NAMES = 5
 
 
@@ -327,4 +320,4 @@ def _table(
 ) -> pd.DataFrame:
     must = path.name in {"trials.csv", "history.csv"} and is_noted(path)
     frame = read() if path.exists() or must else pd.DataFrame()
-    return checked(path, frame, columns, _NEEDED[path.name])
+    return checked(path, frame, columns)

@@ -11,7 +11,7 @@ from analysis.run_folder.io import DamageError
 from trainables.evaluation.classes import CLASSES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 _FATE = pd.CategoricalDtype(list(FATES))
@@ -24,32 +24,37 @@ class Column(NamedTuple):
     Attributes:
         dtype: What it holds, as pandas names it.
         meaning: What it says, with its unit and range.
+        needed: Whether a table with a row must have it; older runs lack some.
     """
 
     dtype: str | pd.CategoricalDtype
     meaning: str
+    needed: bool = False
 
 
 TRIALS: Mapping[str, Column] = {
-    "trial": Column("int64", "number of the trial, from 0"),
+    "trial": Column("int64", "number of the trial, from 0", needed=True),
     "fate": Column(
-        _FATE, "how it ended: ran its course, stopped by ASHA, not finite, crashed, cut"
+        _FATE,
+        "how it ended: ran its course, stopped by ASHA, not finite, crashed, cut",
+        needed=True,
     ),
-    "objective": Column("float64", "the objective at the best epoch"),
-    "best_epoch": Column("Int64", "the epoch, from 1, where the objective was best"),
-    "epochs": Column("Int64", "epochs trained"),
-    "seconds": Column("float64", "wall-clock time since the trial first started"),
-    "hand_tuned": Column("boolean", "whether it is the variant's hand-tuned config"),
-    "error": Column("str", "why it failed or diverged, in one line"),
-    "note": Column("str", "what else is to be known of it, in one line"),
+    "objective": Column("float64", "the objective at the best epoch", needed=True),
+    "best_epoch": Column("Int64", "the epoch, from 1, where the objective was best", needed=True),
+    "epochs": Column("Int64", "epochs trained", needed=True),
+    "seconds": Column("float64", "wall-clock time since the trial first started", needed=True),
     "peak_memory_mb": Column("float64", "most memory that the trial took, in MB"),
     "retries": Column("Int64", "how often it was started again after a crash"),
+    "hand_tuned": Column("boolean", "whether it is the variant's hand-tuned config", needed=True),
+    "error": Column("str", "why it failed or diverged, in one line"),
+    "note": Column("str", "what else is to be known of it, in one line"),
 }
-"""Columns of `Run.trials`, one row per ended trial; beside them one `config/NAME` each."""
+"""Columns of `trials.csv` in their order, one row per ended trial; after them one `config/NAME`
+each. All but the number are what the study keeps of an ended trial, by the same names."""
 
 HISTORY: Mapping[str, Column] = {
-    "trial": Column("int64", "number of the trial, from 0"),
-    "epoch": Column("int64", "the epoch, from 1"),
+    "trial": Column("int64", "number of the trial, from 0", needed=True),
+    "epoch": Column("int64", "the epoch, from 1", needed=True),
     "train_loss": Column("float64", "mean training loss of the epoch, over folds"),
     "val_loss": Column("float64", "validation cross-entropy, mean over folds"),
     "val_accuracy": Column("float64", "share of validated samples decided right, in [0, 1]"),
@@ -75,25 +80,29 @@ PROBABILITIES: Mapping[str, Column] = {
 """Columns of `Run.probabilities`, one row per trial and validated sample, at its best epoch."""
 
 IMPORTANCES: Mapping[str, Column] = {
-    "parameter": Column("str", "a hyperparameter"),
-    "importance": Column("float64", "its share of what explains the objective, by fANOVA"),
+    "parameter": Column("str", "a hyperparameter", needed=True),
+    "importance": Column(
+        "float64", "its share of what explains the objective, by fANOVA", needed=True
+    ),
 }
 """Columns of `Run.importances`, one row per hyperparameter, largest first."""
 
 SAMPLES: Mapping[str, Column] = {
-    "guid": Column("str", "the sample's name"),
-    "tag": Column(_TAG, "its class; missing where it is to be predicted"),
-    "text": Column("str", "the text as read"),
-    "image": Column("str", "path of the image when the search ran"),
+    "guid": Column("str", "the sample's name", needed=True),
+    "tag": Column(_TAG, "its class; missing where it is to be predicted", needed=True),
+    "text": Column("str", "the text as read", needed=True),
+    "image": Column("str", "path of the image when the search ran", needed=True),
     "width": Column("Int64", "width of the image, in pixels"),
     "height": Column("Int64", "height of the image, in pixels"),
-    "group": Column("int64", "index of the first sample that it is a duplicate of, or its own"),
+    "group": Column(
+        "int64", "index of the first sample that it is a duplicate of, or its own", True
+    ),
 }
 """Columns of `Run.samples`, one row per sample, the labelled first; row i is sample i."""
 
 PREDICTIONS: Mapping[str, Column] = {
-    "guid": Column("str", "the unlabelled sample's name"),
-    "tag": Column(_TAG, "the predicted class"),
+    "guid": Column("str", "the unlabelled sample's name", needed=True),
+    "tag": Column(_TAG, "the predicted class", needed=True),
 }
 """Columns of `Run.predictions`, one row per unlabelled sample, in the order of its list."""
 
@@ -115,16 +124,13 @@ def typed(frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
     return frame.astype(found)
 
 
-def checked(
-    path: Path, frame: pd.DataFrame, columns: Mapping[str, Column], needed: Iterable[str]
-) -> pd.DataFrame:
+def checked(path: Path, frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
     """Give a table its documented types, where it can have them.
 
     Args:
         path: Its file.
         frame: The table as read.
         columns: What is documented.
-        needed: Columns that a table with a row must have.
 
     Returns:
         As `typed`.
@@ -132,6 +138,7 @@ def checked(
     Raises:
         DamageError: If it lacks a column that it needs, or one holds what it cannot.
     """
+    needed = (name for name, column in columns.items() if column.needed)
     lacking = [name for name in needed if name not in frame.columns]
     if lacking and not frame.empty:
         raise DamageError(path, f"must have the columns {', '.join(lacking)}, got none such")

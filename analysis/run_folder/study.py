@@ -85,18 +85,18 @@ def ended_trials(
             continue
         facts, reports = trial.user_attrs, trial.intermediate_values
         best = sign(reports, key=reports.__getitem__, default=None)
-        row = {
+        row = dict.fromkeys(TRIALS) | {
             "trial": trial.number,
-            "fate": facts.get("fate", _FATES.get(trial.state)),
-            "objective": facts.get("objective", trial.value if best is None else reports[best]),
-            "best_epoch": facts.get("best_epoch", best),
-            "epochs": facts.get("epochs", max(reports, default=0)),
-            "seconds": facts.get("seconds", 0.0),
-            "peak_memory_mb": facts.get("peak_memory_mb"),
-            "retries": facts.get("retries", 0),
-            "hand_tuned": facts.get("hand_tuned", False),
-            "error": facts.get("error", ""),
-            "note": facts.get("note", ""),
+            "fate": _FATES.get(trial.state),
+            "objective": trial.value if best is None else reports[best],
+            "best_epoch": best,
+            "epochs": max(reports, default=0),
+            "seconds": 0.0,
+            "retries": 0,
+            "hand_tuned": False,
+            "error": "",
+            "note": "",
         }
+        row |= {name: facts[name] for name in TRIALS if name in facts}
         rows.append(row | {CONFIG + name: value for name, value in trial.params.items()})
-    return checked(folder.study, pd.DataFrame(rows), TRIALS, ())
+    return checked(folder.study, pd.DataFrame(rows), TRIALS)

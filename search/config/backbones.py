@@ -24,7 +24,7 @@ from trainables.modules.backbones.weights import (
 from trainables.variants.towers import AND, sources_to_choose
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from search.config.settings import DataSettings
     from trainables.config import InputSettings, Modality
@@ -69,14 +69,33 @@ def choose_backbones(
             continue
         local = local_path(source)
         given[role].append(str(local.absolute()) if local.exists() else source)
-    sources: dict[str, str] = {}
-    for role, default in defaults.items():
-        several = list(dict.fromkeys(given[role])) or [TINY if demo else default]
-        names = names_of(several)
-        for name, source in zip(names, several, strict=True):
-            sources[f"{role}/{name}" if len(several) > 1 else role] = source
-            faults += check_source(role, source) or _preprocessor_faults(role, source)
-    return sources, faults
+    pairs = [
+        (role, source)
+        for role, default in defaults.items()
+        for source in dict.fromkeys(given[role] or [TINY if demo else default])
+    ]
+    for role, source in pairs:
+        faults += check_source(role, source) or _preprocessor_faults(role, source)
+    return named_sources(pairs), faults
+
+
+def named_sources(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Tell sources of the same role apart by name.
+
+    Args:
+        pairs: A role and a distinct source each.
+
+    Returns:
+        The sources by role, or by `ROLE/NAME` where a role has several.
+    """
+    by_role: dict[str, list[str]] = {}
+    for role, source in pairs:
+        by_role.setdefault(role, []).append(source)
+    return {
+        f"{role}/{name}" if len(several) > 1 else role: source
+        for role, several in by_role.items()
+        for name, source in zip(names_of(several), several, strict=True)
+    }
 
 
 def names_of(sources: Sequence[str]) -> list[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.run_folder.folder import RunFolder
 from search.config.address import chosen_address
-from search.config.backbones import choices_of, choose_backbones, choose_inputs
+from search.config.backbones import choices_of, choose_backbones, choose_inputs, named_sources
 from search.config.checkpoint_storage import absolute_storage, below, storage_faults
 from search.config.default_folder import default_name
 from search.config.settings import ALL, default_cache
@@ -21,13 +21,13 @@ from search.config.validation import (
     selection_faults,
 )
 from search.errors import SettingsError
-from search.study.overrides import narrow
+from search.study.overrides import narrow, split_pair
 from search.study.source_space import first_sources, source_faults, source_space
 from search.study.storage import name_run, open_study_storage, study_storage_faults, whole_url
 from search.study.tiny_space import at_tiny_rates, is_tiny, tiny_space
 from search.study.warm_start import warm_starts
 from spaces import SPACES
-from trainables.config import nearest
+from trainables.config import InputSettings, nearest
 from trainables.data.corpus import find_corpus
 from trainables.experiment import on_this_node
 from trainables.modules.backbones.weights import local_path
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from search.study.storage import StudyStorage
     from search.study.warm_start import WarmStart
     from spaces.space import Space
-    from trainables.config import InputSettings
     from trainables.variants.variant import Variant
 
 DEMO = "demo"
@@ -49,56 +48,106 @@ DEMO = "demo"
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A search that can start: settings whose every default is worked out.
+    """A search that can start: its settings, and what follows from them.
 
     Attributes:
         settings: What was asked, every default of what is searched worked out: with them a search
             can go on from anywhere.
-        variant: What to tune.
-        space: Its space, narrowed.
+        space: The variant's space, narrowed.
         overrides: What it was narrowed by.
         hand_tuned: The parameters to try first, inside the space.
         warm_start: Configs of earlier runs, to try next.
-        folds: Folds trained side by side.
-        epochs: Epochs of a trial that nothing stops.
-        inputs: How text and images are prepared.
-        source: The data; None is the demo data.
-        backbones: Where the weights of each role come from.
-        grace_epochs: Epochs before a trial can be stopped; all of them without ASHA.
-        time_budget: Seconds until the search stops; infinity without a limit.
-        trial_timeout: Seconds a trial may take for one epoch; infinity without a limit.
         address: Of the Ray cluster to join; None starts Ray on this machine.
-        cache: Folder of frozen activations; None for none.
-        demo: Folder of the demo data.
-        folder: Where the results go.
         name: Of the search, where others have theirs too.
-        storage: Where Ray keeps what it writes: a folder or a URI.
         resumed: Whether it goes on with the search that the folder holds.
         rerun_lost: Whether trials that its study has lost are to run again.
     """
 
     settings: SearchSettings
-    variant: Variant[Any]
     space: Space
     overrides: Overrides
     hand_tuned: Mapping[str, Any]
     warm_start: tuple[WarmStart, ...]
-    folds: int
-    epochs: int
-    inputs: InputSettings
-    source: Path | None
-    backbones: Mapping[str, str]
-    grace_epochs: int
-    time_budget: float
-    trial_timeout: float
     address: str | None
-    cache: Path | None
-    demo: Path
-    folder: RunFolder
     name: str
-    storage: str
     resumed: bool = False
     rerun_lost: bool = False
+
+    @property
+    def variant(self) -> Variant[Any]:
+        """What to tune."""
+        return VARIANTS[self.settings.model]
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where the results go."""
+        assert self.settings.out is not None, "worked out"
+        return RunFolder(self.settings.out)
+
+    @property
+    def folds(self) -> int:
+        """Folds trained side by side."""
+        assert self.settings.data.folds is not None, "worked out"
+        return self.settings.data.folds
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of a trial that nothing stops."""
+        assert self.settings.tuning.epochs is not None, "worked out"
+        return self.settings.tuning.epochs
+
+    @property
+    def grace_epochs(self) -> int:
+        """Epochs before a trial can be stopped; all of them without ASHA."""
+        if self.settings.tuning.scheduler == "none":
+            return self.epochs
+        return self.settings.tuning.grace_epochs or min(2, self.epochs)
+
+    @property
+    def inputs(self) -> InputSettings:
+        """How text and images are prepared."""
+        data = self.settings.data
+        return InputSettings(
+            **{each.name: getattr(data, each.name) for each in fields(InputSettings)}
+        )
+
+    @property
+    def source(self) -> Path | None:
+        """The data; None is the demo data."""
+        return _find_source(self.settings.data.path)
+
+    @property
+    def backbones(self) -> dict[str, str]:
+        """Where weights come from, by `ROLE`, or by `ROLE/NAME` where a role has several."""
+        return named_sources(
+            split_pair(word, "--backbone", "ROLE=SOURCE") for word in self.settings.data.backbone
+        )
+
+    @property
+    def time_budget(self) -> float:
+        """Seconds until the search stops; infinity without a limit."""
+        return seconds_of("--time-budget", self.settings.time_budget, [])
+
+    @property
+    def trial_timeout(self) -> float:
+        """Seconds a trial may take for one epoch; infinity without a limit."""
+        return seconds_of("--trial-timeout", self.settings.resources.trial_timeout, [])
+
+    @property
+    def cache(self) -> Path | None:
+        """Folder of frozen activations; None for none."""
+        return None if self.settings.resources.no_cache else _cache(self.settings)
+
+    @property
+    def demo(self) -> Path:
+        """Folder of the demo data."""
+        return on_this_node(_cache(self.settings)) / DEMO
+
+    @property
+    def storage(self) -> str:
+        """Where Ray keeps what it writes: a folder or a URI."""
+        shared = self.settings.resources.storage
+        return str(self.folder.ray) if shared is None else below(shared, self.name)
 
     def open_storage(self) -> StudyStorage:
         """Open where the study lives.
@@ -124,8 +173,8 @@ def make_plan(settings: SearchSettings) -> Plan:
         SettingsError: If any value is wrong; the message has one line per fault.
     """
     faults = list(faults_of(settings))
-    seconds = seconds_of("--time-budget", settings.time_budget, faults)
-    patience = seconds_of("--trial-timeout", settings.resources.trial_timeout, faults)
+    seconds_of("--time-budget", settings.time_budget, faults)
+    seconds_of("--trial-timeout", settings.resources.trial_timeout, faults)
     default = Path("runs", default_name(settings.model))
     folder = RunFolder((settings.resume or settings.out or default).absolute())
     resumed = settings.resume is not None
@@ -153,31 +202,16 @@ def make_plan(settings: SearchSettings) -> Plan:
         hand_tuned, warm_start = _first_configs(settings, variant, backbones, space, faults)
     if faults:
         raise SettingsError("\n".join(faults))
-    grace = epochs if tuning.scheduler == "none" else tuning.grace_epochs
     tuning = replace(tuning, epochs=epochs)
-    settings = replace(settings, out=folder.path, tuning=tuning)
-    name, storage = name_run(folder, resumed=resumed), settings.resources.storage
+    asked = replace(settings, out=folder.path, tuning=tuning)
     return Plan(
-        settings=_worked_out(settings, source, backbones, inputs, folds),
-        variant=variant,
+        settings=_worked_out(asked, source, backbones, inputs, folds),
         space=space,
         overrides=overrides,
         hand_tuned=hand_tuned,
         warm_start=warm_start,
-        folds=folds,
-        epochs=epochs,
-        inputs=inputs,
-        source=source,
-        backbones=backbones,
-        grace_epochs=grace or min(2, epochs),
-        time_budget=seconds,
-        trial_timeout=patience,
         address=chosen_address(settings.resources.address),
-        cache=None if settings.resources.no_cache else _cache(settings),
-        demo=on_this_node(_cache(settings)) / DEMO,
-        folder=folder,
-        name=name,
-        storage=str(folder.ray) if storage is None else below(absolute_storage(storage), name),
+        name=name_run(folder, resumed=resumed),
         resumed=resumed,
         rerun_lost=settings.rerun_lost,
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import optuna
 import pandas as pd
 
 from analysis.run_folder.folder import CONFIG
+from analysis.run_folder.schema import TRIALS
 from search.study.trial import ranked
 
 if TYPE_CHECKING:
@@ -29,29 +29,16 @@ def trials_table(records: Records, mode: Mode) -> pd.DataFrame:
         mode: Whether more or less of the objective is better.
 
     Returns:
-        One row per trial, in the order of their numbers, columns as `RunPaths.trials` says.
+        One row per trial, in the order of their numbers, columns as `TRIALS` says.
     """
     rows = []
     for record in sorted(records.values(), key=lambda record: record.number):
         if record.fate is None:
             continue
-        best_epoch, objective = record.best(mode) or (None, math.nan)
-        row = {
-            "trial": record.number,
-            "fate": record.fate,
-            "objective": objective,
-            "best_epoch": best_epoch,
-            "epochs": record.epochs,
-            "seconds": round(record.seconds, 3),
-            "peak_memory_mb": round(record.peak_memory_mb, 1),
-            "retries": record.retries,
-            "hand_tuned": record.hand_tuned,
-            "error": record.error,
-            "note": record.note,
-        }
+        row = dict.fromkeys(TRIALS) | {"trial": record.number} | record.story(mode)
         rows.append(row | {CONFIG + name: value for name, value in record.params.items()})
     frame = pd.DataFrame(rows, columns=None if rows else ["trial", "fate", "objective", "error"])
-    return frame.astype({"best_epoch": "Int64"}) if rows else frame
+    return frame.astype({"best_epoch": "Int64", "objective": "float64"}) if rows else frame
 
 
 def write_importances(

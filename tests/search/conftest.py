@@ -1,4 +1,4 @@
-"""What the tests of the search share: a study in a file, a scripted Ray, an experiment of ten."""
+"""What the tests of the search share: a study in a file, a scripted Ray, a real search."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from search.tune.scheduler import FiniteASHA
 from search.tune.searcher import Limits, StudySearcher
 from search.tune.stopper import SearchStopper
 from spaces.space import Space
+from tests.search.command import QUICK, Command
 from tests.search.postgresql import Server, installed
 from trainables.evaluation.objective import mode_of
 from trainables.hyperparameter import FloatRange, Hyperparameter, IntRange
@@ -136,6 +137,42 @@ def make_fake_ray(tmp_path: Path) -> Callable[..., FakeRay]:
         return FakeRay(tmp_path / name, **more)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's cache that searches share: demo data and frozen activations."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def searched(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Command:
+    """A real search of four trials in `out`, with what it said; a test changes a copy only."""
+    command = Command(tmp_path_factory.mktemp("searched"), cache)
+    code, out, errors = command.run(f"{QUICK} --trials 4 --out out")
+    assert code == 0, errors
+    (command.folder / "stdout").write_text(out)
+    (command.folder / "stderr").write_text(errors)
+    return command
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> Callable[[str], tuple[int, str, str]]:
+    """Run the command in this process; gives its exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def command(words: str) -> tuple[int, str, str]:
+        code = main(words.split())
+        return code, *capfd.readouterr()
+
+    return command
 
 
 @pytest.fixture

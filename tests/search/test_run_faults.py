@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,16 +11,14 @@ from analysis.run_folder.folder import RunFolder
 from search.pipeline import workflow
 from search.run import main
 from tests.records import read_best
+from tests.search.command import FROZEN, SMALL, Command
 
 if TYPE_CHECKING:
     from search.config.plan import Plan
     from trainables.experiment import Experiment
 
 pytestmark = pytest.mark.slow
-QUICK = (
-    "--model early_fusion --data demo --epochs 1 --image-size 32 --max-concurrent 1"
-    " --fix text_unfrozen_layers=0 --fix image_unfrozen_layers=0"
-)
+QUICK = f"{SMALL} {FROZEN} --epochs 1"
 # Every process of the search imports this; a model's files cannot be opened while `full` is there.
 FULL_DISK = """
 import errno, os, pathlib, sys
@@ -37,22 +33,18 @@ sys.addaudithook(refuse)
 
 
 def test_a_disk_that_fills_under_the_final_model_costs_no_trial(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = tmp_path / "full"
     full.touch()
     (tmp_path / "sitecustomize.py").write_text(FULL_DISK.format(flag=str(full)))
     root = str(Path(__file__).parents[2])
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{root}")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    command = Command(tmp_path, cache)
 
-    def run(words: str) -> subprocess.CompletedProcess[str]:
-        line = [sys.executable, "-m", "search.run", *words.split()]
-        return subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=280)
-
-    first = run(f"{QUICK} --trials 1 --out out")
-    assert first.returncode == 1, first.stdout + first.stderr
-    (line,) = first.stderr.splitlines()
+    code, out, errors = command.run(f"{QUICK} --trials 1 --out out")
+    assert code == 1, out + errors
+    (line,) = errors.splitlines()
     assert line.startswith("error: the disk is full, free some space: ")
     assert "model.partial" in line
     assert line.endswith(f"; --resume {tmp_path / 'out'} goes on with it")
@@ -63,9 +55,9 @@ def test_a_disk_that_fills_under_the_final_model_costs_no_trial(
     assert not list(folder.path.glob("model*"))
 
     full.unlink()
-    second = run("--resume out")
-    assert second.returncode == 0, second.stderr
-    assert "[" not in second.stdout, "no trial is run again"
+    code, out, errors = command.run("--resume out")
+    assert code == 0, errors
+    assert "[" not in out, "no trial is run again"
     assert folder.read_trials()[told].equals(trials)
     assert read_best(folder)["confirmed"] == confirmed
     assert len(folder.read_predictions()) == 40

@@ -13,7 +13,8 @@ from search.cluster.connection import connected
 from search.cluster.resources import TrialResources
 from search.cluster.tasks import Task, TaskRunner
 from tests.records import read_search
-from tests.search.test_run_resume import Command, assert_whole
+from tests.search.command import FROZEN, Command
+from tests.search.test_run_resume import assert_whole
 
 if TYPE_CHECKING:
     import subprocess
@@ -24,10 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-SMALL = (
-    "--model early_fusion --data demo --image-size 32 --confirm 0 --scheduler none"
-    " --fix text_unfrozen_layers=0 --fix image_unfrozen_layers=0"
-)
+SMALL = f"--model early_fusion --data demo --image-size 32 --confirm 0 --scheduler none {FROZEN}"
 
 
 class Machines:
@@ -77,13 +75,13 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
 
 
 @pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+def command(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     monkeypatch.setenv("NODE_CACHE", str(tmp_path / "driver"))
-    return Command(tmp_path, tmp_path / "user")
+    return Command(tmp_path, cache)
 
 
 def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 120
+    end = time.monotonic() + 280
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.1)

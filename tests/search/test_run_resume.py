@@ -2,106 +2,35 @@
 
 from __future__ import annotations
 
-import os
+import io
 import signal
-import subprocess
-import sys
-import time
-from typing import TYPE_CHECKING
+from contextlib import redirect_stderr
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import optuna
-import psutil
 import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from analysis.run_folder.folder import RunFolder
-from tests.records import read_best, read_search, write_search
+from search.run import main
+from tests.records import read_best, read_search
+from tests.search.command import (
+    QUICK,
+    Command,
+    interrupt,
+    interrupt_twice,
+    kill,
+    kill_raylet,
+    terminate,
+)
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(900)  # several searches in one test
-
-QUICK = (
-    "--model early_fusion --data demo --epochs 2 --image-size 32 --max-concurrent 1"
-    " --fix text_unfrozen_layers=0 --fix image_unfrozen_layers=0 --confirm 0"
-)
-
-
-class Command:
-    """Runs the command line in a folder of its own, with a shared cache."""
-
-    def __init__(self, folder: Path, cache: Path) -> None:
-        self.folder = folder
-        self.environment = {
-            **os.environ,
-            "XDG_CACHE_HOME": str(cache),
-            "PYTHONUNBUFFERED": "1",
-        }
-
-    def start(self, words: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "search.run", *words.split()],
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, words: str) -> tuple[int, str, str]:
-        with self.start(words) as process:
-            out, errors = process.communicate(timeout=580)
-        return process.returncode, out, errors
-
-    def run_until(
-        self, words: str, line: str, act: Callable[[subprocess.Popen[str]], None]
-    ) -> tuple[int, str]:
-        """Act on the process once a line of its output begins so; give its end."""
-        with self.start(words) as process:
-            assert process.stdout is not None
-            for said in process.stdout:
-                if said.startswith(line):
-                    act(process)
-                    break
-            _, errors = process.communicate(timeout=300)
-        return process.returncode, errors
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture
-def command(tmp_path: Path, cache: Path) -> Command:
-    return Command(tmp_path, cache)
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    process.kill()
-
-
-def interrupt(process: subprocess.Popen[str]) -> None:
-    process.send_signal(signal.SIGINT)
-
-
-def terminate(process: subprocess.Popen[str]) -> None:
-    process.send_signal(signal.SIGTERM)
-
-
-def interrupt_twice(process: subprocess.Popen[str]) -> None:
-    process.send_signal(signal.SIGINT)
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-
-
-def kill_raylet(process: subprocess.Popen[str]) -> None:
-    below = psutil.Process(process.pid).children(recursive=True)
-    (raylet,) = (child for child in below if child.name() == "raylet")
-    raylet.kill()
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # several searches in one test
 
 
 def assert_whole(folder: RunFolder, count: int) -> None:
@@ -120,77 +49,92 @@ def assert_whole(folder: RunFolder, count: int) -> None:
         if row["fate"] in {"finished", "stopped"}:
             assert len(folder.read_trial_probabilities(row["trial"])) > 0
     best = read_best(folder)
-    ran = trials[trials["fate"] == "finished"]
-    assert best["score"] == ran["objective"].max()
+    scores = trials[trials["fate"] == "finished"].set_index("trial")["objective"]
+    assert best["score"] == scores[best["trial"]]
+    considered = {best["trial"], *(one["trial"] for one in best.get("candidates", []))}
+    assert scores[list(considered)].max() == scores.max()
     assert len(folder.read_predictions()) == 40
 
 
-@pytest.mark.slow
-def test_a_search_ended_in_every_way_goes_on_to_the_wanted_total(command: Command) -> None:
-    ways: tuple[tuple[Callable[[subprocess.Popen[str]], None], int], ...] = (
-        (kill, -signal.SIGKILL),
-        (interrupt, 130),
-        (terminate, 143),
-        (interrupt_twice, 130),
-        (kill_raylet, 1),
-    )
-    words = f"{QUICK} --trials 25 --out run"
-    for count, (act, code) in enumerate(ways, 1):
-        returned, errors = command.run_until(words, f"[{count}/25] trial", act)
-        assert returned == code or (code is None and returned != 0), errors
+class Broken(NamedTuple):
+    """A search that was ended in five ways, each time by a new process, and went on to its end.
+
+    Attributes:
+        folder: Its run folder.
+        ends: The exit code and the errors of each process, by the way in which it was ended.
+        interrupted: After the first interrupt, the fates by trial and the content of `best.json`.
+        second: The exit code and the errors of another search in the same folder meanwhile.
+        last: The exit code, output and errors of the process that was left in peace.
+    """
+
+    folder: RunFolder
+    ends: dict[str, tuple[int, str]]
+    interrupted: tuple[dict[int, str], dict[str, Any]]
+    second: tuple[int, str]
+    last: tuple[int, str, str]
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Broken:
+    command = Command(tmp_path_factory.mktemp("broken"), cache)
+    folder = RunFolder(command.folder / "run")
+    second: list[tuple[int, str]] = []
+
+    def try_a_second(process: subprocess.Popen[str]) -> None:
+        with pytest.MonkeyPatch.context() as patch, redirect_stderr(io.StringIO()) as errors:
+            patch.setenv("XDG_CACHE_HOME", str(cache))
+            process.send_signal(signal.SIGSTOP)  # or it might end meanwhile
+            code = main(["--resume", str(folder.path), "--trials", "26"])
+        second.append((code, errors.getvalue()))
+        process.send_signal(signal.SIGCONT)
+        terminate(process)
+
+    ways: tuple[Callable[[subprocess.Popen[str]], None], ...]
+    ways = kill, interrupt, try_a_second, interrupt_twice, kill_raylet
+    words, ends, interrupted = f"{QUICK} --confirm 0 --trials 25 --out run", {}, None
+    for count, act in enumerate(ways, 1):
+        ends[act.__name__] = command.run_until(words, f"[{count}/25] trial", act)
+        if act is interrupt:
+            fates = folder.read_trials().set_index("trial")["fate"].to_dict()
+            interrupted = fates, read_best(folder)
+        words = "--resume run"
+    assert interrupted is not None
+    return Broken(folder, ends, interrupted, second[0], command.run("--resume run"))
+
+
+def test_a_search_ended_in_every_way_goes_on_to_the_wanted_total(broken: Broken) -> None:
+    expected = {
+        "kill": -signal.SIGKILL,
+        "interrupt": 130,
+        "try_a_second": 143,
+        "interrupt_twice": 130,
+        "kill_raylet": 1,
+    }
+    assert {way: code for way, (code, _) in broken.ends.items()} == expected, broken.ends
+    for code, errors in broken.ends.values():
         if code in {130, 143}:
             assert "Traceback" not in errors
             assert "--resume" in errors
-        words = "--resume run"
-    code, out, errors = command.run("--resume run")
+    code, out, errors = broken.last
     assert code == 0, errors
     # Not that it ran the last trial itself: a slow kill of the one before may come after that.
     assert "25 trials in" in out
     assert "[3/25] trial" not in out, "what was done is not done again"
-    assert_whole(RunFolder(command.folder / "run"), 25)
-    assert len(read_search(RunFolder(command.folder / "run"))["attempts"]) == 6
+    assert_whole(broken.folder, 25)
+    assert len(read_search(broken.folder)["attempts"]) == 6
 
 
-@pytest.mark.slow
-def test_a_finished_search_is_extended_and_done_stages_are_not_repeated(
-    command: Command,
-) -> None:
-    folder = RunFolder(command.folder / "run")
-    code, _, errors = command.run(f"{QUICK} --trials 3 --out run")
-    assert code == 0, errors
-    first = folder.read_trials()
-    written = folder.predictions.stat().st_mtime_ns
-    code, out, _ = command.run("--resume run")
-    assert code == 0
-    assert "3 trials in" in out
-    assert folder.predictions.stat().st_mtime_ns == written
-    code, out, _ = command.run("--resume run --trials 6 --max-concurrent 2")
-    assert code == 0
-    assert_whole(folder, 6)
-    kept = folder.read_trials().iloc[:3].drop(columns="seconds")  # rounded at another moment
-    assert kept.to_csv() == first.drop(columns="seconds").to_csv()
-    record = read_search(folder)
-    assert [attempt["trials"] for attempt in record["attempts"]] == [3, 3, 6]
-    assert record["settings"]["trials"] == 6
-    # In the same folder: other data are refused by what they hold, and no second search begins.
-    record["data"]["digest"] = "0" * 32
-    write_search(folder, record)
-    code, _, errors = command.run("--resume run --trials 7")
-    assert code == 2
-    assert errors.startswith("error: --data must be those that the search was begun with, ")
+def test_an_interrupted_search_keeps_what_ended(broken: Broken) -> None:
+    _, errors = broken.ends["interrupt"]
+    assert f"interrupted; what ended is in {broken.folder.path}" in errors
+    fates, best = broken.interrupted
+    assert 2 <= len(fates) < 25
+    assert set(fates.values()) <= {"finished", "stopped", "diverged", "interrupted"}
+    assert fates[best["trial"]] == "finished"
 
 
-@pytest.mark.slow
-def test_a_second_search_in_one_folder_is_refused(command: Command) -> None:
-    second: list[tuple[int, str, str]] = []
-
-    def try_it(process: subprocess.Popen[str]) -> None:
-        second.append(command.run("--resume run --trials 9"))
-        process.send_signal(signal.SIGINT)
-
-    returned, _ = command.run_until(f"{QUICK} --trials 500 --out run", "[1/500]", try_it)
-    assert returned == 130
-    ((code, _, errors),) = second
+def test_a_second_search_in_one_folder_is_refused(broken: Broken) -> None:
+    code, errors = broken.second
     assert code == 2
     assert "must have one search at a time; process" in errors
     assert "Traceback" not in errors

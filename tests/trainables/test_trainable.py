@@ -155,6 +155,7 @@ def test_a_trial_trains_on_the_device_that_it_was_given(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
 def test_trials_under_ray_share_a_process_and_equal_trials_without_it(
     start: Callable[..., SentimentTrainable],
     make_experiment: Callable[..., Experiment],
@@ -172,16 +173,12 @@ def test_trials_under_ray_share_a_process_and_equal_trials_without_it(
     trainable = tune.with_parameters(
         SentimentTrainable, experiment=make_experiment(max_epochs=2, cache=tmp_path / "cache")
     )
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
-    try:
-        results = tune.Tuner(
-            tune.with_resources(trainable, {"cpu": 1}),
-            param_space={**params, "head_learning_rate": tune.grid_search(list(rates))},
-            tune_config=tune.TuneConfig(reuse_actors=True, max_concurrent_trials=1),
-            run_config=tune.RunConfig(storage_path=str(tmp_path / "ray"), verbose=0),
-        ).fit()
-    finally:
-        ray.shutdown()
+    results = tune.Tuner(
+        tune.with_resources(trainable, {"cpu": 1}),
+        param_space={**params, "head_learning_rate": tune.grid_search(list(rates))},
+        tune_config=tune.TuneConfig(reuse_actors=True, max_concurrent_trials=1),
+        run_config=tune.RunConfig(storage_path=str(tmp_path / "ray"), verbose=0),
+    ).fit()
     assert results.errors == []
     reports: dict[float, Any] = {
         result.config["head_learning_rate"]: result.metrics for result in results

@@ -18,9 +18,9 @@ from search.config.serialization import plain
 from search.config.settings import parse
 from search.errors import SettingsError
 from tests.analysis.synthetic import SEARCHED
+from tests.search.command import QUICK, Command, kill
 from tests.search.conftest import FakeRay
 from tests.search.postgresql import PASSWORD
-from tests.search.test_run_resume import QUICK, Command, kill
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -184,11 +184,13 @@ def test_a_database_that_is_lost_ends_the_search(
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_killed_search_goes_on_in_postgresql(
-    postgresql: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    postgresql: Server, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
-    command = Command(tmp_path, tmp_path / "cache")
-    words = f"{QUICK} --no-retrain --trials 3 --out run --study-storage {postgresql.url}"
+    command = Command(tmp_path, cache)
+    words = (
+        f"{QUICK} --confirm 0 --no-retrain --trials 3 --out run --study-storage {postgresql.url}"
+    )
     code, _ = command.run_until(words, "[1/3] trial", kill)
     assert code == -signal.SIGKILL
     code, out, errors = command.run("--resume run")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from ray.tune import Callback
 
-from search.cluster.connection import connected
 from search.cluster.resources import TrialResources
 from search.config.checkpoint_storage import below
 from search.config.plan import make_plan
@@ -151,6 +150,7 @@ def make_trainable() -> type:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
 def test_a_search_goes_on_from_checkpoints_behind_fsspec(tmp_path: Path) -> None:
     words = (
         "--model early_fusion --data demo --epochs 20 --trials 1 --scheduler none"
@@ -178,12 +178,11 @@ def test_a_search_goes_on_from_checkpoints_behind_fsspec(tmp_path: Path) -> None
         def __getstate__(self) -> dict[str, Any]:
             return {}
 
-    with connected(None):
-        for last in (8, 99):
-            epochs.append([])
-            search = open_search(plan, math.inf, lambda: 1)
-            resources = TrialResources(cpus=1, gpus=0, slots=1)
-            search.run(make_trainable(), resources, [Cut(search, last)])
+    for last in (8, 99):
+        epochs.append([])
+        search = open_search(plan, math.inf, lambda: 1)
+        resources = TrialResources(cpus=1, gpus=0, slots=1)
+        search.run(make_trainable(), resources, [Cut(search, last)])
     assert epochs[0][0] == 1
     assert epochs[1][0] >= 7, "no more is lost than what was being written"
     assert epochs[1][-1] == 20

@@ -8,6 +8,7 @@ import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from analysis.run_folder.folder import FATES, RunFolder
+from analysis.run_folder.schema import TRIALS
 from search.selection.best_trial import best_trial
 from search.study.trial import Fate, TrialRecord, ranked
 from search.tune.tables import trials_table, write_importances
@@ -128,6 +129,12 @@ def test_where_asha_stopped_all_the_best_of_them_is_chosen_and_that_is_said(
     assert best.trial == 1
     assert best.why == "the best score among the 2 trials with one; ASHA stopped them all"
     assert best.hand_tuned is None
+
+
+def test_the_study_keeps_all_that_the_table_of_trials_has() -> None:
+    one = record(0, "finished", 0.5)
+    assert {"trial", *one.story("max")} == set(TRIALS)
+    assert list(trials_table(keyed(one), "max")) == [*TRIALS, "config/rate", "config/width"]
 
 
 DISTRIBUTIONS = {"rate": FloatDistribution(0, 10), "width": IntDistribution(0, 2)}

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainables.evaluation.calibration import with_temperature
 from trainables.evaluation.decision import DecisionRule, decide
 
 # Positive, neutral, negative.
@@ -55,13 +54,6 @@ def test_a_rule_decides_before_it_calibrates() -> None:
     # At temperature 2 probabilities go as their square roots: 0.8 to 0.6.
     np.testing.assert_allclose(rule.calibrate(probabilities)[0], [8 / 14, 0, 6 / 14], atol=1e-5)
     assert DecisionRule(0.3).calibrate(probabilities) is probabilities
-
-
-def test_calibration_is_that_of_the_analysis_which_fits_it() -> None:
-    probabilities = np.random.default_rng(0).dirichlet([1, 1, 1], size=50)
-    for temperature in (0.5, 1.7):
-        shown = DecisionRule(0.0, temperature).calibrate(probabilities)
-        np.testing.assert_allclose(shown, with_temperature(probabilities, temperature))
 
 
 @settings(max_examples=100, deadline=None)
