@@ -63,6 +63,19 @@ def config(run: Run) -> list[tuple[str, str]]:
     return [(readable(name), format_value(params[name])) for name in order]
 
 
+def left_out(run: Run) -> list[str]:
+    """Say what rung zero left out of the space.
+
+    Args:
+        run: The run.
+
+    Returns:
+        Plain sentences.
+    """
+    kept = run.folder.read_stages().get("rung_zero", {})
+    return [str(sentence) for sentence in kept.get("result", {}).get("sentences", [])]
+
+
 def decisions(run: Run) -> list[str]:
     """Describe the decision rule and the final model, in sentences."""
     assert run.best is not None

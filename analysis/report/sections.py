@@ -10,7 +10,7 @@ from analysis.report.answer import answer
 from analysis.report.data_card import data_card
 from analysis.report.gallery import gallery
 from analysis.report.scales import Mark, Scale
-from analysis.report.trial_table import candidate_table, trial_table
+from analysis.report.trial_table import candidate_table, rung_zero_table, trial_table
 from analysis.run_folder.explanations import read_explanations
 from analysis.run_folder.study import study_trials
 from analysis.tables.search import class_scores, confusion_table, contenders, rungs, speed
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _SECTIONS = {
     "answer": "Answer",
+    "rung_zero": "Rung zero",
     "search": "Search",
     "settings": "Settings",
     "model": "Model",
@@ -55,7 +56,9 @@ def sections_of(run: Run) -> dict[str, Any]:
     shown |= _contenders(run) | _examples(run, validated, explained) | facts.origin(run)
     shown |= {"data": data_card(run), "data_name": run.search.data.name}
     shown |= {"trials": trial_table(run), "candidates": candidate_table(run)}
+    shown |= {"rung_zero": rung_zero_table(run), "left_out": facts.left_out(run)}
     there = {
+        "rung_zero": shown["rung_zero"],
         "search": shown["search_figures"],
         "settings": shown["parameter_figures"] or shown["slices"],
         "model": shown["model_figures"] or shown["classes"],

@@ -1,4 +1,4 @@
-"""The sortable tables of a report: all trials, and the confirmed configs."""
+"""The sortable tables of a report: all trials, the confirmed configs, and rung zero."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from analysis.render.text import (
     readable,
 )
 from analysis.run_folder.folder import CONFIG
+from analysis.tables.rung_zero import behind, columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,4 +109,36 @@ def candidate_table(run: Run) -> dict[str, Any] | None:
     chosen = None if run.best is None else run.best.trial
     marks = ["best" if one.trial == chosen else "" for one in candidates]
     columns = [{"name": head, "text": head == "trial"} for head in heads]
+    return {"columns": columns, "rows": rows, "marks": marks}
+
+
+def rung_zero_table(run: Run) -> dict[str, Any] | None:
+    """Spell how logistic regressions compared what trials can read, before the first of them.
+
+    Args:
+        run: The run.
+
+    Returns:
+        Like `trial_table`; None where nothing was compared.
+    """
+    table = run.rung_zero
+    if table.empty:
+        return None
+    names = columns_of(table)
+    name = heading(run.objective)
+    heads = [readable(each.removeprefix("config/")) for each in names]
+    heads += ["log-loss", "behind the best", name, "behind"]
+    rows: list[list[dict[str, Any]]] = []
+    marks: list[str] = []
+    for found in table.to_dict("records"):
+        cells: list[dict[str, Any]] = [
+            {"text": format_value(found[each]), "value": None} for each in names
+        ]
+        for key in ("loss", "objective"):
+            lost, error = found[f"{key}_behind"], found[f"{key}_error"]
+            cells.append({"text": format_score(found[key]), "value": found[key]})
+            cells.append({"text": behind(lost, error), "value": lost})
+        rows.append(cells)
+        marks.append("" if marks else "best")
+    columns = [{"name": head, "text": k < len(names)} for k, head in enumerate(heads)]
     return {"columns": columns, "rows": rows, "marks": marks}

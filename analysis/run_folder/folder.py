@@ -212,6 +212,22 @@ class RunFolder(KeptProbabilities):
         """
         return read_csv(self.fusions, "the model has no branches")
 
+    def write_rung_zero(self, standing: pd.DataFrame) -> None:
+        """Write how combinations of what trials can read compare.
+
+        Args:
+            standing: Columns as `schema.RUNG_ZERO` says, best first.
+        """
+        write_csv(self.rung_zero, standing)
+
+    def read_rung_zero(self) -> pd.DataFrame:
+        """Read how combinations of what trials can read compare.
+
+        Returns:
+            Columns as `schema.RUNG_ZERO` says, best first.
+        """
+        return read_csv(self.rung_zero, "this search had no rung zero")
+
     def write_predictions(self, guids: Sequence[str], tags: Sequence[str]) -> None:
         """Write the predicted classes of the unlabelled samples.
 

@@ -47,6 +47,7 @@ _REMEDIES: Mapping[str, str] = {
     **dict.fromkeys(("trials.csv", "best.json", "importances.csv", "fusions.csv"), _ANEW),
     **dict.fromkeys(("samples.parquet", "stages.json", "floor.parquet"), _ANEW),
     **dict.fromkeys(("predictions.csv", "probabilities.csv"), _ANEW),
+    **dict.fromkeys(("rung_zero.csv", "rung_zero.parquet"), _ANEW),
     **dict.fromkeys(("confirmations", "test_probabilities"), _ANEW),
 }
 """What helps where a file of a run folder is damaged, by its name or that of its folder."""

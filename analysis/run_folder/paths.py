@@ -140,6 +140,20 @@ class RunPaths:
         """The logistic regression's probabilities out of fold (Parquet): see `confirmation`."""
         return self.path / "floor.parquet"
 
+    @property
+    def rung_zero(self) -> Path:
+        """One row per combination of what trials can read, best first: `schema.RUNG_ZERO`."""
+        return self.path / "rung_zero.csv"
+
+    @property
+    def rung_zero_probabilities(self) -> Path:
+        """What a logistic regression on each of them said out of fold (Parquet).
+
+        `combination` (from 0, nearest to the hand-tuned config first), `fold`, `row` (index of a
+        labelled sample) and one column per class.
+        """
+        return self.path / "rung_zero.parquet"
+
     def confirmation(self, trial: int) -> Path:
         """Where the out-of-fold probabilities of a config are that was trained again.
 

@@ -131,6 +131,23 @@ class KeptProbabilities(RunPaths):
         """
         return _said(self.baseline, "this search had no floor", "fold", "row")
 
+    def write_rung_zero_probabilities(self, frame: pd.DataFrame) -> None:
+        """Write what logistic regressions said out of fold before the first trial.
+
+        Args:
+            frame: Columns as `RunPaths.rung_zero_probabilities` says.
+        """
+        write_parquet(self.rung_zero_probabilities, frame)
+
+    def read_rung_zero_probabilities(self) -> pd.DataFrame:
+        """Read what logistic regressions said out of fold before the first trial.
+
+        Returns:
+            Columns as `RunPaths.rung_zero_probabilities` says.
+        """
+        missing = "this search had no rung zero"
+        return _said(self.rung_zero_probabilities, missing, "combination", "fold", "row")
+
     def write_test_probabilities(
         self, trial: int, guids: Sequence[str], probabilities: NDArray[np.float32]
     ) -> None:

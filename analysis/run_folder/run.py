@@ -19,6 +19,7 @@ from analysis.run_folder.schema import (
     IMPORTANCES,
     PREDICTIONS,
     PROBABILITIES,
+    RUNG_ZERO,
     SAMPLES,
     TRIALS,
     checked,
@@ -120,6 +121,11 @@ class Run:
     def importances(self) -> pd.DataFrame:
         """One row per hyperparameter, largest first, columns `IMPORTANCES`."""
         return _table(self.folder.importances, self.folder.read_importances, IMPORTANCES)
+
+    @cached_property
+    def rung_zero(self) -> pd.DataFrame:
+        """One row per combination of what trials can read, best first, columns `RUNG_ZERO`."""
+        return _table(self.folder.rung_zero, self.folder.read_rung_zero, RUNG_ZERO)
 
     @cached_property
     def samples(self) -> pd.DataFrame:

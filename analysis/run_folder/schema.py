@@ -79,6 +79,19 @@ PROBABILITIES: Mapping[str, Column] = {
 }
 """Columns of `Run.probabilities`, one row per trial and validated sample, at its best epoch."""
 
+RUNG_ZERO: Mapping[str, Column] = {
+    "loss": Column("float64", "log-loss out of fold in nats, mean over folds", needed=True),
+    "objective": Column("float64", "the objective out of fold, mean over folds", needed=True),
+    "loss_behind": Column("float64", "log-loss more than the best's, in nats", needed=True),
+    "loss_error": Column("float64", "paired standard error of that", needed=True),
+    "objective_behind": Column(
+        "float64", "how much worse the objective is than the best's", needed=True
+    ),
+    "objective_error": Column("float64", "paired standard error of that", needed=True),
+    "hopeless": Column("bool", "whether it is behind by far more than its errors", needed=True),
+}
+"""Columns of `Run.rung_zero`, one row per combination; before them one `config/NAME` each."""
+
 IMPORTANCES: Mapping[str, Column] = {
     "parameter": Column("str", "a hyperparameter", needed=True),
     "importance": Column(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -21,6 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from analysis.run_folder.search_record import ActivationBuild
 from search.cluster.resources import RETRIES, fetch
 from search.errors import WorkError
+from search.study.combinations import combinations
 from search.study.cut_coverage import meet_every_cut
 from trainables.reach import await_files
 from trainables.trainable import use_assigned_share
@@ -43,10 +45,14 @@ def configs_ahead(plan: Plan) -> list[dict[str, Any]]:
         plan: The search.
 
     Returns:
-        The hand-tuned config, then one for every way in which a trial may cut the backbones.
+        The hand-tuned config, then one for every way in which a trial may cut the backbones, and
+        for all that rung zero reads.
     """
-    every = meet_every_cut(plan.variant, plan.space, plan.settings.modality)
-    return [dict(plan.hand_tuned), *every]
+    modality = plan.settings.modality
+    every = meet_every_cut(plan.variant, plan.space, modality)
+    read = combinations(plan.variant, plan.space, modality, plan.hand_tuned)
+    frozen = [asdict(plan.variant.frozen(one.params)) for one in read]
+    return [dict(plan.hand_tuned), *every, *(frozen if plan.settings.tuning.rung_zero else [])]
 
 
 def build_everywhere(

@@ -110,6 +110,8 @@ class TuningSettings:
     """One trial in so many goes on at each rung of ASHA."""
     sampler: Literal["tpe", "random", "cmaes", "gp"] = "tpe"
     """Who draws the trials: an Optuna sampler."""
+    rung_zero: bool = True
+    """First compare what trials can read, by logistic regression; drop what is hopeless."""
     warm_start: Annotated[
         UseAppendAction[tuple[Path, ...]],
         arg(metavar="RUN", help_behavior_hint="(repeatable)"),

@@ -63,6 +63,8 @@ def _files(folder: RunFolder) -> Iterator[tuple[Path, Callable[[], object], bool
         (folder.samples, folder.read_samples),
         (folder.stages, folder.read_stages),
         (folder.baseline, folder.read_baseline),
+        (folder.rung_zero, folder.read_rung_zero),
+        (folder.rung_zero_probabilities, folder.read_rung_zero_probabilities),
         (folder.told, folder.read_told),
         (folder.predictions, folder.read_predictions),
         (folder.probabilities, folder.read_probabilities),

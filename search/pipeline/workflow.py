@@ -32,6 +32,7 @@ from search.pipeline.run_record import (
     samples_table,
     search_record,
 )
+from search.pipeline.rung_zero import Ground, begin_with_rung_zero, best_read
 from search.pipeline.stages import once
 from search.selection.baseline import measure_baseline
 from search.selection.best_trial import best_trial
@@ -135,9 +136,11 @@ def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
             held.enter_context(locked(plan.folder, new=True))
         plan.folder.write_search(record)
         plan.folder.write_samples(samples_table(experiment.corpus))
+        slots = Slots(resources, plan.settings.resources.max_concurrent)
+        ground = Ground(experiment, record, slots.resources, deadline, console)
+        plan = begin_with_rung_zero(plan, ground)
         for one in () if plan.resumed else plan.warm_start:
             console.print(f"begins with {one.origin}", highlight=False)
-        slots = Slots(resources, plan.settings.resources.max_concurrent)
         search = open_search(
             plan, deadline, slots, lambda records: seconds_to_keep(plan, records, slots())
         )
@@ -261,7 +264,7 @@ def select(
         )
     runner = TaskRunner(experiment, resources)
     notes += confirm(runner, plan, corpus, folds, picked, console)
-    notes += measure_baseline(runner, plan, folds, console)
+    notes += measure_baseline(runner, plan, folds, best_read(plan), console)
     shipped, untrainable = ship_the_best_that_trains(
         plan,
         lambda failed: choose_config(plan, records, corpus.labels, picked, failed),

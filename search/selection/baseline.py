@@ -35,7 +35,11 @@ MAJORITY, REGRESSION, HAND_TUNED = "majority", "logistic_regression", "hand_tune
 
 
 def measure_baseline(
-    runner: TaskRunner, plan: Plan, folds: Sequence[Fold], console: Console
+    runner: TaskRunner,
+    plan: Plan,
+    folds: Sequence[Fold],
+    read: Mapping[str, Any],
+    console: Console,
 ) -> list[str]:
     """Fit a logistic regression on every fold, and keep its out-of-fold probabilities.
 
@@ -43,6 +47,7 @@ def measure_baseline(
         runner: Does the work.
         plan: The search.
         folds: Those of the configs that it is compared with.
+        read: The hyperparameters that say what it reads: what rung zero found best.
         console: Where to show how it goes.
 
     Returns:
@@ -50,7 +55,7 @@ def measure_baseline(
     """
     if plan.folder.baseline.exists():
         return []
-    tasks = [Task(regress_fold, {"fold": fold}) for fold in folds]
+    tasks = [Task(regress_fold, {"fold": fold, "params": dict(read)}) for fold in folds]
     frames = {}
     words = f"logistic regression on frozen activations, {len(folds)} folds"
     for number, said in follow(console, words, runner.run(tasks), len(tasks)):

@@ -1,0 +1,205 @@
+"""The step before the first trial: what rung zero says becomes where the search begins.
+
+It is done once: a search that goes on takes the result that it began with, as the choices of a
+study must not change under it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from analysis.tables.rung_zero import behind, columns_of
+from search.cluster.tasks import TaskRunner
+from search.errors import WorkError
+from search.pipeline.stages import once
+from search.selection.candidates import rule_of
+from search.selection.rung_zero import (
+    hopeless_choices,
+    regress_all,
+    sentences,
+    spelt,
+    standings,
+    standings_table,
+    starts,
+)
+from search.study.combinations import combinations
+from search.study.warm_start import WarmStart
+from trainables.data.splits import duplicate_groups
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+    from rich.console import Console
+
+    from search.cluster.resources import TrialResources
+    from search.config.plan import Plan
+    from search.study.combinations import Combination
+    from trainables.experiment import Experiment
+
+_STAGE = "rung_zero"
+_MOST_STARTS = 3
+_TRIALS_PER_START = 4  # a short search is not to be filled with them
+_BUDGET_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What rung zero stands on.
+
+    Attributes:
+        experiment: What the search holds fixed.
+        record: The content of `search.json`.
+        resources: What one worker gets, and how many there are.
+        deadline: When all is to be done, on the clock of `time.monotonic`.
+        console: Where to show how it goes.
+    """
+
+    experiment: Experiment
+    record: Mapping[str, Any]
+    resources: TrialResources
+    deadline: float
+    console: Console
+
+
+def begin_with_rung_zero(plan: Plan, ground: Ground) -> Plan:
+    """Compare what trials can read, and begin the search with the best of it.
+
+    Args:
+        plan: The search.
+        ground: What it stands on.
+
+    Returns:
+        The plan, its space without hopeless choices and with more to begin with; as it was where
+        there is nothing to compare or the time budget is too short.
+    """
+    found = readable(plan)
+    if not _is_wanted(plan) or len(found) < 2:
+        return plan
+    record = ground.record
+    depends_on = {
+        "combinations": [dict(one.params) for one in found],
+        "backbones": record["backbone_fingerprints"],
+        "inputs": record["inputs"],
+        "data": record["data"]["digest"],
+        "split": record["split"]["digest"],
+        "objective": record["objective"],
+    }
+    leaves = plan.folder.rung_zero, plan.folder.rung_zero_probabilities
+    try:
+        work = partial(_compare, plan, ground, found)
+        result = once(plan.folder, _STAGE, depends_on, work, leaves)
+    except WorkError as error:
+        ground.console.print(f"rung zero is left out: {error}", highlight=False)
+        return plan
+    ground.console.print(table_of(plan.folder.read_rung_zero(), rule_of(plan).score))
+    for sentence in result["sentences"]:
+        ground.console.print(sentence, highlight=False)
+    return _begun(plan, result)
+
+
+def readable(plan: Plan) -> list[Combination]:
+    """List what the trials of a search can read.
+
+    Args:
+        plan: The search.
+
+    Returns:
+        The combinations, nearest to the hand-tuned config first.
+    """
+    return combinations(plan.variant, plan.space, plan.settings.modality, plan.hand_tuned)
+
+
+def best_read(plan: Plan) -> dict[str, Any]:
+    """Give the combination that rung zero found best.
+
+    Args:
+        plan: The search.
+
+    Returns:
+        Its hyperparameters; what the search holds where rung zero was left out.
+    """
+    kept = plan.folder.read_stages().get(_STAGE)
+    return dict(kept["result"]["best"]) if kept else dict(plan.space.fixed)
+
+
+def _is_wanted(plan: Plan) -> bool:
+    if not plan.resumed:
+        return plan.settings.tuning.rung_zero
+    # An older run was begun without, and its study holds the choices that it was begun with.
+    return bool(plan.folder.read_search()["settings"]["tuning"].get("rung_zero", False))
+
+
+def _compare(plan: Plan, ground: Ground, found: Sequence[Combination]) -> dict[str, Any]:
+    """Fit, rank and write; gives what the search is to begin with, JSON-ready."""
+    experiment, now = ground.experiment, time.monotonic()
+    until = inf if ground.deadline == inf else now + _BUDGET_SHARE * (ground.deadline - now)
+    runner = TaskRunner(experiment, ground.resources)
+    probabilities = regress_all(runner, found, experiment.folds, until, ground.console)
+    corpus, rule = experiment.corpus, rule_of(plan)
+    groups = duplicate_groups(corpus.labelled)
+    truth = corpus.labels, groups, plan.folds
+    order = standings(probabilities, found, rule.score, rule.sign, truth)
+    left_out = hopeless_choices(order, found)
+    plan.folder.write_rung_zero(standings_table(order))
+    plan.folder.write_rung_zero_probabilities(probabilities)
+    most = min(_MOST_STARTS, plan.settings.trials // _TRIALS_PER_START)
+    return {
+        "best": dict(order[0].params),
+        "left_out": {name: sorted(values, key=str) for name, values in left_out.items()},
+        "sentences": sentences(order, found, left_out, rule.score),
+        "starts": [dict(one) for one in starts(order, plan.hand_tuned, most)],
+    }
+
+
+def _begun(plan: Plan, result: Mapping[str, Any]) -> Plan:
+    """Begin with the best combinations, in a space without the hopeless choices."""
+    best, left_out = result["best"], result["left_out"]
+    inert = dict(plan.space.inert)
+    for name, values in left_out.items():
+        inert[name] = inert.get(name, frozenset()) | frozenset(values)
+    space = replace(plan.space, inert=inert)
+    moved = {n: best[n] for n in left_out if plan.hand_tuned.get(n) in left_out[n]}
+    more = [WarmStart(space.inside(one), _origin(best, one)) for one in result["starts"]]
+    warm = [one._replace(params=space.inside(one.params)) for one in plan.warm_start]
+    return replace(
+        plan,
+        space=space,
+        hand_tuned=space.inside(dict(plan.hand_tuned) | moved),
+        warm_start=(*warm, *more),
+    )
+
+
+def _origin(best: Mapping[str, Any], params: Mapping[str, Any]) -> str:
+    words = ", ".join(f"{name}={spelt(params[name])}" for name in best)
+    return f"the hand-tuned config with {words}, by rung zero"
+
+
+def table_of(standing: pd.DataFrame, metric: str) -> Table:
+    """Show where each combination stands.
+
+    Args:
+        standing: The content of `rung_zero.csv`.
+        metric: The objective.
+
+    Returns:
+        A table for the terminal, best first.
+    """
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    names = columns_of(standing)
+    for name in names:
+        table.add_column(name.removeprefix("config/"))
+    for name in ("log-loss", "behind", metric, "behind"):
+        table.add_column(name, justify="right")
+    for row in standing.to_dict("records"):
+        cells = [spelt(row[name]) for name in names]
+        for key in ("loss", "objective"):
+            cells += [f"{row[key]:.4f}", behind(row[f"{key}_behind"], row[f"{key}_error"])]
+        table.add_row(*cells, style="dim" if row["hopeless"] else None)
+    return table
