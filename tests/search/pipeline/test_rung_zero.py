@@ -1,0 +1,183 @@
+"""Where a search begins after rung zero, and that it is done once."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import search.pipeline.rung_zero as module
+from search.config.plan import make_plan
+from search.config.settings import parse
+from search.errors import WorkError
+from search.pipeline.run_record import search_record
+from search.pipeline.rung_zero import Ground, begin_with_rung_zero, best_read
+from search.pipeline.workflow import prepare
+from search.study.space import distributions
+from trainables.evaluation.classes import CLASSES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from search.cluster.tasks import Job
+    from search.config.plan import Plan
+
+COUNT = 150
+WORDS = "--model late_fusion --backbone text=tiny --modality text --trials 8 --fix lexicon=false"
+
+
+class FakeCrew:
+    """Says what is right of some values of `text_pooling`, more or less surely."""
+
+    sure: ClassVar[dict[str, float]] = {}
+    jobs: ClassVar[list[Job]] = []
+    labels = np.arange(COUNT) % 3
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def __enter__(self) -> FakeCrew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Any]]:
+        self.jobs.extend(jobs)
+        for k, job in reversed(list(enumerate(jobs))):  # they end in any order
+            yield k, self.probabilities(**job.arguments)
+
+    def probabilities(self, fold: Any, params: dict[str, Any]) -> Any:
+        random = np.random.default_rng([fold.val[0], len(params["text_pooling"])])
+        logits = random.normal(size=(len(fold.val), 3))
+        logits += self.sure[params["text_pooling"]] * np.eye(3)[self.labels[fold.val]]
+        return (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def crew(monkeypatch: pytest.MonkeyPatch) -> type[FakeCrew]:
+    monkeypatch.setattr(module, "Crew", FakeCrew)
+    monkeypatch.setattr(FakeCrew, "sure", {"cls": 1.0, "mean": 1.0})
+    monkeypatch.setattr(FakeCrew, "jobs", [])
+    return FakeCrew
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> Any:
+    """Plan a search on texts, and what its rung zero stands on."""
+    path = tmp_path / "texts.csv"
+    with path.open("w", newline="") as file:
+        rows = [[f"{n:03d}", f"text number {n}", CLASSES[n % 3]] for n in range(COUNT)]
+        csv.writer(file).writerows([["guid", "text", "tag"], *rows])
+
+    def begin(words: str = "--folds 5") -> tuple[Plan, Ground]:
+        command = f"{WORDS} --data {path} --out {tmp_path / 'run'} {words}"
+        plan = make_plan(parse(command.split()))
+        experiment = prepare(plan)
+        record = search_record(plan, experiment.corpus, experiment.folds, {}, {})
+        plan.folder.write_search(record)
+        console = Console(file=io.StringIO(), width=300)
+        return plan, Ground(experiment, record, None, math.inf, console)  # type: ignore[arg-type]
+
+    return begin
+
+
+def printed(ground: Ground) -> str:
+    text: str = ground.console.file.getvalue()  # type: ignore[attr-defined]
+    return text
+
+
+def test_a_search_begins_with_the_best_combination_beside_the_hand_tuned_config(
+    begun: Any, crew: type[FakeCrew]
+) -> None:
+    crew.sure |= {"cls": 1.3}  # the hand-tuned config reads the mean
+    plan, ground = begun()
+    after = begin_with_rung_zero(plan, ground)
+    assert after.hand_tuned == plan.hand_tuned
+    assert [dict(one.params) for one in after.warm_start] == [
+        dict(plan.hand_tuned) | {"text_pooling": "cls"}
+    ]
+    assert after.warm_start[0].origin == (
+        "the hand-tuned config with text_pooling=cls, lexicon=false, by rung zero"
+    )
+    assert best_read(plan) == {"text_pooling": "cls", "lexicon": False}
+    assert distributions(after.space) == distributions(plan.space)
+    table = plan.folder.read_rung_zero()
+    assert table["config/text_pooling"].tolist() == ["cls", "mean"]
+    assert "rung zero: 2 logistic regressions" in printed(ground)
+    assert "text_pooling" in printed(ground)
+    kept = plan.folder.read_rung_zero_probabilities()
+    assert len(kept) == 2 * COUNT
+    assert sorted(kept.loc[kept["combination"] == 1, "row"]) == list(range(COUNT))
+
+
+def test_hopeless_choices_leave_the_space_with_a_sentence(
+    begun: Any, crew: type[FakeCrew]
+) -> None:
+    crew.sure |= {"mean": 0.0, "cls": 4.0}
+    plan, ground = begun()
+    after = begin_with_rung_zero(plan, ground)
+    assert distributions(after.space)["text_pooling"].choices == ("cls",)  # type: ignore[attr-defined]
+    assert after.hand_tuned == dict(plan.hand_tuned) | {"text_pooling": "cls"}
+    assert "rung zero leaves text_pooling=mean out of the space: " in printed(ground)
+
+
+def test_it_is_done_once(begun: Any, crew: type[FakeCrew]) -> None:
+    crew.sure |= {"mean": 0.0, "cls": 4.0}
+    plan, ground = begun()
+    first = begin_with_rung_zero(plan, ground)
+    count = len(crew.jobs)
+    assert count == 2 * 5
+    again = begin_with_rung_zero(replace(plan, resumed=True), ground)
+    assert len(crew.jobs) == count
+    assert distributions(again.space) == distributions(first.space)
+    assert again.warm_start == first.warm_start
+
+
+def test_without_rung_zero_nothing_is_compared(begun: Any, crew: type[FakeCrew]) -> None:
+    plan, ground = begun("--no-rung-zero")
+    assert begin_with_rung_zero(plan, ground) is plan
+    assert crew.jobs == []
+    assert best_read(plan) == {"lexicon": False}
+
+
+def test_nor_where_all_trials_read_the_same(begun: Any, crew: type[FakeCrew]) -> None:
+    plan, ground = begun("--fix text_pooling=cls")
+    assert begin_with_rung_zero(plan, ground) is plan
+    assert crew.jobs == []
+
+
+def test_a_search_of_an_older_version_goes_on_in_the_space_that_it_began_in(
+    begun: Any, crew: type[FakeCrew]
+) -> None:
+    plan, ground = begun()
+    record = plan.folder.read_search()
+    del record["settings"]["tuning"]["rung_zero"]
+    plan.folder.write_search(record)
+    resumed = replace(plan, resumed=True)
+    assert begin_with_rung_zero(resumed, ground) is resumed
+    assert crew.jobs == []
+
+
+def test_a_search_goes_on_without_rung_zero_when_a_fit_fails(
+    begun: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeCrew, "probabilities", lambda *_, **__: WorkError("no memory"))
+    plan, ground = begun()
+    assert begin_with_rung_zero(plan, ground) is plan
+    assert "rung zero is left out: no memory" in printed(ground)
+    assert plan.folder.read_stages() == {}
+
+
+def test_it_takes_no_more_than_a_tenth_of_the_time(begun: Any) -> None:
+    plan, ground = begun()
+    over = replace(ground, deadline=0.0)  # on a clock that began before
+    assert begin_with_rung_zero(plan, over) is plan
+    assert "rung zero is left out: the time budget is too short for it" in printed(over)
