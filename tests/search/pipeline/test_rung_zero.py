@@ -105,9 +105,9 @@ def test_a_search_begins_with_the_best_combination_beside_the_hand_tuned_config(
         dict(plan.hand_tuned) | {"text_pooling": "cls"}
     ]
     assert after.warm_start[0].origin == (
-        "the hand-tuned config with text_pooling=cls, lexicon=false, by rung zero"
+        "the hand-tuned config with text_pooling=cls, by rung zero"
     )
-    assert best_read(plan) == {"text_pooling": "cls", "lexicon": False}
+    assert best_read(plan) == {"text_pooling": "cls"}
     assert distributions(after.space) == distributions(plan.space)
     table = plan.folder.read_rung_zero()
     assert table["config/text_pooling"].tolist() == ["cls", "mean"]
