@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from search.errors import SettingsError
+from search.pipeline.views import unfit_notes
 from trainables.data.corpus import load_corpus
 from trainables.data.demo import demo_corpus
 from trainables.data.encodings import Decoder
@@ -38,6 +39,7 @@ def load_data(plan: Plan) -> Corpus:
     """
     corpus = _read(plan)
     _refuse_empty_class(plan.settings.tuning.metric, corpus)
+    corpus = replace(corpus, notes=(*corpus.notes, *unfit_notes(plan, corpus)))
     if plan.settings.data.split != "grouped":
         return corpus
     return replace(corpus, notes=(*corpus.notes, *placeholder_notes(corpus.labelled)))

@@ -12,6 +12,8 @@ from search.cluster.connection import connected
 from search.cluster.resources import RETRIES, fetch, share_out
 from search.console.live import clock
 from search.errors import ClusterError
+from search.pipeline.rung_zero import readable
+from search.pipeline.views import without_unfit_views
 from search.study.space import draws
 from trainables.trainable import use_assigned_share
 
@@ -38,6 +40,7 @@ def dry_run(plan: Plan, experiment: Experiment, console: Console) -> None:
     Raises:
         ClusterError: If the frozen activations do not fit the disk.
     """
+    plan = without_unfit_views(plan, experiment.corpus)
     with connected(plan.address) as nodes:
         resources = share_out(nodes, plan.settings.resources)
         for note in describe(experiment)["notes"]:
@@ -103,6 +106,8 @@ def lines(
             f" {told['files']} files ({_size(told['free_bytes'])} free), built in about"
             f" {clock(told['build_seconds'])} per machine where they are missing"
         )
+    if plan.settings.tuning.rung_zero and len(read := readable(plan)) > 1:
+        said.append(f"rung zero: {len(read)} logistic regressions before the first trial")
     rounds = -(-plan.settings.trials // resources.slots)
     low, high = (told[name]["seconds"] * rounds for name in ("lightest", "heaviest"))
     stopping = "" if plan.settings.tuning.scheduler == "none" else "; ASHA ends most trials sooner"

@@ -34,6 +34,7 @@ from search.pipeline.run_record import (
 )
 from search.pipeline.rung_zero import Ground, begin_with_rung_zero, best_read
 from search.pipeline.stages import once
+from search.pipeline.views import without_unfit_views
 from search.selection.baseline import measure_baseline
 from search.selection.best_trial import best_trial
 from search.selection.budget import affordable, seconds_to_keep
@@ -123,6 +124,7 @@ def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
         What it came to.
     """
     deadline = time.monotonic() + plan.time_budget
+    plan = without_unfit_views(plan, experiment.corpus)
     with ExitStack() as held:
         if plan.resumed:
             held.enter_context(locked(plan.folder, new=False))

@@ -1,0 +1,68 @@
+"""Views that cannot read the data of a search: off, and said so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from optuna.distributions import CategoricalDistribution
+
+from search.study.space import distributions
+from trainables.data.views import VIEWS
+
+if TYPE_CHECKING:
+    from search.config.plan import Plan
+    from trainables.data.sample import Corpus
+
+
+def unfit_notes(plan: Plan, corpus: Corpus) -> list[str]:
+    """Say which views cannot read the data, of those that trials may read.
+
+    Args:
+        plan: The search.
+        corpus: The data.
+
+    Returns:
+        One plain sentence per view.
+    """
+    return [
+        f"{name} is held on, though {reason}"
+        if name in plan.space.fixed
+        else f"{name} is off: {reason}"
+        for name, reason in _unfit(plan, corpus).items()
+    ]
+
+
+def without_unfit_views(plan: Plan, corpus: Corpus) -> Plan:
+    """Leave the views that cannot read the data out of the space.
+
+    Args:
+        plan: The search.
+        corpus: The data.
+
+    Returns:
+        The plan; one that is held on stays.
+    """
+    names = _unfit(plan, corpus).keys() - plan.space.fixed.keys()
+    if not names:
+        return plan
+    inert = dict(plan.space.inert)
+    inert |= {name: inert.get(name, frozenset()) | {True} for name in names}
+    space = replace(plan.space, inert=inert)
+    warm = tuple(one._replace(params=space.inside(one.params)) for one in plan.warm_start)
+    return replace(plan, space=space, hand_tuned=space.inside(plan.hand_tuned), warm_start=warm)
+
+
+def _unfit(plan: Plan, corpus: Corpus) -> dict[str, str]:
+    """Why each view cannot read the data, by name, of those that trials may read."""
+    drawn = {
+        name: distribution.choices
+        for name, distribution in distributions(plan.space).items()
+        if isinstance(distribution, CategoricalDistribution)
+    }
+    reasons = {
+        name: view.unfit(corpus.samples)
+        for name, view in VIEWS.items()
+        if True in drawn.get(name, ())
+    }
+    return {name: reason for name, reason in reasons.items() if reason}
