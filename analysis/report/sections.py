@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _SECTIONS = {
     "answer": "Answer",
-    "rung_zero": "Rung zero",
+    "before": "Before",
     "search": "Search",
     "settings": "Settings",
     "model": "Model",
@@ -58,7 +58,7 @@ def sections_of(run: Run) -> dict[str, Any]:
     shown |= {"trials": trial_table(run), "candidates": candidate_table(run)}
     shown |= {"rung_zero": rung_zero_table(run), "left_out": facts.left_out(run)}
     there = {
-        "rung_zero": shown["rung_zero"],
+        "before": shown["rung_zero"],
         "search": shown["search_figures"],
         "settings": shown["parameter_figures"] or shown["slices"],
         "model": shown["model_figures"] or shown["classes"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -44,6 +45,23 @@ def full_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
             "final": {"kind": "refit", "why": HOSTILE},
         },
     )
+    folder.write_rung_zero(
+        pd.DataFrame(
+            {
+                "config/lexicon": [True, False],
+                "config/text_pooling": ["mean", "mean"],
+                "loss": [0.655, 0.682],
+                "objective": [0.696, 0.685],
+                "loss_behind": [0.0, 0.027],
+                "loss_error": [0.0, 0.004],
+                "objective_behind": [0.0, 0.011],
+                "objective_error": [0.0, 0.005],
+                "hopeless": [False, False],
+            }
+        )
+    )
+    sentences = ["rung zero leaves x=<1> out of the space: it is behind"]
+    folder.write_stages({"rung_zero": {"depends_on": {}, "result": {"sentences": sentences}}})
     folder.explanations.mkdir()
     Image.new("RGB", (50, 50), (200, 40, 40)).save(folder.explanations / "3.jpg")
     words = [["<b>", 0.5], ["day", -0.25]]

@@ -25,6 +25,7 @@ def test_a_full_run_fills_every_section(full_run: RunFolder) -> None:
     page = write_report(analysis.load(full_run.path)).read_text(encoding="utf-8")
     assert HEADINGS.findall(page) == [
         "answer",
+        "before",
         "search",
         "settings",
         "model",
@@ -36,6 +37,17 @@ def test_a_full_run_fills_every_section(full_run: RunFolder) -> None:
     ]
     assert page.count('class="plot"') == page.count('<script type="application/json"') == 16
     assert len(page) < 10_000_000
+
+
+def test_what_came_before_the_first_trial_is_a_table(full_run: RunFolder) -> None:
+    page = render(analysis.load(full_run.path))
+    section = page[page.index('<section id="before"') : page.index('<section id="search"')]
+    heads = re.findall(r'<button type="button">([^<]*)', section)
+    assert heads == ["lexicon", "log-loss", "behind the best", "weighted F1", "behind"]
+    assert "+0.0000" not in section  # of the best
+    assert "-0.0270 (6.8 s.e.)" in section
+    assert "-0.0110 (2.2 s.e.)" in section
+    assert "rung zero leaves x=&lt;1&gt; out of the space" in section
 
 
 def test_what_tweets_and_folders_are_called_cannot_write_to_the_page(full_run: RunFolder) -> None:
