@@ -27,6 +27,7 @@ QUIET = Console(quiet=True)
 ROWS = np.arange(60)
 FOLDS = tuple(Fold(ROWS[k != ROWS // 3 % 3], ROWS[k == ROWS // 3 % 3]) for k in range(3))
 EYE = np.eye(3, dtype=np.float32)
+READ = {"lexicon": True}
 
 
 class ScriptedRunner:
@@ -129,17 +130,18 @@ def test_a_config_that_crashes_or_diverges_is_told_and_the_others_are_kept(tmp_p
 def test_the_floor_is_kept_once(tmp_path: Path) -> None:
     plan = plan_of("--folds 3", tmp_path)
     runner: Any = ScriptedRunner(lambda task: EYE[corpus_of().labels[task.arguments["fold"].val]])
-    assert measure_baseline(runner, plan, FOLDS, QUIET) == []
+    assert measure_baseline(runner, plan, FOLDS, READ, QUIET) == []
     baseline = plan.folder.read_baseline()
     assert baseline["fold"].value_counts().to_dict() == {0: 21, 1: 21, 2: 18}
     assert (baseline["positive"].to_numpy() == (corpus_of().labels[baseline["row"]] == 0)).all()
-    assert measure_baseline(runner, plan, FOLDS, QUIET) == []
+    assert measure_baseline(runner, plan, FOLDS, READ, QUIET) == []
     assert len(runner.tasks) == 3
+    assert [task.arguments["params"] for task in runner.tasks] == [READ] * 3
 
 
 def test_a_floor_that_cannot_be_had_is_told(tmp_path: Path) -> None:
     plan = plan_of("--folds 3", tmp_path)
     runner: Any = ScriptedRunner(lambda _: WorkError("out of memory"))
-    (note,) = measure_baseline(runner, plan, FOLDS, QUIET)
+    (note,) = measure_baseline(runner, plan, FOLDS, READ, QUIET)
     assert "out of memory" in note
     assert not plan.folder.baseline.exists()
