@@ -26,33 +26,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from search.cluster.tasks import Job
+    from search.cluster.tasks import Task
     from search.config.plan import Plan
 
 COUNT = 150
 WORDS = "--model late_fusion --backbone text=tiny --modality text --trials 8 --fix lexicon=false"
 
 
-class FakeCrew:
+class FakeRunner:
     """Says what is right of some values of `text_pooling`, more or less surely."""
 
     sure: ClassVar[dict[str, float]] = {}
-    jobs: ClassVar[list[Job]] = []
+    tasks: ClassVar[list[Task]] = []
     labels = np.arange(COUNT) % 3
 
     def __init__(self, *_: Any) -> None:
         pass
 
-    def __enter__(self) -> FakeCrew:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Any]]:
-        self.jobs.extend(jobs)
-        for k, job in reversed(list(enumerate(jobs))):  # they end in any order
-            yield k, self.probabilities(**job.arguments)
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
+        self.tasks.extend(tasks)
+        for k, task in reversed(list(enumerate(tasks))):  # they end in any order
+            yield k, self.probabilities(**task.arguments)
 
     def probabilities(self, fold: Any, params: dict[str, Any]) -> Any:
         random = np.random.default_rng([fold.val[0], len(params["text_pooling"])])
@@ -62,11 +56,11 @@ class FakeCrew:
 
 
 @pytest.fixture(autouse=True)
-def crew(monkeypatch: pytest.MonkeyPatch) -> type[FakeCrew]:
-    monkeypatch.setattr(module, "Crew", FakeCrew)
-    monkeypatch.setattr(FakeCrew, "sure", {"cls": 1.0, "mean": 1.0})
-    monkeypatch.setattr(FakeCrew, "jobs", [])
-    return FakeCrew
+def runner(monkeypatch: pytest.MonkeyPatch) -> type[FakeRunner]:
+    monkeypatch.setattr(module, "TaskRunner", FakeRunner)
+    monkeypatch.setattr(FakeRunner, "sure", {"cls": 1.0, "mean": 1.0})
+    monkeypatch.setattr(FakeRunner, "tasks", [])
+    return FakeRunner
 
 
 @pytest.fixture
@@ -95,9 +89,9 @@ def printed(ground: Ground) -> str:
 
 
 def test_a_search_begins_with_the_best_combination_beside_the_hand_tuned_config(
-    begun: Any, crew: type[FakeCrew]
+    begun: Any, runner: type[FakeRunner]
 ) -> None:
-    crew.sure |= {"cls": 1.3}  # the hand-tuned config reads the mean
+    runner.sure |= {"cls": 1.3}  # the hand-tuned config reads the mean
     plan, ground = begun()
     after = begin_with_rung_zero(plan, ground)
     assert after.hand_tuned == plan.hand_tuned
@@ -119,9 +113,9 @@ def test_a_search_begins_with_the_best_combination_beside_the_hand_tuned_config(
 
 
 def test_hopeless_choices_leave_the_space_with_a_sentence(
-    begun: Any, crew: type[FakeCrew]
+    begun: Any, runner: type[FakeRunner]
 ) -> None:
-    crew.sure |= {"mean": 0.0, "cls": 4.0}
+    runner.sure |= {"mean": 0.0, "cls": 4.0}
     plan, ground = begun()
     after = begin_with_rung_zero(plan, ground)
     assert distributions(after.space)["text_pooling"].choices == ("cls",)  # type: ignore[attr-defined]
@@ -129,33 +123,33 @@ def test_hopeless_choices_leave_the_space_with_a_sentence(
     assert "rung zero leaves text_pooling=mean out of the space: " in printed(ground)
 
 
-def test_it_is_done_once(begun: Any, crew: type[FakeCrew]) -> None:
-    crew.sure |= {"mean": 0.0, "cls": 4.0}
+def test_it_is_done_once(begun: Any, runner: type[FakeRunner]) -> None:
+    runner.sure |= {"mean": 0.0, "cls": 4.0}
     plan, ground = begun()
     first = begin_with_rung_zero(plan, ground)
-    count = len(crew.jobs)
+    count = len(runner.tasks)
     assert count == 2 * 5
     again = begin_with_rung_zero(replace(plan, resumed=True), ground)
-    assert len(crew.jobs) == count
+    assert len(runner.tasks) == count
     assert distributions(again.space) == distributions(first.space)
     assert again.warm_start == first.warm_start
 
 
-def test_without_rung_zero_nothing_is_compared(begun: Any, crew: type[FakeCrew]) -> None:
+def test_without_rung_zero_nothing_is_compared(begun: Any, runner: type[FakeRunner]) -> None:
     plan, ground = begun("--no-rung-zero")
     assert begin_with_rung_zero(plan, ground) is plan
-    assert crew.jobs == []
+    assert runner.tasks == []
     assert best_read(plan) == {"lexicon": False}
 
 
-def test_nor_where_all_trials_read_the_same(begun: Any, crew: type[FakeCrew]) -> None:
+def test_nor_where_all_trials_read_the_same(begun: Any, runner: type[FakeRunner]) -> None:
     plan, ground = begun("--fix text_pooling=cls")
     assert begin_with_rung_zero(plan, ground) is plan
-    assert crew.jobs == []
+    assert runner.tasks == []
 
 
 def test_a_search_of_an_older_version_goes_on_in_the_space_that_it_began_in(
-    begun: Any, crew: type[FakeCrew]
+    begun: Any, runner: type[FakeRunner]
 ) -> None:
     plan, ground = begun()
     record = plan.folder.read_search()
@@ -163,13 +157,13 @@ def test_a_search_of_an_older_version_goes_on_in_the_space_that_it_began_in(
     plan.folder.write_search(record)
     resumed = replace(plan, resumed=True)
     assert begin_with_rung_zero(resumed, ground) is resumed
-    assert crew.jobs == []
+    assert runner.tasks == []
 
 
 def test_a_search_goes_on_without_rung_zero_when_a_fit_fails(
     begun: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FakeCrew, "probabilities", lambda *_, **__: WorkError("no memory"))
+    monkeypatch.setattr(FakeRunner, "probabilities", lambda *_, **__: WorkError("no memory"))
     plan, ground = begun()
     assert begin_with_rung_zero(plan, ground) is plan
     assert "rung zero is left out: no memory" in printed(ground)
