@@ -287,9 +287,9 @@ def standings_table(order: Sequence[Standing]) -> pd.DataFrame:
             | {
                 "loss": one.loss,
                 "objective": one.score,
-                "loss_behind": -one.loss_behind.difference,
+                "loss_behind": 0.0 - one.loss_behind.difference,
                 "loss_error": one.loss_behind.standard_error,
-                "objective_behind": -one.score_behind.difference,
+                "objective_behind": 0.0 - one.score_behind.difference,
                 "objective_error": one.score_behind.standard_error,
                 "hopeless": one.is_hopeless,
             }
