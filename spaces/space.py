@@ -121,6 +121,16 @@ class Space(Mapping[str, Hyperparameter]):
             replace(each, domain=domains.get(name, each.domain)) for name, each in self.items()
         )
 
+    def leave_out(self, values: Mapping[str, Collection[Value]]) -> Space:
+        """Take values out of choices; of each at least one other value must be left."""
+        return self.replace(
+            {
+                name: Choices(*(value for value in domain.values if value not in out))
+                for name, out in values.items()
+                if isinstance(domain := self.domains[name], Choices)
+            }
+        )
+
     def inside(self, params: Mapping[str, Any]) -> dict[str, Value]:
         """Move parameters to the nearest point of this space.
 

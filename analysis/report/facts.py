@@ -72,8 +72,8 @@ def left_out(run: Run) -> list[str]:
     Returns:
         Plain sentences.
     """
-    kept = run.folder.read_stages().get("rung_zero", {})
-    return [str(sentence) for sentence in kept.get("result", {}).get("sentences", [])]
+    kept = run.folder.read_stages().get("rung_zero")
+    return [str(sentence) for sentence in kept.result.get("sentences", ())] if kept else []
 
 
 def decisions(run: Run) -> list[str]:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
+    from analysis.run_folder.search_record import Search as SearchRecord
     from search.cluster.resources import TrialResources
     from search.config.plan import Plan
     from search.study.combinations import Combination
@@ -62,7 +63,7 @@ class Ground:
     """
 
     experiment: Experiment
-    record: Mapping[str, Any]
+    record: SearchRecord
     resources: TrialResources
     deadline: float
     console: Console
@@ -85,11 +86,11 @@ def begin_with_rung_zero(plan: Plan, ground: Ground) -> Plan:
     record = ground.record
     depends_on = {
         "combinations": [dict(one.params) for one in found],
-        "backbones": record["backbone_fingerprints"],
-        "inputs": record["inputs"],
-        "data": record["data"]["digest"],
-        "split": record["split"]["digest"],
-        "objective": record["objective"],
+        "backbones": record.backbone_fingerprints,
+        "inputs": record.inputs,
+        "data": record.data.digest,
+        "split": record.split.digest,
+        "objective": record.objective,
     }
     leaves = plan.folder.rung_zero, plan.folder.rung_zero_probabilities
     try:
@@ -126,14 +127,14 @@ def best_read(plan: Plan) -> dict[str, Any]:
         Its hyperparameters; what the search holds where rung zero was left out.
     """
     kept = plan.folder.read_stages().get(_STAGE)
-    return dict(kept["result"]["best"]) if kept else dict(plan.space.fixed)
+    return dict(kept.result["best"]) if kept else dict(plan.overrides.fixed)
 
 
 def _is_wanted(plan: Plan) -> bool:
     if not plan.resumed:
         return plan.settings.tuning.rung_zero
     # An older run was begun without, and its study holds the choices that it was begun with.
-    return bool(plan.folder.read_search()["settings"]["tuning"].get("rung_zero", False))
+    return bool(plan.folder.read_search().settings.everything["tuning"].get("rung_zero", False))
 
 
 def _compare(plan: Plan, ground: Ground, found: Sequence[Combination]) -> dict[str, Any]:
@@ -161,10 +162,7 @@ def _compare(plan: Plan, ground: Ground, found: Sequence[Combination]) -> dict[s
 def _begun(plan: Plan, result: Mapping[str, Any]) -> Plan:
     """Begin with the best combinations, in a space without the hopeless choices."""
     best, left_out = result["best"], result["left_out"]
-    inert = dict(plan.space.inert)
-    for name, values in left_out.items():
-        inert[name] = inert.get(name, frozenset()) | frozenset(values)
-    space = replace(plan.space, inert=inert)
+    space = plan.space.leave_out(left_out)
     moved = {n: best[n] for n in left_out if plan.hand_tuned.get(n) in left_out[n]}
     more = [WarmStart(space.inside(one), _origin(best, one)) for one in result["starts"]]
     warm = [one._replace(params=space.inside(one.params)) for one in plan.warm_start]

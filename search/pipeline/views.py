@@ -27,7 +27,7 @@ def unfit_notes(plan: Plan, corpus: Corpus) -> list[str]:
     """
     return [
         f"{name} is held on, though {reason}"
-        if name in plan.space.fixed
+        if name in plan.overrides.fixed
         else f"{name} is off: {reason}"
         for name, reason in _unfit(plan, corpus).items()
     ]
@@ -43,12 +43,10 @@ def without_unfit_views(plan: Plan, corpus: Corpus) -> Plan:
     Returns:
         The plan; one that is held on stays.
     """
-    names = _unfit(plan, corpus).keys() - plan.space.fixed.keys()
+    names = _unfit(plan, corpus).keys() - plan.overrides.fixed.keys()
     if not names:
         return plan
-    inert = dict(plan.space.inert)
-    inert |= {name: inert.get(name, frozenset()) | {True} for name in names}
-    space = replace(plan.space, inert=inert)
+    space = plan.space.leave_out({name: {True} for name in names})
     warm = tuple(one._replace(params=space.inside(one.params)) for one in plan.warm_start)
     return replace(plan, space=space, hand_tuned=space.inside(plan.hand_tuned), warm_start=warm)
 

@@ -5,7 +5,7 @@ The stage is done when the file `floor.parquet` is there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd

@@ -44,6 +44,7 @@ def training(head: tuple[float, float], backbone: tuple[float, float]) -> dict[s
         "label_smoothing": FloatDistribution(0.0, 0.15),
         "class_weight_smoothing": choices(0.0, 0.03, 0.1, 1.0),
         "neutral_threshold": FloatDistribution(0.3, 0.45),
+        "lexicon": choices(False, True),
     }
 
 

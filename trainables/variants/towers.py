@@ -18,6 +18,7 @@ from trainables.hyperparameter import (
     AT_LEAST_1,
     BELOW_1,
     POSITIVE,
+    Choices,
     hyperparameter,
 )
 from trainables.modules.blocks.cut import POOLED_LAYERS, Cut, Layers, Pooling
@@ -93,6 +94,7 @@ class TowersConfig(TrainConfig):
     )
     lexicon: bool = hyperparameter(
         False,
+        Choices(False, True),
         doc="Whether the head reads the view of that name, beside what the towers embed.",
     )
 

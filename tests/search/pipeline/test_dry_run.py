@@ -31,8 +31,9 @@ def test_the_costs_are_told_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert lines(TOLD, plan, experiment, resources) == [
         "frozen activations of 4,511 samples: 2.5 GB in 3 files (90.0 GB free), built in about"
         " 2:05 per machine where they are missing",
+        "rung zero: 2 logistic regressions before the first trial",
         "7 trials, 2 at a time: 0:40 to 4:00 if all ran in full; ASHA ends most trials sooner",
         "dry run: nothing was searched",
     ]
     told = {**TOLD, "files": 0}
-    assert len(lines(told, plan, experiment, resources)) == 2
+    assert len(lines(told, plan, experiment, resources)) == 3

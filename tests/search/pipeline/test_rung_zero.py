@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -152,9 +153,9 @@ def test_a_search_of_an_older_version_goes_on_in_the_space_that_it_began_in(
     begun: Any, runner: type[FakeRunner]
 ) -> None:
     plan, ground = begun()
-    record = plan.folder.read_search()
+    record = json.loads(plan.folder.search.read_text())
     del record["settings"]["tuning"]["rung_zero"]
-    plan.folder.write_search(record)
+    plan.folder.search.write_text(json.dumps(record))
     resumed = replace(plan, resumed=True)
     assert begin_with_rung_zero(resumed, ground) is resumed
     assert runner.tasks == []
