@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 import search.pipeline.rung_zero as module
+from analysis.run_folder.io import write_json
 from search.config.plan import make_plan
 from search.config.settings import parse
 from search.errors import WorkError
@@ -155,7 +156,7 @@ def test_a_search_of_an_older_version_goes_on_in_the_space_that_it_began_in(
     plan, ground = begun()
     record = json.loads(plan.folder.search.read_text())
     del record["settings"]["tuning"]["rung_zero"]
-    plan.folder.search.write_text(json.dumps(record))
+    write_json(plan.folder.search, record)
     resumed = replace(plan, resumed=True)
     assert begin_with_rung_zero(resumed, ground) is resumed
     assert runner.tasks == []
