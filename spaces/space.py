@@ -109,6 +109,21 @@ class Space(Mapping[str, Hyperparameter]):
             {name: cut(name, self.domains[name], *ends) for name, ends in ranges.items()}
         )
 
+    def choose(self, choices: Mapping[str, tuple[Value, ...]]) -> Space:
+        """Draw hyperparameters from given values.
+
+        Args:
+            choices: At least one value by name; they need not lie in the domain, nor the name in
+                the space.
+
+        Returns:
+            The space; names that are new stand last, in the order given.
+        """
+        domains = {name: Choices(*values) for name, values in choices.items()}
+        new = [name for name in choices if name not in self]
+        more = [Hyperparameter(name, choices[name][0], domains[name]) for name in new]
+        return Space([*self.replace(domains).values(), *more])
+
     def without(self, names: Collection[str]) -> Space:
         """Leave hyperparameters at their hand-tuned value."""
         return Space(

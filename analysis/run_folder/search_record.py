@@ -151,7 +151,7 @@ class Search:
         command: The command line that searches this again.
         name: Of the study, where others have theirs too.
         settings: What was asked, every default worked out.
-        space: What narrowed the space: `fixed` values and `ranges`, by hyperparameter.
+        space: What narrowed the space: `fixed` values, `ranges` and `choices`, by hyperparameter.
         hand_tuned: The config that was tried first.
         grace_epochs: Epochs before ASHA could stop a trial; all of them without ASHA.
         inputs: How text and images were prepared.

@@ -254,7 +254,14 @@ def _choose_space(
     space, overrides = narrow(
         variant, space, held(settings), settings.tuning.range, settings.modality, epochs
     )
-    overrides.faults += source_faults(overrides.fixed, choices)
+    overrides.faults += source_faults(overrides.fixed, choices, "--fix")
+    found = [
+        fault
+        for name, values in overrides.choices.items()
+        for value in values
+        for fault in source_faults({name: value}, choices, "--range")
+    ]
+    overrides.faults += dict.fromkeys(found)
     return space, overrides
 
 

@@ -124,9 +124,9 @@ class TuningSettings:
     """Hold a hyperparameter."""
     range: Annotated[
         UseAppendAction[tuple[str, ...]],
-        arg(metavar="NAME=LOW:HIGH", help_behavior_hint="(repeatable)"),
+        arg(metavar="NAME=LOW:HIGH|A,B", help_behavior_hint="(repeatable)"),
     ] = ()
-    """Keep a hyperparameter to a part of its range."""
+    """Keep a hyperparameter to a part of its range, or draw it from these values."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,7 +81,11 @@ def search_record(
         command=command_line(settings),
         name=plan.name,
         settings=from_json(Settings, plain(settings)),
-        space={"fixed": plan.overrides.fixed, "ranges": plan.overrides.ranges},
+        space={
+            "fixed": plan.overrides.fixed,
+            "ranges": plan.overrides.ranges,
+            "choices": plan.overrides.choices,
+        },
         hand_tuned=plan.hand_tuned,
         grace_epochs=plan.grace_epochs,
         inputs=asdict(plan.inputs),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from trainables.config import ConfigError, nearest
 from trainables.hyperparameter import Choices
@@ -27,12 +27,19 @@ class Overrides:
     Attributes:
         fixed: Held values by name.
         ranges: Lowest and highest value by name.
+        choices: Values to choose among by name, as they were given.
         faults: One sentence per fault.
     """
 
     fixed: dict[str, Value] = field(default_factory=dict)
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    choices: dict[str, tuple[Value, ...]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+
+    @property
+    def narrowed(self) -> set[str]:
+        """Names that `--range` has something to say of."""
+        return {*self.ranges, *self.choices}
 
 
 def split_pair(text: str, flag: str, form: str) -> tuple[str, str]:
@@ -70,7 +77,8 @@ def narrow(
         variant: The variant.
         space: Its space.
         fix: `NAME=VALUE` words; any hyperparameter of the variant, searched or not.
-        ranges: `NAME=LOW:HIGH` words; hyperparameters of the space.
+        ranges: `NAME=LOW:HIGH` words, hyperparameters of the space; and `NAME=A,B` words, any of
+            the variant, searched or not.
         modality: What is read of a pair; what is inactive then is not drawn.
         epochs: Of a trial; a schedule that cannot act in so few is not drawn.
 
@@ -79,20 +87,24 @@ def narrow(
     """
     found = Overrides()
     _read_fixed(found, variant, fix)
-    _read_ranges(found, space, ranges)
+    _read_ranges(found, variant, space, ranges)
     found.faults += [
         f"{name} must have one of --fix and --range, got both"
-        for name in sorted(found.fixed.keys() & found.ranges.keys())
+        for name in sorted(found.fixed.keys() & found.narrowed)
     ]
     unread = variant.unread(modality)
     found.faults += [
         f"{name} has no say with --modality {modality}; leave it out"
-        for name in sorted((found.fixed.keys() | found.ranges.keys()) & unread)
+        for name in sorted((found.fixed.keys() | found.narrowed) & unread)
     ]
-    found.faults += _config_faults(variant, found.fixed)
+    found.faults += _config_faults(variant, found.fixed, "--fix")
+    for name, values in found.choices.items():
+        for value in values:
+            found.faults += _config_faults(variant, {name: value}, "--range")
     if not _plateau_can_act(found, variant, epochs):
         space = space.replace({"schedule": Choices("cosine")})
-    return space.within(found.ranges).without(unread).fix(found.fixed), found
+    space = space.within(found.ranges).choose(found.choices)
+    return space.without(unread).fix(found.fixed), found
 
 
 def _plateau_can_act(found: Overrides, variant: Variant[Any], epochs: int) -> bool:
@@ -100,51 +112,64 @@ def _plateau_can_act(found: Overrides, variant: Variant[Any], epochs: int) -> bo
     config = variant.config()
     config = replace(config, patience=found.fixed.get("patience", config.patience))
     least: int = config.least_plateau_epochs
-    if epochs < least and found.fixed.get("schedule") == "plateau":
+    asked = ["--fix"] * (found.fixed.get("schedule") == "plateau")
+    asked += ["--range"] * ("plateau" in found.choices.get("schedule", ()))
+    for flag in asked if epochs < least else ():
         found.faults.append(
-            f"--fix schedule=plateau must have --epochs >= {least}, the first that it can act in"
+            f"{flag} schedule=plateau must have --epochs >= {least}, the first that it can act in"
             f" with patience {config.patience}, got {epochs}"
         )
     return epochs >= least
 
 
 def _read_fixed(found: Overrides, variant: Variant[Any], words: Iterable[str]) -> None:
-    known = asdict(variant.hand_tuned)
-    del known["max_epochs"]  # --epochs sets it, for ASHA too
     for word in words:
         try:
             name, text = split_pair(word, "--fix", "NAME=VALUE")
-            if name == "max_epochs":
-                found.faults.append("--fix max_epochs is not possible; use --epochs")
-            elif name not in known:
-                found.faults.append(
-                    f"--fix: {variant.name} has no parameter {name!r}; {nearest(name, known)}"
-                )
-            else:
-                found.fixed[name] = _value(name, text, known[name])
+            found.fixed[name] = _value("--fix", name, text, _like("--fix", name, variant))
         except ValueError as error:
             found.faults.append(str(error))
 
 
-def _value(name: str, text: str, like: Value) -> Value:
+def _like(flag: str, name: str, variant: Variant[Any]) -> Value:
+    """Give the hand-tuned value, for its type."""
+    known = asdict(variant.hand_tuned)
+    if name == "max_epochs":  # --epochs sets it, for ASHA too
+        msg = f"{flag} max_epochs is not possible; use --epochs"
+        raise ValueError(msg)
+    if name not in known:
+        del known["max_epochs"]
+        msg = f"{flag}: {variant.name} has no parameter {name!r}; {nearest(name, known)}"
+        raise ValueError(msg)
+    return cast("Value", known[name])
+
+
+def _value(flag: str, name: str, text: str, like: Value) -> Value:
     kind = type(like)
     if kind is bool:
         if text.lower() not in _BOOLEANS:
-            msg = f"--fix {name} must be true or false, got {text!r}"
+            msg = f"{flag} {name} must be true or false, got {text!r}"
             raise ValueError(msg)
         return _BOOLEANS[text.lower()]
     try:
         return kind(text)
     except ValueError as error:
         words = {int: "a whole number", float: "a number"}
-        msg = f"--fix {name} must be {words[kind]}, got {text!r}"
+        msg = f"{flag} {name} must be {words[kind]}, got {text!r}"
         raise ValueError(msg) from error
 
 
-def _read_ranges(found: Overrides, space: Space, words: Iterable[str]) -> None:
+def _read_ranges(
+    found: Overrides, variant: Variant[Any], space: Space, words: Iterable[str]
+) -> None:
     for word in words:
         try:
-            name, text = split_pair(word, "--range", "NAME=LOW:HIGH")
+            name, text = split_pair(word, "--range", "NAME=LOW:HIGH or NAME=A,B")
+            if "," in text:
+                like = _like("--range", name, variant)
+                values = [_value("--range", name, each.strip(), like) for each in text.split(",")]
+                found.choices[name] = tuple(dict.fromkeys(values))
+                continue
             if name not in space:
                 found.faults.append(
                     f"--range: the space has no parameter {name!r}; {nearest(name, space.keys())}"
@@ -161,12 +186,12 @@ def _bounds(name: str, text: str, domain: Domain) -> tuple[float, float]:
     if isinstance(domain, Choices):
         choices = domain.values
         if not all(isinstance(c, int | float) and not isinstance(c, bool) for c in choices):
-            msg = f"--range {name} must be numeric, got choices {choices}; use --fix {name}=VALUE"
+            msg = f"--range {name} must be numeric, got choices {choices}; use {name}=A,B"
             raise ValueError(msg)
     try:
         low, high = (float(part) for part in text.split(":"))
     except ValueError as error:
-        msg = f"--range must be NAME=LOW:HIGH with two numbers, got '{name}={text}'"
+        msg = f"--range must be NAME=LOW:HIGH with two numbers or NAME=A,B, got '{name}={text}'"
         raise ValueError(msg) from error
     if not (math.isfinite(low) and math.isfinite(high) and low <= high):
         msg = f"--range {name} must have LOW <= HIGH, both finite, got {low:g}:{high:g}"
@@ -174,8 +199,8 @@ def _bounds(name: str, text: str, domain: Domain) -> tuple[float, float]:
     return low, high
 
 
-def _config_faults(variant: Variant[Any], fixed: Mapping[str, Value]) -> Iterator[str]:
+def _config_faults(variant: Variant[Any], values: Mapping[str, Value], flag: str) -> Iterator[str]:
     try:
-        variant.config.from_params(asdict(variant.hand_tuned) | dict(fixed))
+        variant.config.from_params(asdict(variant.hand_tuned) | dict(values))
     except ConfigError as error:
-        yield from (f"--fix: {fault}" for fault in str(error).splitlines())
+        yield from (f"{flag}: {fault}" for fault in str(error).splitlines())

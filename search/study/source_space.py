@@ -77,23 +77,24 @@ def first_sources(
 
 
 def source_faults(
-    fixed: Mapping[str, Value], choices: Mapping[str, tuple[str, ...]]
+    asked: Mapping[str, Value], choices: Mapping[str, tuple[str, ...]], flag: str
 ) -> Iterator[str]:
-    """Say which held sources are none.
+    """Say which sources that are asked for are none.
 
     Args:
-        fixed: Held values by name.
+        asked: Values by name.
         choices: By hyperparameter, the names of the sources.
+        flag: Where they were asked for.
 
     Yields:
         One sentence per fault.
     """
-    for name, value in fixed.items():
+    for name, value in asked.items():
         if not name.endswith("_backbone"):
             continue
         if name not in choices:
             role = name.removesuffix("_backbone")
-            yield f"--fix {name} chooses among several --backbone {role}=SOURCE, got one"
+            yield f"{flag} {name} chooses among several --backbone {role}=SOURCE, got one"
         elif value not in choices[name]:
             hint = nearest(str(value), choices[name])
-            yield f"--fix {name} must be a source or two of them, got {value!r}; {hint}"
+            yield f"{flag} {name} must be a source or two of them, got {value!r}; {hint}"

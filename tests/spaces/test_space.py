@@ -92,6 +92,21 @@ def test_a_range_that_leaves_nothing_is_refused(
     assert str(error.value) == f"--range {message}"
 
 
+def test_values_to_choose_among_stand_in_place_of_a_domain_or_last() -> None:
+    chosen = SPACE.choose({"extra": ("x", "y"), "only_a": (0.1, 2.0)})
+    assert list(chosen) == ["rate", "width", "kind", "only_a", "batch", "extra"]
+    assert chosen.domains["only_a"] == Choices(0.1, 2.0)
+    for params in draws(chosen, 20, seed=0):
+        assert params["extra"] in {"x", "y"}
+        assert ("only_a" in params) == (params["kind"] == "a")
+
+
+def test_values_leave_choices_and_nothing_else() -> None:
+    left = SPACE.leave_out({"batch": {32}, "width": {100}})
+    assert left.domains["batch"] == Choices(16, 64)
+    assert left.domains["width"] == SPACE.domains["width"]
+
+
 def test_a_held_value_is_in_every_trial_in_its_place_and_steers_its_branch() -> None:
     held = SPACE.fix({"kind": "b", "extra": 7, "another": 8})
     assert list(held) == ["rate", "width", "kind", "batch", "another", "extra"]

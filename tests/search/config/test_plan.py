@@ -104,7 +104,7 @@ def faults(words: str) -> list[str]:
         ),
         (
             "--range head_dropout=0.2",
-            "--range must be NAME=LOW:HIGH with two numbers, got 'head_dropout=0.2'",
+            "--range must be NAME=LOW:HIGH with two numbers or NAME=A,B, got 'head_dropout=0.2'",
         ),
         (
             "--range head_dropout=0.4:0.2",
@@ -126,7 +126,32 @@ def faults(words: str) -> list[str]:
         (
             "--range schedule=0:1",
             "--range schedule must be numeric, got choices ('cosine', 'plateau');"
-            " use --fix schedule=VALUE",
+            " use schedule=A,B",
+        ),
+        (
+            "--range schedule=cosine,plateu",
+            "--range: schedule must be one of plateau, cosine, got 'plateu'; did you mean"
+            " 'plateau'?",
+        ),
+        ("--range head_dropout=0.2,x", "--range head_dropout must be a number, got 'x'"),
+        ("--range lexicon=true,2", "--range lexicon must be true or false, got '2'"),
+        (
+            "--range text_cleening=basic,minimal",
+            "--range: early_fusion has no parameter 'text_cleening'; did you mean"
+            " 'text_cleaning'?",
+        ),
+        (
+            "--range schedule=cosine,plateau --epochs 3",
+            "--range schedule=plateau must have --epochs >= 4, the first that it can act in with"
+            " patience 3, got 3",
+        ),
+        (
+            "--range text_backbone=a,b",
+            "--range text_backbone chooses among several --backbone text=SOURCE, got one",
+        ),
+        (
+            "--fix head_dropout=0.2 --range head_dropout=0.2,0.3",
+            "head_dropout must have one of --fix and --range, got both",
         ),
         (
             "--fix head_dropout=0.2 --range head_dropout=0.2:0.3",
@@ -257,6 +282,17 @@ def test_what_is_tried_first_lies_inside_the_narrowed_space() -> None:
     assert plan.hand_tuned["patience"] == 9
     assert plan.hand_tuned["head_dropout"] == 0.6
     assert "max_grad_norm" not in plan.hand_tuned
+
+
+def test_a_range_of_values_draws_from_them_whether_searched_or_not() -> None:
+    words = "--range text_cleaning=minimal,basic --range head_dropout=0.1,0.9 --fix lexicon=false"
+    plan = make_plan(parse(f"--model early_fusion --data demo {words}".split()))
+    drawn = distributions(plan.space)
+    assert drawn["text_cleaning"] == CategoricalDistribution(("minimal", "basic"))
+    assert drawn["head_dropout"] == CategoricalDistribution((0.1, 0.9))
+    assert plan.hand_tuned["text_cleaning"] == "minimal"
+    assert plan.hand_tuned["head_dropout"] == 0.1
+    assert plan.overrides.choices["text_cleaning"] == ("minimal", "basic")
 
 
 @pytest.mark.parametrize("model", VARIANTS)

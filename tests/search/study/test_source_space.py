@@ -59,9 +59,9 @@ def test_without_a_choice_a_space_stays_as_it_is() -> None:
 
 
 def test_a_held_source_must_be_one_of_several() -> None:
-    assert list(source_faults({"text_backbone": "ab", "batch_size": 4}, CHOICES)) == [
+    assert list(source_faults({"text_backbone": "ab", "batch_size": 4}, CHOICES, "--fix")) == [
         "--fix text_backbone must be a source or two of them, got 'ab'; did you mean 'a+b'?"
     ]
-    assert list(source_faults({"clip_backbone": "a"}, {})) == [
+    assert list(source_faults({"clip_backbone": "a"}, {}, "--fix")) == [
         "--fix clip_backbone chooses among several --backbone clip=SOURCE, got one"
     ]
