@@ -3,12 +3,12 @@
     python -m tests.benchmarks.chaos --kills 100 --seed 0
 
 A round is a search with kills drawn for each of its stages: Ray's start, describing the backbones,
-building their activations, trials, confirmation, final training, report. Killed is a worker, Ray's
-raylet or its GCS, or the driver, by SIGKILL; or the driver is sent SIGTERM, Ctrl-C, or five of
-them. Only processes that this script started are killed. Rounds go through several searches in
-turn, each of which also runs once without kills: trials, scores, the choice, the predictions and
-the bytes of the model must be the same. A command that ends by a kill that it can tell must say so
-in one line, with the exit code of its kind.
+building their activations, rung zero, trials, confirmation, final training, report. Killed is a
+worker, Ray's raylet or its GCS, or the driver, by SIGKILL; or the driver is sent SIGTERM, Ctrl-C,
+or five of them. Only processes that this script started are killed. Rounds go through several
+searches in turn, each of which also runs once without kills: trials, scores, the choice, the
+predictions and the bytes of the model must be the same. A command that ends by a kill that it can
+tell must say so in one line, with the exit code of its kind.
 """
 
 from __future__ import annotations
@@ -45,11 +45,12 @@ _SEARCHES = (
     f"--model early_fusion {_COMMON} --epochs 2 --folds 3 --final ensemble",
     f"--model blip_enhanced {_COMMON} --epochs 2 --folds 2",
 )
-_STAGES = ("start", "describe", "build", "trials", "confirmation", "final", "report")
+_STAGES = ("start", "describe", "build", "rung zero", "trials", "confirmation", "final", "report")
 # What Ray calls the processes of the workers that are at work in a stage.
 _WORKERS = {
     "describe": ("ray::_describe",),
     "build": ("ray::_build",),
+    "rung zero": ("ray::regress_fold",),
     "trials": ("ray::ResourceTrainable",),
     "confirmation": ("ray::train_fold", "ray::regress_fold"),
     "final": ("ray::validate_joining", "ray::train_member", "ray::assemble"),
@@ -163,8 +164,9 @@ class Round:
         if self._had_ray and not has_ray:
             return "report"  # which needs none any more
         self._had_ray = has_ray
+        begun = self.folder.study.exists()
         for stage, names in _WORKERS.items():
-            if any(name in family for name in names):
+            if any(name in family for name in names) and not (begun and stage == "rung zero"):
                 return stage
         return "start"
 
@@ -271,7 +273,8 @@ def _other_bytes(one: Path, other: Path) -> Iterator[str]:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    names = ("predictions.csv", "probabilities.csv", "importances.csv", "fusions.csv")
+    tables = ("predictions", "probabilities", "importances", "fusions", "rung_zero")
+    names = [f"{name}.csv" for name in tables]
     files = [folder / name for name in names if (folder / name).exists()]
     files += (folder / "model").rglob("*.safetensors")
     return {
