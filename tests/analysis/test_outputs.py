@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,16 @@ def test_a_file_that_cannot_be_written_is_told_with_its_flag(
 def test_a_folder_that_cannot_be_is_told(place: str) -> None:
     (fault,) = folder_faults("--cache", Path(place))
     assert fault.startswith(f"--cache must be a folder that can be written, got {place}: ")
+
+
+def test_commands_that_look_at_the_same_time_leave_each_other_alone(tmp_path: Path) -> None:
+    def look(number: int) -> list[str]:
+        out = tmp_path / "runs" / "one"
+        return [
+            *folder_faults("--out", out / str(number % 2)),
+            *file_faults("--out", out / "f.csv"),
+        ]
+
+    with ThreadPoolExecutor(2) as pool:
+        assert not any(pool.map(look, range(400)))
+    assert not any(path.is_file() for path in tmp_path.rglob("*"))

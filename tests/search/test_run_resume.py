@@ -51,7 +51,7 @@ def assert_whole(folder: RunFolder, count: int) -> None:
     best = read_best(folder)
     scores = trials[trials["fate"] == "finished"].set_index("trial")["objective"]
     assert best["score"] == scores[best["trial"]]
-    considered = {best["trial"], *(one["trial"] for one in best.get("candidates", []))}
+    considered = {best["trial"], *(one["trial"] for one in best.get("candidates") or [])}
     assert scores[list(considered)].max() == scores.max()
     assert len(folder.read_predictions()) == 40
 
