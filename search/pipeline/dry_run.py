@@ -12,7 +12,7 @@ from search.cluster.connection import connected
 from search.cluster.resources import RETRIES, fetch, share_out
 from search.console.live import clock
 from search.errors import ClusterError
-from search.pipeline.rung_zero import readable
+from search.pipeline.rung_zero import is_wanted, readable
 from search.pipeline.views import without_unfit_views
 from search.study.space import draws
 from trainables.trainable import use_assigned_share
@@ -106,7 +106,7 @@ def lines(
             f" {told['files']} files ({_size(told['free_bytes'])} free), built in about"
             f" {clock(told['build_seconds'])} per machine where they are missing"
         )
-    if plan.settings.tuning.rung_zero and len(read := readable(plan)) > 1:
+    if is_wanted(plan) and len(read := readable(plan)) > 1:
         said.append(f"rung zero: {len(read)} logistic regressions before the first trial")
     rounds = -(-plan.settings.trials // resources.slots)
     low, high = (told[name]["seconds"] * rounds for name in ("lightest", "heaviest"))

@@ -81,7 +81,7 @@ def begin_with_rung_zero(plan: Plan, ground: Ground) -> Plan:
         there is nothing to compare or the time budget is too short.
     """
     found = readable(plan)
-    if not _is_wanted(plan) or len(found) < 2:
+    if not is_wanted(plan) or len(found) < 2:
         return plan
     record = ground.record
     depends_on = {
@@ -130,11 +130,23 @@ def best_read(plan: Plan) -> dict[str, Any]:
     return dict(kept.result["best"]) if kept else dict(plan.overrides.fixed)
 
 
-def _is_wanted(plan: Plan) -> bool:
+def is_wanted(plan: Plan) -> bool:
+    """Tell whether a search compares what trials can read, where there is something to compare.
+
+    Args:
+        plan: The search.
+
+    Returns:
+        Whether it was asked for, and is cheap; of one that goes on, whether it was begun so.
+    """
     if not plan.resumed:
-        return plan.settings.tuning.rung_zero
+        # Without a cache, every fit would run whole towers: that is not cheap.
+        return plan.settings.tuning.rung_zero and plan.cache is not None
+    if _STAGE in plan.folder.read_stages():
+        return True
     # An older run was begun without, and its study holds the choices that it was begun with.
-    return bool(plan.folder.read_search().settings.everything["tuning"].get("rung_zero", False))
+    asked = plan.folder.read_search().settings.everything["tuning"].get("rung_zero", False)
+    return bool(asked) and plan.cache is not None
 
 
 def _compare(plan: Plan, ground: Ground, found: Sequence[Combination]) -> dict[str, Any]:

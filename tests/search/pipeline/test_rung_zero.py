@@ -144,6 +144,12 @@ def test_without_rung_zero_nothing_is_compared(begun: Any, runner: type[FakeRunn
     assert best_read(plan) == {"lexicon": False}
 
 
+def test_nor_without_a_cache(begun: Any, runner: type[FakeRunner]) -> None:
+    plan, ground = begun("--no-cache")
+    assert begin_with_rung_zero(plan, ground) is plan
+    assert runner.tasks == []
+
+
 def test_nor_where_all_trials_read_the_same(begun: Any, runner: type[FakeRunner]) -> None:
     plan, ground = begun("--fix text_pooling=cls")
     assert begin_with_rung_zero(plan, ground) is plan
