@@ -18,10 +18,10 @@ from analysis.tables.rung_zero import behind, columns_of
 from search.cluster.tasks import TaskRunner
 from search.errors import WorkError
 from search.pipeline.stages import once
+from search.selection.baseline import regressions
 from search.selection.candidates import rule_of
 from search.selection.rung_zero import (
     hopeless_choices,
-    regress_all,
     sentences,
     spelt,
     standings,
@@ -154,7 +154,9 @@ def _compare(plan: Plan, ground: Ground, found: Sequence[Combination]) -> dict[s
     experiment, now = ground.experiment, time.monotonic()
     until = inf if ground.deadline == inf else now + _BUDGET_SHARE * (ground.deadline - now)
     runner = TaskRunner(experiment, ground.resources)
-    probabilities = regress_all(runner, found, experiment.folds, until, ground.console)
+    words = f"rung zero: {len(found)} logistic regressions on frozen activations"
+    reads, shown = [one.params for one in found], (words, ground.console)
+    probabilities = regressions(runner, reads, experiment.folds, shown, until)
     corpus, rule = experiment.corpus, rule_of(plan)
     groups = duplicate_groups(corpus.labelled)
     truth = corpus.labels, groups, plan.folds

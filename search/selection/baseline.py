@@ -5,6 +5,8 @@ The stage is done when the file `floor.parquet` is there.
 
 from __future__ import annotations
 
+import time
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +36,51 @@ MAJORITY, REGRESSION, HAND_TUNED = "majority", "logistic_regression", "hand_tune
 """What a confirmed config is compared with."""
 
 
+def regressions(
+    runner: TaskRunner,
+    reads: Sequence[Mapping[str, Any]],
+    folds: Sequence[Fold],
+    shown: tuple[str, Console],
+    until: float = inf,
+) -> pd.DataFrame:
+    """Fit a logistic regression on every fold, of all that is read in some ways.
+
+    Args:
+        runner: Does the work.
+        reads: The hyperparameters that say what is read, one for each way.
+        folds: The folds.
+        shown: What to call the work, and where to show how it goes.
+        until: When to give up, on the clock of `time.monotonic`.
+
+    Returns:
+        One row per way and validated sample: `combination` (index of the way), `fold`, `row`, and
+        the probability of each class, float32.
+
+    Raises:
+        WorkError: If a fit fails, or the time is up.
+    """
+    words, console = shown
+    tasks = [
+        Task(regress_fold, {"fold": fold, "params": dict(read)})
+        for read in reads
+        for fold in folds
+    ]
+    frames: dict[int, pd.DataFrame] = {}
+    for number, said in follow(console, words, runner.run(tasks), len(tasks)):
+        if isinstance(said, WorkError):
+            raise said
+        if time.monotonic() > until:
+            msg = "the time budget is too short for it"
+            raise WorkError(msg)
+        way, fold = divmod(number, len(folds))
+        frame = pd.DataFrame(said, columns=list(CLASSES))
+        frame.insert(0, "row", folds[fold].val)
+        frame.insert(0, "fold", fold)
+        frame.insert(0, "combination", way)
+        frames[number] = frame
+    return pd.concat([frames[number] for number in sorted(frames)], ignore_index=True)
+
+
 def measure_baseline(
     runner: TaskRunner,
     plan: Plan,
@@ -55,18 +102,13 @@ def measure_baseline(
     """
     if plan.folder.baseline.exists():
         return []
-    tasks = [Task(regress_fold, {"fold": fold, "params": dict(read)}) for fold in folds]
-    frames = {}
     words = f"logistic regression on frozen activations, {len(folds)} folds"
-    for number, said in follow(console, words, runner.run(tasks), len(tasks)):
-        if isinstance(said, WorkError):
-            return [f"there is no floor to compare with: {said}"]
-        frame = pd.DataFrame(said, columns=list(CLASSES))
-        frame.insert(0, "row", folds[number].val)
-        frame.insert(0, "fold", number)
-        frame.insert(0, "repeat", number // per_repeat(plan))
-        frames[number] = frame
-    plan.folder.write_baseline(pd.concat([frames[k] for k in sorted(frames)], ignore_index=True))
+    try:
+        frame = regressions(runner, [read], folds, (words, console)).drop(columns="combination")
+    except WorkError as error:
+        return [f"there is no floor to compare with: {error}"]
+    frame.insert(0, "repeat", frame["fold"] // per_repeat(plan))
+    plan.folder.write_baseline(frame)
     return []
 
 

@@ -7,16 +7,12 @@ alone. The log-loss gives the order: it uses all of a probability, a decision on
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from search.cluster.tasks import Task, regress_fold
-from search.console.live import follow
-from search.errors import WorkError
 from trainables.evaluation.classes import CLASSES
 from trainables.evaluation.resampling import PairedDifference, Validated, paired_bootstrap
 
@@ -24,11 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
-    from rich.console import Console
 
-    from search.cluster.tasks import TaskRunner
     from search.study.combinations import Combination
-    from trainables.data.sample import Fold
     from trainables.hyperparameter import Value
 
 HOPELESS_ERRORS = 3.0
@@ -66,51 +59,6 @@ class Standing:
         return self.validated >= _LEAST_VALIDATED and min(behind) > HOPELESS_ERRORS
 
 
-def regress_all(
-    runner: TaskRunner,
-    found: Sequence[Combination],
-    folds: Sequence[Fold],
-    until: float,
-    console: Console,
-) -> pd.DataFrame:
-    """Fit a logistic regression on every combination and fold.
-
-    Args:
-        runner: Does the work.
-        found: The combinations.
-        folds: Those of the search.
-        until: When to give up, on the clock of `time.monotonic`.
-        console: Where to show how it goes.
-
-    Returns:
-        One row per combination and validated sample: `combination` (index), `fold`, `row`, and
-        the probability of each class, float32.
-
-    Raises:
-        WorkError: If a fit fails, or the time is up.
-    """
-    tasks = [
-        Task(regress_fold, {"fold": fold, "params": dict(one.params)})
-        for one in found
-        for fold in folds
-    ]
-    words = f"rung zero: {len(found)} logistic regressions on frozen activations"
-    frames: dict[int, pd.DataFrame] = {}
-    for number, result in follow(console, words, runner.run(tasks), len(tasks)):
-        if isinstance(result, WorkError):
-            raise result
-        if time.monotonic() > until:
-            msg = "the time budget is too short for it"
-            raise WorkError(msg)
-        combination, fold = divmod(number, len(folds))
-        frame = pd.DataFrame(result, columns=list(CLASSES))
-        frame.insert(0, "row", folds[fold].val)
-        frame.insert(0, "fold", fold)
-        frame.insert(0, "combination", combination)
-        frames[number] = frame
-    return pd.concat([frames[number] for number in sorted(frames)], ignore_index=True)
-
-
 def standings(
     probabilities: pd.DataFrame,
     found: Sequence[Combination],
@@ -121,7 +69,7 @@ def standings(
     """Compare the combinations.
 
     Args:
-        probabilities: As `regress_all` gives them.
+        probabilities: As `regressions` gives them; by index of the combination.
         found: The combinations, in the order of their indices.
         metric: The objective, one of `DECISION_SCORES`, or `loss`.
         sign: 1 where more of it is better, else -1.
