@@ -45,14 +45,7 @@ class CompareSettings:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        arguments: The command line; that of the process by default.
-
-    Returns:
-        The exit code: 0, or 2 for bad input.
-    """
+    """Run the command; return its exit code: 0, or 2 for bad input."""
     settings = tyro.cli(CompareSettings, args=arguments, prog="python -m analysis.compare")
     faults = list(settings.faults())
     runs = []

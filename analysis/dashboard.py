@@ -48,14 +48,7 @@ class DashboardSettings:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command until it is interrupted.
-
-    Args:
-        arguments: The command line; that of the process by default.
-
-    Returns:
-        The exit code: 0, or 2 for bad input.
-    """
+    """Run the command until it is interrupted; return its exit code: 0, or 2 for bad input."""
     settings = tyro.cli(DashboardSettings, args=arguments, prog="python -m analysis.dashboard")
     if faults := list(settings.faults()):
         return fail(faults)

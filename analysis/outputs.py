@@ -16,29 +16,13 @@ _PAGE = b"\0" * 4096  # empty files can be created even on a full disk
 
 
 def file_faults(flag: str, path: Path) -> Iterator[str]:
-    """Check whether a file can be written; its folder need not exist.
-
-    Args:
-        flag: The flag that names it, for the message.
-        path: The file; an existing one would be replaced.
-
-    Yields:
-        One sentence if it cannot.
-    """
+    """Yield an error if the file, named by `flag`, cannot be written; its folder may not exist."""
     if why := _trouble(path.parent, path.name):
         yield f"{flag} must be a file that can be written, got {path}: {why}"
 
 
 def folder_faults(flag: str, path: Path) -> Iterator[str]:
-    """Check whether files can be written to a folder, which need not exist.
-
-    Args:
-        flag: The flag that names it, for the message.
-        path: The folder.
-
-    Yields:
-        One sentence if they cannot.
-    """
+    """Yield an error if the folder, named by `flag`, cannot be written to; it need not exist."""
     if why := _trouble(path):
         yield f"{flag} must be a folder that can be written, got {path}: {why}"
 

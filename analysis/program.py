@@ -24,29 +24,14 @@ _WIDE = 1_000  # columns for piped output, which has no terminal width
 
 
 def fail(faults: Iterable[str], code: int = BAD_INPUT) -> int:
-    """Write errors to standard error, a line each.
-
-    Args:
-        faults: One or more sentences each.
-        code: The exit code.
-
-    Returns:
-        The exit code.
-    """
+    """Write errors to standard error, a line each, and return the exit code."""
     for line in (line for fault in faults for line in fault.splitlines()):
         sys.stderr.write(f"error: {line}\n")
     return code
 
 
 def make_console(**options: Any) -> Console:
-    """Make a console for standard output that wraps lines only on a terminal.
-
-    Args:
-        options: Of rich's `Console`.
-
-    Returns:
-        The console.
-    """
+    """Make a console for standard output that wraps lines only on a terminal."""
     from rich.console import Console  # noqa: PLC0415 - --help does not wait for it
 
     console = Console(**options)
@@ -64,9 +49,6 @@ def print_and_exit(main: Callable[[], int]) -> NoReturn:
 
     If the reader (`head`, a pager) closes the pipe, the process ends silently like a C program.
     Not for commands with network connections, where a closed connection would end the process too.
-
-    Args:
-        main: The command; returns the exit code.
     """
     _open_closed_streams()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -87,9 +69,6 @@ def work_and_exit(main: Callable[[], int]) -> NoReturn:
     """Run a command whose work matters more than its output, and exit.
 
     If the output can no longer be written (pipe closed, disk full), the work continues.
-
-    Args:
-        main: The command; returns the exit code.
     """
     _open_closed_streams()
     sys.stderr = _lasting(sys.stderr, "")

@@ -20,16 +20,7 @@ class EmptyRangeError(ValueError):
 
 
 def suggest(trial: optuna.Trial, name: str, domain: Domain) -> Value:
-    """Draw a value.
-
-    Args:
-        trial: The Optuna trial that draws it.
-        name: Of the hyperparameter.
-        domain: Where from.
-
-    Returns:
-        The value.
-    """
+    """Draw a value of the domain."""
     match domain:
         case FloatRange(low, high, log):
             return trial.suggest_float(name, low, high, log=log)

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 class Space(Mapping[str, Hyperparameter]):
     """What a search draws: hyperparameters by name, in their order.
 
-    It never changes: each edit gives a new space. One without a domain is not drawn, and neither
-    is one whose condition cannot be met; one whose condition names what is not drawn has it
-    decided by the hand-tuned value of that.
+    It is immutable: each edit gives a new space. A hyperparameter without a domain is not drawn,
+    nor one whose condition cannot be met. A condition on one that is not drawn is decided by the
+    hand-tuned value of that.
 
     Args:
-        hyperparameters: A condition names one that stands before.
+        hyperparameters: A condition may name only one that stands before.
 
     Raises:
-        ValueError: If a condition names none that stands before.
+        ValueError: If a condition names one that does not.
     """
 
     def __init__(self, hyperparameters: Iterable[Hyperparameter]) -> None:
@@ -66,11 +66,7 @@ class Space(Mapping[str, Hyperparameter]):
         return len(self._drawn)
 
     def suggest(self, trial: optuna.Trial) -> None:
-        """Draw the hyperparameters of a trial, each whose condition is met.
-
-        Args:
-            trial: The Optuna trial that draws the values.
-        """
+        """Draw the hyperparameters of a trial, each whose condition is met."""
         drawn: dict[str, Value] = {}
         for name, each in self.items():
             if _acts(each, drawn):
@@ -83,7 +79,7 @@ class Space(Mapping[str, Hyperparameter]):
             values: By name; they need not lie in the domain, nor the name in the space.
 
         Returns:
-            The space; names that are new stand last, in alphabetical order.
+            The space; new names stand last, in alphabetical order.
         """
         more = [Hyperparameter(name, values[name]) for name in sorted(values.keys() - self.keys())]
         return Space(
@@ -94,10 +90,7 @@ class Space(Mapping[str, Hyperparameter]):
         )
 
     def within(self, ranges: Mapping[str, tuple[float, float]]) -> Space:
-        """Cut the domains of numbers.
-
-        Args:
-            ranges: Lowest and highest value by name, both included.
+        """Cut the domains of numbers to the lowest and highest value by name, both included.
 
         Returns:
             The space.
@@ -117,7 +110,7 @@ class Space(Mapping[str, Hyperparameter]):
                 the space.
 
         Returns:
-            The space; names that are new stand last, in the order given.
+            The space; new names stand last, in the order given.
         """
         domains = {name: Choices(*values) for name, values in choices.items()}
         new = [name for name in choices if name not in self]
@@ -150,7 +143,7 @@ class Space(Mapping[str, Hyperparameter]):
         """Move parameters to the nearest point of this space.
 
         Args:
-            params: Values by name, such as a hand-tuned config; names that are not drawn go.
+            params: Values by name, such as a hand-tuned config; those not drawn are dropped.
 
         Returns:
             The values moved into their domain, and the held ones whether given or not.

@@ -10,17 +10,7 @@ from markupsafe import Markup
 
 
 def render_page(template: str, **context: Any) -> str:
-    """Render a template.
-
-    All context values are escaped, so that a tweet cannot inject markup.
-
-    Args:
-        template: The name of a file in `analysis/templates`.
-        **context: The template's variables.
-
-    Returns:
-        The page.
-    """
+    """Render a file of `analysis/templates`; values are escaped, as a tweet may hold markup."""
     return _environment().get_template(template).render(**context)
 
 

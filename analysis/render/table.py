@@ -61,14 +61,7 @@ _LUCK = 0.05
 
 
 def formatted(comparison: Comparison) -> pd.DataFrame:
-    """Format a comparison for people.
-
-    Args:
-        comparison: The compared runs.
-
-    Returns:
-        The rows as strings under short headings; names of published rows end in a dagger.
-    """
+    """Format a comparison as strings under short headings; a dagger marks published rows."""
     rows = comparison.rows
     columns = {name: rows[column] for name, column in _TEXT.items()}
     columns["run"] = rows["run"].where(rows["kind"] == "run", rows["run"] + " †")

@@ -18,14 +18,7 @@ if TYPE_CHECKING:
 
 
 def render(run: Run) -> str:
-    """Render the report of a run.
-
-    Args:
-        run: The run; it may still be in progress, and any of its tables may be missing.
-
-    Returns:
-        The page, which fetches nothing.
-    """
+    """Render a run, finished or in progress, as a page that fetches nothing from elsewhere."""
     return render_page("report.html", plotly=Markup(get_plotlyjs()), **sections_of(run))
 
 

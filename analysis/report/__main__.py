@@ -32,14 +32,7 @@ class ReportSettings:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        arguments: The command line; that of the process by default.
-
-    Returns:
-        The exit code: 0, or 2 for bad input.
-    """
+    """Run the command; return its exit code: 0, or 2 for bad input."""
     settings = tyro.cli(ReportSettings, args=arguments, prog="python -m analysis.report")
     page = RunFolder(settings.run).report
     if settings.run.is_dir() and (faults := list(file_faults("RUN", page))):

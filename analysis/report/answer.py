@@ -30,10 +30,7 @@ class Rival:
     """One row of the forest plot of scores.
 
     Attributes:
-        name: What is scored.
-        score: Its score.
         low: Lower end of its 95 % interval; None if there is none.
-        high: Upper end.
         kind: `chosen`, `own` (of this search), `floor` (a baseline) or `published`.
         note: What the score is based on, in a few words.
     """
@@ -160,15 +157,7 @@ def _baselines(best: Best, metric: str, validated: Validated | None) -> Iterator
 
 
 def majority_score(validated: Validated, metric: str) -> float:
-    """Score always predicting the most frequent class.
-
-    Args:
-        validated: Its labels are scored on.
-        metric: One of `DECISION_SCORES`.
-
-    Returns:
-        The score, in [0, 1].
-    """
+    """Score always predicting the most frequent class, by one of `DECISION_SCORES`."""
     commonest = int(np.bincount(validated.labels, minlength=len(CLASSES)).argmax())
     always = np.full_like(validated.labels, commonest)
     return float(score_confusion(metric, confusion(validated.labels, always)))

@@ -24,12 +24,7 @@ _MOST_WORDS = 60
 
 @dataclass(frozen=True)
 class DataCard:
-    """Facts about the data.
-
-    Attributes:
-        facts: Name and value pairs.
-        figures: Distributions.
-    """
+    """Facts about the data, as name and value pairs, and figures of distributions."""
 
     facts: tuple[tuple[str, str], ...]
     figures: tuple[Figure, ...]

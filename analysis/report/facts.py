@@ -64,14 +64,7 @@ def config(run: Run) -> list[tuple[str, str]]:
 
 
 def left_out(run: Run) -> list[str]:
-    """Say what rung zero left out of the space.
-
-    Args:
-        run: The run.
-
-    Returns:
-        Plain sentences.
-    """
+    """List in sentences what rung zero left out of the space."""
     kept = run.folder.read_stages().get("rung_zero")
     return [str(sentence) for sentence in kept.result.get("sentences", ())] if kept else []
 
@@ -104,15 +97,7 @@ def _final(final: Final | None) -> Iterator[str]:
 
 
 def tiles(run: Run, speeds: Mapping[str, float]) -> list[tuple[str, str]]:
-    """List the cost of a search as names and values.
-
-    Args:
-        run: The run.
-        speeds: From `analysis.tables.search.speed`.
-
-    Returns:
-        The pairs.
-    """
+    """List the cost of a search as names and values; `speeds` is from `tables.search.speed`."""
     found = [
         ("trials", format_count(speeds["trials"])),
         ("epochs", format_count(speeds["epochs"])),
@@ -142,14 +127,7 @@ def _cache(run: Run) -> list[tuple[str, str]]:
 
 
 def origin(run: Run) -> dict[str, Any]:
-    """Describe where the numbers come from and how to reproduce them.
-
-    Args:
-        run: The run.
-
-    Returns:
-        `command`, `repeat_note`, `origin` (names and values) and `notes`.
-    """
+    """Describe where the numbers come from and how to reproduce them, for the template."""
     search, hardware, seed = run.search, run.search.hardware, run.search.settings.seed
     exact = (
         "exactly"

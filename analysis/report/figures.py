@@ -41,7 +41,6 @@ class Figure:
         name: Its unique name in the page.
         title: What it shows, in a few words.
         reading: What it tells, in one line.
-        plot: The plotly figure.
         height: In pixels.
         wide: Whether it spans the full width, and scrolls on narrow screens.
     """
@@ -62,18 +61,7 @@ class Figure:
 
 
 def styled(plot: go.Figure, x: str, y: str, *, height: int = 320, **layout: Any) -> go.Figure:
-    """Apply the common style to a plot.
-
-    Args:
-        plot: The plot; modified in place.
-        x: Title of the horizontal axis.
-        y: Title of the vertical axis.
-        height: In pixels.
-        **layout: Further layout options of plotly.
-
-    Returns:
-        The plot.
-    """
+    """Apply the common style to a plot, in place, and return it."""
     plot.update_layout(
         template=None,
         height=height,
@@ -105,18 +93,7 @@ def styled(plot: go.Figure, x: str, y: str, *, height: int = 320, **layout: Any)
 def band(
     x: list[Any], middle: list[float], spread: list[float], color: str, name: str
 ) -> go.Scatter:
-    """Make a band around a line, without hover and legend entry.
-
-    Args:
-        x: Positions, ascending.
-        middle: The line's values.
-        spread: Half width of the band at each position.
-        color: A colour of the page.
-        name: The legend group of the line.
-
-    Returns:
-        The trace.
-    """
+    """Make a band of half width `spread` around a line, without hover text and legend entry."""
     upper = [m + s for m, s in zip(middle, spread, strict=True)]
     lower = [m - s for m, s in zip(middle, spread, strict=True)]
     return go.Scatter(

@@ -38,14 +38,9 @@ class Card:
 
     Attributes:
         row: Its index.
-        guid: Its name.
-        text: Its text.
         picture: A thumbnail of its image, as a data URI; None if there is none.
         overlay: The same with the Grad-CAM heat map; None if it was not explained.
         words: Words of the text with their contribution to the decision, in [-1, 1]; may be empty.
-        truth: Its true class.
-        decided: The decided class.
-        probabilities: By class.
     """
 
     row: int
@@ -61,13 +56,11 @@ class Card:
 
 @dataclass(frozen=True)
 class CardGroup:
-    """The most confident decisions for one class.
+    """The most confident decisions for one class, all right or all wrong.
 
     Attributes:
-        truth: The class.
-        right: Whether the decisions are right.
         cards: The samples, most confident first.
-        count: Total number of such samples.
+        count: Number of such samples, shown or not.
     """
 
     truth: str
@@ -79,15 +72,15 @@ class CardGroup:
 def gallery(
     run: Run, validated: Validated, explained: Mapping[int, Explanation]
 ) -> list[CardGroup]:
-    """Select the most confident decisions, by class, wrong and right.
+    """Select the most confident decisions: for each class the wrong ones, then the right ones.
 
     Args:
-        run: The run; its samples are read.
+        run: Its samples are read.
         validated: Held-out predictions.
         explained: Explanations by row; may be empty.
 
     Returns:
-        For each class the wrong decisions, then the right ones; a group may be empty.
+        The groups; one may be empty.
     """
     groups = []
     for group in by_class(validated):
@@ -98,15 +91,7 @@ def gallery(
 
 
 def rows_shown(validated: Validated, explained: Iterable[int]) -> list[int]:
-    """Return the samples whose images a report shows, for which thumbnails are needed.
-
-    Args:
-        validated: Held-out predictions.
-        explained: Rows of the explained samples.
-
-    Returns:
-        Rows of samples, ascending.
-    """
+    """Return the rows of the samples whose images a report shows, ascending."""
     explained = set(explained)
     groups = by_class(validated)
     places = [place for group in groups for place in _shown(validated, group.places, explained)]

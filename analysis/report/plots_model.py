@@ -85,15 +85,7 @@ def _curves(table: Any, lines: Mapping[str, tuple[str, str]]) -> go.Figure:
 
 
 def reliability_figure(validated: Validated, temperature: float | None) -> Figure:
-    """Plot accuracy by confidence.
-
-    Args:
-        validated: Held-out predictions.
-        temperature: The final model's temperature; None for none.
-
-    Returns:
-        The figure.
-    """
+    """Plot accuracy by confidence; `temperature` is that of the final model, if any."""
     bins = reliability(validated.labels, validated.probabilities, bins=10)
     plot = go.Figure()
     plot.add_scatter(

@@ -47,15 +47,7 @@ def importances_figure(run: Run) -> Figure | None:
 
 
 def too_few(run: Run, searched: int) -> str:
-    """Warn if there are too few trials for importances; otherwise return an empty string.
-
-    Args:
-        run: The run.
-        searched: Number of hyperparameters that could vary.
-
-    Returns:
-        The warning.
-    """
+    """Return a warning if there are too few trials for importances, else an empty string."""
     scored = int(run.trials["objective"].notna().sum())
     if scored >= _FEW * max(searched, 1):
         return ""
@@ -66,31 +58,13 @@ def too_few(run: Run, searched: int) -> str:
 
 
 def top_parameters(run: Run, searched: Sequence[str], limit: int = _TOP) -> list[str]:
-    """Return the most important hyperparameters.
-
-    Args:
-        run: The run.
-        searched: Those that could vary, in the order of the space.
-        limit: Maximum number.
-
-    Returns:
-        The most important first; without importances, in the order of the space.
-    """
+    """Return the most important of the searched hyperparameters; the first of them if unknown."""
     ranked = [name for name in run.importances["parameter"] if name in searched]
     return [*ranked, *(name for name in searched if name not in ranked)][:limit]
 
 
 def slice_figures(run: Run, study: optuna.Study, top: Sequence[str]) -> list[Figure]:
-    """Plot the objective over each of the top hyperparameters.
-
-    Args:
-        run: The run.
-        study: From `analysis.tables.study.scored_study`.
-        top: The names of the hyperparameters.
-
-    Returns:
-        One figure each.
-    """
+    """Plot the objective over each of the top hyperparameters."""
     figures, name = [], heading(run.objective)
     for parameter in top:
         with _quiet():
@@ -118,16 +92,7 @@ def slice_figures(run: Run, study: optuna.Study, top: Sequence[str]) -> list[Fig
 
 
 def parallel_figure(run: Run, study: optuna.Study, top: Sequence[str]) -> Figure | None:
-    """Plot every trial as a line through its hyperparameters.
-
-    Args:
-        run: The run.
-        study: From `analysis.tables.study.scored_study`.
-        top: The names of the hyperparameters.
-
-    Returns:
-        The figure; None with fewer than two hyperparameters.
-    """
+    """Plot every trial as a line through its hyperparameters; None if there are fewer than two."""
     if len(top) < 2 or len(study.trials) < 2:
         return None
     with _quiet():
@@ -149,16 +114,7 @@ def parallel_figure(run: Run, study: optuna.Study, top: Sequence[str]) -> Figure
 
 
 def contour_figure(run: Run, study: optuna.Study, top: Sequence[str]) -> Figure | None:
-    """Plot the objective over the two most important hyperparameters.
-
-    Args:
-        run: The run.
-        study: From `analysis.tables.study.scored_study`.
-        top: The names of hyperparameters, most important first.
-
-    Returns:
-        The figure; None unless two of them took several values.
-    """
+    """Plot the objective over the two most important hyperparameters that took several values."""
     pair = [name for name in top if len({t.params.get(name) for t in study.trials}) > 1][:2]
     if len(pair) < 2:
         return None

@@ -163,16 +163,7 @@ _ENDED = {
 
 
 def timeline_figure(run: Run, times: pd.DataFrame, facts: dict[str, float]) -> Figure | None:
-    """Plot when each trial ran.
-
-    Args:
-        run: The run.
-        times: From `analysis.tables.study.trial_times`.
-        facts: From `analysis.tables.search.speed`.
-
-    Returns:
-        The figure; None if times were not kept.
-    """
+    """Plot when each trial ran; None if times were not kept."""
     if times.empty or "utilisation" not in facts:
         return None
     begin = times["start"].min()

@@ -22,12 +22,10 @@ class Mark:
     """One row of a forest plot.
 
     Attributes:
-        name: What it is.
         note: A few words on it.
         kind: A class of the style sheet.
         value: The position of its dot.
         low: Lower end of its interval; None for none.
-        high: Upper end.
         text: The formatted value.
     """
 
@@ -42,12 +40,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Scale:
-    """A scale that contains all marks.
-
-    Attributes:
-        low: Its lower end.
-        high: Its upper end.
-    """
+    """A scale from `low` to `high` that contains all marks."""
 
     low: float
     high: float

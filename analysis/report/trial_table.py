@@ -38,15 +38,7 @@ _TEXT = "fate", "error", "note"
 
 
 def trial_table(run: Run) -> dict[str, Any]:
-    """Format all trials.
-
-    Args:
-        run: The run.
-
-    Returns:
-        `columns`, `rows` and `marks` for the template's `sortable`. Hyperparameters that never
-        varied are left out.
-    """
+    """Format all trials for the template; hyperparameters that never varied are left out."""
     trials = run.trials
     columns: list[_Column] = [column for column in _LEADING if column[0] in trials]
     columns[2:3] = [("objective", heading(run.objective), format_score)]
@@ -113,14 +105,7 @@ def candidate_table(run: Run) -> dict[str, Any] | None:
 
 
 def rung_zero_table(run: Run) -> dict[str, Any] | None:
-    """Spell how logistic regressions compared what trials can read, before the first of them.
-
-    Args:
-        run: The run.
-
-    Returns:
-        Like `trial_table`; None where nothing was compared.
-    """
+    """Format rung zero, as `trial_table`; None where nothing was compared."""
     table = run.rung_zero
     if table.empty:
         return None

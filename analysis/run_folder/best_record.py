@@ -22,10 +22,11 @@ class ScoredTrial:
 
 @dataclass(frozen=True, kw_only=True)
 class Confirmed:
-    """What training the best configs again, on fresh seeds and folds, came to.
+    """Scores of the best configs, trained again on fresh seeds and folds.
 
     Attributes:
-        score: The objective, the mean over folds: each by the config that the others choose.
+        score: The objective, mean over folds; each fold is scored by the config that the other
+            folds choose.
         spread: Its standard deviation over folds.
         standard_error: By the bootstrap.
         interval: Of 95 %, by the bootstrap.
@@ -33,8 +34,8 @@ class Confirmed:
         scores: Every score, the mean over folds.
         epochs: Epochs of the chosen config, the mean over folds.
         repeats: How often the folds were drawn anew.
-        contenders: How many configs were to choose among.
-        folds_chose: The trial that scores each fold.
+        contenders: The number of configs to choose from.
+        folds_chose: By fold, the trial that scores it.
     """
 
     score: float
@@ -55,10 +56,10 @@ class Candidate:
 
     Attributes:
         searched: The objective in the search.
-        confirmed: The same when it was trained again, the mean over folds.
+        confirmed: The objective when trained again, the mean over folds.
         spread: The standard deviation over folds.
         interval: Of 95 %, by the bootstrap.
-        epochs: Those that it was scored at, the mean over folds.
+        epochs: The epochs that it was scored at, the mean over folds.
     """
 
     trial: Count
@@ -90,7 +91,7 @@ class Decision:
         neutral_threshold: Neutral where both polar probabilities are under it, in [0, 1].
         temperature: Calibrates the probabilities that are shown.
         searched_score: The objective by the rule `searched`.
-        tuned_score: Likewise by `tuned`.
+        tuned_score: The objective by the rule `tuned`.
     """
 
     rule: Literal["searched", "argmax", "tuned"]
@@ -102,14 +103,14 @@ class Decision:
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline:
-    """What needs no search, scored on the folds that configs were confirmed on.
+    """Scores that need no search, on the folds that the configs were confirmed on.
 
     Attributes:
-        majority: Scores of the commonest class.
+        majority: Scores of always predicting the most frequent class.
         logistic_regression: Scores of the regression on the frozen features.
         interval: The regression's, of 95 %.
         margin: By how much the confirmed score is better than the regression's.
-        standard_errors: The same in standard errors of the difference.
+        standard_errors: The margin in standard errors of the difference.
         hand_tuned: Scores of the hand-tuned config, where it was confirmed.
     """
 
@@ -123,15 +124,15 @@ class Baseline:
 
 @dataclass(frozen=True, kw_only=True)
 class Final:
-    """The model that ships.
+    """The final model.
 
     Attributes:
         kind: `refit`, `average` or `ensemble`.
-        why: In words.
+        why: Why this kind, in words.
         scores: The objective of each kind in nested validation.
-        epochs: It was trained for.
-        seeds: It is averaged over.
-        members: Models side by side.
+        epochs: The number that it was trained for.
+        seeds: The number that it is averaged over.
+        members: The number of models in it.
         temperature: Calibrates its probabilities.
         parameters: Of all members.
     """
@@ -152,23 +153,21 @@ class Best:
 
     Attributes:
         objective: The metric that was searched for.
-        mode: Whether more or less of it is better.
         trial: The chosen trial.
         fate: How it ended.
         best_epoch: The epoch, from 1, where its objective was best.
         score: Its objective there.
         scores: Every metric there.
         params: Its hyperparameters.
-        why: It was chosen, in words.
+        why: Why it was chosen, in words.
         hand_tuned: The hand-tuned config in the search; None where it has no score.
-        confirmed: What training again came to. This and what follows is None where it could not
-            be had, and left out of the file until the stages after the trials are done.
+        confirmed: Its scores when trained again. This and what follows is None where its stage
+            was left out, and absent from the file until the stages after the trials are done.
         candidates: The configs that were trained again, the best first.
         comparison: The best against the second best of them.
         decision: How the chosen config decides.
-        baseline: What needs no search.
         verdict: Whether the search was worth it, in a sentence.
-        final: The model that ships; None until there is one.
+        final: The final model; None until there is one.
     """
 
     objective: str = ""

@@ -21,17 +21,17 @@ def course_of(
     neutral_threshold: float = 0.0,
     groups: NDArray[np.int64] | None = None,
 ) -> Course:
-    """Read a confirmation.
+    """Make a course of a confirmation's table.
 
     Args:
-        frame: What `RunFolder.read_courses` reads: every epoch of every fold; or one epoch of
-            each, which then count as one, as in runs that kept no others.
+        frame: From `RunFolder.read_courses`: every epoch of every fold; or one epoch of each,
+            which then count as one, as in runs that kept no others.
         labels: Classes of the labelled samples, shape (N,).
         neutral_threshold: The config's, in [0, 1].
-        groups: Which duplicates each labelled sample belongs to, shape (N,).
+        groups: Group of duplicates of each labelled sample, shape (N,).
 
     Returns:
-        What the config said after each epoch, by sample in the order of the frame.
+        The predictions after each epoch, by sample in the order of the frame.
     """
     several = frame.duplicated(["fold", "row"]).any()
     epochs = [each for _, each in frame.groupby("epoch")] if several else [frame]

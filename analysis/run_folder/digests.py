@@ -1,9 +1,9 @@
-"""What the files of a run folder held when they were written, so that damage shows.
+"""Digests of the files of a run folder as they were written, so that damage shows.
 
-`digests.csv` has a line for every writing: a file's path in the folder, its size in bytes and its
-SHA-256. The line is there before the file is, so that a kill between the two leaves a file that
-the line before it vouches for. A file that no line names, as in folders of earlier versions, is
-taken as it is; and so is the whole folder once `digests.csv` is deleted.
+`digests.csv` has a line for every write: the file's path in the folder, its size in bytes and its
+SHA-256. The line is written before the file, so that a kill between the two leaves a file that
+the line before it still matches. A file without a line, as in folders of earlier versions, is
+not checked; nor is any once `digests.csv` is deleted.
 """
 
 from __future__ import annotations
@@ -29,48 +29,31 @@ _LINE = re.compile(r"([^,\n]+),(\d{1,15}),([0-9a-f]{64})")
 
 
 class Digest(NamedTuple):
-    """What a file held.
-
-    Attributes:
-        size: In bytes.
-        sha256: In hexadecimal.
-    """
+    """The size of a file in bytes, and its SHA-256 in hexadecimal."""
 
     size: int
     sha256: str
 
 
 def keep_digests(folder: Path) -> None:
-    """Begin to note what is written in a run folder, where it is not done yet.
-
-    Args:
-        folder: The run folder; made when missing.
-    """
+    """Start `digests.csv` in a run folder that has none; the folder is made when missing."""
     if not (folder / NAME).exists():
         _append(folder, _HEADER)
 
 
 def note(path: Path, content: bytes) -> None:
-    """Note what a file is about to hold; nothing where its folder keeps no digests.
+    """Note what a file is about to hold, if its folder keeps digests.
 
     Args:
         path: The file.
-        content: Its content; of a file that grows, as far as it has come.
+        content: Its content; of a file that grows, all so far.
     """
     if folder := _keeper(path):
         _append(folder, _line(path.relative_to(folder).as_posix(), _digest(content)))
 
 
 def fault_of(path: Path, content: bytes) -> str:
-    """Say how a file is not what was written.
-
-    Args:
-        path: The file.
-        content: What it holds.
-
-    Returns:
-        What it must be; empty where it is that, or where nothing was noted.
-    """
+    """Return what a file's content should be; empty if it is that, or nothing was noted."""
     folder = _keeper(path)
     noted = digests_of(folder).get(path.relative_to(folder).as_posix(), ()) if folder else ()
     if not noted or any(_vouches(path, digest, content) for digest in noted):
@@ -82,39 +65,18 @@ def fault_of(path: Path, content: bytes) -> str:
 
 
 def is_noted(path: Path) -> bool:
-    """Say whether a file was written here, so that it is lost where it is missing.
-
-    Args:
-        path: The file.
-
-    Returns:
-        True where there is a digest of it.
-    """
+    """Return whether a file was written here, so that it is lost where it is missing."""
     folder = _keeper(path)
     return folder is not None and path.relative_to(folder).as_posix() in digests_of(folder)
 
 
 def lost_files(folder: Path) -> list[Path]:
-    """List what was written and is gone.
-
-    Args:
-        folder: The run folder.
-
-    Returns:
-        The files, in the order of their names.
-    """
+    """List the files that were written and are gone, by name."""
     return [folder / name for name in sorted(digests_of(folder)) if not (folder / name).exists()]
 
 
 def digests_of(folder: Path) -> Mapping[str, tuple[Digest, ...]]:
-    """Read what was noted last of every file.
-
-    Args:
-        folder: The run folder.
-
-    Returns:
-        By path in the folder, the last two digests: a kill may have left the older content.
-    """
+    """Read the last two digests of every file, as a kill may have left the older content."""
     path = folder / NAME
     try:
         found = path.stat()
@@ -134,21 +96,13 @@ def _read(path: Path, _: int, __: int) -> Mapping[str, tuple[Digest, ...]]:
 
 
 def forget(path: Path) -> None:
-    """Forget what a file held: it is gone for good, or is made anew.
-
-    Args:
-        path: The file.
-    """
+    """Forget what a file held, as it is deleted or will be written anew."""
     if folder := _keeper(path):
         _write_anew(folder, without=path.relative_to(folder).as_posix())
 
 
 def settle(folder: Path) -> None:
-    """Keep one line for each file, once nothing more is to be written.
-
-    Args:
-        folder: The run folder.
-    """
+    """Keep one line for each file, once nothing more is to be written."""
     if (folder / NAME).is_file():
         _write_anew(folder)
 

@@ -23,7 +23,7 @@ class Explanation:
         row: Index of the sample.
         truth: Its class; None where it is to be predicted.
         decided: The class that was explained.
-        probability: What the model gave it.
+        probability: That of the explained class.
         overlay: File of the image with its heat map; None where no image was explained.
         words: Parts of the text with how much each spoke for the class, in [-1, 1].
     """
@@ -36,14 +36,7 @@ class Explanation:
     words: tuple[tuple[str, float], ...] = ()
 
     def picture(self, folder: RunFolder) -> Path | None:
-        """Where the image with its heat map is.
-
-        Args:
-            folder: The run folder.
-
-        Returns:
-            A file beside the index, whatever it says: it cannot point out of its folder.
-        """
+        """Return the path of the heat map, always beside the index whatever `overlay` holds."""
         return folder.explanations / Path(self.overlay).name if self.overlay else None
 
 
@@ -55,14 +48,7 @@ class _Index:
 
 
 def read_explanations(folder: RunFolder) -> dict[int, Explanation]:
-    """Read what was explained.
-
-    Args:
-        folder: The run folder.
-
-    Returns:
-        Explanations by row; empty where none were made.
-    """
+    """Read the explanations, by row; empty where none were made."""
     path = folder.explanations_index
     if not path.exists():
         return {}
@@ -71,10 +57,5 @@ def read_explanations(folder: RunFolder) -> dict[int, Explanation]:
 
 
 def write_explanations(folder: RunFolder, samples: Sequence[Explanation]) -> None:
-    """Write what was explained, once its pictures are there.
-
-    Args:
-        folder: The run folder.
-        samples: The explanations.
-    """
+    """Write the explanations, once their pictures are there."""
     write_json(folder.explanations_index, to_json(_Index(tuple(samples))))

@@ -53,11 +53,7 @@ class RunFolder(KeptProbabilities):
     """
 
     def holds_search(self) -> bool:
-        """Say whether a search has written here.
-
-        Returns:
-            True once there is a `search.json` or a study.
-        """
+        """Return whether there is a `search.json` or a study."""
         return self.search.exists() or self.study.exists()
 
     def write_search(self, record: Search) -> None:
@@ -71,11 +67,7 @@ class RunFolder(KeptProbabilities):
         return read_record(self.search, record, Search)
 
     def write_samples(self, samples: pd.DataFrame) -> None:
-        """Write what was learnt from and what is to be predicted.
-
-        Args:
-            samples: One row per sample, in the order of every array: the labelled first.
-        """
+        """Write the samples, one row each, in the order of every array: the labelled first."""
         write_parquet(self.samples, samples)
 
     def read_samples(self) -> pd.DataFrame:
@@ -107,11 +99,7 @@ class RunFolder(KeptProbabilities):
         return read_record(self.stages, read_json(self.stages, ""), dict[str, Stage])
 
     def read_study(self) -> bytes:
-        """Read the journal of the study, which must begin as it was noted.
-
-        Returns:
-            Its content.
-        """
+        """Read the journal of the study, which must begin as it was noted."""
         return read_bytes(self.study, f"is {self.path} the folder of a search?")
 
     def note_study(self) -> None:
@@ -121,11 +109,7 @@ class RunFolder(KeptProbabilities):
             note(self.study, content[: content.rfind(b"\n") + 1])
 
     def write_trials(self, trials: pd.DataFrame) -> None:
-        """Write the table of ended trials.
-
-        Args:
-            trials: One row per trial, columns as `trials` says.
-        """
+        """Write the table of ended trials, columns as `schema.TRIALS` says."""
         write_csv(self.trials, trials)
 
     def read_trials(self) -> pd.DataFrame:
@@ -146,19 +130,11 @@ class RunFolder(KeptProbabilities):
         return trials
 
     def append_history(self, row: Mapping[str, object]) -> None:
-        """Add one reported epoch, in one write of one line.
-
-        Args:
-            row: `trial`, `epoch` and the metrics; a column that the table lacks is added to it.
-        """
+        """Add one reported epoch, in one write of one line; a new metric adds a column."""
         append_csv(self.history, row)
 
     def write_history(self, history: pd.DataFrame) -> None:
-        """Write the table of epochs whole.
-
-        Args:
-            history: One row per trial and epoch.
-        """
+        """Write the table of epochs whole, one row per trial and epoch."""
         write_csv(self.history, history)
 
     def read_history(self) -> pd.DataFrame:
@@ -181,87 +157,45 @@ class RunFolder(KeptProbabilities):
         return history[later.isna() | (history["epoch"] < later)].reset_index(drop=True)
 
     def write_importances(self, importances: pd.DataFrame) -> None:
-        """Write the hyperparameter importances.
-
-        Args:
-            importances: Columns `parameter` and `importance`.
-        """
+        """Write the hyperparameter importances, columns `parameter` and `importance`."""
         write_csv(self.importances, importances)
 
     def read_importances(self) -> pd.DataFrame:
-        """Read the hyperparameter importances.
-
-        Returns:
-            Columns `parameter` and `importance`, largest first.
-        """
+        """Read the hyperparameter importances, largest first: `parameter` and `importance`."""
         return read_csv(self.importances, "the search had too few trials")
 
     def write_fusions(self, fusions: pd.DataFrame) -> None:
-        """Write what other fusions make of the chosen trial.
-
-        Args:
-            fusions: Columns as `RunPaths.fusions` says.
-        """
+        """Write the scores of other fusions, columns as `RunPaths.fusions` says."""
         write_csv(self.fusions, fusions)
 
     def read_fusions(self) -> pd.DataFrame:
-        """Read what other fusions make of the chosen trial.
-
-        Returns:
-            Columns as `RunPaths.fusions` says.
-        """
+        """Read the scores of other fusions, columns as `RunPaths.fusions` says."""
         return read_csv(self.fusions, "the model has no branches")
 
     def write_rung_zero(self, standing: pd.DataFrame) -> None:
-        """Write how combinations of what trials can read compare.
-
-        Args:
-            standing: Columns as `schema.RUNG_ZERO` says, best first.
-        """
+        """Write how combinations of inputs compare, best first, columns `schema.RUNG_ZERO`."""
         write_csv(self.rung_zero, standing)
 
     def read_rung_zero(self) -> pd.DataFrame:
-        """Read how combinations of what trials can read compare.
-
-        Returns:
-            Columns as `schema.RUNG_ZERO` says, best first.
-        """
+        """Read how combinations of inputs compare, best first, columns `schema.RUNG_ZERO`."""
         return read_csv(self.rung_zero, "this search had no rung zero")
 
     def write_predictions(self, guids: Sequence[str], tags: Sequence[str]) -> None:
-        """Write the predicted classes of the unlabelled samples.
-
-        Args:
-            guids: The samples' names, in the order of their list.
-            tags: The predicted class of each.
-        """
+        """Write the predicted classes of the unlabelled samples, in the order of their list."""
         write_csv(self.predictions, pd.DataFrame({"guid": list(guids), "tag": list(tags)}))
 
     def read_predictions(self) -> pd.DataFrame:
-        """Read the predicted classes.
-
-        Returns:
-            Columns `guid` and `tag`, text.
-        """
+        """Read the predicted classes of the unlabelled samples: text columns `guid` and `tag`."""
         return read_csv(self.predictions, "no model was retrained", text=("guid", "tag"))
 
     def write_probabilities(
         self, guids: Sequence[str], probabilities: NDArray[np.float32]
     ) -> None:
-        """Write the class probabilities of the unlabelled samples.
-
-        Args:
-            guids: The samples' names, in the order of their list.
-            probabilities: Shape (N, 3), float32.
-        """
+        """Write the class probabilities of the unlabelled samples, shape (N, 3), float32."""
         frame = pd.DataFrame(probabilities, columns=list(CLASSES))
         frame.insert(0, "guid", list(guids))
         write_csv(self.probabilities, frame)
 
     def read_probabilities(self) -> pd.DataFrame:
-        """Read the class probabilities of the unlabelled samples.
-
-        Returns:
-            Columns `guid` (text), `positive`, `neutral`, `negative`.
-        """
+        """Read the predicted probabilities: `guid` (text), `positive`, `neutral`, `negative`."""
         return read_csv(self.probabilities, "no model was retrained", text=("guid",))

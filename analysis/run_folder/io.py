@@ -1,8 +1,7 @@
-"""Files that are written whole or not at all, and read with every fault of theirs told.
+"""Files that are written whole or not at all, and checked when they are read.
 
-They are written under another name first, then renamed. What a reader meets that is no such file,
-is damaged or is not what was written raises `ResultsError`, in one line that names the file and
-what helps.
+They are written under another name first, then renamed. A file that is missing, damaged or not
+what was written raises `ResultsError`, in one line that names the file and what helps.
 """
 
 from __future__ import annotations
@@ -102,11 +101,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text, whole.
-
-    Args:
-        path: The file; a device or a pipe is written as it is.
-        text: Its content.
+    """Write a text, whole; a device or a pipe is written directly.
 
     Raises:
         DamageError: If a folder is in its place.
@@ -124,12 +119,7 @@ def _refuse_folder(path: Path) -> None:
 
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:
-    """Write a record as JSON, whole.
-
-    Args:
-        path: The file.
-        record: What to write; no NaN or infinity, which are not JSON.
-    """
+    """Write a record as JSON, whole; it must hold no NaN or infinity, which are not JSON."""
     write_text(path, json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
@@ -165,24 +155,12 @@ def _finite(spelt: str) -> float:
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
-    """Write a table as CSV, whole.
-
-    Args:
-        path: The file.
-        frame: The table; its index is not written.
-    """
+    """Write a table as CSV, whole, without its index."""
     write_whole(path, lambda partial: frame.to_csv(partial, index=False, lineterminator="\n"))
 
 
 def spreadsheet_safe(cell: Any) -> Any:
-    """Put an apostrophe before a text that a spreadsheet would run as a formula.
-
-    Args:
-        cell: A cell of a table.
-
-    Returns:
-        The cell, with an apostrophe where it needs one.
-    """
+    """Put an apostrophe before a text that a spreadsheet would run as a formula."""
     return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
 
 
@@ -243,12 +221,7 @@ def append_csv(path: Path, row: Mapping[str, object]) -> None:
 
 
 def write_parquet(path: Path, frame: pd.DataFrame) -> None:
-    """Write a table as Parquet, whole.
-
-    Args:
-        path: The file.
-        frame: The table; its index is not written.
-    """
+    """Write a table as Parquet, whole, without its index."""
     write_whole(path, lambda partial: frame.to_parquet(partial, index=False))
 
 
@@ -273,12 +246,12 @@ def read_parquet(path: Path, missing: str) -> pd.DataFrame:
 
 
 def read_text(path: Path, missing: str, most: int = _MOST_BYTES) -> str:
-    """Read a text file.
+    """Read a text file of at most `most` bytes.
 
     Args:
         path: The file.
         missing: What it means that the file is missing, for the message.
-        most: Bytes that it may have.
+        most: A longer file is damaged.
 
     Returns:
         Its content.
@@ -295,12 +268,12 @@ def read_text(path: Path, missing: str, most: int = _MOST_BYTES) -> str:
 
 
 def read_bytes(path: Path, missing: str, most: int = _MOST_BYTES) -> bytes:
-    """Read a file of a run folder; every reader of the project comes through here.
+    """Read a file of a run folder of at most `most` bytes; every other reader calls this one.
 
     Args:
         path: The file.
         missing: What it means that the file is missing, for the message.
-        most: Bytes that it may have.
+        most: A longer file is damaged.
 
     Returns:
         Its content.

@@ -11,11 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunPaths:
-    """The files of one search.
-
-    Attributes:
-        path: The folder, `runs/NAME`.
-    """
+    """The files of one search, in the folder `path`, `runs/NAME`."""
 
     path: Path
 
@@ -56,7 +52,7 @@ class RunPaths:
 
     @property
     def fusions(self) -> Path:
-        """Of late fusion, the chosen trial fused otherwise: `fusion`, `weight`, `chosen`, scores.
+        """The chosen late-fusion trial by other fusions: `fusion`, `weight`, `chosen`, scores.
 
         Scores are means over folds; `chosen` says which row has a weight that was chosen, by the
         folds that it is not scored on. Older runs pooled the folds and lack the column.
@@ -108,14 +104,7 @@ class RunPaths:
         return self.explanations / "index.json"
 
     def thumbnail(self, row: int) -> Path:
-        """Where the small image of a sample that the report shows is.
-
-        Args:
-            row: Index of the sample.
-
-        Returns:
-            A JPEG file.
-        """
+        """The small image of a sample that the report shows (JPEG), by index of the sample."""
         return self.path / "thumbnails" / f"{row}.jpg"
 
     @property
@@ -124,14 +113,13 @@ class RunPaths:
         return self.path / "ray"
 
     def trial_probabilities(self, trial: int) -> Path:
-        """Where the out-of-fold probabilities of a trial's best epoch are.
+        """The out-of-fold probabilities of a trial's best epoch (Parquet).
 
-        Args:
-            trial: The trial's number, from 0.
+        Columns `row` (index of a labelled sample; with repeats once in each) and one per class,
+        then one per branch and class where the model has several branches.
 
         Returns:
-            A Parquet file: `row` (index of a labelled sample; with repeats once in each) and one
-            column per class, then one per branch and class where the model has several branches.
+            The file.
         """
         return self.path / "probabilities" / f"{trial}.parquet"
 
@@ -147,7 +135,7 @@ class RunPaths:
 
     @property
     def rung_zero_probabilities(self) -> Path:
-        """What a logistic regression on each of them said out of fold (Parquet).
+        """Out-of-fold probabilities of the logistic regression on each of them (Parquet).
 
         `combination` (from 0, nearest to the hand-tuned config first), `fold`, `row` (index of a
         labelled sample) and one column per class.
@@ -155,21 +143,20 @@ class RunPaths:
         return self.path / "rung_zero.parquet"
 
     def confirmation(self, trial: int) -> Path:
-        """Where the out-of-fold probabilities of a config are that was trained again.
+        """The out-of-fold probabilities of a trial's config that was trained again (Parquet).
 
-        Args:
-            trial: The trial's number, from 0.
+        Columns `repeat`, `fold` (from 0, counted through all repeats), `epoch`, from 1, `chosen`
+        (whether it is the one that the other folds chose), `row` (index of a labelled sample) and
+        one per class. Older runs kept the chosen epochs only.
 
         Returns:
-            A Parquet file: `repeat`, `fold` (from 0, counted through all repeats), `epoch`, from
-            1, `chosen` (whether it is the one that the other folds chose), `row` (index of a
-            labelled sample) and one column per class. Older runs kept the chosen epochs only.
+            The file.
         """
         return self.path / "confirmations" / f"{trial}.parquet"
 
     @property
     def told(self) -> Path:
-        """What the confirmed score is of (Parquet): each fold by what the other folds chose.
+        """Predictions of the confirmed score (Parquet), each fold by what the other folds chose.
 
         `repeat`, `fold`, `trial` (the config that they chose), `epoch` (likewise), `row`, one
         column per class, and `decided`, an index of the classes.
@@ -177,12 +164,5 @@ class RunPaths:
         return self.path / "confirmations" / "told.parquet"
 
     def test_probabilities(self, trial: int) -> Path:
-        """Where the probabilities of the unlabelled samples by a confirmed config are.
-
-        Args:
-            trial: The trial's number, from 0.
-
-        Returns:
-            A Parquet file: `guid` and one column per class, the mean over its folds.
-        """
+        """Parquet: `guid` and a confirmed config's class probabilities, mean over its folds."""
         return self.path / "test_probabilities" / f"{trial}.parquet"

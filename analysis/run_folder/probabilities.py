@@ -49,49 +49,21 @@ class KeptProbabilities(RunPaths):
         write_parquet(self.trial_probabilities(trial), frame)
 
     def read_trial_probabilities(self, trial: int) -> pd.DataFrame:
-        """Read the out-of-fold probabilities of a trial's best epoch.
-
-        Args:
-            trial: The trial's number, from 0.
-
-        Returns:
-            Columns `row`, `positive`, `neutral`, `negative`; of a model with several branches
-            also `BRANCH_positive` and so on of each.
-        """
+        """Read a trial's probabilities: `row`, one column per class, and any `BRANCH_CLASS`."""
         path = self.trial_probabilities(trial)
         return _said(path, f"trial {trial} has reported no epoch", "row")
 
     def write_confirmation(self, trial: int, frame: pd.DataFrame) -> None:
-        """Write what a config said out of fold when it was trained again.
-
-        Args:
-            trial: The trial's number, from 0.
-            frame: Columns as `RunPaths.confirmation` says.
-        """
+        """Write a confirmation after every epoch, columns as `RunPaths.confirmation` says."""
         write_parquet(self.confirmation(trial), frame)
 
     def read_courses(self, trial: int) -> pd.DataFrame:
-        """Read what a config said out of fold after every epoch when it was trained again.
-
-        Args:
-            trial: The trial's number, from 0.
-
-        Returns:
-            Columns as `RunPaths.confirmation` says.
-        """
+        """Read a confirmation after every epoch, columns as `RunPaths.confirmation` says."""
         path = self.confirmation(trial)
         return _said(path, f"trial {trial} was not confirmed", "fold", "row")
 
     def read_confirmation(self, trial: int) -> pd.DataFrame:
-        """Read what a config said out of fold when it was trained again, at its chosen epochs.
-
-        Args:
-            trial: The trial's number, from 0.
-
-        Returns:
-            Columns as `RunPaths.confirmation` says, one row per validation; an older run kept no
-            others.
-        """
+        """Read a confirmation at its chosen epochs, the only ones that older runs kept."""
         frame = self.read_courses(trial)
         if "chosen" not in frame:
             return frame
@@ -99,81 +71,41 @@ class KeptProbabilities(RunPaths):
         return kept.sort_values("fold", kind="stable", ignore_index=True)
 
     def write_told(self, frame: pd.DataFrame) -> None:
-        """Write what the confirmed score is of.
-
-        Args:
-            frame: Columns as `RunPaths.told` says.
-        """
+        """Write the predictions of the confirmed score, columns as `RunPaths.told` says."""
         write_parquet(self.told, frame)
 
     def read_told(self) -> pd.DataFrame:
-        """Read what the confirmed score is of.
-
-        Returns:
-            Columns as `RunPaths.told` says.
-        """
+        """Read the predictions of the confirmed score, columns as `RunPaths.told` says."""
         missing = "no config was confirmed, or by an older version"
         return _said(self.told, missing, "fold", "row", "decided")
 
     def write_baseline(self, frame: pd.DataFrame) -> None:
-        """Write what the logistic regression said out of fold.
-
-        Args:
-            frame: Columns as `RunPaths.floor` says.
-        """
+        """Write the logistic regression's out-of-fold probabilities."""
         write_parquet(self.baseline, frame)
 
     def read_baseline(self) -> pd.DataFrame:
-        """Read what the logistic regression said out of fold.
-
-        Returns:
-            Columns as `RunPaths.floor` says.
-        """
+        """Read the logistic regression's out-of-fold probabilities."""
         return _said(self.baseline, "this search had no floor", "fold", "row")
 
     def write_rung_zero_probabilities(self, frame: pd.DataFrame) -> None:
-        """Write what logistic regressions said out of fold before the first trial.
-
-        Args:
-            frame: Columns as `RunPaths.rung_zero_probabilities` says.
-        """
+        """Write rung zero's probabilities, columns as `RunPaths.rung_zero_probabilities` says."""
         write_parquet(self.rung_zero_probabilities, frame)
 
     def read_rung_zero_probabilities(self) -> pd.DataFrame:
-        """Read what logistic regressions said out of fold before the first trial.
-
-        Returns:
-            Columns as `RunPaths.rung_zero_probabilities` says.
-        """
+        """Read rung zero's probabilities, columns as `RunPaths.rung_zero_probabilities` says."""
         missing = "this search had no rung zero"
         return _said(self.rung_zero_probabilities, missing, "combination", "fold", "row")
 
     def write_test_probabilities(
         self, trial: int, guids: Sequence[str], probabilities: NDArray[np.float32]
     ) -> None:
-        """Write what a confirmed config says of the unlabelled samples.
-
-        Args:
-            trial: The trial's number, from 0.
-            guids: The samples' names, in the order of their list.
-            probabilities: Mean class probabilities over its folds, shape (U, 3), float32.
-        """
+        """Write a config's probabilities of the unlabelled samples, shape (U, 3), float32."""
         frame = pd.DataFrame(probabilities, columns=list(CLASSES))
         frame.insert(0, "guid", pd.Series(list(guids), dtype="str"))
         write_parquet(self.test_probabilities(trial), frame)
 
     def read_test_probabilities(self, trial: int) -> pd.DataFrame:
-        """Read what a confirmed config says of the unlabelled samples.
-
-        Args:
-            trial: The trial's number, from 0.
-
-        Returns:
-            Columns `guid` (text), `positive`, `neutral`, `negative`.
-
-        Raises:
-            DamageError: If they are damaged.
-        """
+        """Read a config's predictions: `guid` (text), `positive`, `neutral`, `negative`."""
         path = self.test_probabilities(trial)
         found = _said(path, f"trial {trial} was not confirmed")
         if "guid" not in found.columns:

@@ -2,7 +2,7 @@
 
 A field is a key, in the order of the file, and its type is what the key may hold: a `Literal`, an
 `Annotated` with further rules of JSON Schema as pairs, another record. A field without a default
-must be there. What is no field is ignored: a record may hold more.
+must be there. Keys without a field are ignored.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ WHOLE = {"whole": True}
 
 
 def omitted(group: str, *, key: str | None = None) -> dict[str, Any]:
-    """Give the metadata of a field that is left out while all fields of its group are None.
+    """Return metadata of a field that is left out while all fields of its group are None.
 
     Args:
         group: The group, by any name.
@@ -72,7 +72,7 @@ def read_record(path: Path, value: Any, kind: type[RecordT]) -> RecordT:
         The record.
 
     Raises:
-        DamageError: If it lacks something or holds another kind of thing.
+        DamageError: If a key is missing or holds another type of value.
     """
     validator = jsonschema.Draft202012Validator(schema_of(kind))
     fault = jsonschema.exceptions.best_match(validator.iter_errors(value))
@@ -85,28 +85,13 @@ def read_record(path: Path, value: Any, kind: type[RecordT]) -> RecordT:
 
 
 def from_json(kind: type[RecordT], value: Any) -> RecordT:
-    """Make a record of JSON that holds what it must.
-
-    Args:
-        kind: The record's type.
-        value: The JSON.
-
-    Returns:
-        The record.
-    """
+    """Make a record of JSON that is known to be valid."""
     record: RecordT = _value(kind, value)
     return record
 
 
 def to_json(record: Any) -> Any:
-    """Spell a record for JSON.
-
-    Args:
-        record: The record, or a value of it.
-
-    Returns:
-        What `from_json` reads back.
-    """
+    """Convert a record, or a value of it, to what `from_json` reads back."""
     if is_dataclass(record):
         for each in fields(record):
             if each.metadata.get("whole"):
@@ -169,14 +154,7 @@ def _record(kind: type, value: Mapping[str, Any]) -> Any:
 
 
 def schema_of(hint: Any) -> dict[str, Any]:
-    """Say as JSON Schema what a type of value may hold.
-
-    Args:
-        hint: A record's type, or that of a field.
-
-    Returns:
-        The schema.
-    """
+    """Return the JSON Schema of a record's type, or of a field's."""
     origin, inner = get_origin(hint), get_args(hint)
     if is_dataclass(hint):
         return _object_schema(hint)  # type: ignore[arg-type]  # a class, as a hint is

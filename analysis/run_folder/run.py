@@ -48,14 +48,14 @@ _MOST_NAMES = 5
 class Run:
     """One search: its records, and its tables as DataFrames as `analysis.run_folder.schema` says.
 
-    A piece that the run does not have is an empty table, or None; nothing is made up. One that is
-    damaged raises `ResultsError`, which says what helps.
+    What the run does not have is an empty table, or None; nothing is made up. What is damaged
+    raises `ResultsError`, which says what helps.
 
     Attributes:
         folder: Where it is.
         search: What was searched: settings, data, split, versions, hardware.
         best: The chosen config and its scores; None when no trial has a score.
-        notes: What its reader should know of it, in sentences, such as what is gone.
+        notes: What a reader should know of it, in sentences, such as which files are missing.
         database: Whether its study may be read from the database that its record names.
     """
 
@@ -154,14 +154,7 @@ class Run:
         return [c.removeprefix(CONFIG) for c in self.trials.columns if c.startswith(CONFIG)]
 
     def config(self, trial: int) -> dict[str, Any]:
-        """Give the hyperparameters of a trial.
-
-        Args:
-            trial: Its number.
-
-        Returns:
-            Values by name, those it drew only; empty for a trial that is not in the table.
-        """
+        """Return the hyperparameters that a trial drew; empty if it is not in the table."""
         rows = self.trials[self.trials["trial"] == trial]
         if rows.empty:
             return {}
@@ -170,7 +163,7 @@ class Run:
         return {name: value for name, value in values.items() if not pd.isna(value)}
 
     def validated(self, trial: int) -> Validated | None:
-        """Give what a trial said of samples that it did not train on, decided as it was scored.
+        """Return a trial's predictions of held-out samples, decided as it was scored.
 
         Args:
             trial: Its number.
@@ -204,7 +197,7 @@ class Run:
         )
 
     def confirmed(self, trial: int) -> Validated | None:
-        """Give what a trial's config said out of fold when it was trained again.
+        """Return the out-of-fold predictions of a trial's config that was trained again.
 
         Args:
             trial: Its number.
@@ -224,9 +217,9 @@ class Run:
 
     @cached_property
     def told(self) -> Validated | None:
-        """What the confirmed score is of: each fold by the config that the other folds chose.
+        """Predictions of the confirmed score: each fold by the config that the others chose.
 
-        Of a run of an older version, what the chosen config said; None where none was confirmed.
+        In a run of an older version, those of the chosen config; None where none was confirmed.
         """
         if self.best is None or self.best.confirmed is None:
             return None
@@ -243,17 +236,17 @@ class Run:
         return self.samples["group"].to_numpy(np.int64) if "group" in self.samples else None
 
     def course(self, trial: int, neutral_threshold: float = 0.0) -> Course:
-        """Read what a trial's config said out of fold when it was trained again.
+        """Read the out-of-fold predictions of a trial's config that was trained again, by epoch.
 
         Args:
             trial: Its number; it was confirmed.
             neutral_threshold: Its threshold where it drew none; 0 takes the likeliest class.
 
         Returns:
-            What it said after each epoch.
+            The predictions after each epoch.
 
         Raises:
-            DamageError: If that was not kept of the same samples after each epoch.
+            DamageError: If not every epoch has predictions of the same samples.
         """
         frame, path = self.folder.read_courses(trial), self.folder.confirmation(trial)
         self._labelled_rows(path, frame)

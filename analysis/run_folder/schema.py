@@ -128,8 +128,7 @@ def typed(frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
         columns: What is documented.
 
     Returns:
-        The same rows; a documented column that the table lacks is left out, unless the table has
-        no row: then all are there, empty.
+        The same rows; a documented column that the table lacks is added only if it has no rows.
     """
     if frame.empty:
         frame = frame.reindex(columns=list(dict.fromkeys([*columns, *frame.columns])))
@@ -138,10 +137,10 @@ def typed(frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
 
 
 def checked(path: Path, frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
-    """Give a table its documented types, where it can have them.
+    """Give a table its documented types, as `typed`, after a check that it can have them.
 
     Args:
-        path: Its file.
+        path: Its file, for the message.
         frame: The table as read.
         columns: What is documented.
 
@@ -149,7 +148,7 @@ def checked(path: Path, frame: pd.DataFrame, columns: Mapping[str, Column]) -> p
         As `typed`.
 
     Raises:
-        DamageError: If it lacks a column that it needs, or one holds what it cannot.
+        DamageError: If a needed column is missing, or one cannot have its type.
     """
     needed = (name for name, column in columns.items() if column.needed)
     lacking = [name for name in needed if name not in frame.columns]

@@ -35,11 +35,7 @@ class ResourceSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The settings of a search: all of them, and by name what readers of its results look at.
-
-    Attributes:
-        everything: All, JSON-ready.
-    """
+    """The settings of a search: `everything`, and by name what readers of its results look at."""
 
     everything: Mapping[str, Any] = field(default_factory=dict, metadata=WHOLE)
     trials: Count | None = None
@@ -69,13 +65,13 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """How the labelled samples were parted.
+    """How the labelled samples were split.
 
     Attributes:
         folds: Folds of each repeat.
-        train: Samples that train, by fold, repeat after repeat.
-        val: Samples that validate, likewise.
-        digest: Of which they are.
+        train: Number of training samples, by fold, repeat after repeat.
+        val: Number of validation samples, likewise.
+        digest: Of the samples of each fold.
     """
 
     kind: str = "unknown"
@@ -109,11 +105,10 @@ class Code:
 
 @dataclass(frozen=True, kw_only=True)
 class ActivationBuild:
-    """One node's building of the frozen activations of one backbone.
+    """How one node built the frozen activations of one backbone.
 
     Attributes:
         node: Index of the node.
-        role: The backbone's role.
         done: Samples computed.
         total: Samples to compute.
         seconds: Time spent on them.
@@ -145,24 +140,20 @@ class Search:
 
     Attributes:
         model: The variant.
-        modality: What it reads of a pair.
+        modality: Which of text and image it reads.
         objective: The metric that was searched for, such as `val_weighted_f1`.
-        mode: Whether more or less of it is better.
-        command: The command line that searches this again.
+        command: The command line that runs this search again.
         name: Of the study, where others have theirs too.
-        settings: What was asked, every default worked out.
+        settings: What was asked, with every default filled in.
         space: What narrowed the space: `fixed` values, `ranges` and `choices`, by hyperparameter.
         hand_tuned: The config that was tried first.
         grace_epochs: Epochs before ASHA could stop a trial; all of them without ASHA.
-        inputs: How text and images were prepared.
-        data: What was learnt from.
-        split: How it was parted.
+        inputs: How text and images were preprocessed.
         backbones: Where the weights of each role came from.
         random_backbones: Roles whose weights were random.
         backbone_fingerprints: Of the weights, config, tokenizer and preprocessor, by role.
         parameters: Of the hand-tuned model, how many there are and how many train.
-        notes: What is to be known of data and weights, in sentences.
-        hardware: What it ran on.
+        notes: What a reader should know of data and weights, in sentences.
         versions: Of Python and of packages.
         code: Its commit; None where it was installed without its repository.
         started: When, in ISO 8601.

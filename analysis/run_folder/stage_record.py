@@ -9,12 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A stage that is done.
-
-    Attributes:
-        depends_on: All that its result hangs on, JSON-ready.
-        result: What it came to, likewise.
-    """
+    """A finished stage: all that its result depends on, and the result, both JSON-ready."""
 
     depends_on: Mapping[str, Any]
     result: Mapping[str, Any]

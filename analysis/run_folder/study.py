@@ -33,16 +33,16 @@ def study_trials(
 
     Args:
         folder: The run folder.
-        notes: Told what could not be had.
-        database: Whether to connect to the database that the folder names, if it names one: not
-            where the folder is a stranger's, for it may name any.
+        notes: What could not be read is added to it.
+        database: Whether to connect to the database that the folder names: not where the folder is
+            a stranger's, for it may name any.
 
     Returns:
-        The trials as Optuna has them, in the order of their numbers; none where the folder has no
-        study or its database is not had, which the run's notes then say.
+        The trials, in the order of their numbers; none where the folder has no study, or its
+        database cannot be read.
 
     Raises:
-        ResultsError: If the study's file is damaged, or is gone that was there.
+        ResultsError: If the study's file is damaged, or was there and is missing.
     """
     in_database = database_of(folder) is not None
     if in_database and not database:
@@ -66,17 +66,17 @@ def study_trials(
 def ended_trials(
     folder: RunFolder, notes: list[str], *, larger_is_better: bool, database: bool = False
 ) -> pd.DataFrame:
-    """Tabulate the trials that have ended, as the study tells it.
+    """Tabulate the trials of a study that have ended.
 
     Args:
         folder: The run folder.
+        notes: What could not be read is added to it.
         larger_is_better: Whether more of the objective is better.
-        notes: Told what could not be had.
         database: As for `study_trials`.
 
     Returns:
-        Columns of `TRIALS` and one `config/NAME` per hyperparameter, a row per
-        trial, in the order of their numbers.
+        Columns of `TRIALS` and one `config/NAME` per hyperparameter, a row per trial, in the
+        order of their numbers.
     """
     sign = max if larger_is_better else min
     rows = []

@@ -26,30 +26,20 @@ _WITH_TIMEOUT = {"psycopg", "psycopg2", "pymysql", "mysqldb"}  # whose drivers k
 
 
 def database_of(folder: RunFolder) -> str | None:
-    """Say which database holds the study of a run.
-
-    Args:
-        folder: The run folder.
-
-    Returns:
-        Its SQLAlchemy URL; None where the study is a file of the folder.
-    """
+    """Return the SQLAlchemy URL of the study's database; None where the study is a file."""
     if not folder.search.exists():
         return None
     return folder.read_search().settings.resources.study_storage
 
 
 def open_storage(folder: RunFolder) -> tuple[BaseStorage, str]:
-    """Open what holds the study of a run, to read it.
-
-    Args:
-        folder: The run folder.
+    """Open the storage of a run's study for reading.
 
     Returns:
         Optuna's storage, and the study's name in it.
 
     Raises:
-        ResultsError: If there is no study, it is damaged, or its database cannot be had.
+        ResultsError: If there is no study, it is damaged, or its database cannot be read.
     """
     url = database_of(folder)
     if url is None:
@@ -63,10 +53,7 @@ def open_storage(folder: RunFolder) -> tuple[BaseStorage, str]:
 
 
 def replay(folder: RunFolder) -> tuple[BaseStorage, str]:
-    """Open the journal of a run as it is, whatever was noted of it.
-
-    Args:
-        folder: The run folder.
+    """Open the journal of a run, without a check of its digest.
 
     Returns:
         Optuna's storage, and the study's name in it.
@@ -88,10 +75,7 @@ def replay(folder: RunFolder) -> tuple[BaseStorage, str]:
 
 
 def open_database(url: str) -> RDBStorage:
-    """Open a relational database; the tables are made where they are missing.
-
-    Args:
-        url: SQLAlchemy's URL of it.
+    """Open a relational database by its SQLAlchemy URL; missing tables are made.
 
     Returns:
         Optuna's storage.

@@ -23,15 +23,7 @@ _WEIGHTS = np.linspace(0, 1, 21)
 
 
 def branches_of(probabilities: pd.DataFrame) -> dict[str, NDArray[np.floating]]:
-    """Extract the branches from a trial's probabilities.
-
-    Args:
-        probabilities: From `RunFolder.read_trial_probabilities`.
-
-    Returns:
-        Class probabilities by branch, each of shape (V, C), in column order; empty for a model
-        without branches.
-    """
+    """Return a trial's class probabilities by branch, each of shape (V, C), in column order."""
     first = f"_{CLASSES[0]}"
     columns = map(str, probabilities.columns)
     names = [name.removesuffix(first) for name in columns if name.endswith(first)]

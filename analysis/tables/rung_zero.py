@@ -9,28 +9,13 @@ if TYPE_CHECKING:
 
 
 def columns_of(standing: pd.DataFrame) -> list[str]:
-    """Name the hyperparameters that say what is read.
-
-    Args:
-        standing: The content of `rung_zero.csv`.
-
-    Returns:
-        Its columns `config/NAME`; where more than one value was compared, those alone.
-    """
+    """Return the columns `config/NAME` of rung zero that vary; all of them where none does."""
     names = [name for name in standing.columns if name.startswith("config/")]
     return [name for name in names if standing[name].nunique() > 1] or names
 
 
 def behind(difference: float, error: float) -> str:
-    """Spell how far behind the best a combination is.
-
-    Args:
-        difference: From the best, > 0 is worse.
-        error: Its paired standard error.
-
-    Returns:
-        The difference and how many errors it is; empty for the best itself.
-    """
+    """Format how far behind the best a combination is, in score and in paired standard errors."""
     if not (difference or error):
         return ""
     errors = f"{abs(difference) / error:.1f} s.e." if error else "no spread"

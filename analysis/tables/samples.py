@@ -18,8 +18,6 @@ class SampleGroup(NamedTuple):
     """The samples of one class that were decided wrong, or right.
 
     Attributes:
-        label: The class.
-        right: Whether the decisions are right.
         places: Their indices in the predictions, most confident first.
     """
 
@@ -29,14 +27,12 @@ class SampleGroup(NamedTuple):
 
 
 def by_class(validated: Validated) -> list[SampleGroup]:
-    """Group predictions by class, and by right and wrong.
+    """Group predictions: for each class the wrong decisions, then the right ones.
 
-    Args:
-        validated: Predictions for samples that the config did not train on; if a sample was
-            validated several times, the first counts.
+    Of a sample that was validated several times, the first counts.
 
     Returns:
-        For each class the wrong decisions, then the right ones.
+        The groups.
     """
     sure = validated.probabilities[np.arange(len(validated.rows)), validated.decided]
     right = validated.labels == validated.decided
@@ -53,15 +49,7 @@ def by_class(validated: Validated) -> list[SampleGroup]:
 
 
 def surest(validated: Validated, count: int) -> list[int]:
-    """Take at most `count` predictions from all groups in turn, most confident first.
-
-    Args:
-        validated: The predictions.
-        count: Maximum total number.
-
-    Returns:
-        Their indices in the predictions.
-    """
+    """Take at most `count` predictions from all groups in turn, most confident first."""
     groups = by_class(validated)
     deepest = max(len(group.places) for group in groups)
     turns = (group.places[i] for i in range(deepest) for group in groups if i < len(group.places))

@@ -24,9 +24,6 @@ _SEED = 0
 def progress(run: Run) -> pd.DataFrame:
     """Compute the best objective so far, trial by trial.
 
-    Args:
-        run: The run.
-
     Returns:
         Columns `trial`, `fate`, `objective`, `hand_tuned`, and `best`: the best objective up to
         and including this trial. Trials without a score are left out.
@@ -55,14 +52,7 @@ def rung_epochs(run: Run) -> list[int]:
 
 
 def rungs(run: Run) -> pd.DataFrame:
-    """Count the trials that reached each rung of ASHA, stopped there or continued.
-
-    Args:
-        run: The run.
-
-    Returns:
-        One row per rung, columns `epoch`, `reached`, `stopped`, `went_on`.
-    """
+    """Count trials by rung of ASHA: columns `epoch`, `reached`, `stopped`, `went_on`."""
     rows = []
     for epoch in rung_epochs(run):
         reached = run.trials[run.trials["epochs"].fillna(0) >= epoch]
@@ -72,15 +62,7 @@ def rungs(run: Run) -> pd.DataFrame:
 
 
 def budget(run: Run) -> pd.DataFrame:
-    """Sum trials, epochs and time by fate.
-
-    Args:
-        run: The run.
-
-    Returns:
-        One row per fate that occurs, columns `fate`, `trials`, `epochs`, `seconds`, `share` of
-        all seconds.
-    """
+    """Sum by fate: columns `fate`, `trials`, `epochs`, `seconds`, and `share` of all seconds."""
     groups = run.trials.groupby("fate", observed=True)
     table = groups.agg(
         trials=("trial", "size"), epochs=("epochs", "sum"), seconds=("seconds", "sum")
@@ -104,9 +86,6 @@ def confusion_table(validated: Validated) -> pd.DataFrame:
 
 def class_scores(counts: pd.DataFrame) -> pd.DataFrame:
     """Score each class.
-
-    Args:
-        counts: From `confusion_table`.
 
     Returns:
         One row per class, columns `precision`, `recall`, `f1` in [0, 1] and `support`; 0 where the

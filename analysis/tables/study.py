@@ -19,14 +19,7 @@ _LEFT = ["trial", "start", "end"]
 
 
 def trial_times(trials: list[FrozenTrial]) -> pd.DataFrame:
-    """Return when each trial ran.
-
-    Args:
-        trials: Those of a study.
-
-    Returns:
-        Columns `trial`, `start`, `end`; unfinished trials are left out.
-    """
+    """Return when each ended trial ran, columns `trial`, `start`, `end`."""
     rows = [
         (trial.number, trial.datetime_start, trial.datetime_complete)
         for trial in trials
@@ -36,14 +29,12 @@ def trial_times(trials: list[FrozenTrial]) -> pd.DataFrame:
 
 
 def scored_study(run: Run, trials: list[FrozenTrial]) -> optuna.Study | None:
-    """Make a study for Optuna's plots, in which trials stopped by ASHA have their score as well.
+    """Make an in-memory study for Optuna's plots, in which every trial with a score is complete.
 
-    Args:
-        run: The run.
-        trials: Those of its study.
+    Trials stopped by ASHA count with their score.
 
     Returns:
-        An in-memory study in which every trial with a score is complete; None if there are none.
+        The study; None if no trial has a score.
     """
     scores = progress(run).set_index("trial")["objective"]
     kept = [trial for trial in trials if trial.number in scores.index and trial.params]
