@@ -92,6 +92,8 @@ class Decision:
         temperature: Calibrates the probabilities that are shown.
         searched_score: The objective by the rule `searched`.
         tuned_score: The objective by the rule `tuned`.
+        neutral_weight: Multiplies the probability of neutral before the largest is taken, > 0;
+            None for 1.
     """
 
     rule: Literal["searched", "argmax", "tuned"]
@@ -99,6 +101,7 @@ class Decision:
     temperature: float | None = None
     searched_score: float | None = None
     tuned_score: float | None = None
+    neutral_weight: float | None = field(default=None, metadata=omitted("neutral_weight"))
 
 
 @dataclass(frozen=True, kw_only=True)

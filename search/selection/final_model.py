@@ -170,7 +170,8 @@ def _rule(best: Best, choice: Choice) -> DecisionRule:
     if best.decision is None:
         return DecisionRule(_threshold(best))
     temperature = choice.temperature or best.decision.temperature or 1.0
-    return DecisionRule(_threshold(best), temperature)
+    weight = best.decision.neutral_weight or 1.0
+    return DecisionRule(_threshold(best), temperature, neutral_weight=weight)
 
 
 Kind = Literal["refit", "average", "ensemble"]

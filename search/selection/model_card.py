@@ -133,10 +133,12 @@ def _decision(best: Best) -> str:
         return (
             f"Neutral when both polar probabilities are under {threshold:.3f}, else the largest."
         )
+    weight = decision.neutral_weight
+    weighted = "" if weight is None else f", with that of neutral times {weight:.3f}"
     return (
         f"Rule `{decision.rule}`: neutral when both polar probabilities are under"
-        f" {decision.neutral_threshold:.3f}, else the most probable class. After that the"
-        f" probabilities that are shown are calibrated with temperature"
+        f" {decision.neutral_threshold:.3f}, else the most probable class{weighted}. After"
+        f" that the probabilities that are shown are calibrated with temperature"
         f" {final.temperature:.3f}, which was fitted out of fold."
     )
 

@@ -21,7 +21,9 @@ POLAR = [Sentiment.POSITIVE, Sentiment.NEGATIVE]
 
 
 def decide(
-    probabilities: NDArray[np.floating], neutral_threshold: float = 0.0
+    probabilities: NDArray[np.floating],
+    neutral_threshold: float = 0.0,
+    neutral_weight: float = 1.0,
 ) -> NDArray[np.int64]:
     """Decide on a class: the most probable, or neutral if neither polar class is likely.
 
@@ -29,11 +31,20 @@ def decide(
         probabilities: Class probabilities, shape (N, C).
         neutral_threshold: A pair is neutral if both polar probabilities are below it, in [0, 1];
             0 takes the largest probability.
+        neutral_weight: Multiplies the probability of neutral before the largest is taken, > 0 and
+            finite: how many times as much it costs to miss a neutral pair as a polar one. The
+            threshold is independent of it.
 
     Returns:
         Classes, shape (N,), int64.
+
+    Source:
+        Elkan, "The Foundations of Cost-Sensitive Learning", IJCAI 2001, equation 1, where the cost
+        of an error depends on the true class alone.
     """
-    classes: NDArray[np.int64] = probabilities.argmax(axis=1).astype(np.int64)
+    weights = np.ones(probabilities.shape[1])
+    weights[NEUTRAL] = neutral_weight
+    classes: NDArray[np.int64] = (probabilities * weights).argmax(axis=1).astype(np.int64)
     unsure = (probabilities[:, POLAR] < neutral_threshold).all(axis=1)
     classes[unsure] = NEUTRAL
     return classes
@@ -48,15 +59,17 @@ class DecisionRule:
         temperature: Divides the logits of the reported probabilities, > 0; 1 leaves them
             unchanged.
         precision: Precision in which the probabilities were computed when it was chosen.
+        neutral_weight: As in `decide`; applied before calibration, too.
     """
 
     neutral_threshold: float
     temperature: float = 1.0
     precision: Precision = "float32"
+    neutral_weight: float = 1.0
 
     def decide(self, probabilities: NDArray[np.floating]) -> NDArray[np.int64]:
         """Decide on classes (N,), int64, from uncalibrated probabilities (N, C)."""
-        return decide(probabilities, self.neutral_threshold)
+        return decide(probabilities, self.neutral_threshold, self.neutral_weight)
 
     def calibrate(self, probabilities: NDArray[np.floating]) -> NDArray[np.floating]:
         """Apply temperature scaling.

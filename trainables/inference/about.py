@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
+from jsonschema.validators import extend
 
 from trainables.config import ROLES
 from trainables.variants import VARIANTS
@@ -35,11 +37,24 @@ _SHAPE = {
             "properties": {
                 "neutral_threshold": {"type": "number", "minimum": 0, "maximum": 1},
                 "temperature": {"type": "number", "exclusiveMinimum": 0},
+                "neutral_weight": {"type": "number", "exclusiveMinimum": 0},
             }
         },
         "random_backbones": {"items": {"type": "string"}},
     }
 }
+
+
+def _is_finite(_: object, value: Any) -> bool:
+    """Return whether a value is a number of JSON; Python's parser also reads NaN and infinity."""
+    is_number = Draft202012Validator.TYPE_CHECKER.is_type(value, "number")
+    return is_number and bool(abs(value) <= sys.float_info.max)
+
+
+_Validator = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("number", _is_finite),
+)
 
 
 class ModelError(ValueError):
@@ -85,7 +100,7 @@ def read_about(folder: Path) -> dict[str, Any]:
     if about["modality"] not in ROLES:
         msg = f"{path} must have a modality among {', '.join(ROLES)}, got {about['modality']!r}"
         raise ModelError(msg)
-    if fault := best_match(Draft202012Validator(_SHAPE).iter_errors(about)):
+    if fault := best_match(_Validator(_SHAPE).iter_errors(about)):
         msg = f"{path} is damaged: {fault.json_path.removeprefix('$.')}: {fault.message[:200]}"
         raise ModelError(msg)
     return about

@@ -68,6 +68,7 @@ BEST: dict[str, Any] = {
         "temperature": 1.5,
         "searched_score": 0.4,
         "tuned_score": 0.45,
+        "neutral_weight": 1.25,
     },
     "floor": {
         "majority": {METRIC: 0.2},

@@ -109,6 +109,10 @@ def test_every_place_tells_the_same_score_and_what_it_covers(
     assert f"The confirmed val_weighted_f1 is {told:.4f}" in card
     assert "the score of choosing among 4 configs" in card
     assert covers in card
+    assert "else the most probable class. After" in card
+    weighed = best | {"final": final, "decision": best["decision"] | {"neutral_weight": 1.25}}
+    card = model_card(folder.read_search(), best_of(**weighed))
+    assert "else the most probable class, with that of neutral times 1.250. After" in card
 
 
 def test_the_epochs_told_beside_a_confirmed_score_are_those_that_were_confirmed(

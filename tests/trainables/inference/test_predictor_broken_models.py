@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from safetensors.torch import load_file, save_file
 
+from trainables.evaluation.decision import DecisionRule
 from trainables.inference.about import ModelError, read_about
 from trainables.inference.predictor import Predictor
 
@@ -91,6 +92,21 @@ def test_a_config_that_does_not_fit_is_named(
     message = fault_of(broken)
     assert str(broken) in message
     assert cause in message
+
+
+@pytest.mark.parametrize("value", [0, -1, math.nan, math.inf, -math.inf, 10**400, "1", None, True])
+@pytest.mark.parametrize("name", ["neutral_weight", "temperature"])
+def test_a_factor_of_the_decision_that_is_no_finite_number_above_0_is_named(
+    broken: Path, name: str, value: Any
+) -> None:
+    change_config(broken, decision={"neutral_threshold": 0.36, name: value})
+    assert f"config.json is damaged: decision.{name}: " in fault_of(broken)
+
+
+def test_a_decision_of_an_earlier_version_weighs_all_classes_alike(broken: Path) -> None:
+    change_config(broken, decision={"neutral_threshold": 0.36, "temperature": 2.0})
+    assert Predictor(broken).rule == DecisionRule(0.36, 2.0)
+    assert Predictor(broken).rule.neutral_weight == 1
 
 
 @pytest.mark.parametrize("content", ["[]", "null", "3"])

@@ -117,7 +117,7 @@ def test_several_members_are_averaged_by_their_shares_and_predict_alike_from_dis
     make_experiment: Callable[..., Experiment], tmp_path: Path
 ) -> None:
     experiment = make_experiment()
-    bench, rule = Workbench(experiment), DecisionRule(0.37, 1.5)
+    bench, rule = Workbench(experiment), DecisionRule(0.37, 1.5, neutral_weight=1.2)
     rows = np.arange(30)
     other = PARAMS | {
         "image_unfrozen_layers": 0,
