@@ -52,6 +52,8 @@ def placed(
 
 
 def _left_to_take(device: torch.device) -> int:
+    if device.index is None:  # some of these functions take no device without an index
+        device = torch.device(device.type, torch.cuda.current_device())
     free, total = torch.cuda.mem_get_info(device)
     return left_to_take(
         free,

@@ -21,10 +21,18 @@ LENGTHS = torch.tensor([2, 1, 3])
 @pytest.fixture
 def free(monkeypatch: pytest.MonkeyPatch) -> Any:
     def set_free(size: int, share: float = 1.0) -> None:
-        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (size, 2 * size))
-        monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda _: share)
-        monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 0)
-        monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 0)
+        def of(result: Any) -> Any:
+            def ask(device: torch.device) -> Any:
+                assert device.index == 0, "of the memory fraction, PyTorch asks for an index"
+                return result
+
+            return ask
+
+        monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+        monkeypatch.setattr(torch.cuda, "mem_get_info", of((size, 2 * size)))
+        monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", of(share))
+        monkeypatch.setattr(torch.cuda, "memory_reserved", of(0))
+        monkeypatch.setattr(torch.cuda, "memory_allocated", of(0))
 
     return set_free
 
