@@ -25,9 +25,10 @@ class Activations(NamedTuple):
     encoder_hidden_states: Tensor | None = None
 
     def to(self, device: torch.device) -> Activations:
-        """Return the same values on a device."""
-        # Copies to a GPU are ordered with its kernels. A non-blocking copy to the host is not
-        # waited for, so stale rows could be read.
-        later = device.type != "cpu"
-        moved = (p if p is None else p.to(device, non_blocking=later) for p in self[1:])
-        return Activations(self.values.to(device, non_blocking=later), *moved)
+        """Return the same values on a device; blocks until they are there.
+
+        Stale rows could be read from a host copy that is not waited for, and what is copied to a
+        GPU is freed here at once.
+        """
+        moved = (part if part is None else part.to(device) for part in self[1:])
+        return Activations(self.values.to(device), *moved)
