@@ -146,3 +146,14 @@ def test_a_tower_whose_prefix_runs_elsewhere_stays_on_the_host(
     live = LivePrefix(bench.raw, bench.tower.prefix(Cut(1)), elsewhere)
     assert live.gather(bench.rows).values.device == elsewhere
     assert bench.tower.fingerprint == before
+
+
+def test_what_runs_on_a_gpu_is_convolved_in_full_float32(
+    benches: Mapping[str, Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    bench = benches["image"]
+    LivePrefix(bench.raw, bench.tower.prefix(Cut(1)), torch.device("cpu"))
+    assert torch.backends.cudnn.allow_tf32
+    LivePrefix(bench.raw, bench.tower.prefix(Cut(1)), torch.device("meta"))
+    assert not torch.backends.cudnn.allow_tf32

@@ -38,6 +38,9 @@ class Piece(nn.Module):
 def on_device(pieces: Sequence[Piece], device: torch.device) -> list[Piece]:
     """Return pieces on a device; the towers that they share weights with stay on the CPU.
 
+    Convolutions on GPUs are set to full float32: with TF32, which is their default, activations
+    would depend on where they were built.
+
     Args:
         pieces: Pieces of towers on the CPU; those that share weights still do afterwards.
         device: Where they are to run.
@@ -47,6 +50,7 @@ def on_device(pieces: Sequence[Piece], device: torch.device) -> list[Piece]:
     """
     if device.type == "cpu":
         return list(pieces)
+    torch.backends.cudnn.allow_tf32 = False
     return [piece.to(device) for piece in copy.deepcopy(list(pieces))]
 
 
