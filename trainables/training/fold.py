@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from trainables.data.sample import Fold
     from trainables.modules.heads.classifier import Classifier
 
-# Rows per forward pass without gradients.
+# Rows per forward pass without gradients; fewer once memory was short.
 _EVALUATION_ROWS = 256
 
 
@@ -179,7 +179,7 @@ class FoldTrainer:
         self.classifier.eval()
         fused: list[Tensor] = []
         parts: dict[str, list[Tensor]] = {}
-        for part in rows.split(_EVALUATION_ROWS):
+        for part in rows.split(_EVALUATION_ROWS // self._accumulation_steps):
             batch = self._gather(part)  # outside autocast, as when the cache is built
             with autocast(self._data.device, self._precision):
                 branches = self.classifier.branches(batch)

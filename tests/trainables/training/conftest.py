@@ -90,13 +90,17 @@ def fold_of(index: int) -> Fold:
 
 
 def trainer_of(
-    config: TrainConfig, fold: int | Fold = 0, seed: int = 3, labels: Tensor | None = None
+    config: TrainConfig,
+    fold: int | Fold = 0,
+    seed: int = 3,
+    labels: Tensor | None = None,
+    accumulation_steps: int = 1,
 ) -> FoldTrainer:
     device = torch.device("cpu")
     labels = torch.tensor(LABELS) if labels is None else labels
     data = TrainingData({"text": Table()}, labels, device)
     fold = fold_of(fold) if isinstance(fold, int) else fold
-    return FoldTrainer(classifier, data, fold, config, seed)
+    return FoldTrainer(classifier, data, fold, config, seed, accumulation_steps)
 
 
 def run_of(config: TrainConfig, folds: int = 1, metric: str = "val_weighted_f1") -> LockstepRun:

@@ -128,6 +128,22 @@ def test_more_rows_than_a_pass_takes_are_predicted_in_order() -> None:
     torch.testing.assert_close(predicted, trainer.predict(torch.arange(45)).repeat(7, 1))
 
 
+def test_once_memory_was_short_fewer_rows_are_predicted_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = []
+    gather = Table.gather
+
+    def watched(table: Table, rows: Tensor) -> Any:
+        seen.append(len(rows))
+        return gather(table, rows)
+
+    monkeypatch.setattr(Table, "gather", watched)
+    trainer_of(config_of()).predict(torch.arange(45).repeat(7))
+    trainer_of(config_of(), accumulation_steps=2).predict(torch.arange(45).repeat(7))
+    assert seen == [256, 59, 128, 128, 59]
+
+
 def test_samples_that_score_a_trial_have_no_part_in_its_plateau() -> None:
     config = config_of(schedule="plateau", head_learning_rate=0.5, patience=3)
     runs = []
