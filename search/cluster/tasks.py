@@ -36,10 +36,13 @@ class Task(NamedTuple):
     Attributes:
         function: Does it, given a workbench and the arguments.
         arguments: By name; they and the result are pickled.
+        on_gpu: Whether it computes on the GPU that it is given, if any. The process outlives it,
+            and would keep some of the memory from trials that begin afterwards.
     """
 
     function: Callable[..., Any]
     arguments: dict[str, Any]
+    on_gpu: bool = True
 
 
 class TaskRunner:
@@ -139,7 +142,7 @@ def in_order(results: Generator[tuple[int, Any], None, None]) -> list[Any]:
 
 def _run(task: Task, experiment: list[Any]) -> Any:
     """Do one task in a worker process."""
-    bench = _workbench(experiment[0], use_assigned_share())
+    bench = _workbench(experiment[0], use_assigned_share(gpu=task.on_gpu))
     while True:
         try:
             return task.function(bench, **task.arguments)

@@ -61,7 +61,7 @@ def regressions(
     """
     words, console = shown
     tasks = [
-        Task(regress_fold, {"fold": fold, "params": dict(read)})
+        Task(regress_fold, {"fold": fold, "params": dict(read)}, on_gpu=False)
         for read in reads
         for fold in folds
     ]

@@ -108,6 +108,7 @@ def test_a_search_begins_with_the_best_combination_beside_the_hand_tuned_config(
     table = plan.folder.read_rung_zero()
     assert table["config/text_pooling"].tolist() == ["cls", "mean"]
     assert "rung zero: 2 logistic regressions" in printed(ground)
+    assert not any(task.on_gpu for task in runner.tasks), "their processes outlive them"
     assert "text_pooling" in printed(ground)
     kept = plan.folder.read_rung_zero_probabilities()
     assert len(kept) == 2 * COUNT

@@ -1,0 +1,31 @@
+"""Where a task computes, without Ray."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from search.cluster import tasks
+
+
+@pytest.mark.parametrize("on_gpu", [True, False])
+def test_a_task_computes_on_its_gpu_unless_it_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, on_gpu: bool
+) -> None:
+    asked: list[dict[str, bool]] = []
+
+    def share(**wanted: bool) -> str:
+        asked.append(wanted)
+        return "there"
+
+    monkeypatch.setattr(tasks, "use_assigned_share", share)
+    monkeypatch.setattr(tasks, "_workbench", lambda experiment, device: (experiment, device))
+
+    def work(bench: Any, **arguments: Any) -> Any:
+        return bench, arguments
+
+    task = tasks.Task(work, {"seed": 1}, on_gpu=on_gpu)
+    assert tasks._run(task, ["experiment"]) == (("experiment", "there"), {"seed": 1})
+    assert asked == [{"gpu": on_gpu}]
+    assert tasks.Task(work, {}).on_gpu
