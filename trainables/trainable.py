@@ -227,12 +227,15 @@ def read_state(checkpoint_dir: str) -> dict[str, Any] | None:
     return state
 
 
-def use_assigned_share() -> torch.device:
+def use_assigned_share(*, gpu: bool = True) -> torch.device:
     """Keep torch to the CPUs that Ray gave to this work, at least one, and to its share of a GPU.
 
     Ray sets OMP_NUM_THREADS too, but a process that served other work first keeps that one's. Of
     a GPU's memory Ray watches nothing: without a cap, one trial could take its neighbours'. Nor
     does it hide the GPUs of a machine from work that was given none.
+
+    Args:
+        gpu: Whether the work uses its share of a GPU, if it has one.
 
     Returns:
         Where to compute.
@@ -241,12 +244,12 @@ def use_assigned_share() -> torch.device:
 
     assigned = ray.get_runtime_context().get_assigned_resources()
     torch.set_num_threads(max(1, int(assigned.get("CPU", 1))))
-    share = assigned.get("GPU", 0.0)
+    share = assigned.get("GPU", 0.0) if gpu else 0.0
     if share <= 0 or not torch.cuda.is_available():
         return torch.device("cpu")
-    if share < 1:
-        total = torch.cuda.get_device_properties(0).total_memory / 1e6
-        torch.cuda.set_per_process_memory_fraction(memory_fraction(share, total))
+    total = torch.cuda.get_device_properties(0).total_memory / 1e6
+    # Of whole GPUs too, as the process may have done work with a smaller share.
+    torch.cuda.set_per_process_memory_fraction(memory_fraction(share, total))
     return torch.device("cuda")
 
 
@@ -254,11 +257,13 @@ def memory_fraction(share: float, total_mb: float) -> float:
     """Work out the part of a GPU's memory that PyTorch may take for one of several trials.
 
     Args:
-        share: The trial's share of the GPU, in (0, 1).
+        share: The trial's share of the GPU, > 0; 1 or more if it shares none.
         total_mb: What the GPU has.
 
     Returns:
         The share without what CUDA itself takes for the process; on a GPU too small for that,
-        half the share.
+        half the share; 1 for whole GPUs.
     """
+    if share >= 1:
+        return 1.0
     return max(share - CONTEXT_MB / total_mb, share / 2)

@@ -118,7 +118,8 @@ def test_a_trial_computes_where_ray_gave_it_a_share_and_no_more(
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: gpu)
     for share, device, expected in (
         (0.25, "cuda", [0.2]),  # 3,000 MB, without 600 of CUDA's own
-        (1.0, "cuda", []),
+        (1.0, "cuda", [1.0]),  # whatever the process was held to before
+        (2.0, "cuda", [1.0]),
         (0.0, "cpu", []),  # though the GPU is there to be seen
     ):
         context = SimpleNamespace(
@@ -134,12 +135,21 @@ def test_a_trial_computes_where_ray_gave_it_a_share_and_no_more(
     assert use_assigned_share() == torch.device("cpu")
 
 
+def test_what_computes_on_the_cpu_leaves_its_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    context = SimpleNamespace(get_assigned_resources=lambda: {"CPU": 1.0, "GPU": 1.0})
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: context)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("it looked"))
+    assert use_assigned_share(gpu=False) == torch.device("cpu")
+
+
 @pytest.mark.parametrize(
     ("share", "total", "fraction"),
     [
         (0.5, 24_000, 0.475),
         (0.25, 12_000, 0.2),
         (0.1, 8_000, 0.05),  # 800 MB, of which CUDA would take 600
+        (1.0, 12_000, 1.0),
+        (2.0, 12_000, 1.0),
     ],
 )
 def test_shares_and_what_cuda_takes_for_each_fill_a_gpu(
