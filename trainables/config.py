@@ -54,15 +54,7 @@ class ConfigError(ValueError):
 
 
 def nearest(name: str, known: Collection[str]) -> str:
-    """Say which known name was probably meant.
-
-    Args:
-        name: The name that is not known.
-        known: The names that are.
-
-    Returns:
-        `did you mean 'x'?`, or the list of known names when none is near.
-    """
+    """Return `did you mean 'x'?` for an unknown name, or the known names if none is near."""
     close = difflib.get_close_matches(name, sorted(known), n=1)
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(known))}"
 
@@ -93,11 +85,7 @@ class InputSettings:
     encoding: str | None = None
 
     def faults(self) -> Iterator[str]:
-        """Say what is wrong with the values.
-
-        Yields:
-            One sentence per value out of its range.
-        """
+        """Yield one sentence per value out of its range."""
         if self.text_cleaning not in get_args(TextCleaning):
             yield _choice("text_cleaning", self.text_cleaning, get_args(TextCleaning))
         if self.image_preparation not in get_args(ImagePreparation):
@@ -205,13 +193,10 @@ class TrainConfig:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Self:
-        """Build a config from a trial's flat parameters.
-
-        Args:
-            params: Parameter values by field name, as Ray Tune hands them to a trial.
+        """Build a config from a trial's parameters by field name; the others have their defaults.
 
         Returns:
-            The config, with the defaults for the fields that `params` leaves out.
+            The config.
 
         Raises:
             ConfigError: If a name is no field of this config, or a value is out of its range.
@@ -236,22 +221,11 @@ class TrainConfig:
         return self.plateau_patience + 3
 
     def rate_of(self, slot: str) -> float:  # noqa: ARG002 - of a config of several towers
-        """Give the peak learning rate of the unfrozen layers of a tower.
-
-        Args:
-            slot: The place that it fills.
-
-        Returns:
-            The rate.
-        """
+        """Return the peak learning rate of the unfrozen layers of the tower in a slot."""
         return self.backbone_learning_rate
 
     def faults(self) -> Iterator[str]:
-        """Say what is wrong with the values.
-
-        Yields:
-            One sentence per value out of its range.
-        """
+        """Yield one sentence per value out of its range."""
         if self.schedule not in get_args(Schedule):
             yield _choice("schedule", self.schedule, get_args(Schedule))
         if self.sampling not in get_args(Sampling):

@@ -60,9 +60,6 @@ class Experiment:
 def on_this_node(folder: Path) -> Path:
     """Expand `~` and `$NAME` in a folder, which may differ between nodes.
 
-    Args:
-        folder: As given by the user.
-
     Returns:
         The folder.
 

@@ -1,4 +1,4 @@
-"""The one home of a hyperparameter: a field of a config that says all there is to know about it.
+"""A hyperparameter: a field of a config that holds all there is to know about it.
 
 A field made by `hyperparameter` holds its value in the hand-tuned config, the range that a search
 draws it from, when it acts, what a valid value is and what it means. A subclass that gives the
@@ -21,13 +21,7 @@ Value = bool | int | float | str
 
 @dataclass(frozen=True)
 class FloatRange:
-    """Real numbers between two ends, both included.
-
-    Attributes:
-        low: The lowest.
-        high: The highest, >= low.
-        log: Whether they are drawn by their logarithm.
-    """
+    """Real numbers between two ends, both included; `log` draws them by their logarithm."""
 
     low: float
     high: float
@@ -36,13 +30,7 @@ class FloatRange:
 
 @dataclass(frozen=True)
 class IntRange:
-    """Whole numbers on a grid that starts at the lowest.
-
-    Attributes:
-        low: The lowest.
-        high: The highest, >= low.
-        step: Distance of two neighbours, >= 1.
-    """
+    """Whole numbers from `low` in steps of `step` (>= 1) up to `high`, both included."""
 
     low: int
     high: int
@@ -51,11 +39,7 @@ class IntRange:
 
 @dataclass(frozen=True, init=False)
 class Choices:
-    """A few values.
-
-    Attributes:
-        values: At least one, in the order in which they are drawn.
-    """
+    """At least one value, in the order in which they are drawn."""
 
     values: tuple[Value, ...]
 
@@ -68,12 +52,7 @@ Domain = FloatRange | IntRange | Choices
 
 @dataclass(frozen=True, init=False)
 class When:
-    """The condition under which a hyperparameter acts: an earlier one has one of some values.
-
-    Attributes:
-        name: The earlier hyperparameter.
-        values: The values of it.
-    """
+    """The condition under which a hyperparameter acts: an earlier one has one of these values."""
 
     name: str
     values: tuple[Value, ...]
@@ -156,10 +135,7 @@ def hyperparameter(
 
 
 def hyperparameters_of(config: type) -> Mapping[str, Hyperparameter]:
-    """Read the hyperparameters of a variant.
-
-    Args:
-        config: The type of its config, a dataclass whose every field has a default.
+    """Read the hyperparameters of a variant's config type, a dataclass with all defaults.
 
     Returns:
         All by name, those with a domain first, in the order in which the classes, base first, give

@@ -28,7 +28,6 @@ class CachedFile:
     """The cached activations of one key.
 
     Attributes:
-        digest: The key's digest.
         source: Where the backbone's weights came from.
         place: Where the backbone is cut.
         samples: Number of samples.
@@ -47,7 +46,7 @@ class CachedFile:
 
 
 def catalogue(folder: Path, *, check: bool) -> list[CachedFile]:
-    """List the cached activations in a folder.
+    """List the cached activations in a folder, most recently used first.
 
     Args:
         folder: The cache; need not exist. Nothing is listed unless it carries our marker, and
@@ -55,7 +54,7 @@ def catalogue(folder: Path, *, check: bool) -> list[CachedFile]:
         check: Whether to read every file and compare its checksum.
 
     Returns:
-        The files, most recently used first.
+        The files.
     """
     if not is_marked(folder):
         return []
@@ -89,14 +88,12 @@ def _entry(folder: Path, digest: str, parts: list[Path], *, check: bool) -> Cach
 
 
 def remove(folder: Path, file: CachedFile) -> bool:
-    """Remove the files of one key; a search that has them mapped is not affected.
+    """Remove the files of one key, unless another process is rebuilding it.
 
-    Args:
-        folder: The cache.
-        file: The entry to remove.
+    A search that has them mapped is not affected.
 
     Returns:
-        True if it was removed, False if another process is rebuilding it.
+        Whether they were removed.
     """
     lock = lock_path(folder, file.digest)
     with locked_if_free(lock) as free:
@@ -131,12 +128,7 @@ def header_path(folder: Path, digest: str) -> Path:
 
 
 def fault(folder: Path, digest: str, *, check: bool = True) -> str | None:
-    """Verify the files of a key.
-
-    Args:
-        folder: The cache.
-        digest: The key's digest.
-        check: Whether to read the values and compare their checksum.
+    """Verify the files of a key, reading the values for their checksum only if `check`.
 
     Returns:
         Why they cannot be used, `missing` if they do not exist, None if they are valid.

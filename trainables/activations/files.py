@@ -42,8 +42,6 @@ class ActivationWriter:
     """Write one file of activations. It becomes visible on `commit`; `discard` removes it.
 
     Args:
-        folder: The cache.
-        key: What the activations depend on.
         lengths: Tokens of each sample, shape (N,), int64, for rows of shape (L, ...); None if all
             rows have the same shape.
         samples: Number of rows, N.
@@ -82,11 +80,7 @@ class ActivationWriter:
             self._offsets = (lengths.cumsum(0) - lengths).numpy()
 
     def write(self, rows: Tensor, activations: Activations) -> None:
-        """Store some rows.
-
-        Args:
-            rows: Sample indices, shape (B,), int64.
-            activations: Their values; padding is not stored.
+        """Store the activations of some rows (B,), int64, without padding.
 
         Raises:
             ActivationError: If a value overflows the stored dtype or is not finite.
@@ -162,14 +156,7 @@ class StoredActivations:
             return StoredActivations(self._values.to(device), lengths)
 
     def gather(self, rows: Tensor) -> Activations:
-        """Fetch the activations of some samples.
-
-        Args:
-            rows: Sample indices, shape (B,), int64.
-
-        Returns:
-            A copy in float32, padded to the longest of these rows.
-        """
+        """Fetch samples by index (B,), int64: a copy in float32, padded to the longest of them."""
         rows = rows.to(self._values.device)
         if self._lengths is None or self._offsets is None:
             return Activations(self._values[rows].float())

@@ -43,12 +43,6 @@ def forward(
 ) -> Iterator[tuple[Tensor, dict[Cut, Activations]]]:
     """Run a tower over all samples, several batches at a time.
 
-    Args:
-        tower: The backbone.
-        raw: Its raw inputs.
-        cuts: Where activations are wanted.
-        device: Where the tower runs.
-
     Yields:
         Sample indices, shape (B,), int64, and their activations at each cut.
 
@@ -93,9 +87,6 @@ def _workers(device: torch.device) -> Iterator[tuple[ThreadPoolExecutor, int]]:
 
     On a CPU this is faster than several threads per batch, which synchronise at every layer; on a
     GPU it decodes images ahead of the device.
-
-    Args:
-        device: Where batches are computed.
 
     Yields:
         The executor and its number of threads.

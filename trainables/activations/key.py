@@ -44,7 +44,6 @@ class ActivationKey:
         place: Where the backbone is cut.
         inputs: The preprocessing settings of this role.
         samples: Digest of the samples' contents, in order.
-        dtype: Storage dtype.
         libraries: Versions of the libraries that make pixels or tokens and compute on them.
         format: Version of our own preprocessing and file layout.
     """
@@ -72,18 +71,12 @@ def make_key(
     inputs: InputSettings,
     dtype: str,
 ) -> ActivationKey:
-    """Make the key of some samples' activations.
+    """Make the key of some samples' activations; row i is sample i.
 
-    Args:
-        role: Which backbone.
-        tower: The backbone's fingerprint.
-        cut: Where it is cut.
-        samples: The samples; row i is sample i.
-        inputs: How they are preprocessed.
-        dtype: Storage dtype.
+    It does not depend on guids, labels or the other role's inputs.
 
     Returns:
-        The key, which does not depend on guids, labels or the other role's inputs.
+        The key.
     """
     contents = hashlib.blake2b(digest_size=16)
     for sample in samples:

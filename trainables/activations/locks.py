@@ -18,17 +18,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock, waiting while another process does.
-
-    Args:
-        path: The lock file; created if missing.
-
-    Yields:
-        None, once the lock is held.
-
-    Raises:
-        OSError: If the file cannot be created.
-    """
+    """Hold a lock, waiting while another process does; the lock file is created if missing."""
     while True:
         with path.open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -39,14 +39,7 @@ class Source(Protocol):
     """Activations by sample index."""
 
     def gather(self, rows: Tensor) -> Activations:
-        """Fetch the activations of some samples.
-
-        Args:
-            rows: Indices into the corpus's samples, shape (B,), int64.
-
-        Returns:
-            A copy, padded to the longest of these rows.
-        """
+        """Fetch samples by index (B,), int64: a copy, padded to the longest of them."""
 
 
 class RawInputs(Source, Protocol):
@@ -63,13 +56,7 @@ class RawInputs(Source, Protocol):
 
 
 class RawTexts(RawInputs):
-    """Token ids, tokenised up front: a few dozen integers per sample.
-
-    Args:
-        samples: The samples; row i is sample i.
-        inputs: Cleaning and maximum length.
-        tower: The backbone, which brings its tokenizer.
-    """
+    """Token ids of all samples, tokenised up front: a few dozen integers per sample."""
 
     def __init__(self, samples: Sequence[Sample], inputs: InputSettings, tower: TextTower) -> None:
         texts = [clean_text(sample.text, inputs.text_cleaning) for sample in samples]
@@ -91,7 +78,7 @@ class RawTexts(RawInputs):
 
 
 class RawImages(RawInputs):
-    """Pixels, decoded on demand: the images are never all in memory.
+    """Pixels of all samples, decoded on demand: the images are never all in memory.
 
     Args:
         samples: The samples; row i is sample i.
@@ -141,37 +128,18 @@ class RawPairs(RawInputs):
 
 
 class ViewFeatures:
-    """The features of a view, computed at once: a few dozen numbers per sample.
-
-    Args:
-        view: The view.
-        samples: The samples; row i is sample i.
-        device: Where they are read.
-    """
+    """The features of a view, computed at once: a few dozen numbers per sample."""
 
     def __init__(self, view: View, samples: Sequence[Sample], device: torch.device) -> None:
         self._values = torch.from_numpy(view.features(samples)).to(device)
 
     def gather(self, rows: Tensor) -> Activations:
-        """Fetch the features of some samples.
-
-        Args:
-            rows: Sample indices, shape (B,), int64.
-
-        Returns:
-            The features, as they are: shape (B, W), float32.
-        """
+        """Fetch the features of samples by index (B,), int64, shape (B, W), float32."""
         return Activations(self._values[rows.to(self._values.device)])
 
 
 class LivePrefix:
-    """The frozen part of a tower, recomputed for every batch: training without the cache.
-
-    Args:
-        raw: The raw inputs.
-        prefix: The frozen part.
-        device: Where it runs.
-    """
+    """The frozen part of a tower, recomputed for every batch: training without the cache."""
 
     def __init__(self, raw: RawInputs, prefix: Piece, device: torch.device) -> None:
         self._raw = raw
@@ -179,14 +147,7 @@ class LivePrefix:
         self._device = device
 
     def gather(self, rows: Tensor) -> Activations:
-        """Compute the activations of some samples, in chunks of bounded size.
-
-        Args:
-            rows: Sample indices, shape (B,), int64.
-
-        Returns:
-            The prefix's output, in float32.
-        """
+        """Compute samples by index (B,), int64, in chunks of bounded size; in float32."""
         parts = [self._compute(some) for some in rows.cpu().split(_LIVE_ROWS)]
         return parts[0] if len(parts) == 1 else _joined(parts)
 
@@ -220,16 +181,7 @@ def _padded(values: Tensor, length: int) -> Tensor:
 
 
 def raw_inputs(samples: Sequence[Sample], inputs: InputSettings, tower: Tower) -> RawInputs:
-    """Make the raw inputs of a tower: token ids, pixels, or both.
-
-    Args:
-        samples: The samples; row i is sample i.
-        inputs: How they are preprocessed.
-        tower: The backbone.
-
-    Returns:
-        The inputs.
-    """
+    """Make the raw inputs of a tower: token ids, pixels, or both."""
     if isinstance(tower, CrossAttentionTower):
         return RawPairs(RawTexts(samples, inputs, tower), RawImages(samples, inputs))
     if isinstance(tower, TextTower):

@@ -35,7 +35,6 @@ class BuildProgress(NamedTuple):
     """Progress of building one role's activations.
 
     Attributes:
-        role: `text`, `image` or `pair`.
         done: Samples done.
         total: Samples in total.
         seconds: Since the build started.
@@ -50,10 +49,7 @@ class BuildProgress(NamedTuple):
 
 
 class ActivationStore:
-    """The activation cache in a folder of one node.
-
-    Args:
-        folder: Where the files are; created if missing.
+    """The activation cache in a folder of one node; the folder is created if missing.
 
     Raises:
         ActivationError: If the folder cannot be created.
@@ -70,13 +66,10 @@ class ActivationStore:
             raise ActivationError(msg) from error
 
     def open(self, key: ActivationKey) -> StoredActivations:
-        """Map the activations of a key that has been built.
-
-        Args:
-            key: What the activations depend on.
+        """Map the activations of a key that has been built, in host memory.
 
         Returns:
-            The activations, in host memory.
+            The activations.
 
         Raises:
             ActivationError: If they are missing or damaged.
@@ -93,12 +86,6 @@ class ActivationStore:
         """Build the missing or damaged activations of one tower, in one pass for all cuts.
 
         Processes that build the same keys wait for the first; a crash leaves nothing that is read.
-
-        Args:
-            tower: The backbone.
-            raw: Its raw inputs.
-            keys: The key of each cut.
-            device: Where the prefix runs.
 
         Yields:
             Progress, at least once.

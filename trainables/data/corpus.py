@@ -38,15 +38,7 @@ MAX_TEXT_BYTES = 100_000
 
 
 def find_corpus(folder: Path) -> Path | None:
-    """Look for a data set in the lab's layout.
-
-    Args:
-        folder: Where to look.
-
-    Returns:
-        `folder` if it holds `train.txt` and `data/`, `folder/data` if that holds `train.txt`, else
-        None.
-    """
+    """Return `folder` or its `data`, whichever is a data set in the lab's layout, or None."""
     if (folder / TRAIN_LIST).is_file() and (folder / "data").is_dir():
         return folder
     if (folder / "data" / TRAIN_LIST).is_file():

@@ -118,15 +118,7 @@ class Decoder:
         return next((name for name, _ in self._counts.most_common(1)), None)
 
     def decode(self, raws: Sequence[bytes], what: str) -> list[str]:
-        """Decode texts of one kind.
-
-        Args:
-            raws: The bytes of each.
-            what: What they are, for the notes.
-
-        Returns:
-            The texts, in order.
-        """
+        """Decode texts of one kind, called `what` in the notes."""
         decoded = decode_all(raws, asked=self._asked, expected=self._expected)
         counts = Counter(each.encoding for each in decoded if each.encoding != UTF8)
         self._counts.update(counts)

@@ -28,20 +28,12 @@ class Faults:
         return bool(self._examples)
 
     def add(self, rule: str, example: str) -> None:
-        """Record one fault.
-
-        Args:
-            rule: What must hold.
-            example: Where it does not, and what was found instead.
-        """
+        """Record one fault: the rule, and where it does not hold and what was found instead."""
         example = legible(example)
         self._examples.setdefault(rule, []).append(example)
 
     def raise_any(self, source: object) -> None:
-        """Raise if any fault was recorded.
-
-        Args:
-            source: The data set, for the message.
+        """Raise if any fault was recorded; `source` names the data set in the message.
 
         Raises:
             CorpusError: If there are faults; gives at most `EXAMPLES` of each kind.

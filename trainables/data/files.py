@@ -24,10 +24,7 @@ class FileError(ValueError):
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a regular file: a pipe would block, and a device may never end.
-
-    Args:
-        path: The file; links are followed.
+    """Open a regular file, or what a link leads to: a pipe would block, a device may never end.
 
     Returns:
         The file, to be closed by the caller.
@@ -52,11 +49,7 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def read_regular(path: Path, most: int) -> bytes:
-    """Read a whole file.
-
-    Args:
-        path: The file.
-        most: Maximum size in bytes.
+    """Read a whole file of at most `most` bytes.
 
     Returns:
         Its bytes.
@@ -77,10 +70,6 @@ def read_regular(path: Path, most: int) -> bytes:
 def read_beginning(path: Path, count: int) -> bytes:
     """Read at most `count` bytes from the start of a file.
 
-    Args:
-        path: The file.
-        count: Maximum number of bytes.
-
     Returns:
         The bytes; fewer if the file is shorter.
 
@@ -94,13 +83,10 @@ def read_beginning(path: Path, count: int) -> bytes:
 
 
 def refuse_pointer(raw: bytes) -> None:
-    """Raise if a file is a Git LFS pointer.
-
-    Args:
-        raw: The first bytes of the file.
+    """Raise if the first bytes of a file are those of a Git LFS pointer.
 
     Raises:
-        FileError: If it is.
+        FileError: If they are.
     """
     if raw.startswith(_POINTER):
         msg = "the file is a Git LFS pointer, not the file itself; git lfs pull fetches it"

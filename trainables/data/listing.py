@@ -168,13 +168,7 @@ def _folder_of_pairs(folder: Path) -> Path:
 
 
 def refuse_outside(data: Path, entries: Sequence[Entry], faults: Faults) -> None:
-    """Report files outside a data set: a downloaded one must not expose other files.
-
-    Args:
-        data: The folder, or the CSV file.
-        entries: Its rows.
-        faults: Collects faults.
-    """
+    """Report files outside a data set: a downloaded one must not expose other files."""
     # The folder of pairs itself may be a link, since the user made it.
     inside = os.path.realpath(_folder_of_pairs(data) if data.is_dir() else data.parent)
     parents: dict[Path, str] = {}

@@ -25,12 +25,7 @@ _SOUND = "every list file must be sound CSV"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a list file.
-
-    Attributes:
-        place: Its file and first line, for messages.
-        values: By column.
-    """
+    """One row of a list file: values by column, and its file and first line for messages."""
 
     place: str
     values: dict[str, str]
@@ -116,12 +111,7 @@ def _lines(
 
 
 def _stray_quote(text: str, start: int, delimiter: str) -> tuple[int, str]:
-    """Find the quote that makes a row of a CSV invalid.
-
-    Args:
-        text: The file.
-        start: Number of lines before the row.
-        delimiter: Separates values.
+    """Find the quote that makes a row of a CSV invalid, after `start` lines of the file.
 
     Returns:
         The line where the quote opens and what is wrong with it; the row's first line and an empty

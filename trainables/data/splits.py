@@ -117,14 +117,7 @@ def duplicate_groups(samples: Sequence[Sample]) -> NDArray[np.int64]:
 
 
 def placeholder_notes(samples: Sequence[Sample]) -> Iterator[str]:
-    """Report texts and images shared by so many samples that they do not count as duplicates.
-
-    Args:
-        samples: N samples.
-
-    Yields:
-        One sentence for each image and each text.
-    """
+    """Yield a sentence on each text or image shared by too many samples to be a duplicate."""
     most, reported = _most_tied(len(samples)), set()
     for (kind, _), sharing in _sharing(samples).items():
         # A text and its words are reported once.

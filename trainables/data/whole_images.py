@@ -42,12 +42,7 @@ class WholeImages:
         return self._known.get(digest)
 
     def add(self, digest: str, size: tuple[int, int]) -> None:
-        """Record an image that was fully decoded, from any thread.
-
-        Args:
-            digest: Digest of its bytes, 32 hexadecimal digits.
-            size: Width and height in pixels.
-        """
+        """Record the size in pixels of a fully decoded image, from any thread."""
         self._new[digest] = size
 
     def save(self) -> None:

@@ -35,15 +35,7 @@ def with_temperature(
 def log_losses(
     labels: NDArray[np.int64], probabilities: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    """Compute the cross-entropy of each sample.
-
-    Args:
-        labels: True classes, shape (N,).
-        probabilities: Class probabilities, shape (N, C).
-
-    Returns:
-        Losses in nats, shape (N,).
-    """
+    """Compute the cross-entropy of each sample in nats, (N,), from probabilities (N, C)."""
     true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return -np.log(np.maximum(true, SMALLEST))
 

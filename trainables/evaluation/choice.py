@@ -188,16 +188,7 @@ def by_others(course: Course, rule: Rule) -> NestedPredictions:
 
 
 def choose(courses: Sequence[Course], rule: Rule) -> int:
-    """Select a config.
-
-    Args:
-        courses: Predictions of each config for the same validations.
-        rule: How to select.
-
-    Returns:
-        Index of the config with the best score under nested epochs and thresholds; the first of
-        ties.
-    """
+    """Return the index of the config with the best score under nested epochs and thresholds."""
     if len(courses) == 1:
         return 0
     scores = [rule.sign * by_others(each, rule).validated.score(rule.score) for each in courses]

@@ -72,10 +72,7 @@ class DecisionRule:
         return decide(probabilities, self.neutral_threshold, self.neutral_weight)
 
     def calibrate(self, probabilities: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Apply temperature scaling.
-
-        Args:
-            probabilities: As the model outputs them, shape (N, C).
+        """Apply temperature scaling to probabilities (N, C) as the model outputs them.
 
         Returns:
             Calibrated probabilities, shape (N, C), in the same order; the input itself at

@@ -36,9 +36,6 @@ def is_better(metric: str, new: float, old: float) -> bool:
 def worst(metric: str) -> float:
     """Return the finite value that a diverged trial reports.
 
-    Args:
-        metric: One of `METRICS`.
-
     Returns:
         0 for a score in [0, 1]; for the loss, that of a model that is certain and always wrong.
     """

@@ -215,31 +215,13 @@ def interval(values: NDArray[np.float64]) -> tuple[float, float]:
 def paired_bootstrap(
     name: str, one: Validated, other: Validated, *, seed: int = 0
 ) -> PairedDifference:
-    """Compare two configs on the same samples by the paired bootstrap.
-
-    Args:
-        name: One of `DECISION_SCORES`, or `loss`.
-        one: The first config.
-        other: The second, validated on the same labelled samples.
-        seed: Seed of the draws.
-
-    Returns:
-        The first config's score minus the second's, with its uncertainty.
-    """
+    """Compare two configs on the same samples by the paired bootstrap: `one` minus `other`."""
     mine, theirs = resampled_scores(name, [one, other], seed=seed)
     return paired(one.score(name) - other.score(name), mine - theirs)
 
 
 def paired(difference: float, drawn: NDArray[np.float64]) -> PairedDifference:
-    """Summarise a difference and its bootstrap distribution.
-
-    Args:
-        difference: The first config's score minus the second's.
-        drawn: The same on bootstrap samples, shape (B,).
-
-    Returns:
-        The summary.
-    """
+    """Summarise a difference and its bootstrap distribution `drawn`, shape (B,)."""
     # Plus one, as a finite number of draws cannot show that the probability is 0.
     tail = min((drawn <= 0).sum(), (drawn >= 0).sum())
     return PairedDifference(

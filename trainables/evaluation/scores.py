@@ -68,15 +68,7 @@ def score(
 
 
 def score_confusion(name: str, counts: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Compute a score from confusion matrices.
-
-    Args:
-        name: One of `DECISION_SCORES`.
-        counts: Counts or weights by true and decided class, shape (..., C, C).
-
-    Returns:
-        The score of each, in [0, 1], shape (...).
-    """
+    """Compute a score from confusion matrices, true class by decided, (..., C, C) to (...)."""
     hits = np.diagonal(counts, axis1=-2, axis2=-1)
     return score(name, hits, counts.sum(-2), counts.sum(-1))
 
@@ -84,15 +76,6 @@ def score_confusion(name: str, counts: NDArray[np.generic]) -> NDArray[np.float6
 def classification_scores(
     labels: NDArray[np.int64], decided: NDArray[np.int64]
 ) -> dict[str, float]:
-    """Compute all scores of decisions.
-
-    Args:
-        labels: True classes in [0, C), shape (N,), N >= 1.
-        decided: Decided classes, shape (N,).
-
-    Returns:
-        By name, accuracy, macro and weighted F1 and the F1 of each class, each in [0, 1], as in
-        `score`.
-    """
+    """Compute all of `DECISION_SCORES` from true and decided classes, each of shape (N,)."""
     counts = confusion(labels, decided)
     return {name: float(score_confusion(name, counts)) for name in DECISION_SCORES}

@@ -163,14 +163,7 @@ class FoldTrainer:
         return total
 
     def predict(self, rows: Tensor) -> Tensor:
-        """Classify samples.
-
-        Args:
-            rows: Sample indices, shape (B,), int64.
-
-        Returns:
-            Log-probabilities, shape (B, C), float32, on the CPU.
-        """
+        """Classify samples (B,) to log-probabilities (B, C), float32, on the CPU."""
         return self._classify(rows)[0]
 
     @torch.inference_mode()

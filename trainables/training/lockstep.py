@@ -78,11 +78,7 @@ class LockstepRun:
         return self.epoch >= self._config.max_epochs or stalled
 
     def next_epoch(self) -> EpochScores:
-        """Train every fold for one epoch and score it.
-
-        Returns:
-            The scores; a fold's `DivergedError` is not caught.
-        """
+        """Train every fold for one epoch and score it; a fold's `DivergedError` is not caught."""
         began = time.perf_counter()
         per_fold: list[dict[str, float]] = []
         validated: list[Validation] = []

@@ -45,9 +45,6 @@ def accumulate_on_oom(work: Callable[[int], ResultT], steps: int = 1) -> tuple[R
 def peak_memory_mb(device: torch.device) -> float:
     """Return the peak memory of training, in MB.
 
-    Args:
-        device: Where it runs.
-
     Returns:
         On a GPU, PyTorch's peak since its statistics were reset; otherwise the peak resident set
         size of the process.
@@ -58,15 +55,7 @@ def peak_memory_mb(device: torch.device) -> float:
 
 
 def memory_note(steps: int, batch_size: int) -> str:
-    """Describe how a trial was made to fit.
-
-    Args:
-        steps: Gradient accumulation steps per batch.
-        batch_size: Samples per optimiser step.
-
-    Returns:
-        One sentence; empty if whole batches fit.
-    """
+    """Describe how a trial was made to fit; empty if whole batches fit."""
     if steps == 1:
         return ""
     return (

@@ -57,13 +57,7 @@ def make_optimizer(classifier: Classifier, config: TrainConfig) -> AdamW:
 
 
 class Schedule:
-    """A learning-rate schedule, stepped after every optimiser step and every epoch.
-
-    Args:
-        optimizer: Its learning rates are set.
-        config: The kind of schedule and its warm-up.
-        steps_per_epoch: Optimiser steps in an epoch.
-    """
+    """A learning-rate schedule, stepped after every optimiser step and every epoch."""
 
     def __init__(self, optimizer: AdamW, config: TrainConfig, steps_per_epoch: int) -> None:
         self._scheduler: ReduceLROnPlateau | LambdaLR
@@ -85,11 +79,7 @@ class Schedule:
             self._scheduler.step()
 
     def after_epoch(self, loss: float) -> None:
-        """Advance by one epoch.
-
-        Args:
-            loss: Of samples that are used neither to train nor to score the model.
-        """
+        """Advance by one epoch; the loss is of samples used neither to train nor to score."""
         if isinstance(self._scheduler, ReduceLROnPlateau):
             self._scheduler.step(loss)
 
@@ -107,9 +97,6 @@ class Schedule:
 
 def precision_of(device: torch.device) -> Precision:
     """Choose the training precision of a device.
-
-    Args:
-        device: Where models are trained.
 
     Returns:
         `bfloat16` if the GPU supports it natively (emulation is slow), else `float16` with loss
@@ -130,11 +117,6 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
 
 def cosine(step: int, warmup: int, total: int) -> float:
     """Compute the factor on the peak learning rate: linear warm-up, then half a cosine down to 0.
-
-    Args:
-        step: Steps done.
-        warmup: Warm-up steps.
-        total: Total steps.
 
     Returns:
         A factor in [0, 1].

@@ -14,12 +14,7 @@ if TYPE_CHECKING:
 
 
 class RandomStream:
-    """The state of torch's global generators for one fold.
-
-    Args:
-        seed: Initial seed.
-        device: Its generator is used besides the CPU's.
-    """
+    """The state of torch's global generators, the CPU's and the device's, for one fold."""
 
     def __init__(self, seed: int, device: torch.device) -> None:
         self._devices = [device] if device.type == "cuda" else []
@@ -29,11 +24,7 @@ class RandomStream:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Use this state in the context; the global generators are restored afterwards.
-
-        Yields:
-            None.
-        """
+        """Use this state in the context; the global generators are restored afterwards."""
         with torch.random.fork_rng(self._devices):
             torch.set_rng_state(self.state[0])
             for device, state in zip(self._devices, self.state[1:], strict=True):

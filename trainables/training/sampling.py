@@ -62,16 +62,7 @@ def hold_back(labels: Tensor) -> Tensor:
 
 
 def drawn_counts(labels: Tensor, sampling: Sampling, classes: int) -> Tensor:
-    """Compute the expected number of samples of each class in an epoch.
-
-    Args:
-        labels: Classes of the N training samples, shape (N,), int64.
-        sampling: As in `draw_epoch`.
-        classes: Number of classes, C.
-
-    Returns:
-        Expected counts, shape (C,), float64; 0 for a class that does not occur.
-    """
+    """Compute the expected number of samples of each class in an epoch, shape (C,), float64."""
     counts = torch.bincount(labels, minlength=classes).double()
     there = counts > 0
     if sampling == "weighted":

@@ -49,15 +49,7 @@ class EarlyFusionConfig(PairConfig):
 
 
 def early_fusion_head(config: EarlyFusionConfig, widths: Mapping[str, int]) -> Head:
-    """Make the head.
-
-    Args:
-        config: The trial's hyperparameters.
-        widths: Size of each role's embedding.
-
-    Returns:
-        The head, as drawn.
-    """
+    """Make the head; `widths` is the size of each role's embedding."""
     from trainables.modules.heads.fusion import EarlyFusionHead  # noqa: PLC0415 - keeps torch out
 
     return EarlyFusionHead(

@@ -28,11 +28,7 @@ _SOURCE = (
 
 @dataclass(frozen=True, kw_only=True)
 class JointConfig(TowersConfig):
-    """Hyperparameters of a classifier on two towers that embed into one space.
-
-    Attributes:
-        checkpoint: The name of what holds both towers.
-    """
+    """Hyperparameters of a classifier on the two towers of one checkpoint, named `checkpoint`."""
 
     fusions: ClassVar[tuple[str, ...]] = ("add", "concat")
     checkpoint: ClassVar[str]
@@ -54,22 +50,11 @@ class JointConfig(TowersConfig):
     image_unfrozen_layers: int = hyperparameter(2, IntRange(0, 2))
 
     def source_field(self, role: Role) -> str:  # noqa: ARG002 - one checkpoint holds both
-        """Name the field that says which sources the towers come from.
-
-        Args:
-            role: `text`, `image` or `pair`.
-
-        Returns:
-            Its name.
-        """
+        """Return the name of the field that names the sources of the towers."""
         return f"{self.checkpoint}_backbone"
 
     def faults(self) -> Iterator[str]:
-        """Say what is wrong with the values.
-
-        Yields:
-            One sentence per value out of its range.
-        """
+        """Yield one sentence per value out of its range."""
         yield from super().faults()
         if self.fusion not in self.fusions:
             *others, last = self.fusions
@@ -87,12 +72,12 @@ class ClipFusionConfig(JointConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class BlipFusionConfig(JointConfig):
-    """Hyperparameters of a classifier on BLIP's towers, whose text can read its image.
+    """Hyperparameters of a classifier on BLIP's towers, whose text can attend to its image.
 
     With `fusion` `cross` every block of the text tower attends to the image's tokens, by the
     cross-attention that it was pretrained with, and the text alone is classified. While no image
-    layer is unfrozen all frozen layers are cached as ever. With unfrozen image layers the text
-    tower's frozen blocks must run in every step, as what they read trains.
+    layer is unfrozen, all frozen layers are cached as usual. With unfrozen image layers the text
+    tower's frozen blocks must run in every step, as their inputs change.
     """
 
     fusions: ClassVar[tuple[str, ...]] = ("add", "concat", "cross")
@@ -101,11 +86,7 @@ class BlipFusionConfig(JointConfig):
     blip_backbone: str = hyperparameter("", doc=_SOURCE)
 
     def cuts(self) -> dict[str, Cut]:
-        """Say where the towers are cut.
-
-        Returns:
-            The cuts, by slot.
-        """
+        """Return the cut of each tower, by slot."""
         if self.fusion != "cross":
             return super().cuts()
         cuts: dict[str, Cut] = {}
@@ -126,18 +107,7 @@ def joint_variant(
     inputs: InputSettings,
     folds: int = 1,
 ) -> Variant[JointConfig]:
-    """Make a variant on one checkpoint.
-
-    Args:
-        name: Its name.
-        source: The name of its backbone, and where its weights come from by default.
-        config: The type of its hyperparameters.
-        inputs: Preprocessing it was designed for.
-        folds: How many it is trained in by default.
-
-    Returns:
-        The variant.
-    """
+    """Make a variant on one checkpoint; `source` is its name and the default for its weights."""
     return Variant(
         name=name,
         config=config,
@@ -151,15 +121,7 @@ def joint_variant(
 
 
 def load_joint(backbones: Mapping[str, str], roles: Sequence[Role]) -> dict[str, Tower]:
-    """Load towers of one checkpoint.
-
-    Args:
-        backbones: The weights of `clip` or `blip`.
-        roles: Which towers to keep.
-
-    Returns:
-        The towers, by role.
-    """
+    """Load the towers of some roles from the checkpoint of `clip` or `blip`."""
     from trainables.modules.backbones.blip import load_blip_towers  # noqa: PLC0415 - keeps torch out
     from trainables.modules.backbones.clip import load_clip_towers  # noqa: PLC0415 - of the driver
 
@@ -169,15 +131,7 @@ def load_joint(backbones: Mapping[str, str], roles: Sequence[Role]) -> dict[str,
 
 
 def joint_head(config: JointConfig, widths: Mapping[str, int]) -> Head:
-    """Make the head.
-
-    Args:
-        config: The trial's hyperparameters.
-        widths: Size of each role's embedding.
-
-    Returns:
-        The head, as drawn.
-    """
+    """Make the head; `widths` is the size of each role's embedding."""
     from trainables.modules.heads.fusion import JointHead  # noqa: PLC0415 - keeps torch out
 
     if config.fusion == "cross":

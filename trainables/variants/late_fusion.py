@@ -50,26 +50,14 @@ class LateFusionConfig(PairConfig):
     image_unfrozen_layers: int = hyperparameter(2, IntRange(0, 2))
 
     def faults(self) -> Iterator[str]:
-        """Say what is wrong with the values.
-
-        Yields:
-            One sentence per value out of its range.
-        """
+        """Yield one sentence per value out of its range."""
         yield from super().faults()
         if self.fusion not in get_args(BranchFusion):
             yield f"fusion must be weighted or vote, got {self.fusion!r}"
 
 
 def late_fusion_head(config: LateFusionConfig, widths: Mapping[str, int]) -> Head:
-    """Make the head.
-
-    Args:
-        config: The trial's hyperparameters.
-        widths: Size of each role's embedding.
-
-    Returns:
-        The head, as drawn.
-    """
+    """Make the head; `widths` is the size of each role's embedding."""
     from trainables.modules.heads.late_fusion import LateFusionHead  # noqa: PLC0415 - keeps torch out
 
     return LateFusionHead(

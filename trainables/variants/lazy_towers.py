@@ -61,28 +61,13 @@ class LazyTowers(Mapping[str, "Tower"]):
 
 
 def modality_of(towers: Collection[str]) -> Modality:
-    """Say what is read of a pair.
-
-    Args:
-        towers: The names of towers.
-
-    Returns:
-        The modality.
-    """
+    """Return the modality that towers of these names read."""
     read = {_kind(name) for name in towers}
     return next(name for name, roles in ROLES.items() if {*roles} == read)
 
 
 def holds(kind: str, role: str) -> bool:
-    """Say whether a backbone has the tower of a role.
-
-    Args:
-        kind: The backbone: a role, or a checkpoint that holds the towers of both.
-        role: The role.
-
-    Returns:
-        Whether it has.
-    """
+    """Return whether a backbone, a role or a checkpoint of both, has the tower of a role."""
     return kind == role or kind not in ROLES["both"]
 
 

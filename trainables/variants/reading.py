@@ -15,7 +15,7 @@ Prepared = tuple[tuple[str, str], ...]
 
 
 class Reading(NamedTuple):
-    """One tower as a config reads it; equal prefixes imply equal activations.
+    """A tower as a config reads it; equal prefixes imply equal activations.
 
     Attributes:
         tower: The tower's name: its role, or `ROLE/SOURCE` if there are several sources.

@@ -99,11 +99,7 @@ class TowersConfig(TrainConfig):
     )
 
     def faults(self) -> Iterator[str]:
-        """Say what is wrong with the values.
-
-        Yields:
-            One sentence per value out of its range.
-        """
+        """Yield one sentence per value out of its range."""
         yield from super().faults()
         yield from self._tower_faults()
 
@@ -118,73 +114,34 @@ class TowersConfig(TrainConfig):
                 yield f"{name} must be the name of a source, or two as A{AND}B, got {value!r}"
 
     def source_field(self, role: Role) -> str:
-        """Name the field that says which sources a role's towers come from.
-
-        Args:
-            role: `text` or `image`.
-
-        Returns:
-            Its name.
-        """
+        """Return the name of the field that names the sources of a role's towers."""
         return f"{role}_backbone"
 
     def sources(self, role: Role) -> tuple[str, ...]:
-        """Say which sources a role's towers come from.
-
-        Args:
-            role: `text`, `image` or `pair`.
-
-        Returns:
-            One or two names; an empty one where there is but one source.
-        """
+        """Return the one or two sources of a role's towers; an empty name for the only source."""
         named: str = getattr(self, self.source_field(role))
         return tuple(named.split(AND))
 
     def tower(self, slot: str) -> str:
-        """Name the tower that fills a slot.
-
-        Args:
-            slot: A place of the classifier.
-
-        Returns:
-            Its role, or `ROLE/SOURCE` where there are several sources.
-        """
+        """Return the name of the tower in a slot: `ROLE`, or `ROLE/SOURCE` if one of several."""
         role = role_of(slot)
         source = self.sources(role)[is_second(slot)]
         return f"{role}/{source}" if source else role
 
     def prepared(self, role: Role) -> tuple[tuple[str, str], ...]:
-        """Say how what a role reads is prepared otherwise than the search says.
-
-        Args:
-            role: `text`, `image` or `pair`.
-
-        Returns:
-            Input settings that differ, with their names.
-        """
+        """Return the names and values of a role's input settings that differ from the search's."""
         values = ((name, getattr(self, name)) for name in _PREPARED[role])
         return tuple((name, value) for name, value in values if value)
 
     def rate_of(self, slot: str) -> float:
-        """Give the peak learning rate of the unfrozen layers of a tower.
-
-        Args:
-            slot: The place that it fills.
-
-        Returns:
-            The rate.
-        """
+        """Return the peak learning rate of the unfrozen layers of the tower in a slot."""
         if not is_second(slot):
             return super().rate_of(slot)
         rate: float = getattr(self, f"{beside(slot, _READS[role_of(slot)])}_learning_rate")
         return rate
 
     def cuts(self) -> dict[str, Cut]:
-        """Say where the towers are cut.
-
-        Returns:
-            The cuts, by slot.
-        """
+        """Return the cut of each tower, by slot."""
         slots = (
             slot_of(role, place) for role in _ROLES for place in range(len(self.sources(role)))
         )
@@ -216,11 +173,7 @@ class PairConfig(TowersConfig):
     )
 
     def faults(self) -> Iterator[str]:
-        """Say what is wrong with the values.
-
-        Yields:
-            One sentence per value out of its range.
-        """
+        """Yield one sentence per value out of its range."""
         yield from super().faults()
         if self.text_pooling not in {"cls", "mean"}:
             yield f"text_pooling must be cls or mean, got {self.text_pooling!r}"
@@ -237,7 +190,7 @@ class PairConfig(TowersConfig):
 
 
 def sources_to_choose(backbones: Collection[str]) -> dict[str, list[str]]:
-    """Say which sources there are to choose among, where a backbone has several.
+    """List the sources of each backbone that has several.
 
     Args:
         backbones: `ROLE`, or `ROLE/SOURCE` where there are several.
@@ -254,15 +207,7 @@ def sources_to_choose(backbones: Collection[str]) -> dict[str, list[str]]:
 
 
 def load_pair(backbones: Mapping[str, str], roles: Sequence[Role]) -> dict[str, Tower]:
-    """Load towers that each come with weights of their own.
-
-    Args:
-        backbones: The weights of `text` and `image`, or of one of them.
-        roles: Which to load, of those that have weights.
-
-    Returns:
-        The towers, by role.
-    """
+    """Load the towers of some roles, each from weights of its own."""
     from trainables.modules.backbones import pretrained  # noqa: PLC0415 - keeps torch out of the driver
 
     loaders = {"text": pretrained.load_text_tower, "image": pretrained.load_image_tower}

@@ -1,4 +1,4 @@
-"""What makes a variant: its name, hyperparameters, backbones and how its model is built.
+"""A variant: its name, hyperparameters, backbones and how its model is built.
 
 Nothing here imports torch at the top: the driver of a search reads these tables and stays light.
 """
@@ -33,7 +33,7 @@ class Variant(Generic[ConfigT]):
     """One way to classify an image-text pair.
 
     Attributes:
-        name: The name on the command line and in results; of the modules that define it.
+        name: The name on the command line and in results, and of the modules that define it.
         config: The type of its hyperparameters; its defaults are the hand-tuned values.
         backbones: Where pretrained weights come from by default: of each role, or of a checkpoint
             that holds the towers of both, such as `clip`.
@@ -42,7 +42,7 @@ class Variant(Generic[ConfigT]):
         fusing: Hyperparameters that only matter where both modalities are read.
         counts_unused: Whether its total counts what a backbone holds but never runs, such as the
             classifier of a ResNet, as the lab's late fusion does.
-        folds: How many it is trained in by default; 1 is one split.
+        folds: The default number of folds; 1 is one split.
         inputs: Preprocessing it was designed for.
     """
 
@@ -62,15 +62,7 @@ class Variant(Generic[ConfigT]):
         return self.config()
 
     def readings(self, config: ConfigT, modality: Modality = "both") -> dict[str, Reading]:
-        """Say what a config reads of which towers.
-
-        Args:
-            config: The trial's hyperparameters.
-            modality: What is read of a pair.
-
-        Returns:
-            The readings, by slot.
-        """
+        """Return how a config reads the towers, by slot."""
         return {
             slot: Reading(config.tower(slot), cut, config.prepared(role_of(slot)))
             for slot, cut in config.cuts().items()
@@ -78,14 +70,10 @@ class Variant(Generic[ConfigT]):
         }
 
     def backbones_read(self, configs: Sequence[ConfigT], modality: Modality) -> list[str]:
-        """Say which backbones some configs read.
-
-        Args:
-            configs: The configs.
-            modality: What is read of a pair.
+        """Return the backbones that some configs read.
 
         Returns:
-            Their names: as those of `backbones`, with `/SOURCE` where there are several sources.
+            Names as in `backbones`, with `/SOURCE` where there are several sources.
         """
         names: dict[str, None] = {}
         for config in configs:
@@ -95,53 +83,29 @@ class Variant(Generic[ConfigT]):
         return list(names)
 
     def load_towers(self, backbones: Mapping[str, str], modality: Modality) -> LazyTowers:
-        """Give the towers, each of which is loaded when it is first asked for.
-
-        Args:
-            backbones: Where their weights come from, by `ROLE` or `ROLE/SOURCE`.
-            modality: What is read of a pair.
-
-        Returns:
-            The towers, by name.
-        """
+        """Return the towers by name, each of which is loaded when it is first used."""
         return LazyTowers(self.load, backbones, ROLES[modality])
 
     def views(self, config: ConfigT, modality: Modality = "both") -> tuple[str, ...]:
-        """Say which views a config reads.
-
-        Args:
-            config: The trial's hyperparameters.
-            modality: What is read of a pair.
-
-        Returns:
-            Their names, keys of `VIEWS`.
-        """
+        """Return the names of the views that a config reads, keys of `VIEWS`."""
         there = (view for view in VIEWS.values() if view.reads in ROLES[modality])
         return tuple(view.name for view in there if getattr(config, view.name))
 
     def frozen(self, params: Mapping[str, Any]) -> ConfigT:
-        """Give the hand-tuned config with every tower frozen whole.
-
-        Args:
-            params: Hyperparameters that differ from the hand-tuned ones, by name; how many layers
-                they unfreeze does not matter.
-
-        Returns:
-            The config, whose towers are read as one vector each.
-        """
+        """Return the hand-tuned config, changed by `params`, with all towers frozen entirely."""
         hand_tuned = asdict(self.hand_tuned)
         frozen = {name: 0 for name in hand_tuned if name.endswith("_unfrozen_layers")}
         return self.config.from_params(hand_tuned | dict(params) | frozen)
 
     def build(self, config: ConfigT, towers: Mapping[str, Tower]) -> Classifier:
-        """Build the classifier: suffixes as pretrained, and a head that starts random.
+        """Build the classifier on the CPU: pretrained suffixes, and a head that starts random.
 
         Args:
             config: The trial's hyperparameters.
             towers: The towers, by name; a role that has none is not part of the classifier.
 
         Returns:
-            The classifier, on the CPU.
+            The classifier.
         """
         from trainables.modules.backbones import cross_attention  # noqa: PLC0415 - keeps torch out
         from trainables.modules.heads.classifier import Classifier  # noqa: PLC0415 - keeps torch out
@@ -171,25 +135,15 @@ class Variant(Generic[ConfigT]):
         return Classifier(suffixes, head, list(dict.fromkeys(read)), projection)
 
     def backbones_for(self, modality: Modality) -> dict[str, str]:
-        """Say which backbones are needed.
-
-        Args:
-            modality: What is read of a pair.
-
-        Returns:
-            Where their weights come from by default, by name.
-        """
+        """Return the default weights of the backbones that a modality needs, by name."""
         missing = _missing(modality)
         return {name: source for name, source in self.backbones.items() if name not in missing}
 
     def unread(self, modality: Modality) -> frozenset[str]:
-        """Say which hyperparameters are inactive.
-
-        Args:
-            modality: What is read of a pair.
+        """Return the hyperparameters that are inactive in a modality.
 
         Returns:
-            Their names: those of the towers and views that are not there, and of the fusion.
+            Those of the towers and views that are not read, and of the fusion.
         """
         if modality == "both":
             return frozenset()

@@ -105,14 +105,10 @@ def _is_emoji(character: str) -> bool:
 
 
 def unfit_for_lexicon(samples: Sequence[Sample]) -> str:
-    """Say whether texts are in a script of which the lexicon knows no word.
-
-    Args:
-        samples: The samples.
+    """Return why the lexicon cannot read texts: fewer than half of their letters are Latin.
 
     Returns:
-        Why it cannot read them, in a plain sentence; empty where at least half of the letters are
-        Latin, or there is no letter.
+        A sentence; empty if it can, or there is no letter.
     """
     letters = Counter(c for sample in samples for c in sample.text if c.isalpha())
     latin = sum(n for c, n in letters.items() if unicodedata.name(c, "").startswith("LATIN"))

@@ -55,11 +55,7 @@ _RETRIEVAL: Parts = {
 
 
 class BlipTowers(BlipPreTrainedModel):  # type: ignore[misc] # transformers is not typed
-    """Both towers of BLIP with their projections, named as in the library's `BlipModel`.
-
-    Args:
-        config: Sizes of all parts.
-    """
+    """Both towers of BLIP with their projections, named as in the library's `BlipModel`."""
 
     def __init__(self, config: BlipConfig) -> None:
         super().__init__(config)
@@ -73,17 +69,13 @@ class BlipTowers(BlipPreTrainedModel):  # type: ignore[misc] # transformers is n
 
 
 def load_blip_towers(source: str, roles: Sequence[Role] = ROLES["both"]) -> dict[str, Tower]:
-    """Load the towers of BLIP.
+    """Load the towers of BLIP from a folder, a hub id or `tiny`, in float32 on the CPU.
 
     The text tower's cross-attention is loaded and counted, but unused for text alone.
 
-    Args:
-        source: A folder, a hub id or `tiny`.
-        roles: Which towers to keep.
-
     Returns:
-        The towers, by role, in float32 on the CPU. Their notes list the parts that the checkpoint
-        lacks, which are initialised randomly with a fixed seed.
+        The towers, by role. Their notes list the parts that the checkpoint lacks, which are
+        initialised randomly with a fixed seed.
 
     Raises:
         WeightsError: If the weights cannot be loaded; the message has a remedy.

@@ -61,14 +61,10 @@ class ClipTextTower(TextTower):
 
 
 def load_clip_towers(source: str, roles: Sequence[Role] = ROLES["both"]) -> dict[str, Tower]:
-    """Load the towers of CLIP.
-
-    Args:
-        source: A folder, a hub id or `tiny`.
-        roles: Which towers to keep.
+    """Load the towers of CLIP from a folder, a hub id or `tiny`, in float32 on the CPU.
 
     Returns:
-        The towers, by role, in float32 on the CPU.
+        The towers, by role.
 
     Raises:
         WeightsError: If the weights cannot be loaded; the message has a remedy.

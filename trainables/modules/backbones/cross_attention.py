@@ -33,12 +33,7 @@ PAIR: Role = "pair"
 
 
 class CrossAttentionTower(TextTower):
-    """A text tower with cross-attention to its image; shares the weights of both towers.
-
-    Args:
-        text: The text tower, whose blocks have cross-attention.
-        image: The image tower of the same checkpoint.
-    """
+    """A text tower with cross-attention to its image; shares the weights of both towers."""
 
     role: ClassVar[Role] = PAIR
 
@@ -119,16 +114,7 @@ class CrossAttentionPiece(Piece):
 
 
 def tower_for(name: str, towers: Mapping[str, Tower]) -> Tower:
-    """Return the tower of a name.
-
-    Args:
-        name: `text`, `image`, or `pair` for text with cross-attention to its image; or
-            `ROLE/SOURCE`.
-        towers: The pretrained towers.
-
-    Returns:
-        The tower; that of `pair` shares the weights of both.
-    """
+    """Return the tower named `ROLE` or `ROLE/SOURCE`; that of `pair` is made of the other two."""
     if len(parts := parts_of(name)) == 1:
         return towers[name]
     text, image = (towers[part] for part in parts)
@@ -137,14 +123,7 @@ def tower_for(name: str, towers: Mapping[str, Tower]) -> Tower:
 
 
 def parts_of(name: str) -> tuple[str, ...]:
-    """Return the pretrained towers behind a name.
-
-    Args:
-        name: Of a tower: `ROLE` or `ROLE/SOURCE`.
-
-    Returns:
-        The name itself; for a pair, the names of its text and its image tower.
-    """
+    """Return the names of the pretrained towers in one: itself, or a pair's text and image."""
     role, slash, source = name.partition("/")
     return (f"text{slash}{source}", f"image{slash}{source}") if role == PAIR else (name,)
 

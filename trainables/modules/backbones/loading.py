@@ -47,10 +47,6 @@ _MADE_ANEW = ("position_ids", "inv_freq", "masked_bias")
 def reading(role: str, source: str) -> Iterator[dict[str, Any]]:
     """Read weights in this context; any error becomes a `WeightsError` of one line with a remedy.
 
-    Args:
-        role: The backbone's name on the command line.
-        source: A folder or a hub id.
-
     Yields:
         Keyword arguments for the library's `from_pretrained`: where to load from, and
         restrictions.
@@ -202,13 +198,9 @@ def seeded() -> Iterator[None]:
 def load_tokenizer(
     role: str, source: str, model: PreTrainedModel, *, causal: bool = False
 ) -> Tokenizer:
-    """Load the tokenizer of a checkpoint.
+    """Load the tokenizer of a checkpoint for a model.
 
-    Args:
-        role: The backbone's name on the command line.
-        source: A folder or a hub id.
-        model: The text model that will read its ids.
-        causal: Whether the model pools the last token, which then must be the end of the text.
+    A `causal` model pools the last token, which then must be the end of the text.
 
     Returns:
         The tokenizer.
@@ -251,15 +243,10 @@ def longest_text(model: PreTrainedModel) -> int | None:
 
 
 def load_colours(role: str, source: str, default: Colours) -> Colours:
-    """Read channel statistics from a checkpoint's preprocessor.
-
-    Args:
-        role: The backbone's name on the command line.
-        source: A folder or a hub id.
-        default: Used if there is no preprocessor file, or it has no statistics.
+    """Read mean and standard deviation of each colour channel from a checkpoint's preprocessor.
 
     Returns:
-        Mean and standard deviation of each colour channel, for pixels in [0, 1].
+        Those for pixels in [0, 1]; the default if there is no file, or it has none.
 
     Raises:
         WeightsError: If the file is damaged.

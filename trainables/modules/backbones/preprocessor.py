@@ -41,19 +41,12 @@ _OURS: Mapping[ImagePreparation, tuple[str, float | None, tuple[int, ...]]] = {
 
 @dataclass(frozen=True)
 class Preprocessor:
-    """The settings of a checkpoint's preprocessor, checked.
-
-    Attributes:
-        settings: The content of its file; missing settings have the model family's defaults.
-    """
+    """The checked settings of a checkpoint's preprocessor; defaults are its model family's."""
 
     settings: Mapping[str, Any]
 
     def colours(self, default: Colours) -> Colours:
         """Compute how to standardise pixels in [0, 1], whatever input range the checkpoint uses.
-
-        Args:
-            default: Mean and standard deviation of the model family.
 
         Returns:
             The mean to subtract and the standard deviation to divide by, per channel.
@@ -96,9 +89,6 @@ class Preprocessor:
     def difference(self, inputs: InputSettings) -> str:
         """Describe how our preprocessing differs from that of the checkpoint's pretraining.
 
-        Args:
-            inputs: Our preprocessing.
-
         Returns:
             The difference in words; empty if there is none, or the file does not say enough.
         """
@@ -121,10 +111,6 @@ class Preprocessor:
 
 def read_preprocessor(role: str, source: str) -> Preprocessor | None:
     """Read and check the preprocessor config of a checkpoint.
-
-    Args:
-        role: The backbone's name on the command line.
-        source: A folder or a hub id.
 
     Returns:
         The preprocessor; None if there is none or it cannot be fetched.

@@ -57,10 +57,7 @@ _LONG = 200  # characters of torch's message that are shown
 
 
 def load_text_tower(source: str) -> TextTower:
-    """Load a text backbone of the BERT family.
-
-    Args:
-        source: A folder, a hub id or `tiny`.
+    """Load a text backbone of the BERT family from a folder, a hub id or `tiny`.
 
     Returns:
         The tower, in float32 on the CPU.

@@ -39,9 +39,6 @@ def writing(path: Path) -> Iterator[None]:
     safetensors wraps them in its own error type, and torch raises one about file positions while
     handling them.
 
-    Args:
-        path: The file.
-
     Yields:
         None.
 

@@ -108,15 +108,7 @@ class TextTower(Tower):
         return Activations(ids, mask)
 
     def uncut(self, inputs: Activations, pooling: Pooling) -> Tensor:
-        """Embed with the library's own forward, before any projection.
-
-        Args:
-            inputs: Token ids (B, L) with their mask.
-            pooling: How tokens become one embedding.
-
-        Returns:
-            Embeddings, shape (B, D).
-        """
+        """Embed token ids (B, L) to (B, D) by the library's own forward, without projection."""
         assert inputs.mask is not None
         given = {"input_ids": inputs.values, "attention_mask": inputs.mask.long()}
         hidden: Tensor = self.model(**given).last_hidden_state

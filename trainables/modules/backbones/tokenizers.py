@@ -42,7 +42,7 @@ class Tokenizer(Protocol):
         """A digest that differs when any text could be tokenised differently."""
 
     def encode(self, texts: Sequence[str], length: int) -> list[list[int]]:
-        """Tokenise texts.
+        """Tokenise cleaned texts.
 
         Args:
             texts: Cleaned texts.
@@ -90,10 +90,7 @@ class PretrainedTokenizer:
         self.unknown_id = None if unknown in others else unknown
 
     def misfit(self, words: int) -> str | None:
-        """Explain why this cannot be the tokenizer of a model.
-
-        Args:
-            words: Size of the model's vocabulary.
+        """Explain why this is not the tokenizer of a model, by the size of its vocabulary.
 
         Returns:
             The reason, to follow the tokenizer's name; None if it may match.
@@ -133,15 +130,7 @@ class PretrainedTokenizer:
         yield {name: value for name, value in settings if isinstance(value, bool)}
 
     def encode(self, texts: Sequence[str], length: int) -> list[list[int]]:
-        """Tokenise texts, truncated to the length.
-
-        Args:
-            texts: Cleaned texts.
-            length: Maximum number of ids per text, special tokens included.
-
-        Returns:
-            The ids of each text, without padding.
-        """
+        """Tokenise texts, truncated to the length, as `Tokenizer.encode`."""
         _refuse_longer(length, self._longest)
         rows: list[list[int]] = []
         for start in range(0, len(texts), _TEXTS):
@@ -152,15 +141,12 @@ class PretrainedTokenizer:
         return [row[: row.index(self._end) + 1] if self._end in row else row for row in rows]
 
     def spans(self, text: str, length: int) -> list[tuple[int, int]]:
-        """Locate the tokens of a text.
+        """Locate the tokens of a text, as `Tokenizer.spans`.
 
-        Args:
-            text: A cleaned text.
-            length: Maximum number of ids, special tokens included.
+        Slow tokenizers, which have no offsets, give whole words.
 
         Returns:
-            Start and end (exclusive) of each id's characters; start == end for special tokens.
-            Slow tokenizers, which have no offsets, give whole words.
+            Start and end (exclusive) of each id's characters.
         """
         (ids,) = self.encode([text], length)
         if not self._tokenizer.is_fast:
@@ -184,10 +170,7 @@ class PretrainedTokenizer:
         return spans
 
     def save(self, folder: Path) -> None:
-        """Write the tokenizer's files and check that they load to the same tokenizer.
-
-        Args:
-            folder: An existing folder.
+        """Write the tokenizer's files to an existing folder, and check that they load to the same.
 
         Raises:
             ValueError: If they tokenise differently.

@@ -16,10 +16,7 @@ _PREFIXES = ("module.", "model.")  # of DataParallel, and of a LightningModule o
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Load a file of weights, without executing any code in it.
-
-    Args:
-        path: A file written by `torch.save`.
+    """Load a file of weights written by `torch.save`, without executing any code in it.
 
     Returns:
         Its tensors by name, unwrapped from `{"state_dict": ...}` and without prefixes like

@@ -129,11 +129,7 @@ class Tower(ABC):
 
     @property
     def fingerprint(self) -> str:
-        """A digest that differs when anything does that its embedding of a sample depends on.
-
-        That is the weights that are used, the library's config, and the tokenizer or
-        preprocessing.
-        """
+        """A digest of all that an embedding depends on: used weights, config and preprocessing."""
         reads = json.dumps(self._reads(), sort_keys=True, default=str)
         digest = hashlib.blake2b(reads.encode(), digest_size=16)
         for module in (self.model, self.projection):
@@ -172,21 +168,10 @@ class Tower(ABC):
 
     @abstractmethod
     def uncut(self, inputs: Activations, pooling: Pooling) -> Tensor:
-        """Embed with the library's own forward, before any projection.
-
-        Args:
-            inputs: Raw inputs of B samples.
-            pooling: How tokens become one embedding.
-
-        Returns:
-            Embeddings, shape (B, D).
-        """
+        """Embed raw inputs to (B, D) by the library's own forward, without projection."""
 
     def check(self, cut: Cut) -> None:
         """Raise if this tower does not have a cut.
-
-        Args:
-            cut: Where to cut.
 
         Raises:
             ValueError: If more layers are to be unfrozen than there are, or layers to be pooled
@@ -209,9 +194,6 @@ class Tower(ABC):
 
     def prefix(self, cut: Cut) -> Piece:
         """Make the frozen part, which shares its weights with the tower.
-
-        Args:
-            cut: Where it ends.
 
         Returns:
             A module from raw inputs to the activations at the cut; to be run under

@@ -39,8 +39,7 @@ AnyTower = TypeVar("AnyTower", bound="Tower")
 def verified(tower: AnyTower) -> AnyTower:
     """Check that a tower equals the library's model wherever it is cut.
 
-    Args:
-        tower: A tower, as loaded; if opening its blocks changes the output, the library runs them.
+    If opening its blocks changes the output, the library runs them.
 
     Returns:
         The same tower.

@@ -73,12 +73,7 @@ class VisionTransformerTower(ImageTower):
 
 
 class Patches(nn.Module):
-    """From pixels to the first hidden states.
-
-    Args:
-        embeddings: The library's embedding module.
-        norm: The norm after it (CLIP); None for none.
-    """
+    """From pixels to the first hidden states; the norm is that after the embeddings of CLIP."""
 
     def __init__(self, embeddings: nn.Module, norm: nn.Module | None) -> None:
         super().__init__()

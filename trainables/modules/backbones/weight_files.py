@@ -18,14 +18,7 @@ _LARGE = 1 << 20  # larger JSON files, such as vocabularies, are left to the lib
 
 
 def file_fault(path: Path) -> str | None:
-    """Find what is wrong with one file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        A phrase that starts with the path; None if the file looks valid.
-    """
+    """Return what is wrong with a file, in words that start with its path, or None."""
     if not path.is_file():
         return f"{path} is {'no regular file' if path.exists() else 'missing'}"
     try:

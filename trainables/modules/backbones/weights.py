@@ -61,27 +61,13 @@ def local_path(source: str | Path) -> Path:
 
 
 def is_local(source: str) -> bool:
-    """Return whether a source is a local path rather than a hub id.
-
-    Args:
-        source: As given by the user.
-
-    Returns:
-        True if it exists, or cannot be a hub id.
-    """
+    """Return whether a source exists as a path, or cannot be a hub id."""
     path = local_path(source)
     return path.exists() or not _HUB_ID.fullmatch(source) or path.suffix in RESNET_SUFFIXES
 
 
 def place_of(source: str) -> Place:
-    """Resolve a source.
-
-    Args:
-        source: A path or a hub id, optionally pinned to a revision (`id@revision`).
-
-    Returns:
-        The place.
-    """
+    """Resolve a source: a path or a hub id, optionally pinned to a revision (`id@revision`)."""
     if is_local(source):
         return Place(str(local_path(source)))
     found = _HUB_ID.fullmatch(source)

@@ -113,9 +113,6 @@ class PostNormBlock(OpenBlock):
     """A BERT-like block, which norms after each residual sum (BERT, RoBERTa, BLIP's text).
 
     Cross-attention, if the block has it, is skipped.
-
-    Args:
-        block: The library's block; its parameters are shared.
     """
 
     def __init__(self, block: Any) -> None:
@@ -154,9 +151,6 @@ _PRE_NORM = (
 
 class PreNormBlock(OpenBlock):
     """A block that norms before attention and before its MLP (ViT, CLIP, BLIP's vision).
-
-    Args:
-        block: The library's block; its parameters are shared.
 
     Raises:
         TypeError: If the block's class is not supported.

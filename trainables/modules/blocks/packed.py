@@ -41,15 +41,7 @@ class TokenLayout(NamedTuple):
 
     @classmethod
     def of(cls, mask: Tensor) -> TokenLayout:
-        """Find the real tokens.
-
-        Args:
-            mask: True for real tokens, shape (B, L); each text has at least one, and padding
-                follows.
-
-        Returns:
-            Where they are.
-        """
+        """Find the real tokens by a mask (B, L): at least one per text, before its padding."""
         places = mask.flatten().nonzero().squeeze(1)
         lengths = mask.sum(dim=1)
         return cls(mask, places, places // mask.shape[1], lengths.cumsum(0) - lengths, lengths)
@@ -144,15 +136,7 @@ class PackedTextPiece(Piece):
 
 
 def can_pack(block: Any) -> bool:
-    """Return whether a block is one that `PostNormBlock` splits.
-
-    Args:
-        block: A block of a text model.
-
-    Returns:
-        True for BERT-like bidirectional post-norm blocks (BERT, RoBERTa, XLM-R, ELECTRA,
-        CamemBERT, BLIP's text, ...).
-    """
+    """Return whether `PostNormBlock` splits a block: BERT-like, bidirectional and post-norm."""
     attention = getattr(getattr(block, "attention", None), "self", None)
     parts = ("query", "key", "value", "dropout", "attention_head_size")
     return (

@@ -9,13 +9,5 @@ if TYPE_CHECKING:
 
 
 def total_parameters(module: nn.Module, *, trainable: bool = False) -> int:
-    """Count parameters.
-
-    Args:
-        module: Any module.
-        trainable: Count only those that require gradients.
-
-    Returns:
-        The number of scalars.
-    """
+    """Count parameters, in scalars; only those that require gradients if `trainable`."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad or not trainable)

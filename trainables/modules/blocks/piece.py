@@ -36,17 +36,13 @@ class Piece(nn.Module):
 
 
 def on_device(pieces: Sequence[Piece], device: torch.device) -> list[Piece]:
-    """Return pieces on a device; the towers that they share weights with stay on the CPU.
+    """Return pieces on a device: themselves on the CPU, copies elsewhere.
 
-    Convolutions on GPUs are set to full float32: with TF32, which is their default, activations
-    would depend on where they were built.
-
-    Args:
-        pieces: Pieces of towers on the CPU; those that share weights still do afterwards.
-        device: Where they are to run.
+    The towers that they share weights with stay on the CPU. Convolutions on GPUs are set to full
+    float32: with TF32, which is their default, activations would depend on where they were built.
 
     Returns:
-        The pieces themselves for the CPU, copies for other devices.
+        The pieces.
     """
     if device.type == "cpu":
         return list(pieces)
@@ -63,12 +59,7 @@ class PassPooled(nn.Module):
 
 
 class Projected(nn.Module):
-    """The suffix of a tower that ends in a projection.
-
-    Args:
-        piece: From the activations at the cut to the tower's own embedding.
-        projection: From there into the shared space.
-    """
+    """The suffix of a tower that ends in a projection into a shared space."""
 
     def __init__(self, piece: nn.Module, projection: nn.Module) -> None:
         super().__init__()

@@ -82,14 +82,7 @@ class Classifier(nn.Module):
 
 
 def concatenate_by_role(embeddings: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Concatenate the embeddings of each role.
-
-    Args:
-        embeddings: By slot, each of shape (B, D).
-
-    Returns:
-        By role, each of shape (B, D), or (B, D1 + D2) for two towers.
-    """
+    """Concatenate the embeddings (B, D) of each role's slots."""
     roles: dict[str, list[Tensor]] = {}
     for slot, embedding in embeddings.items():
         roles.setdefault(role_of(slot), []).append(embedding)

@@ -63,10 +63,7 @@ class LateFusionHead(Head):
         return {role: classify(read[role]) for role, classify in self.classifiers.items()}
 
     def fuse(self, branches: Mapping[str, Tensor]) -> Tensor:
-        """Combine the logits of both branches, as `analysis.tables.fusion` does probabilities.
-
-        Args:
-            branches: Logits by role, each of shape (B, C).
+        """Combine the logits (B, C) by role, as `analysis.tables.fusion` does probabilities.
 
         Returns:
             Log-probabilities, shape (B, C); a single branch's logits are returned unchanged.

@@ -24,12 +24,9 @@ def without_views(widths: Mapping[str, int]) -> dict[str, int]:
 
 
 class Standardization(nn.Module):
-    """Shift and scale features to mean 0 and standard deviation 1.
+    """Shift and scale W features to mean 0 and standard deviation 1.
 
     The constants are buffers: they are saved with the weights and do not train.
-
-    Args:
-        width: Number of features, W.
     """
 
     mean: Tensor
@@ -41,33 +38,18 @@ class Standardization(nn.Module):
         self.register_buffer("deviation", torch.ones(width))
 
     def fit(self, features: Tensor) -> None:
-        """Take the constants from samples; a feature that is constant there stays 0.
-
-        Args:
-            features: Of the samples that train, shape (T, W), float32.
-        """
+        """Take the constants from features (T, W); a feature that is constant there stays 0."""
         self.mean.copy_(features.mean(dim=0))
         deviation = features.std(dim=0, correction=0)
         self.deviation.copy_(torch.where(deviation > 0, deviation, 1.0))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Standardise.
-
-        Args:
-            features: Shape (B, W), float32.
-
-        Returns:
-            The same, standardised.
-        """
+        """Standardise features (B, W), float32."""
         return (features - self.mean) / self.deviation
 
 
 class ViewProjection(nn.Module):
-    """Make one embedding of the features of all views that a config reads.
-
-    Args:
-        widths: Number of features of each view, by name; none where no view is read.
-    """
+    """Embed the features of all views that a config reads; `widths` is their number by view."""
 
     def __init__(self, widths: Mapping[str, int]) -> None:
         super().__init__()
@@ -76,22 +58,11 @@ class ViewProjection(nn.Module):
         self.project = nn.Linear(sum(widths.values()), PROJECTION_WIDTH)
 
     def fit(self, features: Mapping[str, Tensor]) -> None:
-        """Take the constants of the standardisation from the samples that train.
-
-        Args:
-            features: Of each view, shape (T, W), float32.
-        """
+        """Take the constants of the standardisation from training samples, (T, W) by view."""
         self.standardize.fit(self._joined(features))
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
-        """Embed.
-
-        Args:
-            features: Of each view, shape (B, W), float32.
-
-        Returns:
-            The embedding, shape (B, `PROJECTION_WIDTH`).
-        """
+        """Embed the features of each view, (B, W), to (B, `PROJECTION_WIDTH`)."""
         projected: Tensor = self.project(self.standardize(self._joined(features)))
         return F.relu(projected)
 
