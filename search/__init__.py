@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def _refuse_shadows() -> None:
-    """End a command that would import a file of the user's own in the place of a package of ours.
+    """End a command that would import a file of the user's in place of one of our packages.
 
     Python looks in the folder where it is started before it looks where we are installed.
     """

@@ -35,14 +35,7 @@ class CacheSettings:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        arguments: The command line; that of the process by default.
-
-    Returns:
-        The exit code: 0, 1 if a file is damaged, 2 for bad input.
-    """
+    """Run the command; return its exit code: 0, 1 if a file is damaged, 2 for bad input."""
     settings = tyro.cli(CacheSettings, args=arguments, prog="python -m search.cache")
     folder = default_cache() if settings.cache is None else settings.cache
     faults = []

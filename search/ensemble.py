@@ -1,7 +1,7 @@
 """Join the confirmed configs of runs: `python -m search.ensemble RUN... --out DIR`.
 
-Nothing is trained: every confirmed config kept what it said out of fold and of the pairs to
-predict. An ensemble is written only where nested validation prefers it to the best config alone.
+Nothing is trained: every confirmed config kept its predictions, out of fold and of the unlabelled
+pairs. An ensemble is written only where nested validation prefers it to the best config alone.
 """
 
 from __future__ import annotations
@@ -31,11 +31,7 @@ class EnsembleSettings:
     """Folder of predictions.csv, probabilities.csv and ensemble.json."""
 
     def faults(self) -> Iterator[str]:
-        """Say what is wrong with the request.
-
-        Yields:
-            One sentence per fault.
-        """
+        """Yield one sentence per fault of the request."""
         if not self.runs:
             yield "give one RUN folder or more"
         for run in self.runs:
@@ -46,14 +42,7 @@ class EnsembleSettings:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        arguments: The command line; that of the process by default.
-
-    Returns:
-        The exit code: 0, or 2 for bad input.
-    """
+    """Run the command; return its exit code: 0, or 2 for bad input."""
     settings = tyro.cli(EnsembleSettings, args=arguments, prog="python -m search.ensemble")
     if faults := list(settings.faults()):
         return fail(faults)

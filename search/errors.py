@@ -20,14 +20,7 @@ class WorkError(RuntimeError):
 
 
 def one_line(error: BaseException | None) -> str:
-    """Say why a trial failed.
-
-    Args:
-        error: What Ray kept of it.
-
-    Returns:
-        The type and the message of the cause, in one line.
-    """
+    """Return the type and message of what made a trial fail, in one line."""
     cause = cause_of(error)
     if cause is None:
         return "unknown: Ray kept no error"
@@ -36,36 +29,15 @@ def one_line(error: BaseException | None) -> str:
 
 
 def cause_of(error: BaseException | None) -> BaseException | None:
-    """Give what a worker raised, where Ray wraps it.
-
-    Args:
-        error: What Ray raised or kept.
-
-    Returns:
-        The error of the worker; `error` itself where nothing is wrapped.
-    """
+    """Return what a worker raised, unwrapped from Ray's error; `error` itself if not wrapped."""
     return getattr(error, "cause", None) or error
 
 
 def is_passing(error: BaseException | None) -> bool:
-    """Say whether an error comes from what work stands on, and may be gone when it is begun again.
-
-    Args:
-        error: The error.
-
-    Returns:
-        Whether the disk was full, or a file out of reach that was there.
-    """
+    """Return whether an error may be gone on a retry: a full disk, or a file out of reach."""
     return is_disk_full(error) or isinstance(error, OutOfReachError)
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-    """Say whether an error comes from a full disk.
-
-    Args:
-        error: The error.
-
-    Returns:
-        Whether it is the system's error for no space or no quota left.
-    """
+    """Return whether an error is the system's for no space or no quota left."""
     return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}

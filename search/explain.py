@@ -1,7 +1,7 @@
 """Show what a run's model looked at: `python -m search.explain RUN --split val --count 24`.
 
-The model is torch's and the pictures are made here; `analysis` shows them in the report, which is
-made anew.
+The model needs torch, which `analysis` must not import, so the pictures are made here; then the
+report is written again, with them.
 """
 
 from __future__ import annotations
@@ -46,11 +46,7 @@ class ExplainSettings:
     """How many samples: of val, as many right and wrong of each class, the surest first."""
 
     def faults(self) -> Iterator[str]:
-        """Say what is wrong with the request.
-
-        Yields:
-            One sentence per fault.
-        """
+        """Yield one sentence per fault of the request."""
         if not self.run.is_dir():
             yield f"RUN must be a run folder: there is no folder {self.run}"
         elif not (self.run / "model").is_dir():
@@ -69,7 +65,7 @@ class Chosen(NamedTuple):
     Attributes:
         row: Its index.
         truth: Its class; None where it is not known.
-        decided: The class to speak for; None leaves it to the final model.
+        decided: The class to explain; None explains the one that the final model decides.
     """
 
     row: int
@@ -78,14 +74,7 @@ class Chosen(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        arguments: The command line; that of the process by default.
-
-    Returns:
-        The exit code: 0, or 2 for bad input.
-    """
+    """Run the command; return its exit code: 0, or 2 for bad input."""
     settings = tyro.cli(ExplainSettings, args=arguments, prog="python -m analysis.explain")
     faults = list(settings.faults())
     if faults:
@@ -108,12 +97,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def choose(run: Run, split: Literal["val", "test"], count: int) -> list[Chosen]:
-    """Choose what to explain.
+    """Choose the samples to explain.
 
     Args:
         run: The run.
-        split: `val`: as many mistakes and hits of each class, the surest first, by what the
-            chosen trial said of samples that it did not train on; `test`: the first unlabelled.
+        split: `val`: as many wrong as right decisions of each class, the most confident first, by
+            the chosen trial's held-out predictions; `test`: the first unlabelled.
         count: How many at most.
 
     Returns:
@@ -143,13 +132,7 @@ def choose(run: Run, split: Literal["val", "test"], count: int) -> list[Chosen]:
 
 
 def explain(run: Run, predictor: Predictor, chosen: Sequence[Chosen]) -> None:
-    """Explain samples, and write pictures and words into the run folder.
-
-    Args:
-        run: The run.
-        predictor: Its final model.
-        chosen: What to explain.
-    """
+    """Explain samples, and write pictures and words into the run folder."""
     from rich.console import Console  # noqa: PLC0415 - after the cheap checks
     from rich.progress import track  # noqa: PLC0415
 
@@ -217,15 +200,7 @@ _PAPER, _INK = "#ffffff", "#1c1f24"
 
 
 def overlay(pixels: NDArray[np.uint8], heat: NDArray[np.float32]) -> Image.Image:
-    """Lay a heat map over an image.
-
-    Args:
-        pixels: Shape (3, S, S), uint8.
-        heat: Shape (S, S), in [0, 1].
-
-    Returns:
-        The image, its cold places dark and its hot ones yellow.
-    """
+    """Lay a heat map (S, S), in [0, 1], over pixels (3, S, S), uint8: cold dark, hot yellow."""
     grey = Image.fromarray((255 * heat.clip(0, 1)).round().astype(np.uint8))
     colours = ImageOps.colorize(grey, black=_COLD, white=_HOT, mid=_MIDDLE)
     strength = Image.fromarray((255 * (_LEAST + (_MOST - _LEAST) * heat)).astype(np.uint8))
@@ -233,30 +208,14 @@ def overlay(pixels: NDArray[np.uint8], heat: NDArray[np.float32]) -> Image.Image
 
 
 def picture(pixels: NDArray[np.uint8]) -> Image.Image:
-    """Make an image of what a tower saw.
-
-    Args:
-        pixels: Shape (3, S, S), uint8.
-
-    Returns:
-        The image.
-    """
+    """Make an image of pixels (3, S, S), uint8."""
     return Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
 
 
 def side_by_side(
     pixels: NDArray[np.uint8], heat: NDArray[np.float32], caption: str
 ) -> Image.Image:
-    """Show what a tower saw beside where it looked.
-
-    Args:
-        pixels: Shape (3, S, S), uint8.
-        heat: Shape (S, S), in [0, 1].
-        caption: What stands under both.
-
-    Returns:
-        One picture.
-    """
+    """Show pixels (3, S, S) beside the same with their heat map (S, S), above a caption."""
     page = Image.new("RGB", (2 * _SIDE + _GAP, _SIDE + _CAPTION), _PAPER)
     size = (_SIDE, _SIDE)
     page.paste(picture(pixels).resize(size, Image.Resampling.BICUBIC), (0, 0))

@@ -1,6 +1,6 @@
-"""Ctrl-C, SIGTERM and SIGHUP: the first asks for a good end, another Ctrl-C ends at once.
+"""Ctrl-C, SIGTERM and SIGHUP: the first ends the command cleanly, another Ctrl-C ends it at once.
 
-Only the first raises: what cleans up after it is left in peace. Batch systems and `timeout` may
+Only the first raises: what cleans up after it is not interrupted. Batch systems and `timeout` may
 send a signal twice. An exception out of a handler can be lost, as in a callback of the garbage
 collector: what has not ended after a while is ended.
 """
@@ -68,14 +68,7 @@ def take_back() -> None:
 
 @contextmanager
 def ending_gently(end: Callable[[], None]) -> Iterator[None]:
-    """Let work that ends by itself be asked to, in place of an exception in its middle.
-
-    Args:
-        end: Asks it; called by the first signal, from within its handler.
-
-    Yields:
-        Once, for the work.
-    """
+    """Let the first signal call `end` from its handler, rather than raise amid the work."""
     _STATE.gently = end
     if _STATE.kinds and _STATE.first is not None:  # it has come, and was lost
         end()
@@ -87,7 +80,7 @@ def ending_gently(end: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def put_off() -> Iterator[None]:
-    """Let work come to its end that no exception may tear; what has come meanwhile raises then.
+    """Run work that no exception may interrupt; a signal during it raises at its end.
 
     Yields:
         Once, for the work.
@@ -103,10 +96,10 @@ def put_off() -> Iterator[None]:
 
 @contextmanager
 def torn_down() -> Iterator[None]:
-    """Tear down a library that leaves signals to the system, as Ray's core, and handle them still.
+    """Handle signals while a library is torn down that stops handling them, as Ray's core.
 
     Yields:
-        Once, for the work, which no exception tears.
+        Once, for the work, which no exception interrupts.
 
     Raises:
         KeyboardInterrupt: If a signal has come meanwhile.
@@ -132,10 +125,10 @@ def torn_down() -> Iterator[None]:
 
 @contextmanager
 def only_our_words() -> Iterator[None]:
-    """Keep libraries off the standard error, as Ray's core while it is torn down.
+    """Silence libraries on the standard error, as Ray's core while it is torn down.
 
     Yields:
-        Once, for the work; what is said at once is said nevertheless.
+        Once, for the work; lines of `leave_at_once` are still written.
     """
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -150,38 +143,22 @@ def only_our_words() -> Iterator[None]:
 
 
 def say_at_once(words: Callable[[], str]) -> None:
-    """Set what is said when there is no time for more.
-
-    Args:
-        words: Gives one line.
-    """
+    """Set the function that gives the last line if the process ends at once."""
     _STATE.last_words = words
 
 
 def last_words() -> str:
-    """Give what `say_at_once` has set.
-
-    Returns:
-        The end of a line.
-    """
+    """Return the end of that line, as set by `say_at_once`."""
     return _STATE.last_words()
 
 
 def exit_code() -> int:
-    """Give the exit code that a shell would give to what the signal ended.
-
-    Returns:
-        130 for Ctrl-C, 143 for SIGTERM.
-    """
+    """Return the exit code of a shell for the signal: 130 for Ctrl-C, 143 for SIGTERM."""
     return 128 + (_STATE.first or signal.SIGINT)
 
 
 def words() -> str:
-    """Say what ended the command.
-
-    Returns:
-        A few words.
-    """
+    """Say in a few words what ended the command."""
     first = _STATE.first or signal.SIGINT
     return "interrupted" if first is signal.SIGINT else f"ended by {first.name}"
 
@@ -205,12 +182,7 @@ def _leave() -> None:
 
 
 def leave_at_once(line: str, code: int) -> None:
-    """End the process without a clean-up: what is in its files is whole, and can be gone on with.
-
-    Args:
-        line: Why.
-        code: The exit code.
-    """
+    """End the process without a clean-up: its files are whole, and the search can be resumed."""
     with suppress(OSError):  # no one is there to read it
         if os.isatty(1):
             os.write(1, b"\x1b[?25h\n")  # a live view hides the cursor

@@ -59,11 +59,7 @@ class PredictSettings:
         return self.run / "model" if (self.run / "model").is_dir() else self.run
 
     def faults(self) -> Iterator[str]:
-        """Say what is wrong with the request.
-
-        Yields:
-            One sentence per fault.
-        """
+        """Yield one sentence per fault of the request."""
         if not self.run.is_dir():
             yield f"RUN must be a run folder or its model folder: there is no folder {self.run}"
         if self.data is None and self.text is None and self.image is None:
@@ -80,14 +76,7 @@ class PredictSettings:
             yield from file_faults("--out", self.out)
 
     def modality_faults(self, modality: Modality) -> Iterator[str]:
-        """Say what the model needs or cannot read of one pair.
-
-        Args:
-            modality: What the model reads.
-
-        Yields:
-            One sentence if anything is missing or too much.
-        """
+        """Yield a sentence if a single pair lacks what the model reads, or has more."""
         given = {"text": self.text, "image": self.image}
         roles = [role for role, value in given.items() if value is not None]
         if self.data is None and roles != list(ROLES[modality]):
@@ -96,14 +85,7 @@ class PredictSettings:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        arguments: The command line; that of the process by default.
-
-    Returns:
-        The exit code: 0, or 2 for bad input.
-    """
+    """Run the command; return its exit code: 0, or 2 for bad input."""
     settings = tyro.cli(PredictSettings, args=arguments, prog="python -m search.predict")
     faults = list(settings.faults())
     if faults:

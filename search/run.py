@@ -24,14 +24,7 @@ DONE, NOTHING = 0, 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line.
-
-    Args:
-        arguments: The words after the program's name; None takes this process's own.
-
-    Returns:
-        The exit code.
-    """
+    """Run the command line and return its exit code."""
     with interrupts.handled():
         try:
             with own_folder(parse(arguments)) as settings:

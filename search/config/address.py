@@ -27,27 +27,13 @@ _LONGEST_SOCKET = 103 if sys.platform == "darwin" else 107  # bytes, by the syst
 
 
 def chosen_address(asked: str | None) -> str | None:
-    """Say which cluster a search joins: the one asked for, else the one of the environment.
-
-    Args:
-        asked: What `--address` says.
-
-    Returns:
-        `HOST:PORT` or `auto`; None to start Ray on this machine.
-    """
+    """Return which cluster to join: the one asked for, else the environment's; None starts Ray."""
     address = asked or os.environ.get(_VARIABLE) or HERE
     return None if address == HERE else address
 
 
 def address_faults(asked: str | None) -> Iterator[str]:
-    """Say what is wrong with which cluster a search is to join; nothing is asked of it yet.
-
-    Args:
-        asked: What `--address` says.
-
-    Yields:
-        One sentence if anything is.
-    """
+    """Yield a sentence if the cluster to join is named wrongly; it is not contacted yet."""
     address = chosen_address(asked)
     match = _ADDRESS.fullmatch(address or "")
     if address in {None, "auto"} or (match and 0 < int(match["port"]) < 2**16):
@@ -58,14 +44,7 @@ def address_faults(asked: str | None) -> Iterator[str]:
 
 
 def joining(asked: str | None) -> str:
-    """Say that a search joins a cluster that its command does not name.
-
-    Args:
-        asked: What `--address` says.
-
-    Returns:
-        One line; empty where the command names it, or Ray is started here.
-    """
+    """Return a line if a cluster is joined that the command does not name, else nothing."""
     address = chosen_address(asked)
     if asked or address is None:
         return ""
@@ -73,11 +52,7 @@ def joining(asked: str | None) -> str:
 
 
 def room_faults() -> Iterator[str]:
-    """Say why Ray could not be started on this machine: where its sockets go.
-
-    Yields:
-        One sentence if anything is in the way.
-    """
+    """Yield a sentence if Ray could not be started on this machine: where its sockets go."""
     name = next((name for name in ("RAY_TMPDIR", "TMPDIR") if name in os.environ), None)
     folder = Path(os.environ[name] if name else "/tmp").absolute()  # Ray's own
     session = f"session_{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S_%f}_{os.getpid()}"

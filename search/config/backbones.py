@@ -38,7 +38,7 @@ _TINY_IMAGE_SIZE = 64
 def choose_backbones(
     variant: Variant[Any], modality: Modality, words: Sequence[str], *, demo: bool
 ) -> tuple[dict[str, str], list[str]]:
-    """Say where the weights of each backbone come from.
+    """Choose where the weights of each backbone come from.
 
     Args:
         variant: What is tuned.
@@ -80,14 +80,7 @@ def choose_backbones(
 
 
 def named_sources(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Tell sources of the same role apart by name.
-
-    Args:
-        pairs: A role and a distinct source each.
-
-    Returns:
-        The sources by role, or by `ROLE/NAME` where a role has several.
-    """
+    """Return sources by role, or by `ROLE/NAME` where a role has several, from pairs of both."""
     by_role: dict[str, list[str]] = {}
     for role, source in pairs:
         by_role.setdefault(role, []).append(source)
@@ -99,10 +92,7 @@ def named_sources(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def names_of(sources: Sequence[str]) -> list[str]:
-    """Name sources after their folders, files or hub ids.
-
-    Args:
-        sources: Distinct places of weights.
+    """Name distinct sources after their folders, files or hub ids.
 
     Returns:
         The last part of each, with as many before it as tell it from the others; a name is also
@@ -123,14 +113,7 @@ def _plain(part: str) -> str:
 
 
 def choices_of(backbones: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """Say what there is to choose where roles have several sources.
-
-    Args:
-        backbones: Where weights come from, by `ROLE` or `ROLE/NAME`.
-
-    Returns:
-        By hyperparameter, the names of the sources and of each two.
-    """
+    """Return the names of sources, and of each two, by the hyperparameter that chooses them."""
     return {
         chooser: (*names, *map(AND.join, combinations(names, 2)))
         for chooser, names in sources_to_choose(backbones).items()
@@ -157,7 +140,7 @@ def _preprocessor(backbones: Mapping[str, str]) -> Preprocessor | None:
 def choose_inputs(
     variant: Variant[Any], asked: DataSettings, backbones: Mapping[str, str]
 ) -> InputSettings:
-    """Say how text and images are prepared.
+    """Choose how text and images are preprocessed; the values are not checked yet.
 
     Args:
         variant: What is tuned, which has defaults.
@@ -165,7 +148,7 @@ def choose_inputs(
         backbones: Where the weights come from: random ones have defaults of their own.
 
     Returns:
-        The settings; their values are not checked yet.
+        The settings.
     """
     defaults = asdict(variant.inputs)
     if is_tiny(backbones):

@@ -13,15 +13,7 @@ if TYPE_CHECKING:
 
 
 def below(place: str, name: str) -> str:
-    """Name what is in a folder.
-
-    Args:
-        place: The folder's path or URI; what follows a question mark stays at the end.
-        name: A relative path.
-
-    Returns:
-        A path or URI.
-    """
+    """Join a name to a folder's path or URI; options after a question mark stay at the end."""
     if "://" not in place:
         return str(Path(place, name))
     folder, mark, options = place.partition("?")
@@ -29,26 +21,12 @@ def below(place: str, name: str) -> str:
 
 
 def absolute_storage(storage: str) -> str:
-    """Make a folder mean the same wherever one stands.
-
-    Args:
-        storage: A folder or a URI.
-
-    Returns:
-        The folder from the root; a URI as it is.
-    """
+    """Make a folder absolute; a URI stays as it is."""
     return storage if "://" in storage else str(local_path(storage).absolute())
 
 
 def storage_faults(storage: str | None) -> Iterator[str]:
-    """Say what is wrong with where Ray's files are asked to go; nothing is opened yet.
-
-    Args:
-        storage: A folder or a URI; None for the run folder.
-
-    Yields:
-        One sentence per fault, without what may be a password.
-    """
+    """Yield faults of where Ray's files are to go, without passwords; nothing is opened yet."""
     if storage is not None and "://" in storage and urlsplit(storage).password is not None:
         yield (
             f"--storage must be without a key, got {urlsplit(storage).scheme}://...: it would be"

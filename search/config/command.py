@@ -18,14 +18,7 @@ _LEFT_OUT = {"show_space", "resume", "rerun_lost", "dry_run", "out"}
 
 
 def command_line(settings: SearchSettings) -> str:
-    """Spell settings as the command that asks for them.
-
-    Args:
-        settings: A search.
-
-    Returns:
-        The command for a shell; what is left at its default is left out.
-    """
+    """Return the shell command that asks for these settings, without those at their default."""
     return shlex.join([*_PROGRAM, *_words(settings)])
 
 

@@ -19,26 +19,16 @@ _RUNS = Path("runs")
 
 
 def default_name(model: str) -> str:
-    """Name the folder of a search.
-
-    Args:
-        model: What it tunes.
-
-    Returns:
-        The model and the time.
-    """
+    """Name the folder of a search after its model and the time."""
     return f"{model}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
 
 
 @contextmanager
 def own_folder(settings: SearchSettings) -> Iterator[SearchSettings]:
-    """Give a new search that names no folder one of its own.
-
-    Args:
-        settings: What was asked.
+    """Give a new search that names no folder one of its own; removed at the end if still empty.
 
     Yields:
-        The settings with the folder, which goes again if nothing has come into it.
+        The settings with the folder.
 
     Raises:
         SettingsError: If it cannot be made.
@@ -59,13 +49,10 @@ def own_folder(settings: SearchSettings) -> Iterator[SearchSettings]:
 
 
 def take(folder: Path) -> Path:
-    """Make a folder, or the next one whose name is free.
-
-    Args:
-        folder: Its path; it gets a number from 2 on where there is one.
+    """Make a folder; if it exists, one with the first free number from 2 on in its name.
 
     Returns:
-        The folder, which was not there before.
+        The new folder.
 
     Raises:
         SettingsError: If it cannot be made.

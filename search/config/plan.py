@@ -51,15 +51,14 @@ class Plan:
     """A search that can start: its settings, and what follows from them.
 
     Attributes:
-        settings: What was asked, every default of what is searched worked out: with them a search
-            can go on from anywhere.
+        settings: What was asked, with every default filled in: they suffice to resume a search.
         space: The variant's space, narrowed.
         overrides: What it was narrowed by.
         hand_tuned: The parameters to try first, inside the space.
         warm_start: Configs of earlier runs, to try next.
         address: Of the Ray cluster to join; None starts Ray on this machine.
         name: Of the search, where others have theirs too.
-        resumed: Whether it goes on with the search that the folder holds.
+        resumed: Whether it continues the search that the folder holds.
         rerun_lost: Whether trials that its study has lost are to run again.
     """
 
@@ -150,21 +149,14 @@ class Plan:
         return str(self.folder.ray) if shared is None else below(shared, self.name)
 
     def open_storage(self) -> StudyStorage:
-        """Open where the study lives.
-
-        Returns:
-            The place; the study in it may be still to begin.
-        """
+        """Open the storage of the study, which may not exist there yet."""
         url = self.settings.resources.study_storage
         name = self.settings.model if url is None else self.name  # alone in its file
         return open_study_storage(self.folder, url, name, resumed=self.resumed)
 
 
 def make_plan(settings: SearchSettings) -> Plan:
-    """Work out every default, and check every value.
-
-    Args:
-        settings: What the command line asks for.
+    """Fill in every default, and check every value.
 
     Returns:
         The search.

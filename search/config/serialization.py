@@ -1,4 +1,4 @@
-"""Settings as a run folder keeps them: read back, and held against what is asked now.
+"""Settings in a run folder: written, read back, and compared with what is asked now.
 
 Nothing here imports a framework, so that `--help` answers at once.
 """
@@ -38,14 +38,7 @@ _FLAGS = {"path": "--data"}  # where a flag is not spelt as its field
 
 
 def resumed_run(words: Sequence[str]) -> Path | None:
-    """Find the run that a command line asks to go on with.
-
-    Args:
-        words: The words after the program's name.
-
-    Returns:
-        Its folder; None for a new search.
-    """
+    """Return the folder of the run that a command line resumes; None for a new search."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--resume", type=Path)
     try:
@@ -56,14 +49,10 @@ def resumed_run(words: Sequence[str]) -> Path | None:
 
 
 def read_settings(kind: type[SettingsT], run: Path) -> SettingsT:
-    """Read the settings of a run.
-
-    Args:
-        kind: The dataclass of the settings.
-        run: The run's folder.
+    """Read the settings that a run began with, every default filled in.
 
     Returns:
-        The settings as the search was begun with, every default worked out.
+        The settings, of the dataclass `kind`.
 
     Raises:
         SettingsError: If the folder holds no search, or one of another version.
@@ -93,11 +82,7 @@ def read_settings(kind: type[SettingsT], run: Path) -> SettingsT:
 
 
 def refuse_changes(old: Any, new: Any) -> None:
-    """Refuse to go on with other settings than a search was begun with.
-
-    Args:
-        old: The settings of the run.
-        new: Those settings with what the command line says now.
+    """Refuse to resume a search with other settings than it began with.
 
     Raises:
         SettingsError: If one that may not differ does; the message has one line per setting.
@@ -116,15 +101,7 @@ def refuse_changes(old: Any, new: Any) -> None:
 
 
 def with_changes(begun: SettingsT, asked: Any) -> SettingsT:
-    """Give the settings of one search what may differ when it goes on.
-
-    Args:
-        begun: The settings that it was begun with.
-        asked: What is asked now, of all searches.
-
-    Returns:
-        The first with those of `MAY_DIFFER` from the second.
-    """
+    """Return the settings that a search began with, with those of `MAY_DIFFER` asked now."""
     values = {}
     for field in fields(begun):  # type: ignore[arg-type]  # a dataclass
         own, new = getattr(begun, field.name), getattr(asked, field.name)
@@ -136,14 +113,7 @@ def with_changes(begun: SettingsT, asked: Any) -> SettingsT:
 
 
 def plain(value: Any) -> Any:
-    """Spell settings for JSON.
-
-    Args:
-        value: Settings, or a value of theirs.
-
-    Returns:
-        What `restored` reads back.
-    """
+    """Convert settings, or a value of theirs, to JSON that `restored` reads back."""
     if is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple):
@@ -152,14 +122,10 @@ def plain(value: Any) -> Any:
 
 
 def restored(kind: type[SettingsT], plain: Mapping[str, Any]) -> SettingsT:
-    """Read settings back.
-
-    Args:
-        kind: Their dataclass.
-        plain: What `plain` made of them.
+    """Make settings of what `plain` returned.
 
     Returns:
-        The settings.
+        The settings, of the dataclass `kind`.
 
     Raises:
         ValueError: If one is not known.

@@ -30,11 +30,7 @@ AUTO = "auto"
 
 
 def default_cache() -> Path:
-    """Say where frozen activations are kept when nothing else is asked for.
-
-    Returns:
-        A folder in the user's cache folder, which `XDG_CACHE_HOME` may move.
-    """
+    """Return the default cache in the user's cache folder, which `XDG_CACHE_HOME` may move."""
     user = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(user).expanduser().absolute() / "multimodal-sentiment-search"
 
@@ -224,13 +220,10 @@ class SearchSettings:
 
 
 def parse(arguments: Sequence[str] | None = None) -> SearchSettings:
-    """Read the command line; `--help` and flags that make no sense end the process.
-
-    Args:
-        arguments: The words after the program's name; None takes this process's own.
+    """Read the command line; `--help` and invalid flags end the process.
 
     Returns:
-        The settings; their values are not checked yet, but for those of a search that goes on.
+        The settings; values are not checked yet, except those of a resumed search.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     run = resumed_run(words)

@@ -29,14 +29,7 @@ _PACKAGES = {"cmaes": "cmaes", "gp": "scipy"}  # samplers by the package each ne
 
 
 def faults_of(settings: SearchSettings) -> Iterator[str]:
-    """Say what is wrong with numbers and choices.
-
-    Args:
-        settings: What the command line asks for.
-
-    Yields:
-        One sentence per fault.
-    """
+    """Yield one sentence per wrong number or choice."""
     yield from _number_faults(settings)
     yield from _choice_faults(settings)
     yield from _resource_faults(settings.resources)
@@ -105,15 +98,7 @@ def _choice_faults(settings: SearchSettings) -> Iterator[str]:
 
 
 def folder_faults(folder: RunFolder, *, resumed: bool) -> Iterator[str]:
-    """Say why a search cannot go into a folder.
-
-    Args:
-        folder: Where it is to go.
-        resumed: Whether it goes on with a search that the folder holds.
-
-    Yields:
-        One sentence if anything is in the way.
-    """
+    """Yield a sentence if a search, new or resumed, cannot write to a folder."""
     found = list(outputs.folder_faults("--resume" if resumed else "--out", folder.path))
     yield from found
     if not found and not resumed and folder.holds_search():
@@ -122,14 +107,14 @@ def folder_faults(folder: RunFolder, *, resumed: bool) -> Iterator[str]:
 
 
 def cache_faults(cache: Path, resources: ResourceSettings) -> Iterator[str]:
-    """Say why nothing can be kept in the cache here; on a cluster, each node says so itself.
+    """Yield a sentence if the cache cannot be used here; on a cluster, each node checks its own.
 
     Args:
-        cache: Its folder; what others have filled may be read, even where it cannot be written.
+        cache: Its folder; one that others have filled may be read-only.
         resources: What was asked.
 
     Yields:
-        One sentence if anything is in the way.
+        The sentence.
     """
     try:
         here = on_this_node(cache)
@@ -146,14 +131,7 @@ def cache_faults(cache: Path, resources: ResourceSettings) -> Iterator[str]:
 
 
 def held(settings: SearchSettings) -> tuple[str, ...]:
-    """Hold the neutral threshold where trials need not search it.
-
-    Args:
-        settings: What was asked.
-
-    Returns:
-        The words of `--fix`, with one more where another rule decides.
-    """
+    """Return the words of `--fix`, and the neutral threshold's if trials need not search it."""
     fix = settings.tuning.fix
     is_held = any(word.partition("=")[0].strip() == "neutral_threshold" for word in fix)
     searches = settings.selection.decision == "searched" or is_held
@@ -161,15 +139,7 @@ def held(settings: SearchSettings) -> tuple[str, ...]:
 
 
 def selection_faults(settings: SearchSettings, folds: int) -> Iterator[str]:
-    """Say what is wrong with how the config is to be chosen.
-
-    Args:
-        settings: What was asked.
-        folds: How many are trained side by side.
-
-    Yields:
-        One sentence per fault.
-    """
+    """Yield one sentence per fault in how the config is to be chosen."""
     selection = settings.selection
     if selection.confirm is not None and selection.confirm < 0:
         yield f"--confirm must be >= 0, got {selection.confirm}"
@@ -182,15 +152,10 @@ _UNITS = {"h": 3600, "m": 60, "s": 1}
 
 
 def seconds_of(flag: str, text: str | None, faults: list[str]) -> float:
-    """Read a length of time.
-
-    Args:
-        flag: What it was given to.
-        text: Such as `90s`, `20m` or `1h30m`; None for no limit.
-        faults: Takes one sentence when it is none.
+    """Parse a duration such as `90s`, `20m` or `1h30m`; a fault is added to `faults`.
 
     Returns:
-        The seconds; infinity for no limit.
+        The seconds; infinity for None, no limit.
     """
     if text is None:
         return math.inf

@@ -37,12 +37,7 @@ _REFRESH_SECONDS = 0.25
 
 
 class LiveView(Callback):  # type: ignore[misc]  # Ray has no types
-    """Shows a search as it goes.
-
-    Args:
-        info: What it says besides.
-        records: The searcher's records.
-    """
+    """Shows a search as it runs; `info` says the rest."""
 
     def __init__(self, info: ViewInfo, records: Records) -> None:
         self._info = info
@@ -78,11 +73,7 @@ class LiveView(Callback):  # type: ignore[misc]  # Ray has no types
         self._say()
 
     def say(self, line: str) -> None:
-        """Say something between the trials.
-
-        Args:
-            line: For people.
-        """
+        """Print a line for people between the trials."""
         if self._console is not None:
             self._console.print(line, markup=False, highlight=False)
 
@@ -112,11 +103,7 @@ class LiveView(Callback):  # type: ignore[misc]  # Ray has no types
 
 
 def show_building(console: Console, steps: Iterable[ActivationBuild]) -> list[ActivationBuild]:
-    """Show how the frozen activations come along: a bar per node and backbone, or lines.
-
-    Args:
-        console: Where to show it.
-        steps: The progress; consumed.
+    """Show the building of the frozen activations: a bar per node and backbone, or lines.
 
     Returns:
         The last step of every node and backbone.
@@ -171,13 +158,13 @@ _STYLES = {
 
 @dataclass(frozen=True)
 class ViewInfo:
-    """What a view says besides its trials.
+    """What a view shows besides its trials.
 
     Attributes:
         metric: The objective.
-        trials: How many are asked.
+        trials: The number asked for.
         epochs: Epochs of a full trial.
-        before: How many were done before this attempt began.
+        before: The number of trials done before this attempt began.
     """
 
     metric: str
@@ -187,17 +174,7 @@ class ViewInfo:
 
 
 def ended_line(info: ViewInfo, records: Records, record: TrialRecord, ended: int) -> str:
-    """Say in one line how a trial ended.
-
-    Args:
-        info: What is searched.
-        records: All trials.
-        record: The trial that ended.
-        ended: How many have, this one included.
-
-    Returns:
-        The line.
-    """
+    """Say in one line how a trial ended; `ended` counts those that have, this one included."""
     mode = mode_of(info.metric)
     words = f"[{ended}/{info.trials}] trial {record.number} {record.fate}"
     if record.epochs:
@@ -213,16 +190,7 @@ def ended_line(info: ViewInfo, records: Records, record: TrialRecord, ended: int
 
 
 def render(info: ViewInfo, records: Records, seconds: float) -> RenderableType:
-    """Draw a search.
-
-    Args:
-        info: What it says besides its trials.
-        records: The trials so far.
-        seconds: Time since it began.
-
-    Returns:
-        What to print.
-    """
+    """Draw a search after so many seconds."""
     lines = [_bar(info, records, seconds), _counts(records), *_best(info, records)]
     if records:
         lines.append(_table(info, records))
@@ -274,14 +242,7 @@ def _best(info: ViewInfo, records: Records) -> list[RenderableType]:
 
 
 def short_params(params: Mapping[str, Any]) -> str:
-    """Name the first hyperparameters of a trial.
-
-    Args:
-        params: Values by name, in the order of the space.
-
-    Returns:
-        `name value` pairs, in one line.
-    """
+    """Format the first hyperparameters of a trial as `name value` pairs, in one line."""
     shown = [f"{name} {_short(value)}" for name, value in list(params.items())[:_PARAMS]]
     return " · ".join(shown + ["…"] * (len(params) > _PARAMS))
 
@@ -332,14 +293,7 @@ def _domain(domain: Domain) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Spell a time.
-
-    Args:
-        seconds: The time.
-
-    Returns:
-        `M:SS`, or `H:MM:SS`.
-    """
+    """Format seconds as `M:SS`, or `H:MM:SS`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
@@ -355,17 +309,7 @@ Result = TypeVar("Result")
 def follow(
     console: Console, words: str, results: Iterable[Result], total: int
 ) -> Generator[Result, None, None]:
-    """Show how results come in.
-
-    Args:
-        console: Where to show it.
-        words: What is done.
-        results: What comes, piece by piece.
-        total: How many will; nothing is said of none.
-
-    Yields:
-        The results.
-    """
+    """Show progress while `total` results come in, and pass them on; show nothing if it is 0."""
     if not total:
         return
     began = time.monotonic()

@@ -40,15 +40,15 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a search came to.
+    """The result of a search.
 
     Attributes:
         records: Its trials.
         best: The chosen config and its scores; None when no trial has a score.
-        stop_reason: Why it ended early; empty when it ran its course.
+        stop_reason: Why it ended early; empty if it did not.
         notes: Plain sentences for the summary.
         seconds: Wall-clock time of the trials.
-        hopeless: Whether what comes after the trials is not worth its time now.
+        hopeless: Whether the stages after the trials are not worth their time now.
     """
 
     records: Records
@@ -61,13 +61,13 @@ class Outcome:
 
 
 def print_summary(console: Console, outcome: Outcome, folder: RunFolder, warning: str) -> None:
-    """Print what a search came to.
+    """Print the result of a search, of which some trial has a score.
 
     Args:
         console: Where to.
-        outcome: What it came to; some trial has a score.
-        folder: Where everything is.
-        warning: Why scores say nothing; empty where they do.
+        outcome: The result.
+        folder: The run folder.
+        warning: Why scores are meaningless; empty if they are not.
     """
     best = outcome.best
     assert best is not None
@@ -94,14 +94,7 @@ def print_summary(console: Console, outcome: Outcome, folder: RunFolder, warning
 
 
 def why_all_failed(records: Records) -> str:
-    """Say why no trial has a score.
-
-    Args:
-        records: The trials.
-
-    Returns:
-        The commonest reason, and how common it is.
-    """
+    """Return the most frequent reason why trials failed, and how frequent it is."""
     reasons = Counter(record.error for record in records.values() if record.error)
     if not reasons:
         return "the search ended before any trial had finished an epoch"
@@ -176,15 +169,7 @@ def _places(outcome: Outcome, folder: RunFolder) -> dict[str, str]:
 
 
 def headlines(plan: Plan, corpus: Corpus) -> Iterator[tuple[str, str]]:
-    """Say what is about to be searched, and where.
-
-    Args:
-        plan: The search.
-        corpus: The data.
-
-    Yields:
-        A line and its style.
-    """
+    """Yield lines on what is about to be searched and where, each with its style."""
     yield title(plan, corpus), "bold"
     if joined := joining(plan.settings.resources.address):
         yield joined, ""
@@ -194,15 +179,7 @@ def headlines(plan: Plan, corpus: Corpus) -> Iterator[tuple[str, str]]:
 
 
 def title(plan: Plan, corpus: Corpus) -> str:
-    """Say what is searched, on what, with what: the first line of the output.
-
-    Args:
-        plan: The search.
-        corpus: The data.
-
-    Returns:
-        One line.
-    """
+    """Return the first line of the output: what is searched, on which data, with which weights."""
     named: dict[str, list[str]] = {}
     for backbone, source in plan.backbones.items():
         role, _, name = backbone.partition("/")
@@ -216,15 +193,7 @@ def title(plan: Plan, corpus: Corpus) -> str:
 
 
 def warning(plan: Plan, corpus: Corpus) -> str:
-    """Say why scores say nothing about real data.
-
-    Args:
-        plan: The search.
-        corpus: The data.
-
-    Returns:
-        One line; empty where they do.
-    """
+    """Return why scores say nothing about real data, in one line; empty if they do."""
     random = [role for role, source in plan.backbones.items() if source == TINY]
     reasons = ["demo data"] * corpus.is_demo
     # Said, as a search of pretrained towers has other ranges.
@@ -238,14 +207,10 @@ def _short(source: str) -> str:
 
 
 def fusion_rows(folder: RunFolder) -> dict[str, Scores]:
-    """Name the fusions that are worth a look.
-
-    Args:
-        folder: Where the table is, if there is one.
+    """Return scores of the vote and of the weight chosen by the other folds, by a name to show.
 
     Returns:
-        Scores of the vote and of the weight that the other folds choose, by what to call them;
-        empty without a table, or with one of an older version, whose folds were pooled.
+        The scores; empty without a table, or with one of an older version, which pooled the folds.
     """
     if not folder.fusions.exists():
         return {}

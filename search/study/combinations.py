@@ -1,7 +1,7 @@
 """The combinations of what a trial of a space can read: sources, inputs and views.
 
-What a hyperparameter changes is asked of the variant, not listed: a choice belongs here when a
-config with frozen towers reads something else with one of its values than with another.
+Which hyperparameters belong here is asked of the variant, not listed: those where a config with
+frozen towers reads something else with one value than with another.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Combination(NamedTuple):
 
     Attributes:
         params: The hyperparameters that say what is read, by name.
-        alike: All values of these hyperparameters that come to the same, `params` first.
+        alike: All values of these hyperparameters that read the same, `params` first.
     """
 
     params: Mapping[str, Value]
@@ -46,10 +46,10 @@ def combinations(
 
     Args:
         variant: What is tuned.
-        space: Its space; only its categorical hyperparameters are looked at.
+        space: Its space; only its categorical hyperparameters are combined.
         modality: What is read of a pair.
         hand_tuned: The hand-tuned config, inside the space.
-        most: How many at most.
+        most: Maximum number.
 
     Returns:
         The combinations, those nearest to the hand-tuned config first. Where there are more than

@@ -1,4 +1,4 @@
-"""Configs of a space that between them meet every place at which it cuts a backbone.
+"""Configs of a space that together cut the backbones at every place where any config does.
 
 Every combination of the hyperparameters that a variant reads to say where it cuts is tried.
 """
@@ -17,16 +17,7 @@ if TYPE_CHECKING:
 def meet_every_cut(
     variant: Variant[Any], space: Space, modality: Modality
 ) -> list[dict[str, Any]]:
-    """Find configs that need all the frozen activations that any config of a space needs.
-
-    Args:
-        variant: What is tuned.
-        space: Its space.
-        modality: What is read of a pair.
-
-    Returns:
-        Hyperparameters by name, one config for each distinct way to cut the backbones.
-    """
+    """Return a config, as hyperparameters by name, for each distinct way to cut the backbones."""
     relevant: set[str] = set()
     while True:
         found: dict[tuple[Any, ...], dict[str, Any]] = {}

@@ -71,14 +71,7 @@ class StudyJournal(BaseJournalBackend):
                 self._lock.release()
 
     def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
-        """Read the logs of the file, and after them those that are held back.
-
-        Args:
-            log_number_from: Number of the first log wanted, >= 0.
-
-        Returns:
-            The logs from there on.
-        """
+        """Read the logs from a number (>= 0) on: those of the file, then those held back."""
         if self._held is None:
             return self._written(log_number_from)
         written: list[dict[str, Any]] = []
@@ -96,11 +89,7 @@ class StudyJournal(BaseJournalBackend):
         return logs[log_number_from - start :]
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append logs, or hold them back within `one_write`.
-
-        Args:
-            logs: JSON-ready.
-        """
+        """Append JSON-ready logs, or hold them back within `one_write`."""
         if self._held is None:
             self._file.append_logs(logs)
         else:

@@ -25,9 +25,9 @@ class Overrides:
     """What `--fix` and `--range` ask for, and what is wrong with it.
 
     Attributes:
-        fixed: Held values by name.
+        fixed: Fixed values by name.
         ranges: Lowest and highest value by name.
-        choices: Values to choose among by name, as they were given.
+        choices: Values to choose among by name, in the order given.
         faults: One sentence per fault.
     """
 
@@ -43,12 +43,7 @@ class Overrides:
 
 
 def split_pair(text: str, flag: str, form: str) -> tuple[str, str]:
-    """Part `NAME=VALUE`.
-
-    Args:
-        text: The word of the command line.
-        flag: The flag it was given to.
-        form: What it must look like.
+    """Split `NAME=VALUE`; flag and form are for the message.
 
     Returns:
         The name and the value.
@@ -83,7 +78,7 @@ def narrow(
         epochs: Of a trial; a schedule that cannot act in so few is not drawn.
 
     Returns:
-        The narrowed space, and what was read: with any fault, the space is of no use.
+        The narrowed space, and what was read: with any fault, the space must not be used.
     """
     found = Overrides()
     _read_fixed(found, variant, fix)

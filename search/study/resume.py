@@ -1,4 +1,4 @@
-"""A search that goes on: its study put right after a kill, and its trials read back.
+"""Resume a search: its study repaired after a kill, and its trials read back.
 
 A trial keeps its number, its parameters and what it reported, however often the search is killed:
 it waits in the study until it is asked for again. So a search of N trials has the trials 0 to N-1.
@@ -26,7 +26,7 @@ _FATES: dict[TrialState, Fate] = {TrialState.COMPLETE: "finished", TrialState.PR
 
 
 def put_right(study: optuna.Study) -> None:
-    """Put a study right whose driver was killed: the trials it was at work on wait to go on.
+    """Repair a study whose driver was killed: its running trials wait to be continued.
 
     Args:
         study: The study; no driver is at work on it.
@@ -50,38 +50,19 @@ def put_right(study: optuna.Study) -> None:
 
 
 def requeue(study: optuna.Study, trial: optuna.Trial | FrozenTrial) -> None:
-    """Put a trial that has begun back in the queue: the next `ask` gives it out again, as it is.
-
-    Args:
-        study: The study.
-        trial: The trial.
-    """
+    """Put a trial that has begun back in the queue: the next `ask` returns it again, unchanged."""
     # Optuna has no public word for it, but its storages keep the state as any other.
     study._storage.set_trial_state_values(trial._trial_id, state=TrialState.WAITING)
 
 
 def records_of(study: optuna.Study) -> Records:
-    """Read back what a search knows of its trials.
-
-    Args:
-        study: The study; none of its trials is running.
-
-    Returns:
-        The trials that have begun, by `name_of` their numbers.
-    """
+    """Read back the trials that have begun, by `name_of` their numbers; none may be running."""
     begun = (trial for trial in study.get_trials(deepcopy=False) if trial.params)
     return {name_of(trial.number): _record_of(trial) for trial in begun}
 
 
 def name_of(number: int) -> str:
-    """Name a trial that no attempt of this process has begun.
-
-    Args:
-        number: Its number in the study.
-
-    Returns:
-        Its key in the records until Ray gives it one.
-    """
+    """Name a trial by its number in the study, until Ray gives it an id."""
     return f"study-{number}"
 
 

@@ -28,18 +28,7 @@ _DIRECTIONS: Mapping[str, Literal["maximize", "minimize"]] = {"max": "maximize",
 def open_study(
     storage: BaseStorage, name: str, metric: str, sampler: SamplerName, seed: int
 ) -> optuna.Study:
-    """Open the study in a storage, or begin it.
-
-    Args:
-        storage: Where it lives.
-        name: The study's name.
-        metric: The objective.
-        sampler: Draws its trials.
-        seed: Seeds the draws.
-
-    Returns:
-        The study.
-    """
+    """Open the study in a storage, or create it."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         storage=storage,
@@ -52,7 +41,7 @@ def open_study(
 
 
 class _Random(optuna.samplers.RandomSampler):
-    """Draws each trial from a stream of its own, so that a search that goes on draws the same.
+    """Draws each trial from a stream of its own, so that a resumed search draws the same.
 
     Optuna's samplers have a public way to be seeded at random, and none to be seeded by the trial.
     """
@@ -80,12 +69,9 @@ class _TPE(optuna.samplers.TPESampler):
 
 
 def make_sampler(name: SamplerName, seed: int) -> BaseSampler:
-    """Make a sampler.
+    """Make a sampler: `tpe` with Optuna's defaults, `random`, `cmaes` or `gp`.
 
-    Args:
-        name: `tpe` with Optuna's defaults, `random`, `cmaes` or `gp`; a search that was cut off
-            and goes on draws with the first two as if nothing had been.
-        seed: Seeds it.
+    With the first two, a resumed search draws as an unbroken one.
 
     Returns:
         The sampler.
@@ -106,7 +92,7 @@ def make_sampler(name: SamplerName, seed: int) -> BaseSampler:
 def begin(
     study: optuna.Study, hand_tuned: Mapping[str, Any], warm_start: Sequence[WarmStart] = ()
 ) -> None:
-    """Make the hand-tuned config the first trial of a new study, and those of earlier runs next.
+    """Enqueue the hand-tuned config as the first trial of a new study, and then earlier runs'.
 
     Args:
         study: The study; one that has trials stays as it is.

@@ -48,14 +48,7 @@ def source_space(space: Space, config: type, choices: Mapping[str, tuple[str, ..
 
 
 def roles_of(chooser: str) -> tuple[Role, ...]:
-    """Say which roles a hyperparameter chooses the towers of.
-
-    Args:
-        chooser: Such as `text_backbone`; that of a checkpoint chooses both.
-
-    Returns:
-        The roles.
-    """
+    """Return the roles that a hyperparameter such as `text_backbone` chooses the towers of."""
     own = tuple(role for role in ROLES["both"] if chooser == f"{role}_backbone")
     return own or ROLES["both"]
 
@@ -63,15 +56,7 @@ def roles_of(chooser: str) -> tuple[Role, ...]:
 def first_sources(
     hand_tuned: Mapping[str, Any], choices: Mapping[str, tuple[str, ...]]
 ) -> dict[str, Any]:
-    """Let a hand-tuned config read the first source of each role, alone.
-
-    Args:
-        hand_tuned: Its values, by name.
-        choices: By hyperparameter, the names of the sources, the first given first.
-
-    Returns:
-        The values but for those of second towers.
-    """
+    """Let a hand-tuned config read the first source of each role, without second towers."""
     values = {name: value for name, value in hand_tuned.items() if "_second_" not in name}
     return values | {chooser: names[0] for chooser, names in choices.items()}
 
@@ -79,16 +64,7 @@ def first_sources(
 def source_faults(
     asked: Mapping[str, Value], choices: Mapping[str, tuple[str, ...]], flag: str
 ) -> Iterator[str]:
-    """Say which sources that are asked for are none.
-
-    Args:
-        asked: Values by name.
-        choices: By hyperparameter, the names of the sources.
-        flag: Where they were asked for.
-
-    Yields:
-        One sentence per fault.
-    """
+    """Yield one sentence per value of `flag` that names no known source."""
     for name, value in asked.items():
         if not name.endswith("_backbone"):
             continue

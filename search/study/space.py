@@ -33,16 +33,7 @@ def _distribution(domain: Domain) -> BaseDistribution:
 
 
 def draws(space: Space, count: int, seed: int) -> list[dict[str, Any]]:
-    """Draw random trials of a space.
-
-    Args:
-        space: The space.
-        count: How many, >= 1.
-        seed: Seeds the draws.
-
-    Returns:
-        Parameter values by name.
-    """
+    """Draw `count` random trials of a space, as parameter values by name."""
     optuna.logging.set_verbosity(logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     trials = [study.ask() for _ in range(count)]

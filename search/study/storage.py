@@ -45,15 +45,15 @@ class StudyStorage:
 
 
 def study_storage_faults(url: str | None, folder: RunFolder, *, resumed: bool) -> Iterator[str]:
-    """Say what is wrong with where the study is asked to live; nothing is opened yet.
+    """Yield faults of the study's database, without passwords; nothing is opened yet.
 
     Args:
         url: The database that was asked for; None for a file in the run folder.
         folder: The run folder.
-        resumed: Whether it holds a search that goes on.
+        resumed: Whether it holds a search to resume.
 
     Yields:
-        One sentence per fault, without what may be a password.
+        One sentence per fault.
     """
     if url is None:
         return
@@ -75,14 +75,7 @@ def study_storage_faults(url: str | None, folder: RunFolder, *, resumed: bool) -
 
 
 def whole_url(url: str | None) -> str | None:
-    """Make a URL mean the same wherever it is read.
-
-    Args:
-        url: Without faults; None for none.
-
-    Returns:
-        The URL; the file of SQLite with its folders.
-    """
+    """Make the file in a URL of SQLite absolute; other URLs stay as they are."""
     if url is None:
         return None
     parsed = make_url(url)
@@ -94,15 +87,7 @@ def whole_url(url: str | None) -> str | None:
 
 
 def name_run(folder: RunFolder, *, resumed: bool) -> str:
-    """Name a search where others have theirs too: in a database, in a shared folder.
-
-    Args:
-        folder: The run folder.
-        resumed: Whether it holds a search that goes on.
-
-    Returns:
-        The name it was begun with; for a new one, a name that no other has.
-    """
+    """Return a search's name in a shared database or folder: as it began, or a new unique one."""
     if resumed:
         return folder.read_search().name or folder.path.name
     return f"{folder.path.name}-{uuid4().hex[:8]}"
@@ -111,19 +96,19 @@ def name_run(folder: RunFolder, *, resumed: bool) -> str:
 def open_study_storage(
     folder: RunFolder, url: str | None, name: str, *, resumed: bool
 ) -> StudyStorage:
-    """Open where the study of a search lives.
+    """Open the storage of a search's study.
 
     Args:
         folder: The run folder.
         url: The database; None for a file in the run folder.
         name: The study's name in it.
-        resumed: Whether the run folder holds a search that goes on.
+        resumed: Whether the run folder holds a search to resume.
 
     Returns:
-        The place; the study in it may be still to begin.
+        The storage; the study may not exist in it yet.
 
     Raises:
-        SettingsError: If the database cannot be had, or lacks the study of a run that goes on.
+        SettingsError: If the database cannot be opened, or lacks the study of a resumed run.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if url is None:

@@ -31,16 +31,16 @@ class TrialRecord:
         params: Its hyperparameters, flat.
         hand_tuned: Whether it is the variant's hand-tuned config.
         scores: The objective by epoch (from 1), of the last attempt.
-        reported: The last epoch that the study was told of, by any attempt.
+        reported: The last epoch reported to the study, by any attempt.
         seconds: Wall-clock time since the trial first started.
         stopped: Whether ASHA has stopped it.
         error: Why it failed or diverged, in one line.
-        note: What else is to be known of it, in one line.
+        note: Anything else to know of it, in one line.
         fate: How it ended; None while it runs.
-        retries: How often it was begun again after a crash, by this or an earlier attempt.
-        peak_memory_mb: Most memory it took on its GPU, or its process where there is none.
+        retries: How often it was restarted after a crash, by this or an earlier attempt.
+        peak_memory_mb: Peak memory on its GPU, or of its process where there is none.
         retryable: Whether it failed for a cause outside of it, such as a full disk, so that it is
-            to be begun again when the search goes on.
+            restarted when the search is resumed.
     """
 
     number: int
@@ -63,32 +63,16 @@ class TrialRecord:
         return max(self.scores, default=0)
 
     def see(self, epoch: int, score: float) -> None:
-        """Note a reported epoch; a retry that starts over voids what came after it.
-
-        Args:
-            epoch: From 1.
-            score: The objective.
-        """
+        """Record the objective at an epoch, from 1, and drop an earlier try's later epochs."""
         self.scores = {e: s for e, s in self.scores.items() if e < epoch} | {epoch: score}
 
     def note_costs(self, report: Mapping[str, Any]) -> None:
-        """Note what an epoch took.
-
-        Args:
-            report: The trial's report, flat.
-        """
+        """Record peak memory and note of a trial's report."""
         self.peak_memory_mb = max(self.peak_memory_mb, float(report.get("peak_memory_mb", 0.0)))
         self.note = str(report.get("note", "")) or self.note
 
     def best(self, mode: Mode) -> tuple[int, float] | None:
-        """Find the best epoch, the first of equals.
-
-        Args:
-            mode: Whether more or less is better.
-
-        Returns:
-            The epoch and its score; None when no epoch had a finite one.
-        """
+        """Return the best epoch, the first of ties, and its score; None without a finite score."""
         finite = [(epoch, s) for epoch, s in sorted(self.scores.items()) if math.isfinite(s)]
         if not finite:
             return None
@@ -96,14 +80,7 @@ class TrialRecord:
         return max(finite, key=lambda pair: sign * pair[1])
 
     def story(self, mode: Mode) -> dict[str, Any]:
-        """Say how it ended, for the study: all that its parameters and reports do not say.
-
-        Args:
-            mode: Whether more or less is better.
-
-        Returns:
-            Facts by name, JSON-ready.
-        """
+        """Return JSON-ready facts on how it ended, which its parameters and reports do not say."""
         facts: dict[str, Any] = {
             "fate": self.fate,
             "error": self.error,
@@ -123,26 +100,12 @@ OUTCOMES: frozenset[str] = frozenset({"finished", "stopped", "diverged", "failed
 
 
 def outcomes(records: Records) -> int:
-    """Count the trials that are done.
-
-    Args:
-        records: The trials.
-
-    Returns:
-        How many.
-    """
+    """Count the trials that are done."""
     return sum(record.fate in OUTCOMES for record in records.values())
 
 
 def neutral_threshold(params: Mapping[str, Any]) -> float:
-    """Give the threshold that a trial decided by.
-
-    Args:
-        params: Its hyperparameters, by name.
-
-    Returns:
-        What it drew; without that, what it was trained with.
-    """
+    """Return the threshold that a trial decided by: the one drawn, else the config's default."""
     return float(params.get("neutral_threshold", TrainConfig.neutral_threshold))
 
 
@@ -151,17 +114,13 @@ Records = dict[str, TrialRecord]
 
 
 def ranked(records: Records, mode: Mode) -> list[TrialRecord]:
-    """Order the trials with a score, the one to choose first.
+    """Order the trials with a score that neither failed nor diverged, the one to choose first.
 
-    A trial that ran its course goes before one that ASHA stopped, and that before one that was
-    cut off: a score reached on the way to a worse end says less than one of a full training.
-
-    Args:
-        records: The trials.
-        mode: Whether more or less is better.
+    A finished trial goes before one that ASHA stopped, and that before one that was interrupted: a
+    score that was reached before a worse end says less than one of a full training.
 
     Returns:
-        The trials that neither failed nor diverged, and have a score.
+        The trials.
     """
     order = {"finished": 0, "stopped": 1, "interrupted": 2}
     sign = 1 if mode == "max" else -1

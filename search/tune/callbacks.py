@@ -59,21 +59,12 @@ class Recorder(Callback):  # type: ignore[misc]  # Ray has no types
             folder.write_history(folder.read_history())
 
     def on_trial_start(self, *, trial: Trial, **_: Any) -> None:
-        """Start a trial's clock, once.
-
-        Args:
-            trial: Ray's trial.
-        """
+        """Start a trial's clock, once."""
         before = self._records[trial.trial_id].seconds  # of an attempt that was interrupted
         self._started.setdefault(trial.trial_id, time.monotonic() - before)
 
     def on_trial_result(self, *, trial: Trial, result: dict[str, Any], **_: Any) -> None:
-        """Write an epoch, unless the trial diverged in it: then there is nothing to tell of it.
-
-        Args:
-            trial: Ray's trial.
-            result: The report that Ray keeps; its arrays are removed.
-        """
+        """Write an epoch, unless the trial diverged in it; arrays are removed from `result`."""
         record = self._timed(trial)
         if result.get("diverged"):
             # Ray must have an objective; the trial has none, and no one is to be shown a stand-in.
@@ -92,35 +83,19 @@ class Recorder(Callback):  # type: ignore[misc]  # Ray has no types
             self._folder.append_history(row)
 
     def on_trial_recover(self, *, trial: Trial, **_: Any) -> None:
-        """Count a crash that a trial gets over.
-
-        Args:
-            trial: Ray's trial.
-        """
+        """Count a crash after which a trial is retried."""
         self._records[trial.trial_id].retries += 1
 
     def on_trial_complete(self, *, trial: Trial, **_: Any) -> None:
-        """Write the table of trials.
-
-        Args:
-            trial: Ray's trial.
-        """
+        """Write the table of trials."""
         self._end(trial)
 
     def on_trial_error(self, *, trial: Trial, **_: Any) -> None:
-        """Write the table of trials.
-
-        Args:
-            trial: Ray's trial.
-        """
+        """Write the table of trials."""
         self._end(trial)
 
     def write_trials(self, *, now: bool = False) -> None:
-        """Write the table of the trials that have ended, if it has not just been written.
-
-        Args:
-            now: Whether to write it in any case.
-        """
+        """Write the table of ended trials, unless it has just been written and `now` is false."""
         if now or time.monotonic() - self._written > _SECONDS_BETWEEN_TABLES:
             with self._stopper.guarding():
                 self._folder.write_trials(trials_table(self._records, self._mode))
@@ -157,7 +132,7 @@ _CHANGING = re.compile(r"0x[0-9a-f]+|\d+")  # in a message, what may differ thou
 
 
 class Watchdog(Callback):  # type: ignore[misc]  # Ray has no types
-    """Fails trials that hang, and cuts the search off when trial after trial fails alike.
+    """Fails trials that hang, and ends the search when trial after trial fails alike.
 
     Args:
         records: The searcher's records, where the scheduler notes why a trial failed.
@@ -173,44 +148,24 @@ class Watchdog(Callback):  # type: ignore[misc]  # Ray has no types
         self._cause, self._alike = "", 0
 
     def on_trial_start(self, *, trial: Trial, **_: Any) -> None:
-        """Begin to wait for a trial's first epoch.
-
-        Args:
-            trial: Ray's trial.
-        """
+        """Begin to wait for a trial's first epoch."""
         self._heard[trial.trial_id] = (time.monotonic(), trial)
 
     def on_trial_result(self, *, trial: Trial, **_: Any) -> None:
-        """Begin to wait for a trial's next epoch.
-
-        Args:
-            trial: Ray's trial.
-        """
+        """Begin to wait for a trial's next epoch."""
         self._heard[trial.trial_id] = (time.monotonic(), trial)
 
     def on_trial_complete(self, *, trial: Trial, **_: Any) -> None:
-        """Wait no longer; a trial that ends well breaks a row of failures.
-
-        Args:
-            trial: Ray's trial.
-        """
+        """Stop waiting; a trial that ends well breaks a row of failures."""
         self._heard.pop(trial.trial_id, None)
         self._cause, self._alike = "", 0
 
     def on_trial_recover(self, *, trial: Trial, **_: Any) -> None:
-        """Wait no longer until the trial has begun again.
-
-        Args:
-            trial: Ray's trial.
-        """
+        """Stop waiting until the trial has started again."""
         self._heard.pop(trial.trial_id, None)
 
     def on_trial_error(self, *, trial: Trial, **_: Any) -> None:
-        """Wait no longer, and count how many have failed alike.
-
-        Args:
-            trial: Ray's trial.
-        """
+        """Stop waiting, and count how many have failed alike."""
         self._heard.pop(trial.trial_id, None)
         record = self._records[trial.trial_id]
         error = record.error
@@ -243,14 +198,7 @@ _PROJECT = "multimodal-sentiment-search"
 
 
 def trackers(plan: Plan) -> list[Callback]:
-    """Make the trackers that were asked for.
-
-    Args:
-        plan: The search.
-
-    Returns:
-        Callbacks; they must come after the one that takes the arrays out of a report.
-    """
+    """Make the trackers that were asked for, as callbacks to be placed after `Recorder`."""
     settings, found = plan.settings.tracking, []
     if settings.tensorboard:
         from ray.tune.logger import TBXLoggerCallback  # noqa: PLC0415 - on request

@@ -19,13 +19,13 @@ _STATE = re.compile(rf"attempt-(\d+)/trial-(\d+)/checkpoint_(\d+)/{re.escape(STA
 
 
 class Attempts:
-    """Where Ray keeps what it writes of a search, attempt by attempt.
+    """The folders of what Ray writes of a search, one per attempt.
 
     Args:
         place: A folder, or a URI that pyarrow knows, such as `s3://bucket/path`.
 
     Raises:
-        SettingsError: If it cannot be had.
+        SettingsError: If it cannot be used.
     """
 
     def __init__(self, place: str) -> None:
@@ -47,20 +47,12 @@ class Attempts:
             raise SettingsError(_unusable(self.place, error)) from error
 
     def next_name(self) -> str:
-        """Name the folder of another attempt, so that no attempt meets another's files.
-
-        Returns:
-            `attempt-N`, N from 1.
-        """
+        """Return the name of the next attempt's folder, `attempt-N`, N from 1."""
         names = (_ATTEMPT.fullmatch(path.partition("/")[0]) for path in self._paths())
         return f"attempt-{max((int(name[1]) for name in names if name), default=0) + 1}"
 
     def checkpoints(self) -> dict[int, str]:
-        """Find the states that unfinished trials can go on from.
-
-        Returns:
-            The newest checkpoint of each trial, by its number: a folder or a URI.
-        """
+        """Return each unfinished trial's newest checkpoint, a folder or a URI, by number."""
         found: dict[int, tuple[int, int, str]] = {}
         for path in self._paths():
             if match := _STATE.fullmatch(path):
@@ -70,11 +62,7 @@ class Attempts:
         return {number: place for number, (*_, place) in found.items()}
 
     def forget(self, trials: Collection[int]) -> None:
-        """Remove the states of trials that are done: no one goes on from them.
-
-        Args:
-            trials: Their numbers.
-        """
+        """Remove the checkpoints of trials that are done, by their numbers."""
         for path in list(self._paths()):
             match = _STATE.fullmatch(path)
             if match and int(match[2]) in trials:

@@ -54,15 +54,15 @@ class Packing:
 
 
 def trials_per_gpu(peak_memory_mb: float, gpu_memory_mb: float, cpus_per_gpu: float) -> int:
-    """Work out how many trials share a GPU.
+    """Compute how many trials share a GPU.
 
     Args:
-        peak_memory_mb: Most that a trial took so far, as PyTorch counts; 0 where nothing is known.
-        gpu_memory_mb: What the GPU has; 0 where nothing is known.
+        peak_memory_mb: Most that a trial took so far, as PyTorch counts; 0 if unknown.
+        gpu_memory_mb: What the GPU has; 0 if unknown.
         cpus_per_gpu: CPUs beside each GPU: every trial needs one.
 
     Returns:
-        In [1, `MOST`]; 1 where nothing is known.
+        In [1, `MOST`]; 1 if the memory is unknown.
     """
     if peak_memory_mb <= 0 or gpu_memory_mb <= 0:
         return 1
@@ -71,15 +71,7 @@ def trials_per_gpu(peak_memory_mb: float, gpu_memory_mb: float, cpus_per_gpu: fl
 
 
 def pack(nodes: Sequence[Node], records: Records) -> Packing:
-    """Look at what trials took and at what the GPUs have.
-
-    Args:
-        nodes: The machines.
-        records: The trials so far.
-
-    Returns:
-        How trials are to share GPUs.
-    """
+    """Compute how trials are to share GPUs, by the memory that they took and that there is."""
     ended = [record for record in records.values() if record.fate in OUTCOMES]
     peak = max((record.peak_memory_mb for record in ended), default=0.0)
     able = [node for node in nodes if node.gpus >= 1]
@@ -89,16 +81,7 @@ def pack(nodes: Sequence[Node], records: Records) -> Packing:
 
 
 def packed(nodes: Sequence[Node], asked: ResourceSettings, packing: Packing) -> TrialResources:
-    """Share out the machines as a packing says.
-
-    Args:
-        nodes: The machines.
-        asked: What the user asks for besides.
-        packing: How many trials share a GPU.
-
-    Returns:
-        What one trial gets from now on.
-    """
+    """Compute what one trial gets from now on, on machines shared as a packing says."""
     # Ray counts GPUs in ten-thousandths.
     share = math.floor(1e4 / packing.trials_per_gpu) / 1e4
     return share_out(nodes, replace(asked, gpus_per_trial=share))
@@ -114,12 +97,12 @@ def pack_after_first(
 
     Args:
         search: The search; where trials of it have ended, they are the first.
-        run: Runs trials: with what each gets, and `most` of them.
-        slots: Told of the share.
-        say: Tells people.
+        run: Runs `most` trials with the given resources.
+        slots: Its share is set.
+        say: Prints a line.
 
     Returns:
-        How trials share a GPU from here on; None where nothing was to be shared.
+        How trials share a GPU from here on; None where nothing is shared.
     """
     if not slots.resources.gpus:
         return None
@@ -135,14 +118,7 @@ def pack_after_first(
 
 
 def gpu_memory_mb(node: Node) -> float:
-    """Ask a machine how much memory its GPU has.
-
-    Args:
-        node: A machine with GPUs.
-
-    Returns:
-        Of its first GPU, in MB; 0 where PyTorch finds none.
-    """
+    """Return the memory of the first GPU of a machine, in MB; 0 where PyTorch finds none."""
     there = NodeAffinitySchedulingStrategy(node.name, soft=False)
     return float(fetch(_gpu_memory_mb.options(scheduling_strategy=there).remote()))
 

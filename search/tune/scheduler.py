@@ -57,12 +57,7 @@ class FiniteASHA(ASHAScheduler):  # type: ignore[misc]  # Ray has no types
         self._records = records
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        """Enter a trial; one that goes on takes over what it reported before.
-
-        Args:
-            tune_controller: Ray's controller.
-            trial: Ray's trial, which the searcher knows.
-        """
+        """Add a trial; a resumed one takes over what it reported before."""
         super().on_trial_add(tune_controller, trial)
         before = name_of(self._records[trial.trial_id].number)
         for _, recorded in self._rungs:
@@ -70,16 +65,7 @@ class FiniteASHA(ASHAScheduler):  # type: ignore[misc]  # Ray has no types
                 recorded[trial.trial_id] = recorded.pop(before)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Decide whether a trial goes on.
-
-        Args:
-            tune_controller: Ray's controller.
-            trial: Ray's trial.
-            result: Its report, flat.
-
-        Returns:
-            Ray's word for going on or stopping.
-        """
+        """Decide whether a trial continues, in Ray's words."""
         if not _is_finite(result.get(self._metric)):
             return str(TrialScheduler.STOP)
         if result[EPOCH] < self._max_t and not self._is_news(trial.trial_id, result[EPOCH]):
@@ -92,25 +78,14 @@ class FiniteASHA(ASHAScheduler):  # type: ignore[misc]  # Ray has no types
     def on_trial_complete(
         self, tune_controller: Any, trial: Trial, result: dict[str, Any]
     ) -> None:
-        """Enter a trial's last report in the rungs, if it has a score.
-
-        Args:
-            tune_controller: Ray's controller.
-            trial: Ray's trial.
-            result: Its report, flat.
-        """
+        """Record a trial's last report in the rungs, if it has a score."""
         self._void(trial.trial_id, result[EPOCH])
         has_score = _is_finite(result.get(self._metric)) and not result.get("diverged")
         if has_score and self._is_news(trial.trial_id, result[EPOCH]):
             super().on_trial_complete(tune_controller, trial, result)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        """Keep why a trial failed: only a scheduler sees it before the searcher is told.
-
-        Args:
-            tune_controller: Ray's controller.
-            trial: Ray's trial.
-        """
+        """Keep why a trial failed: only a scheduler sees it before the searcher is told."""
         super().on_trial_error(tune_controller, trial)
         record = self._records[trial.trial_id]
         self._void(trial.trial_id, record.epochs)
@@ -119,10 +94,10 @@ class FiniteASHA(ASHAScheduler):  # type: ignore[misc]  # Ray has no types
         record.retryable = is_passing(cause_of(error))
 
     def rebuild(self, trials: Sequence[FrozenTrial]) -> None:
-        """Fill the rungs with what the trials of a study reported, as if it had not been cut off.
+        """Fill the rungs with the reports of a study's trials, as if it had not been interrupted.
 
         Args:
-            trials: None is running; those that wait go on under another name.
+            trials: None is running; those that wait continue under another name.
         """
         sign = 1 if self._mode == "max" else -1
         for trial in trials:

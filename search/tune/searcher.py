@@ -1,7 +1,7 @@
-"""Optuna's study and Ray Tune: the study is the only truth, Ray runs what it asks.
+"""Connects Optuna's study with Ray Tune: the study decides and remembers, Ray runs what it asks.
 
 Ray pickles a searcher at every snapshot; ours gives it nothing, because a search that was killed
-goes on from the study itself with a new `Tuner`.
+is resumed from the study itself with a new `Tuner`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Limits(NamedTuple):
 
     Attributes:
         stopper: Ends it, as when the study cannot be written.
-        slots: Says how many trials can run at a time: no more are drawn, so that each is drawn
+        slots: Returns how many trials can run at a time: no more are drawn, so that each is drawn
             knowing of those before it.
     """
 
@@ -48,8 +48,8 @@ class Limits(NamedTuple):
 class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
     """Asks the study for trials and tells it how each ended.
 
-    A trial that ran its course is told COMPLETE with the objective at its best epoch, one that
-    ASHA stopped PRUNED, and one that crashed or diverged FAIL. One that was cut off waits.
+    A finished trial is told COMPLETE with the objective at its best epoch, one that ASHA stopped
+    PRUNED, and one that crashed or diverged FAIL. One that was interrupted waits.
 
     Args:
         study: The study; its direction fits the metric.
@@ -57,7 +57,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         space: Draws the hyperparameters of a trial.
         metric: The objective, a key of a trial's reports.
         limits: Bound it.
-        checkpoints: States that unfinished trials go on from, by their numbers.
+        checkpoints: States to resume unfinished trials from, by their numbers.
     """
 
     def __init__(
@@ -81,14 +81,14 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         self._asked: dict[str, optuna.Trial] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """Draw the next trial, or take up one that was interrupted.
+        """Draw the next trial, or resume one that was interrupted.
 
         Args:
-            trial_id: Ray's name of it.
+            trial_id: Ray's id of it.
 
         Returns:
-            Its hyperparameters, flat, and under `RESUME_FROM` the state that it goes on from;
-            None when the search is at its end, or for now as many run as can.
+            Its hyperparameters, flat, and under `RESUME_FROM` the state that it resumes from; None
+            when the search is at its end, or for now as many run as can.
         """
         if len(self._asked) >= self._slots():
             return None
@@ -108,12 +108,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         return dict(trial.params) | ({} if state is None else {RESUME_FROM: state})
 
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
-        """Report an epoch to the study, once.
-
-        Args:
-            trial_id: Ray's name of the trial.
-            result: The trial's report, flat.
-        """
+        """Report an epoch to the study, once."""
         score, epoch = float(result.get(self.metric, math.nan)), int(result[EPOCH])
         record = self.records[trial_id]
         # A retry reports its first epochs again: the study keeps the first report of a step.
@@ -132,13 +127,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         error: bool = False,
         **_: Any,
     ) -> None:
-        """Tell the study how a trial ended.
-
-        Args:
-            trial_id: Ray's name of the trial.
-            result: Its last report, flat; None when it crashed or never began.
-            error: Whether it crashed.
-        """
+        """Tell the study how a trial ended; without a result, it crashed or never began."""
         record = self.records[trial_id]
         if trial_id not in self._asked:
             return  # told already: Ray takes an error of ours at a trial's end for the trial's
@@ -183,18 +172,11 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         self._study.tell(trial, value, state=state, skip_if_finished=True)
 
     def save(self, checkpoint_path: str) -> None:
-        """Write the empty file that Ray wants: the truth is in the study.
-
-        Args:
-            checkpoint_path: Where Ray wants it.
-        """
+        """Write an empty file, as Ray wants one: the state is in the study."""
         Path(checkpoint_path).touch()
 
     def restore(self, checkpoint_path: str) -> None:
-        """Refuse: a search goes on from its study.
-
-        Args:
-            checkpoint_path: Ray's file.
+        """Refuse: a search is resumed from its study.
 
         Raises:
             NotImplementedError: Always.

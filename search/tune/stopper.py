@@ -20,14 +20,14 @@ TIME_BUDGET = "time budget"
 
 
 class SearchStopper(Stopper):  # type: ignore[misc]  # Ray has no types
-    """Ends the search when its time is up, the user asks or it makes no sense to go on.
+    """Ends the search when its time is up, the user asks or it is no use to continue.
 
     Args:
         deadline: On the clock of `time.monotonic`; infinity for no limit.
-        keep: Says how many seconds before it to end, for what comes after; asked now and then.
+        keep: Returns how many seconds before it to end, for what comes after; asked repeatedly.
 
     Attributes:
-        reason: Why it ends, in words; empty while it goes on.
+        reason: Why it ends, in words; empty while it runs.
         fault: What failed outside of the trials, such as a full disk; None if nothing did.
     """
 
@@ -43,23 +43,11 @@ class SearchStopper(Stopper):  # type: ignore[misc]  # Ray has no types
         return self.reason not in {"", TIME_BUDGET}
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002  # Ray's
-        """Let every trial go on: its own end is the scheduler's business.
-
-        Args:
-            trial_id: Ray's name of the trial.
-            result: Its report.
-
-        Returns:
-            False.
-        """
+        """Return False: a single trial is ended by the scheduler."""
         return False
 
     def stop_all(self) -> bool:
-        """Say whether the search is to end.
-
-        Returns:
-            True once there is a reason.
-        """
+        """Return whether the search is to end: once there is a reason."""
         if self.reason or math.isinf(self._deadline):
             return bool(self.reason)
         if time.monotonic() >= self._deadline - self._keep():
@@ -68,9 +56,9 @@ class SearchStopper(Stopper):  # type: ignore[misc]  # Ray has no types
 
     @contextmanager
     def guarding(self) -> Iterator[None]:
-        """End the search when a file or the study cannot be written, outside of Ray's sight.
+        """End the search when a file or the study cannot be written, without raising to Ray.
 
-        Ray would take the error for the trial's that has just ended, and go on.
+        Ray would take the error for that of the trial that has just ended, and continue.
 
         Yields:
             Once, for the body that writes files.
@@ -85,11 +73,7 @@ class SearchStopper(Stopper):  # type: ignore[misc]  # Ray has no types
             self.reason = self.reason or "a file could not be written"
 
     def listening(self) -> AbstractContextManager[None]:
-        """Take the first Ctrl-C or SIGTERM as the wish to end well.
-
-        Returns:
-            A context for the trials.
-        """
+        """Make a context in which the first Ctrl-C or SIGTERM ends the search cleanly."""
 
         def interrupt() -> None:
             self.reason = INTERRUPTED

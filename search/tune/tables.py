@@ -22,15 +22,7 @@ _MIN_IMPORTANCE_TRIALS = 4
 
 
 def trials_table(records: Records, mode: Mode) -> pd.DataFrame:
-    """Tabulate the trials that have ended.
-
-    Args:
-        records: The trials.
-        mode: Whether more or less of the objective is better.
-
-    Returns:
-        One row per trial, in the order of their numbers, columns as `TRIALS` says.
-    """
+    """Tabulate the ended trials, in the order of their numbers, columns as `TRIALS` says."""
     rows = []
     for record in sorted(records.values(), key=lambda record: record.number):
         if record.fate is None:
@@ -48,8 +40,8 @@ def write_importances(
 
     Args:
         folder: Where the table goes.
-        records: The trials; those that ran their course or that ASHA stopped count, with the
-            objective at their best epoch.
+        records: The trials; the finished and those that ASHA stopped count, with the objective at
+            their best epoch.
         mode: Whether more or less of the objective is better.
         distributions: The space.
 

@@ -37,7 +37,7 @@ class Search:
     Attributes:
         plan: What to search.
         study: The study.
-        searcher: Asks it and tells it.
+        searcher: Asks it for trials and reports to it.
         stopper: Ends the search early.
     """
 
@@ -58,13 +58,13 @@ class Search:
         callbacks: Sequence[tune.Callback],
         most: int | None = None,
     ) -> None:
-        """Run the trials that are missing; those still running when it is cut off wait.
+        """Run the missing trials, at most `most`; those that are interrupted wait for a resume.
 
         Args:
             trainable: Ray's trainable: one step is one epoch.
             resources: What one trial gets.
-            callbacks: Hear of every report; the first is to take the arrays out of it.
-            most: Run no more than so many; None for all.
+            callbacks: Receive every report; the first must take the arrays out of it.
+            most: Maximum number of trials; None for all.
         """
         missing = self.plan.settings.trials - outcomes(self.records)
         missing = missing if most is None else min(missing, most)
@@ -141,13 +141,13 @@ def open_search(
     slots: Callable[[], int],
     to_keep: Callable[[Records], float] = lambda _: 0.0,
 ) -> Search:
-    """Begin the study of a search, or go on with it.
+    """Create the study of a search, or resume it.
 
     Args:
         plan: What to search.
-        deadline: When all is to be done, on the clock of `time.monotonic`; infinity for no limit.
-        slots: Says how many trials can run at a time.
-        to_keep: Says how many of the seconds left are for what comes after the trials so far.
+        deadline: When all must be done, on the clock of `time.monotonic`; infinity for no limit.
+        slots: Returns how many trials can run at a time.
+        to_keep: Returns how many of the seconds left are for what comes after the trials so far.
 
     Returns:
         The search, before its first trial of this attempt.
