@@ -1,4 +1,4 @@
-"""What can go wrong in a search, and how it is told in one line."""
+"""The errors of a search, and their one-line messages."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class SettingsError(ValueError):
 
 
 class ClusterError(RuntimeError):
-    """The cluster cannot be had, or the input is found wrong or impossible there."""
+    """The cluster cannot be used, or the input proves wrong or impossible there."""
 
 
 class WorkError(RuntimeError):
-    """Work on the cluster failed for a reason that is not the input's."""
+    """Work on the cluster failed for another reason than its input."""
 
 
 def one_line(error: BaseException | None) -> str:

@@ -41,7 +41,7 @@ _STATE = _State()
 
 @contextmanager
 def handled() -> Iterator[None]:
-    """Take the signals that ask a process to end; for a whole command."""
+    """Handle the signals that ask a process to end, during a whole command."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -60,7 +60,7 @@ def handled() -> Iterator[None]:
 
 
 def take_back() -> None:
-    """Handle signals again that a library has taken to itself, or left to the system."""
+    """Install our handlers again after a library has replaced or reset them."""
     if threading.current_thread() is threading.main_thread():
         for kind in _STATE.kinds:
             signal.signal(kind, _handle)

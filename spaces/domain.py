@@ -42,7 +42,7 @@ def values_of(domain: Domain) -> Sequence[Value]:
 
 
 def nearest_value(value: Any, domain: Domain) -> Any:
-    """Move a value to the nearest of a domain; a word that is none of its choices to the first."""
+    """Move a value to the nearest of a domain; a string that is not a choice to the first."""
     match domain:
         case FloatRange(low, high):
             return min(max(value, low), high)

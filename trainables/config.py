@@ -212,12 +212,12 @@ class TrainConfig:
 
     @property
     def plateau_patience(self) -> int:
-        """Stalled epochs that `plateau` bears: the rates fall before `patience` ends the trial."""
+        """Stalled epochs until `plateau` lowers the rates, fewer than those that end a trial."""
         return max(0, min(_PLATEAU_PATIENCE, self.patience - 2))
 
     @property
     def least_plateau_epochs(self) -> int:
-        """Epochs in which `plateau` can act: a best one, those that stall, and one after them."""
+        """Least epochs in which `plateau` can act: a best one, those of its patience, one more."""
         return self.plateau_patience + 3
 
     def rate_of(self, slot: str) -> float:  # noqa: ARG002 - of a config of several towers

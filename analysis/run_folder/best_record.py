@@ -1,4 +1,4 @@
-"""`best.json`: the chosen config, its scores, and what speaks for it."""
+"""`best.json`: the chosen config, its scores, and why it was chosen."""
 
 from __future__ import annotations
 

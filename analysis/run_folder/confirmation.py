@@ -1,4 +1,4 @@
-"""What a config said out of fold when it was trained again, read for whoever decides on it."""
+"""The out-of-fold predictions of a confirmed config, as needed to decide on it."""
 
 from __future__ import annotations
 

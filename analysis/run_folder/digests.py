@@ -150,7 +150,7 @@ def _append(folder: Path, line: str) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[int]:
-    """Open a file to add to it, alone, under the name that it has now."""
+    """Open a file for appending, with an exclusive lock, under the name that it has now."""
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:

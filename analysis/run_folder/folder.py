@@ -2,7 +2,7 @@
 
 A table is written whole under another name and renamed, so that a reader never meets half of one.
 Only `history.csv` grows by lines: a line torn by a kill is no row yet, and readers leave it out.
-What is written is noted in `digests.csv`, and what is read is held against it.
+What is written is noted in `digests.csv`, and what is read is compared with it.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ class RunFolder(KeptProbabilities):
         return self.search.exists() or self.study.exists()
 
     def write_search(self, record: Search) -> None:
-        """Write what was searched."""
+        """Write the record of the search."""
         keep_digests(self.path)
         write_json(self.search, to_json(record))
 
     def read_search(self) -> Search:
-        """Read what was searched."""
+        """Read the record of the search."""
         record = read_json(self.search, "is this the folder of a search?")
         return read_record(self.search, record, Search)
 

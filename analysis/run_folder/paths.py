@@ -1,4 +1,4 @@
-"""Where the files of a run folder are, and what is in each."""
+"""Where the files of a run folder are, and their contents."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class RunPaths:
 
     @property
     def lock(self) -> Path:
-        """Locked by the search that is at work here."""
+        """Locked by the search that is running here."""
         return self.path / ".lock"
 
     @property
@@ -37,7 +37,7 @@ class RunPaths:
 
     @property
     def study(self) -> Path:
-        """The Optuna study (journal file): the truth of the search."""
+        """The Optuna study (journal file), from which everything else can be made anew."""
         return self.path / "study.journal"
 
     @property

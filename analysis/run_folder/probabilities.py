@@ -1,4 +1,4 @@
-"""The probabilities that a search keeps, from which every decision can be made anew."""
+"""The probabilities that a search keeps, from which every decision can be repeated."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class KeptProbabilities(RunPaths):
 
 
 def _said(path: Path, missing: str, *indices: str) -> pd.DataFrame:
-    """Read class probabilities, with columns of indices that point no further than can be."""
+    """Read class probabilities, and check that index columns are in range."""
     frame = read_parquet(path, missing)
     numbers = frame.select_dtypes("number")
     lacking = [name for name in (*indices, *CLASSES) if name not in numbers.columns]

@@ -1,4 +1,4 @@
-"""One run as pandas sees it: `analysis.load("runs/NAME")`."""
+"""One run as DataFrames: `analysis.load("runs/NAME")`."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ class Run:
 
     @property
     def objective(self) -> str:
-        """The metric that the search was about, such as `val_weighted_f1`."""
+        """The metric that was searched for, such as `val_weighted_f1`."""
         return self.search.objective
 
     @property
     def larger_is_better(self) -> bool:
-        """Whether more of the objective is better."""
+        """Whether larger values of the objective are better."""
         return self.search.mode == "max"
 
     @cached_property
@@ -90,7 +90,7 @@ class Run:
         return table if is_noted(path) else self._with_untold(table)
 
     def _with_untold(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Add the ended trials that the table lacks: of a search that was killed, or cut off."""
+        """Add the ended trials that the table of a killed or interrupted search lacks."""
         from analysis.run_folder.study import ended_trials  # noqa: PLC0415 - Optuna, for this alone
 
         ended = ended_trials(
@@ -306,7 +306,7 @@ def load(path: str | Path, *, database: bool = False) -> Run:
 
 
 def _losses(folder: RunFolder) -> Iterator[str]:
-    """What is gone that a run can be read without: of the rest, its reader says so."""
+    """List missing files that a run can be read without; readers of the others raise."""
     must = {folder.search, folder.best, folder.trials, folder.history, folder.study, folder.report}
     names = [str(p.relative_to(folder.path)) for p in lost_files(folder.path) if p not in must]
     if names:

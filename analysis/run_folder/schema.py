@@ -1,4 +1,4 @@
-"""The tables of a run, and what each of their columns means and holds."""
+"""The tables of a run: meaning and type of each column."""
 
 from __future__ import annotations
 

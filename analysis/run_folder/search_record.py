@@ -1,4 +1,4 @@
-"""`search.json`: what was searched, on what, with what."""
+"""`search.json`: what was searched, on which data, with which settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _Factor = Annotated[float, ("exclusiveMinimum", 1)]  # else rungs never end
 
 @dataclass(frozen=True, kw_only=True)
 class TuningSettings:
-    """Of `TuningSettings` of a search, what readers of its results look at."""
+    """Of the search's `TuningSettings`, what readers of its results look at."""
 
     epochs: Count | None = None
     reduction_factor: _Factor | None = None
@@ -21,14 +21,14 @@ class TuningSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionSettings:
-    """Likewise of its `SelectionSettings`."""
+    """Of the search's `SelectionSettings`, likewise."""
 
     decision: str = "searched"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceSettings:
-    """Likewise of its `ResourceSettings`."""
+    """Of the search's `ResourceSettings`, likewise."""
 
     study_storage: str | None = None
 
@@ -125,7 +125,7 @@ class ActivationBuild:
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One start of the search: it was begun, or gone on with."""
+    """One start of the search, as a new one or resumed."""
 
     started: str = ""
     hardware: Hardware = Hardware()

@@ -1,4 +1,4 @@
-"""Where the study of a run lives: a journal in its folder, or a relational database."""
+"""Where the study of a run is stored: a journal in its folder, or a relational database."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _engine(url: URL) -> dict[str, Any]:
 
 
 def _cause(error: BaseException) -> str:
-    """Give the driver's own words, in one line, without SQLAlchemy's links."""
+    """Return the driver's message, in one line, without SQLAlchemy's links."""
     while (inner := getattr(error, "orig", None) or error.__cause__) is not None:
         error = inner
     return "; ".join(line.strip() for line in str(error).splitlines() if line.strip())

@@ -1,4 +1,4 @@
-"""What logistic regressions came to before the first trial, as people read it."""
+"""The results of logistic regressions before the first trial, formatted for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which Ray cluster a search joins, or whether Ray can start here; nothing is asked of it yet."""
+"""Which Ray cluster a search joins, or whether Ray can start here; nothing connects yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model is fed with: the weights of its backbones, and how text and images are prepared."""
+"""The weights of a model's backbones, and how its text and images are preprocessed."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def _preprocessor_faults(role: str, source: str) -> list[str]:
 
 
 def _preprocessor(backbones: Mapping[str, str]) -> Preprocessor | None:
-    """Read what the checkpoint of the images says of their preparation."""
+    """Read the preprocessor of the image checkpoint."""
     for backbone, source in backbones.items():
         role = backbone.partition("/")[0]
         if role != "text" and source not in {TINY, *TORCHVISION_RESNETS}:

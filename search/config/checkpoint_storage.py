@@ -1,4 +1,4 @@
-"""Where checkpoints of trials are asked to go: a folder or a URI; nothing is opened here."""
+"""Where checkpoints of trials go: a folder or a URI; nothing is opened here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A search as the command that asks for it again."""
+"""The command line that asks for a search."""
 
 from __future__ import annotations
 

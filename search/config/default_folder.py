@@ -1,4 +1,4 @@
-"""The folder of a search that names none: no other has it, however close they begin."""
+"""The folder of a search that names none, unique even if two searches begin at the same time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From settings to a search that can start: every fault of the settings is found here, at once."""
+"""From settings to a search that can start: all faults of the settings are found here, at once."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Plan:
 
     @property
     def inputs(self) -> InputSettings:
-        """How text and images are prepared."""
+        """How text and images are preprocessed."""
         data = self.settings.data
         return InputSettings(
             **{each.name: getattr(data, each.name) for each in fields(InputSettings)}
@@ -112,7 +112,7 @@ class Plan:
 
     @property
     def source(self) -> Path | None:
-        """The data; None is the demo data."""
+        """The data; None for the demo data."""
         return _find_source(self.settings.data.path)
 
     @property
@@ -134,7 +134,7 @@ class Plan:
 
     @property
     def cache(self) -> Path | None:
-        """Folder of frozen activations; None for none."""
+        """Folder of frozen activations; None without a cache."""
         return None if self.settings.resources.no_cache else _cache(self.settings)
 
     @property
@@ -210,7 +210,7 @@ def make_plan(settings: SearchSettings) -> Plan:
 
 
 def _find_variant(name: str, faults: list[str]) -> Variant[Any]:
-    """Find the model to tune; without it no other fault can be looked for."""
+    """Find the model to tune; without it no other fault can be found."""
     variant = VARIANTS.get(name)
     if variant is None:
         hint = nearest(name, {*SPACES, ALL})
@@ -222,7 +222,7 @@ def _find_variant(name: str, faults: list[str]) -> Variant[Any]:
 def _choose_sources(
     settings: SearchSettings, variant: Variant[Any], source: Path | None, faults: list[str]
 ) -> tuple[dict[str, str], InputSettings]:
-    """Give the weights of each backbone, and how its inputs are prepared."""
+    """Choose the weights of each backbone, and how its inputs are preprocessed."""
     words = settings.data.backbone
     backbones, found = choose_backbones(variant, settings.modality, words, demo=source is None)
     inputs = choose_inputs(variant, settings.data, backbones)
@@ -264,7 +264,7 @@ def _first_configs(
     space: Space,
     faults: list[str],
 ) -> tuple[dict[str, Any], tuple[WarmStart, ...]]:
-    """Give what is tried first: the hand-tuned config, then those of other runs."""
+    """Return what is tried first: the hand-tuned config, then those of other runs."""
     hand_tuned = asdict(variant.hand_tuned)
     if is_tiny(backbones):
         hand_tuned = at_tiny_rates(hand_tuned)

@@ -1,4 +1,4 @@
-"""What can be wrong with the settings of a search by themselves, before anything is looked up."""
+"""Faults of settings that can be found without looking anything up."""
 
 from __future__ import annotations
 

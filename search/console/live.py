@@ -59,7 +59,7 @@ class LiveView(Callback):  # type: ignore[misc]  # Ray has no types
             self._live.start()
 
     def on_step_end(self, **_: Any) -> None:
-        """Draw again, now and then: Ray takes a step about every tenth of a second."""
+        """Draw again after a while: Ray takes about ten steps per second."""
         if self._live is not None and time.monotonic() - self._drawn > _REFRESH_SECONDS:
             self._drawn = time.monotonic()
             self._live.update(self._render(), refresh=True)

@@ -103,7 +103,7 @@ def why_all_failed(records: Records) -> str:
 
 
 def _headline(best: Best) -> str:
-    """Say how good the chosen config is: as confirmed, where it was."""
+    """Say how good the chosen config is, by its confirmed score if it has one."""
     score = f"[bold green]{best.objective} {(best.confirmed or best).score:.4f}[/]"
     if best.confirmed:
         epochs = best.confirmed.epochs
@@ -112,7 +112,7 @@ def _headline(best: Best) -> str:
 
 
 def _rows(best: Best, *, is_hand_tuned: bool) -> dict[str, Scores]:
-    """Give the scores to show: what is honest first, where there is any."""
+    """Return the scores to show, unbiased ones first."""
     baseline = best.baseline
     rows = {"confirmed": best.confirmed.scores} if best.confirmed else {}
     rows["searched"] = best.scores

@@ -1,1 +1,1 @@
-"""The Optuna study: its space, sampler, storage, and how it goes on; no ray, no torch."""
+"""The Optuna study: its space, sampler, storage, and how it is resumed; no ray, no torch."""

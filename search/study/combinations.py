@@ -78,7 +78,7 @@ def combinations(
 
 
 def _matters(variant: Variant[Any], modality: Modality, name: str, values: list[Any]) -> bool:
-    """Tell whether a hyperparameter, or the value that it is held at, changes what is read."""
+    """Return whether a hyperparameter, or the value that it is fixed at, changes what is read."""
     read = {_reading(variant, modality, {name: value}) for value in values}
     return len(read | {_reading(variant, modality, {})}) > 1
 
@@ -95,6 +95,6 @@ def _distance(names: list[str], values: tuple[Any, ...], hand_tuned: Mapping[str
 
 
 def _nearest(distances: list[int], most: int) -> int:
-    """Give the greatest distance that is near enough; one choice away always is."""
+    """Return the largest distance to keep; one choice away is always kept."""
     allowed = [d for d in set(distances) if sum(other <= d for other in distances) <= most]
     return max([1, *allowed])

@@ -32,7 +32,7 @@ def meet_every_cut(
 
 
 def _traced(config: Any, read: set[str]) -> Any:
-    """Copy a config so that the names of what is read of it are added to a set."""
+    """Copy a config so that the names of its attributes that are read are added to a set."""
     kind = type(config)
     fields = frozenset(vars(config))
 

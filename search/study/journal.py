@@ -116,7 +116,7 @@ class _NestedLock:
 
 
 def _cut_torn_line(path: Path) -> None:
-    """Without its line end, a torn line would swallow the next log and spoil the file."""
+    """Remove an incomplete last line, which would run into the next log and damage the file."""
     with path.open("r+b") as file:
         content = file.read()
         file.truncate(content.rfind(b"\n") + 1)

@@ -1,4 +1,4 @@
-"""`--fix` and `--range`: from words to a narrowed space, with every fault of them at once."""
+"""`--fix` and `--range`: from words to a narrowed space, with all their faults at once."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Overrides:
 
     @property
     def narrowed(self) -> set[str]:
-        """Names that `--range` has something to say of."""
+        """Names that `--range` narrows."""
         return {*self.ranges, *self.choices}
 
 
@@ -103,7 +103,7 @@ def narrow(
 
 
 def _plateau_can_act(found: Overrides, variant: Variant[Any], epochs: int) -> bool:
-    """Say whether the epochs are enough for `plateau`; where not, it is a fault to hold it."""
+    """Return whether there are enough epochs for `plateau`; if not, fixing it is a fault."""
     config = variant.config()
     config = replace(config, patience=found.fixed.get("patience", config.patience))
     least: int = config.least_plateau_epochs
@@ -127,7 +127,7 @@ def _read_fixed(found: Overrides, variant: Variant[Any], words: Iterable[str]) -
 
 
 def _like(flag: str, name: str, variant: Variant[Any]) -> Value:
-    """Give the hand-tuned value, for its type."""
+    """Return the hand-tuned value, for its type."""
     known = asdict(variant.hand_tuned)
     if name == "max_epochs":  # --epochs sets it, for ASHA too
         msg = f"{flag} max_epochs is not possible; use --epochs"

@@ -1,4 +1,4 @@
-"""The Optuna study of a search, opened or begun."""
+"""The Optuna study of a search, opened or created."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class _Random(optuna.samplers.RandomSampler):
 
 
 class _TPE(optuna.samplers.TPESampler):
-    """As `_Random`: what it draws hangs on the trials before alone, not on when it was started."""
+    """As `_Random`: its draws depend on earlier trials alone, not on when it was started."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed=seed)

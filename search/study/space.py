@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def distributions(space: Space) -> dict[str, BaseDistribution]:
-    """Give Optuna's distributions of all hyperparameters of a space, by name, in their order."""
+    """Return Optuna's distributions of the hyperparameters of a space, by name, in their order."""
     return {name: _distribution(domain) for name, domain in space.domains.items()}
 
 

@@ -1,4 +1,4 @@
-"""Where the study of a search lives: a journal in its run folder, or a relational database."""
+"""Where the study of a search is stored: a journal in its run folder, or a relational database."""
 
 from __future__ import annotations
 

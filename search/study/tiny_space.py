@@ -1,8 +1,8 @@
 """Tiny random weights: the one rule for every variant where nothing is pretrained.
 
-Spaces and hand-tuned configs are made for pretrained towers and some thousand samples, with low
-learning rates, which spoil nothing, and large batches. Tiny random towers know nothing that could
-be spoilt; in the few epochs of a demonstration they learn by high rates and many steps.
+Spaces and hand-tuned configs are made for pretrained towers and thousands of samples: low
+learning rates, which preserve what was learnt, and large batches. Tiny random towers have learnt
+nothing; in the few epochs of a demonstration they need high rates and many steps.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BATCHES = (8, 16)
 
 
 def is_tiny(backbones: Mapping[str, str]) -> bool:
-    """Say whether nothing is pretrained: all weights are tiny and random."""
+    """Return whether all weights are tiny and random."""
     return set(backbones.values()) == {TINY}
 
 

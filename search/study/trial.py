@@ -1,4 +1,4 @@
-"""What a search knows of each of its trials while it runs: pure data, shared by all who listen."""
+"""What a search knows of each of its trials while it runs: plain data, shared by all callbacks."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def _misfits(folder: RunFolder, model: str, modality: str) -> Iterable[str]:
 
 
 def _best_params(folder: RunFolder) -> list[tuple[int, dict[str, Any]]]:
-    """Give the best trials: in the order of their confirmed scores, where they were confirmed."""
+    """Return the best trials, in the order of their confirmed scores if they were confirmed."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage, name = open_storage(folder)
     study = optuna.load_study(study_name=name, storage=storage)

@@ -1,4 +1,4 @@
-"""ASHA on epochs, for trials whose objective may turn out missing or not finite."""
+"""ASHA on epochs, for trials whose objective may be missing or not finite."""
 
 from __future__ import annotations
 
@@ -114,20 +114,20 @@ class FiniteASHA(ASHAScheduler):  # type: ignore[misc]  # Ray has no types
         return list(self._brackets[0]._rungs)
 
     def _is_news(self, trial_id: str, epoch: int) -> bool:
-        """Say whether a rung begins with this epoch, and has no score of the trial."""
+        """Return whether a rung begins with this epoch, and has no score of the trial yet."""
         # Ray itself would enter a score in whichever lower rung has none of the trial.
         own = [recorded for least, recorded in self._rungs if epoch - 1 < least <= epoch]
         return bool(own) and trial_id not in own[0]
 
     def _void(self, trial_id: str, last: float) -> None:
-        """Forget what an attempt that crashed reported after the end of the one that counts."""
+        """Drop the reports of a crashed attempt that lie after the end of the one that counts."""
         for least, recorded in self._rungs:
             if least > last:
                 recorded.pop(trial_id, None)
 
 
 def _error_of(trial: Trial) -> BaseException | None:
-    """Read what Ray kept of an error: from where it wrote it, before it is synchronised."""
+    """Read the error that Ray kept, from where it wrote it, before it is synchronised."""
     path = getattr(trial, "pickled_error_file", None)
     if path is not None and Path(path).exists():
         error: BaseException = pickle.loads(Path(path).read_bytes())  # this process wrote it

@@ -145,7 +145,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
                 self._tell(trial_id, "diverged" if record.error else fate)
 
     def close(self) -> None:
-        """Tell the study that the trials still running were cut off: they wait to go on."""
+        """Tell the study that the running trials were interrupted: they wait for a resume."""
         with self._stopper.guarding(), self._one_write():
             for trial_id in list(self._asked):
                 self._tell(trial_id, "interrupted")

@@ -1,4 +1,4 @@
-"""Why a search ends before its last trial: the user, the clock, a cause that fells every trial."""
+"""Why a search ends before its last trial: the user, the clock, or all trials failing alike."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class SearchStopper(Stopper):  # type: ignore[misc]  # Ray has no types
 
     @property
     def hopeless(self) -> bool:
-        """Whether what comes after the trials is not worth its time now."""
+        """Whether the stages after the trials are not worth their time now."""
         return self.reason not in {"", TIME_BUDGET}
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002  # Ray's

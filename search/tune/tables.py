@@ -1,4 +1,4 @@
-"""What a search came to: its table of trials, the importances and the chosen config."""
+"""The result of a search as tables: its trials and the importances."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ray Tune at work on the study: the tuner and its failure policy."""
+"""Ray Tune on the study: the tuner and its failure policy."""
 
 from __future__ import annotations
 

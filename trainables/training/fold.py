@@ -115,7 +115,7 @@ class FoldTrainer:
         return rows[~held], rows[held]
 
     def _features(self, views: Collection[str]) -> dict[str, Tensor]:
-        """Give the features of views, of the samples that train."""
+        """Return the features of views of the training samples."""
         return {name: self._data.sources[name].gather(self._train).values for name in views}
 
     def train_epoch(self) -> float:

@@ -51,7 +51,7 @@ class Classifier(nn.Module):
 
     @property
     def starts_random(self) -> nn.ModuleList:
-        """What no checkpoint holds: the head, and what embeds the views."""
+        """The modules that no checkpoint holds: the head, and the embedding of the views."""
         return nn.ModuleList([self.head] if self.views is None else [self.head, self.views])
 
     def branches(self, activations: Mapping[str, Activations]) -> dict[str, Tensor]:
