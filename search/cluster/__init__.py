@@ -1,1 +1,1 @@
-"""Ray core: the connection, what it has to give, and work on every node."""
+"""Ray core: the connection, its resources, and work on every node."""

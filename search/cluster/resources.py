@@ -1,4 +1,4 @@
-"""What a cluster has, what a trial gets of it, and how the results of its work are fetched."""
+"""A cluster's resources, the share of a trial, and how results of its work are fetched."""
 
 from __future__ import annotations
 
@@ -26,13 +26,7 @@ RETRIES = 2
 
 @dataclass(frozen=True)
 class Node:
-    """One machine of the cluster.
-
-    Attributes:
-        name: Ray's id of it.
-        cpus: Logical CPUs that Ray gives out.
-        gpus: GPUs that Ray gives out.
-    """
+    """One machine of the cluster: Ray's id of it, and the logical CPUs and GPUs that it offers."""
 
     name: str
     cpus: float
@@ -60,11 +54,7 @@ class TrialResources:
 
 
 def alive() -> list[Node]:
-    """Look which machines the cluster has now.
-
-    Returns:
-        Those that are alive.
-    """
+    """Return the machines of the cluster that are alive now."""
     return [
         Node(node["NodeID"], resources.get("CPU", 0.0), resources.get("GPU", 0.0))
         for node in ray.nodes()
@@ -73,7 +63,7 @@ def alive() -> list[Node]:
 
 
 def share_out(nodes: Sequence[Node], asked: ResourceSettings) -> TrialResources:
-    """Work out what a trial gets and how many run at a time.
+    """Compute what a trial gets and how many run at a time.
 
     Args:
         nodes: The machines.
@@ -111,22 +101,13 @@ def _cpu_share(nodes: Sequence[Node], gpus: float) -> float:
 
 
 def fitting(node: Node, cpus: float, gpus: float) -> int:
-    """Count the trials that fit a machine.
-
-    Args:
-        node: The machine.
-        cpus: CPUs of one trial, > 0.
-        gpus: GPUs of one trial, >= 0.
-
-    Returns:
-        How many; 0 where none does, as on one without GPUs when trials need one.
-    """
+    """Count the trials of so many CPUs (> 0) and GPUs (>= 0) that fit a machine."""
     by_cpu = math.floor(node.cpus / cpus + 1e-9)
     return min(by_cpu, _places(node.gpus, gpus)) if gpus else by_cpu
 
 
 def _places(there: float, gpus: float) -> int:
-    """Count the trials that some GPUs hold: a trial that shares one has its share on that one."""
+    """Count the trials that fit some GPUs: one that shares a GPU has its share on that one."""
     if gpus >= 1:
         return math.floor(there / gpus + 1e-9)
     whole, rest = divmod(there, 1)
@@ -134,16 +115,13 @@ def _places(there: float, gpus: float) -> int:
 
 
 def fetch(reference: Any) -> Any:
-    """Wait for work on the cluster.
-
-    Args:
-        reference: Ray's reference to the result.
+    """Wait for the result of work on the cluster.
 
     Returns:
         The result.
 
     Raises:
-        ClusterError: If the work found the input wrong, as bad weights: it raised a `ValueError`.
+        ClusterError: If the work raised a `ValueError` for wrong input, such as bad weights.
         OSError: If a disk was full there, or a file out of reach that had been there.
         WorkError: If it failed otherwise.
     """
@@ -179,19 +157,11 @@ class Slots:
         return replace(self._share, slots=self())
 
     def share(self, resources: TrialResources) -> None:
-        """Give trials another share from now on.
-
-        Args:
-            resources: What one trial gets, and how many run at a time.
-        """
+        """Give trials another share from now on."""
         self._share, self._count = resources, resources.slots
 
     def __call__(self) -> int:
-        """Count the slots; the cluster is looked at every few seconds.
-
-        Returns:
-            At least 1: without any machine left, one trial waits for the next.
-        """
+        """Count the slots, at least 1: without machines a trial waits; asks every few seconds."""
         if time.monotonic() - self._looked > _SECONDS_BETWEEN_LOOKS:
             count = sum(fitting(node, self._share.cpus, self._share.gpus) for node in alive())
             self._count = max(1, min(count, self._most or count))
@@ -201,15 +171,7 @@ class Slots:
 
 @contextmanager
 def asking_for(resources: TrialResources, trials: int) -> Iterator[None]:
-    """Ask a cluster that grows on demand for room; any other takes no notice.
-
-    Args:
-        resources: What one trial gets.
-        trials: How many could run at a time.
-
-    Yields:
-        Once, while the trials run.
-    """
+    """Ask a cluster that grows on demand for room for so many trials; any other ignores it."""
     names = {"cpu": "CPU", "gpu": "GPU"}
     bundle = {names[name]: count for name, count in resources.request.items()}
     request_resources(bundles=[bundle] * trials)

@@ -1,4 +1,4 @@
-"""The data of a search: read as it asks, and fit for its objective."""
+"""Load the data of a search, and check that they suit its objective."""
 
 from __future__ import annotations
 
@@ -27,15 +27,12 @@ if TYPE_CHECKING:
 def load_data(plan: Plan) -> Corpus:
     """Read the data of a search.
 
-    Args:
-        plan: The search.
-
     Returns:
-        The data; its notes tell what is no duplicate, too, where duplicates are kept together.
+        The data; where duplicates are kept together, its notes say what does not count as one.
 
     Raises:
-        SettingsError: If the data of a search that goes on are gone, or none of them is of the
-            class whose score it searches for.
+        SettingsError: If the data of a resumed search are gone, or none of them is of the class
+            whose score it searches for.
     """
     corpus = _read(plan)
     _refuse_empty_class(plan.settings.tuning.metric, corpus)
@@ -63,7 +60,7 @@ def _read(plan: Plan) -> Corpus:
 
 
 def _refuse_empty_class(metric: str, corpus: Corpus) -> None:
-    """A class that no labelled pair has scores 0 with every model."""
+    """Refuse an objective of a class without labelled pairs, which is 0 for every model."""
     counts = np.bincount(corpus.labels, minlength=len(CLASSES))
     names = {f"val_{name}": tag for name, tag in zip(CLASS_SCORES, CLASSES, strict=True)}
     found = [name for name, count in zip(names, counts, strict=True) if count]

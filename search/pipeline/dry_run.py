@@ -1,4 +1,4 @@
-"""`--dry-run`: all that a search needs is checked, and what it will cost is said."""
+"""`--dry-run`: check all that a search needs, and say what it will cost."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def dry_run(plan: Plan, experiment: Experiment, console: Console) -> None:
 
     Args:
         plan: The search.
-        experiment: What it would hold fixed; the data have been checked by now.
+        experiment: What it would hold fixed, with data that have been checked.
         console: Where to print.
 
     Raises:
@@ -87,17 +87,7 @@ def _table(told: Mapping[str, Any]) -> Table:
 def lines(
     told: Mapping[str, Any], plan: Plan, experiment: Experiment, resources: TrialResources
 ) -> list[str]:
-    """Say what a search will take.
-
-    Args:
-        told: What `rehearse` measured.
-        plan: The search.
-        experiment: What it would hold fixed.
-        resources: What one trial gets, and how many run at a time.
-
-    Returns:
-        Plain sentences.
-    """
+    """Say in plain sentences what a search will cost, from what `rehearse` measured."""
     said = []
     samples = len(experiment.corpus.samples)
     if told["files"]:

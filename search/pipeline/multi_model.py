@@ -36,13 +36,10 @@ _SIGNALS = 128  # exit codes above it are those of signals
 
 
 def settings_by_model(settings: SearchSettings) -> dict[str, SearchSettings]:
-    """Say what is searched of each variant, and check all of it before any search begins.
+    """Derive the settings of each variant, and check them all before any search begins.
 
-    `--backbone`, `--fix` and `--range` go to the variants that know the name. Those of a folder
-    that goes on are searched with what they were begun with, or were to begin with.
-
-    Args:
-        settings: What the command line asks for, of all.
+    `--backbone`, `--fix` and `--range` go to the variants that know the name. A resumed folder's
+    searches keep the settings that they began with, or were to begin with.
 
     Returns:
         The settings of each search, by variant, in the order of `SPACES`.
@@ -86,12 +83,7 @@ def _check(searches: Mapping[str, SearchSettings], faults: list[str]) -> None:
 
 
 def write_record(settings: SearchSettings, searches: Mapping[str, SearchSettings]) -> None:
-    """Keep what is asked of all, so that those that have not begun can begin when all goes on.
-
-    Args:
-        settings: What the command line asks for, of all.
-        searches: The settings of each search, by variant.
-    """
+    """Record the settings of all, so that searches that have not begun can begin on a resume."""
     plans = {name: make_plan(own) for name, own in searches.items()}
     first = next(iter(plans.values())).settings
     folder = _folder_of(searches)
@@ -103,26 +95,14 @@ def write_record(settings: SearchSettings, searches: Mapping[str, SearchSettings
 
 
 def forget_record(searches: Mapping[str, SearchSettings]) -> None:
-    """Remove the record where no search has begun: there is nothing to go on with.
-
-    Args:
-        searches: The settings of each search, by variant.
-    """
+    """Remove the record where no search has begun: there is nothing to resume."""
     folder = _folder_of(searches)
     if not any(RunFolder(folder / name).holds_search() for name in searches):
         (folder / ALL_MODELS).unlink(missing_ok=True)
 
 
 def left_over(searches: Mapping[str, SearchSettings], codes: Mapping[str, int]) -> Iterator[str]:
-    """Say which searches were not begun, and how all goes on.
-
-    Args:
-        searches: The settings of each search, by variant.
-        codes: The exit code of each that was begun.
-
-    Yields:
-        A sentence where there is something to go on with.
-    """
+    """Yield a sentence on which searches have not begun and how to resume all, if any can be."""
     waiting = [name for name in searches if name not in codes]
     folder = _folder_of(searches)
     goes_on = f"--resume {folder} goes on with all models"
@@ -154,13 +134,7 @@ def _gone_on_with(settings: SearchSettings, folder: Path) -> dict[str, SearchSet
 def print_comparison(
     console: Console, searches: Iterable[SearchSettings], *, reference: bool
 ) -> None:
-    """Print one table of all variants.
-
-    Args:
-        console: Where to.
-        searches: The settings of each search that came to something.
-        reference: Whether what was published on this data set is shown beside them.
-    """
+    """Print one table of all searches that have a result, with published ones if `reference`."""
     runs: list[Any] = []
     metric = "weighted_f1"
     for settings in searches:
@@ -179,13 +153,13 @@ def search_all(
     search: Callable[[SearchSettings], int],
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, int]:
-    """Search each variant; one of which nothing comes does not keep the others.
+    """Search each variant; a failed one does not stop the others.
 
     The time budget is one for all: each may take an equal share of what is left.
 
     Args:
         searches: The settings of each, by variant.
-        search: Searches one and gives its exit code; one that a signal has ended ends all.
+        search: Searches one and returns its exit code; one that a signal has ended ends all.
         clock: Tells the time in seconds.
 
     Returns:

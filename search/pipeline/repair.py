@@ -1,4 +1,4 @@
-"""The run folder of a search that goes on: what is damaged there is told before anything is run.
+"""Repair the run folder of a resumed search: damage there is reported before anything is run.
 
 What follows from the study or can be computed again is set aside and made anew. What cannot is
 refused, with what helps.
@@ -25,7 +25,7 @@ _MOST_NAMES = 5
 
 
 def put_right(plan: Plan) -> list[str]:
-    """Look at the files of a search that goes on, and set aside what is to be made anew.
+    """Check the files of a resumed search, and set aside what is to be made anew.
 
     Args:
         plan: The search; its folder is locked.
@@ -53,7 +53,7 @@ def put_right(plan: Plan) -> list[str]:
 
 
 def _files(folder: RunFolder) -> Iterator[tuple[Path, Callable[[], object], bool]]:
-    """Name what was written, how it is read, and whether a search that goes on makes it anew."""
+    """List what was written, how it is read, and whether a resumed search makes it anew."""
     yield folder.history, folder.read_history, False
     for path, read in (
         (folder.trials, folder.read_trials),
@@ -109,7 +109,7 @@ def _set_aside(path: Path) -> str:
 
 
 def _lost_trials(plan: Plan) -> tuple[list[str], list[str]]:
-    """Hold the study against the table of trials; gives notes and faults."""
+    """Compare the study with the table of trials; return notes and faults."""
     folder = plan.folder
     in_file = plan.settings.resources.study_storage is None
     try:

@@ -1,7 +1,7 @@
 """The last stage of a search: its report, which may fail without costing anything else.
 
-The small images that the report shows are made here, by the one function that opens images: the
-report itself reads the run folder and nothing else.
+The thumbnails for the report are made here, by the one function that opens images: the report
+itself reads the run folder and nothing else.
 """
 
 from __future__ import annotations
@@ -20,14 +20,7 @@ _QUALITY = 72
 
 
 def write_report(folder: RunFolder) -> str:
-    """Write the report of a search.
-
-    Args:
-        folder: The run folder.
-
-    Returns:
-        Why there is none; empty when there is one.
-    """
+    """Write the report of a search; return why it could not be, or an empty string."""
     try:
         from analysis.report import write_report as write  # noqa: PLC0415 - slow to import
         from analysis.run_folder.run import load  # noqa: PLC0415 - likewise
@@ -40,11 +33,7 @@ def write_report(folder: RunFolder) -> str:
 
 
 def write_thumbnails(folder: RunFolder) -> None:
-    """Make the small images that a report shows, where they are missing.
-
-    Args:
-        folder: The run folder; an image that is gone or damaged by now has none.
-    """
+    """Write missing thumbnails for the report, but of images that are gone or damaged by now."""
     from analysis.report.gallery import rows_shown  # noqa: PLC0415 - likewise
     from analysis.run_folder.explanations import read_explanations  # noqa: PLC0415 - slow to import
     from analysis.run_folder.run import load  # noqa: PLC0415 - likewise

@@ -1,4 +1,4 @@
-"""Where a search's numbers come from: code, versions, data and machines, as `search.json` says."""
+"""The provenance of a search's numbers: code, versions, data and machines, for `search.json`."""
 
 from __future__ import annotations
 
@@ -52,18 +52,18 @@ def search_record(
     backbones: Mapping[str, Any],
     built: Sequence[ActivationBuild] = (),
 ) -> Search:
-    """Say what is searched, on what, with what.
+    """Make the content of `search.json`, of this attempt alone.
 
     Args:
         plan: The search.
         corpus: The data.
         folds: The splits.
-        hardware: What `hardware_record` says.
-        backbones: What the cluster says of the backbones: random ones, fingerprints, parameters.
+        hardware: From `hardware_record`.
+        backbones: From `search.cluster.activations.describe`.
         built: How the frozen activations were built.
 
     Returns:
-        The content of `search.json`, of this attempt alone.
+        The record.
     """
     settings = plan.settings
     attempt = Attempt(
@@ -106,14 +106,7 @@ def search_record(
 
 
 def samples_table(corpus: Corpus) -> pd.DataFrame:
-    """Say what is learnt from and what is to be predicted, for whoever looks at results.
-
-    Args:
-        corpus: The data.
-
-    Returns:
-        The content of `samples.parquet`.
-    """
+    """Make the content of `samples.parquet`."""
     samples = corpus.samples
     sizes = [sample.image_size for sample in samples]
     return pd.DataFrame(
@@ -130,15 +123,7 @@ def samples_table(corpus: Corpus) -> pd.DataFrame:
 
 
 def hardware_record(nodes: Sequence[Node], resources: TrialResources) -> Hardware:
-    """Say what a search runs on.
-
-    Args:
-        nodes: The machines.
-        resources: What one trial gets.
-
-    Returns:
-        Totals, and the share of one trial.
-    """
+    """Record the totals of a cluster and the share of one trial."""
     return Hardware(
         machines=len(nodes),
         cpus=sum(node.cpus for node in nodes),
@@ -151,16 +136,7 @@ def hardware_record(nodes: Sequence[Node], resources: TrialResources) -> Hardwar
 
 
 def split_record(data: DataSettings, folds: Sequence[Fold]) -> Split:
-    """Say how it is parted.
-
-    Args:
-        data: What was asked.
-        folds: What came of it.
-
-    Returns:
-        The kind of split, how many samples train and validate in each fold, and a digest of
-        which they are.
-    """
+    """Record the kind of split, how many samples are in each fold, and a digest of which."""
     digest = hashlib.sha256()
     for fold in folds:
         digest.update(fold.train.astype("<i8").tobytes())
@@ -177,14 +153,7 @@ def split_record(data: DataSettings, folds: Sequence[Fold]) -> Split:
 
 
 def data_record(corpus: Corpus) -> Data:
-    """Say what is learnt from.
-
-    Args:
-        corpus: The data.
-
-    Returns:
-        Its name, digest, the encoding of texts that are no UTF-8, and counts.
-    """
+    """Record name, digest, counts and encoding of the data."""
     counts = np.bincount(corpus.labels, minlength=len(CLASSES))
     return Data(
         name=corpus.name,
@@ -221,13 +190,7 @@ def _git_state(folder: Path) -> Code | None:
 def refuse_other_data(
     before: Search, asked: DataSettings, corpus: Corpus, folds: Sequence[Fold]
 ) -> None:
-    """Refuse to go on with a search on other data than it was begun with.
-
-    Args:
-        before: What the run folder holds.
-        asked: What the search asks of the data.
-        corpus: The data now.
-        folds: The splits now.
+    """Refuse to resume a search on other data than it began with.
 
     Raises:
         SettingsError: If the data or the splits differ.
@@ -246,11 +209,7 @@ def refuse_other_data(
 
 
 def refuse_other_backbones(then: Mapping[str, str], now: Mapping[str, str]) -> None:
-    """Refuse to go on with a search with other backbones than it was begun with.
-
-    Args:
-        then: Fingerprints of the towers that it was begun with, by `ROLE` or `ROLE/NAME`.
-        now: Those of the towers now.
+    """Refuse to resume a search with other backbones, by fingerprint, than it began with.
 
     Raises:
         SettingsError: If those of a role differ.

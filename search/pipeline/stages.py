@@ -1,7 +1,7 @@
-"""What comes after the trials, stage by stage: what is done already is not done again.
+"""The stages after the trials: what is done already is not done again.
 
-A stage is known by its name and by all that its result hangs on. The run folder keeps both with
-the result, so that a search that goes on repeats a stage only when something before it changed.
+A stage is identified by its name and all that its result depends on. The run folder keeps both
+with the result, so that a resumed search repeats a stage only when something before it changed.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ def once(
     Args:
         folder: The run folder.
         stage: Its name.
-        depends_on: All that its result hangs on, JSON-ready.
-        work: Does it and gives its result, JSON-ready; writes its files before it returns.
-        leaves: What must be there for the stage to count as done.
+        depends_on: All that its result depends on, JSON-ready.
+        work: Does it and returns its result, JSON-ready; writes its files before it returns.
+        leaves: Files that must exist for the stage to count as done.
 
     Returns:
-        The result, of now or of then.
+        The result, new or kept.
     """
     done = folder.read_stages()
     before = done.get(stage)

@@ -1,4 +1,4 @@
-"""Views that cannot read the data of a search: off, and said so."""
+"""Switch off views that cannot read the data of a search, with a note."""
 
 from __future__ import annotations
 
@@ -16,15 +16,7 @@ if TYPE_CHECKING:
 
 
 def unfit_notes(plan: Plan, corpus: Corpus) -> list[str]:
-    """Say which views cannot read the data, of those that trials may read.
-
-    Args:
-        plan: The search.
-        corpus: The data.
-
-    Returns:
-        One plain sentence per view.
-    """
+    """List in sentences the views, of those that trials may read, that cannot read the data."""
     return [
         f"{name} is held on, though {reason}"
         if name in plan.overrides.fixed
@@ -34,15 +26,7 @@ def unfit_notes(plan: Plan, corpus: Corpus) -> list[str]:
 
 
 def without_unfit_views(plan: Plan, corpus: Corpus) -> Plan:
-    """Leave the views that cannot read the data out of the space.
-
-    Args:
-        plan: The search.
-        corpus: The data.
-
-    Returns:
-        The plan; one that is held on stays.
-    """
+    """Leave the views that cannot read the data out of the space, but for fixed ones."""
     names = _unfit(plan, corpus).keys() - plan.overrides.fixed.keys()
     if not names:
         return plan
@@ -52,7 +36,7 @@ def without_unfit_views(plan: Plan, corpus: Corpus) -> Plan:
 
 
 def _unfit(plan: Plan, corpus: Corpus) -> dict[str, str]:
-    """Why each view cannot read the data, by name, of those that trials may read."""
+    """Return why each view cannot read the data, by name, of those that trials may read."""
     drawn = {
         name: distribution.choices
         for name, distribution in distributions(plan.space).items()

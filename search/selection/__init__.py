@@ -1,1 +1,1 @@
-"""What comes after the trials: candidates, confirmation, baseline, choice, the final model."""
+"""After the trials: candidates, confirmation, baseline, choice, the final model."""

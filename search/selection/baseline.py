@@ -43,13 +43,13 @@ def regressions(
     shown: tuple[str, Console],
     until: float = inf,
 ) -> pd.DataFrame:
-    """Fit a logistic regression on every fold, of all that is read in some ways.
+    """Fit a logistic regression on every fold, for each of several ways to read the samples.
 
     Args:
         runner: Does the work.
         reads: The hyperparameters that say what is read, one for each way.
         folds: The folds.
-        shown: What to call the work, and where to show how it goes.
+        shown: What to call the work, and where to show progress.
         until: When to give up, on the clock of `time.monotonic`.
 
     Returns:
@@ -94,8 +94,8 @@ def measure_baseline(
         runner: Does the work.
         plan: The search.
         folds: Those of the configs that it is compared with.
-        read: The hyperparameters that say what it reads: what rung zero found best.
-        console: Where to show how it goes.
+        read: The hyperparameters that say what it reads: rung zero's best.
+        console: Where to show progress.
 
     Returns:
         Why there is no baseline, in a plain sentence; nothing where there is one.
@@ -113,23 +113,22 @@ def measure_baseline(
 
 
 def all_scores(validated: Validated) -> dict[str, float]:
-    """Give every score, the mean over folds, by the names that a trial reports."""
+    """Return every score, the mean over folds, by the names that a trial reports."""
     return {f"val_{name}": validated.score(name) for name in SCORES}
 
 
 def baseline_ways(
     plan: Plan, labels: NDArray[np.int64], groups: NDArray[np.int64] | None
 ) -> dict[str, Validated]:
-    """Give what needs no search.
+    """Return the predictions of the logistic `REGRESSION` and of the `MAJORITY` class.
 
     Args:
         plan: The search.
         labels: Classes of the labelled samples, shape (N,).
-        groups: Which duplicates each of them belongs to, shape (N,), where it is known.
+        groups: Group of duplicates of each, shape (N,); None if unknown.
 
     Returns:
-        What the logistic `REGRESSION` and the `MAJORITY` class say of the folds that configs were
-        confirmed on; empty without a baseline.
+        Those on the folds that configs were confirmed on; empty without a baseline.
     """
     if not plan.folder.baseline.exists():
         return {}
@@ -150,7 +149,7 @@ _SPELT = {
 
 
 def verdict(metric: str, score: float, margins: Mapping[str, tuple[float, float | None]]) -> str:
-    """Say plainly whether the search was worth it.
+    """Say in a sentence whether the search was worth it.
 
     Args:
         metric: The objective.
@@ -159,7 +158,7 @@ def verdict(metric: str, score: float, margins: Mapping[str, tuple[float, float 
             the difference (None where both decide alike).
 
     Returns:
-        One sentence.
+        The sentence.
     """
     parts = []
     for key, (margin, errors) in margins.items():

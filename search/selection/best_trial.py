@@ -1,4 +1,4 @@
-"""The chosen trial with its scores, as `best.json` keeps it."""
+"""The chosen trial with its scores, for `best.json`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def best_trial(
     metric: str,
     chosen: tuple[TrialRecord, str] | None = None,
 ) -> Best:
-    """Say which trial is chosen, and how it did in the search.
+    """Record which trial is chosen, and its scores in the search.
 
     Args:
         folder: The run folder; its history is read.
@@ -63,7 +63,7 @@ def _history(folder: RunFolder) -> pd.DataFrame:
 
 
 def _at_best_epoch(record: TrialRecord, history: pd.DataFrame, metric: str) -> dict[str, Any]:
-    """Give the fields of a `ScoredTrial`."""
+    """Return the fields of a `ScoredTrial`."""
     epoch, score = record.best(mode_of(metric)) or (0, math.nan)
     rows = history[(history["trial"] == record.number) & (history[EPOCH] == epoch)]
     # A kill or a full disk may have cost the table a row; the study still has the objective.

@@ -1,4 +1,4 @@
-"""How long the stages after the trials will take, as measured from the trials."""
+"""Estimate the time of the stages after the trials, from the trials."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _CAUTION = 1.15
 
 
 def seconds_to_keep(plan: Plan, records: Records, slots: int) -> float:
-    """Say how much of a time budget is not the trials'.
+    """Return the part of a time budget to keep for the stages after the trials.
 
     Args:
         plan: The search.
         records: Its trials so far.
-        slots: How many workers there are.
+        slots: The number of workers.
 
     Returns:
         Seconds, at most half the budget; 0 where nothing comes after the trials, or none has
-        ended yet from which to tell.
+        ended yet to estimate from.
     """
     if not plan.settings.selection.retrain or math.isinf(plan.time_budget):
         return 0.0
@@ -37,12 +37,12 @@ def seconds_to_keep(plan: Plan, records: Records, slots: int) -> float:
 
 
 def seconds_needed(plan: Plan, picked: Sequence[TrialRecord], slots: int) -> float:
-    """Estimate the time of confirming some configs and training what ships.
+    """Estimate the time of confirming some configs and training the final model.
 
     Args:
         plan: The search.
-        picked: The configs' trials, best first; any of them may turn out the one that ships.
-        slots: How many workers there are.
+        picked: The configs' trials, best first; any of them may be chosen.
+        slots: The number of workers.
 
     Returns:
         Seconds; 0 for no configs.
@@ -59,7 +59,7 @@ def seconds_needed(plan: Plan, picked: Sequence[TrialRecord], slots: int) -> flo
 
 
 def _fold_seconds(plan: Plan, record: TrialRecord) -> float:
-    """Seconds of training a config on one fold in full."""
+    """Estimate the seconds of training a config on one fold in full."""
     folds = plan.folds * plan.settings.data.repeats
     return record.seconds / max(1, record.epochs) / folds * epochs_of(plan, record)
 
@@ -72,11 +72,11 @@ def affordable(
     Args:
         plan: The search.
         picked: Those to confirm, best first.
-        slots: How many workers there are.
+        slots: The number of workers.
         seconds: What is left of the time budget; infinity without one.
 
     Returns:
-        At least the best one; the hand-tuned one goes last of the others.
+        At least the best one; the hand-tuned one is the last of the others to go.
     """
     kept = list(picked)
     while len(kept) > 1 and seconds_needed(plan, kept, slots) > seconds:

@@ -1,4 +1,4 @@
-"""The best configs once more, on fresh seeds and folds: what the search found, without the luck.
+"""Train the best configs again on fresh seeds and folds: their scores without the search's luck.
 
 A config's stage is done when its file `confirmations/TRIAL.parquet` is there.
 """
@@ -39,7 +39,7 @@ def confirm(
     picked: Sequence[TrialRecord],
     console: Console,
 ) -> list[str]:
-    """Train configs again on every fold, and keep what they say of what they did not see.
+    """Train configs again on every fold, and keep their out-of-fold predictions.
 
     Args:
         runner: Does the work.
@@ -47,7 +47,7 @@ def confirm(
         corpus: The data.
         folds: Fresh ones.
         picked: The configs' trials; one that is confirmed already is left alone.
-        console: Where to show how it goes.
+        console: Where to show progress.
 
     Returns:
         A plain sentence for each config that could not be confirmed.
@@ -107,7 +107,7 @@ def _keep(
 def _frame(
     plan: Plan, folds: Sequence[Fold], courses: Sequence[Mapping[str, Any]]
 ) -> pd.DataFrame:
-    """Tabulate what was said, epoch by epoch, as far as the shortest course goes."""
+    """Tabulate predictions by epoch, as far as the shortest course goes."""
     sizes = [len(fold.val) for fold in folds]
     numbers = np.repeat(np.arange(len(folds)), sizes)
     frames = []

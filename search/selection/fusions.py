@@ -1,4 +1,4 @@
-"""Late fusion decided in every way: one training kept the branches, so that this costs nothing."""
+"""Score late fusion by every fusion, from the kept probabilities of its branches."""
 
 from __future__ import annotations
 
@@ -26,15 +26,7 @@ def write_fusions(
     labels: NDArray[np.int64],
     folds: Sequence[Fold],
 ) -> None:
-    """Score every fusion of the chosen trial's branches, and write the table.
-
-    Args:
-        folder: Where it goes; the trial's probabilities are read. Without branches in them
-            nothing is written.
-        best: The chosen trial.
-        labels: Classes of the labelled samples, shape (N,), int64.
-        folds: Those of the search.
-    """
+    """Write a table of all fusions of the chosen trial's branches, if it has branches."""
     if not folder.trial_probabilities(best.trial).exists():
         return
     kept = folder.read_trial_probabilities(best.trial)

@@ -1,1 +1,1 @@
-"""Trained models on disk and what they say of new pairs."""
+"""Trained models on disk, and their predictions of new pairs."""

@@ -69,11 +69,8 @@ def classifier_file(number: int) -> str:
 def read_about(folder: Path) -> dict[str, Any]:
     """Read a model folder's config.
 
-    Args:
-        folder: A model folder.
-
     Returns:
-        The content of its config.
+        Its content.
 
     Raises:
         ModelError: If it is not a model of a known format and variant.

@@ -100,7 +100,7 @@ class Explainer:
         )
 
     def _views(self, sample: Sample) -> dict[str, Activations]:
-        """Give the features of views: what towers are attributed stands beside them."""
+        """Return the features of views, which the head reads beside the attributed towers."""
         views = self._classifier.views
         return {
             name: ViewFeatures(VIEWS[name], [sample], self._device).gather(torch.tensor([0]))
@@ -198,9 +198,6 @@ def feature_map(modules: Iterable[nn.Module]) -> Iterator[tuple[nn.Module, bool]
 
     In a vision transformer that is the input of the last block, which often computes CLS alone;
     its patches are arranged in their original grid.
-
-    Args:
-        modules: All modules of the tower.
 
     Yields:
         A layer for captum, and whether to attribute to its input rather than its output.

@@ -14,11 +14,7 @@ if TYPE_CHECKING:
 
 
 def model_digests(folder: Path, about: Mapping[str, Any]) -> dict[str, str]:
-    """Compute the digests of a folder's files.
-
-    Args:
-        folder: A model folder.
-        about: The content of its config.
+    """Compute the digests of a model folder's files, given the content of its config.
 
     Returns:
         SHA-256 by file name relative to the folder; for the config, that of its content without
@@ -33,15 +29,7 @@ def model_digests(folder: Path, about: Mapping[str, Any]) -> dict[str, str]:
 
 
 def changed_files(folder: Path, about: Mapping[str, Any]) -> list[str]:
-    """Compare a folder's files with the digests in its config.
-
-    Args:
-        folder: A model folder.
-        about: The content of its config; without digests, nothing is compared.
-
-    Returns:
-        One phrase per file that is missing or has another digest.
-    """
+    """List the files of a model folder that are missing or differ from its config's digests."""
     faults = []
     for name, digest in about.get(DIGESTS, {}).items():
         path = folder / name

@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 
 class Member(NamedTuple):
-    """One trained classifier of a model; the members' probabilities are averaged.
+    """One trained classifier of a model.
 
     Attributes:
         config: Its hyperparameters.
         classifier: The module.
-        weight: Its weight in the average, > 0, relative to the others.
+        weight: Its weight in the average of probabilities, > 0, relative to the others.
     """
 
     config: TowersConfig

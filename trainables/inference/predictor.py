@@ -133,9 +133,6 @@ class Predictor:
     def probabilities(self, samples: Sequence[Sample]) -> NDArray[Any]:
         """Compute uncalibrated class probabilities, on which decisions are made.
 
-        Args:
-            samples: The pairs; their labels are ignored.
-
         Returns:
             The mean probabilities over members, shape (N, C), float32.
 
@@ -187,10 +184,10 @@ class Predictor:
         return torch.cat(parts).numpy()
 
     def explainer(self) -> Explainer:
-        """Make an explainer of this model's decisions; needs the extra `explain`.
+        """Make an explainer of the member with the largest weight; needs the extra `explain`.
 
         Returns:
-            The explainer, of the member with the largest weight.
+            The explainer.
 
         Raises:
             ModelError: If its text attends to its image, so that they cannot be attributed
@@ -214,16 +211,7 @@ class Predictor:
 def as_predictions(
     samples: Sequence[Sample], probabilities: NDArray[Any], rule: DecisionRule
 ) -> list[Prediction]:
-    """Decide on the class of each sample.
-
-    Args:
-        samples: N pairs.
-        probabilities: Their uncalibrated class probabilities, shape (N, C).
-        rule: How to decide, and how to calibrate the reported probabilities.
-
-    Returns:
-        One prediction per pair, in their order.
-    """
+    """Decide on the class of each sample, from uncalibrated probabilities (N, C)."""
     decided, shown = rule.decide(probabilities), rule.calibrate(probabilities)
     return [
         Prediction(sample.guid, tuple(map(float, row)), Sentiment(label).tag)

@@ -101,7 +101,7 @@ def _build(
 
 
 def _scaled_size(file: Path, scale: float) -> float:
-    """Give the size of a file of as many times the rows; its head hardly grows with them."""
+    """Estimate a file's size for so many times the rows; its header hardly grows with them."""
     with file.open("rb") as opened:
         head = 8 + int.from_bytes(opened.read(8), "little")
     return head + (file.stat().st_size - head) * scale
