@@ -32,7 +32,7 @@ def _trouble(folder: Path, name: str = "") -> str:
         try:
             return _look(folder, name)
         except OSError as error:
-            # What another command made to look, it takes away again.
+            # Another command that checks the same path removes the folders that it made.
             if tries == 1 or not isinstance(error, FileNotFoundError):
                 return (error.strerror or str(error)).lower()
     return ""

@@ -25,4 +25,4 @@ def _refuse_shadows() -> None:
 if sys.argv[:1] == ["-m"]:  # so it is while `python -m search.NAME` looks for NAME
     _refuse_shadows()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback until a command takes it up
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback until a command handles it

@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen = choose(run, settings.split, settings.count)
         predictor = Predictor(run.folder.model)
         explain(run, predictor, chosen)
-    except (ResultsError, ValueError) as error:  # of the model or an image: all say what is wrong
+    except (ResultsError, ValueError) as error:  # of the model or an image: messages for the user
         return fail([str(error)])
     sys.stdout.write(f"{len(chosen)} samples explained in {run.folder.explanations}\n")
     sys.stdout.write(f"{write_report(run.folder) or run.folder.report}\n")

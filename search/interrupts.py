@@ -70,7 +70,7 @@ def take_back() -> None:
 def ending_gently(end: Callable[[], None]) -> Iterator[None]:
     """Let the first signal call `end` from its handler, rather than raise amid the work."""
     _STATE.gently = end
-    if _STATE.kinds and _STATE.first is not None:  # it has come, and was lost
+    if _STATE.kinds and _STATE.first is not None:  # it came before, and its exception was lost
         end()
     try:
         yield

@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         samples = _samples(settings, about)
         predictor = Predictor(settings.model)
         predictions = predictor.predict(samples)
-    except ValueError as error:  # of the data, the image or the model: all say what is wrong
+    except ValueError as error:  # of data, image or model: messages for the user
         return fail([str(error)])
     if predictor.random_backbones:
         roles = " and ".join(predictor.random_backbones)
@@ -121,7 +121,7 @@ def _hand_over(table: str, out: Path | None) -> int:
         return 0
     try:
         write_text(out, table)
-    except OSError as error:  # what was worked for is not lost
+    except OSError as error:  # the predictions are made: do not lose them
         sys.stdout.write(table)
         return fail([f"--out {out} cannot be written: {error.strerror}; printed instead"], 1)
     return 0

@@ -143,7 +143,7 @@ def _spelt(error: Exception) -> str:
     from search.errors import is_disk_full, one_line  # noqa: PLC0415  # as above
 
     if not isinstance(error, OSError):
-        return f"the study: {error.__cause__}"  # Optuna's own words say nothing
+        return f"the study: {error.__cause__}"  # Optuna's own message names no cause
     if is_disk_full(error):
         return f"the disk is full, free some space: {error.filename or error}"
     return one_line(error)

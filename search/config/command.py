@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _PROGRAM = ("python", "-m", "search.run")
 _FLAGS = {"path": "data"}  # fields whose flag has another name
-# What is done rather than what is searched; and a folder holds one search only.
+# Not settings of the search itself; and another search needs another folder.
 _LEFT_OUT = {"show_space", "resume", "rerun_lost", "dry_run", "out"}
 
 

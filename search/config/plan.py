@@ -151,7 +151,7 @@ class Plan:
     def open_storage(self) -> StudyStorage:
         """Open the storage of the study, which may not exist there yet."""
         url = self.settings.resources.study_storage
-        name = self.settings.model if url is None else self.name  # alone in its file
+        name = self.settings.model if url is None else self.name  # the only study in its file
         return open_study_storage(self.folder, url, name, resumed=self.resumed)
 
 
@@ -312,6 +312,6 @@ def _worked_out(
 def _cache(settings: SearchSettings) -> Path:
     if settings.resources.cache is not None:
         given = settings.resources.cache
-        # What the shell has left is for each node to say.
+        # What the shell did not expand, each node expands for itself.
         return given if str(given).startswith(("~", "$")) else given.absolute()
     return default_cache()

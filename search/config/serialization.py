@@ -34,7 +34,7 @@ the trials, not what is searched."""
 
 SettingsT = TypeVar("SettingsT")
 
-_FLAGS = {"path": "--data"}  # where a flag is not spelt as its field
+_FLAGS = {"path": "--data"}  # flags that are not named after their field
 
 
 def resumed_run(words: Sequence[str]) -> Path | None:
@@ -156,9 +156,9 @@ def _flat(settings: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _meant(value: Any) -> Any:
-    if isinstance(value, Path):  # a folder may be spelt from here; the word demo is no folder
+    if isinstance(value, Path):  # a folder may be relative; `demo` is no folder
         return value if value == Path("demo") else local_path(value).absolute()
-    # A flag that is repeated is added to what it said before.
+    # A repeated flag adds to its earlier values.
     return tuple(dict.fromkeys(map(_meant, value))) if isinstance(value, tuple) else value
 
 

@@ -121,7 +121,7 @@ def cache_faults(cache: Path, resources: ResourceSettings) -> Iterator[str]:
         is_filled = here.is_dir() and any(here.iterdir())
         if is_filled or chosen_address(resources.address) is not None:
             return
-    except ValueError:  # said already
+    except ValueError:  # reported already
         return
     except OSError as error:
         yield f"--cache must be a folder that can be read, got {cache}: {error.strerror}"

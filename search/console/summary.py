@@ -196,7 +196,7 @@ def warning(plan: Plan, corpus: Corpus) -> str:
     """Return why scores say nothing about real data, in one line; empty if they do."""
     random = [role for role, source in plan.backbones.items() if source == TINY]
     reasons = ["demo data"] * corpus.is_demo
-    # Said, as a search of pretrained towers has other ranges.
+    # Mentioned because the space of pretrained towers has other ranges.
     space = " and a search space for them" * is_tiny(plan.backbones)
     reasons += [f"random tiny weights ({', '.join(random)}){space}"] * bool(random)
     return f"{', '.join(reasons)}: scores say nothing about real tweets" if reasons else ""

@@ -41,7 +41,7 @@ def put_right(study: optuna.Study) -> None:
                 "error": f"it was at work each of the {losses} times that the search was killed",
             }
         for name, fact in facts.items():
-            # Optuna has no public word for an attribute of a trial that another process began.
+            # Optuna's public API cannot set attributes of a trial that another process began.
             study._storage.set_trial_user_attr(trial._trial_id, name, fact)
         if losses > MOST_LOSSES:
             study.tell(trial.number, state=TrialState.FAIL)
@@ -51,7 +51,7 @@ def put_right(study: optuna.Study) -> None:
 
 def requeue(study: optuna.Study, trial: optuna.Trial | FrozenTrial) -> None:
     """Put a trial that has begun back in the queue: the next `ask` returns it again, unchanged."""
-    # Optuna has no public word for it, but its storages keep the state as any other.
+    # Optuna's public API has no such transition, but its storages accept any state.
     study._storage.set_trial_state_values(trial._trial_id, state=TrialState.WAITING)
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from trainables.evaluation.objective import Mode
 
 
-# The table of trials is written whole, so with every trial it costs more: not at each of a burst.
+# The table of trials is written whole and grows: not after every trial of a burst.
 _SECONDS_BETWEEN_TABLES = 2.0
 _RAYS_OWN = {*AUTO_RESULT_KEYS, "done", "trial_id", "experiment_tag", "should_checkpoint"}
 
@@ -55,7 +55,7 @@ class Recorder(Callback):  # type: ignore[misc]  # Ray has no types
         self._mode: Mode = mode
         self._started: dict[str, float] = {}
         self._written = -math.inf
-        if folder.history.exists():  # a line that a kill tore must not swallow the next
+        if folder.history.exists():  # after a kill, its last line may be torn
             folder.write_history(folder.read_history())
 
     def on_trial_start(self, *, trial: Trial, **_: Any) -> None:
@@ -67,7 +67,7 @@ class Recorder(Callback):  # type: ignore[misc]  # Ray has no types
         """Write an epoch, unless the trial diverged in it; arrays are removed from `result`."""
         record = self._timed(trial)
         if result.get("diverged"):
-            # Ray must have an objective; the trial has none, and no one is to be shown a stand-in.
+            # Ray needs an objective; a diverged trial has none, and the placeholder is not shown.
             for name in [name for name in result if name.startswith("val_")]:
                 del result[name]
             return
@@ -187,7 +187,7 @@ class Watchdog(Callback):  # type: ignore[misc]  # Ray has no types
                 self._heard.pop(trial.trial_id)
                 limit = f"{self._timeout:g} s (--trial-timeout)"
                 self._records[trial.trial_id].error = f"hung: no epoch ended within {limit}"
-                trial.max_failures = 0  # what hung once would hang its retries' time away too
+                trial.max_failures = 0  # its retries would probably hang as well
                 ray.kill(trial.temporary_state.ray_actor)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -130,7 +130,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         """Tell the study how a trial ended; without a result, it crashed or never began."""
         record = self.records[trial_id]
         if trial_id not in self._asked:
-            return  # told already: Ray takes an error of ours at a trial's end for the trial's
+            return  # told already: Ray takes our error at a trial's end for the trial's own
         with self._stopper.guarding(), self._one_write():
             if error:
                 self._tell(trial_id, "interrupted" if record.retryable else "failed")
