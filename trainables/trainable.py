@@ -45,32 +45,20 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
     """
 
     def setup(self, config: dict[str, Any], experiment: Experiment) -> None:
-        """Start the process's first trial.
-
-        Args:
-            config: The trial's hyperparameters, by name.
-            experiment: What the search holds fixed.
-        """
+        """Start the process's first trial."""
         from trainables.worker import Workbench  # noqa: PLC0415 - keeps torch out of the driver
 
         self._bench: Workbench = Workbench(experiment, use_assigned_share())
         self._start(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Start another trial in this process.
-
-        Args:
-            new_config: Its hyperparameters, by name.
-
-        Returns:
-            True: Ray waits for ever after anything else.
-        """
+        """Start another trial in this process; Ray waits forever unless it returns True."""
         self.config = new_config
         self._start(new_config)
         return True
 
     def _start(self, config: dict[str, Any]) -> None:
-        """Only take note: an exception here would not be retried, one in `step` is."""
+        """Only store the config: Ray does not retry an exception here, but one in `step`."""
         self._params = dict(config)
         self._checkpoint: str | None = self._params.pop(RESUME_FROM, None)
         self._run: LockstepRun | None = None
@@ -99,7 +87,7 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
         return self._run
 
     def step(self) -> dict[str, Any]:
-        """Train and score one epoch of all folds; what needs a file that is away waits for it.
+        """Train and score one epoch of all folds; if a file is unreachable, wait for it.
 
         Returns:
             The report that the searcher, the scheduler and the recorder read.
@@ -145,7 +133,7 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
         return report
 
     def _report(self) -> dict[str, Any]:
-        """What every report begins with."""
+        """The entries that every report has."""
         return {
             "epoch": self._epoch,
             "diverged": "",
@@ -154,7 +142,7 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
         }
 
     def _reaches_storage(self) -> bool:
-        """Say whether what Ray saves here is kept: elsewhere, only in a shared folder."""
+        """Return whether what Ray saves here is kept; on other machines, if shared only."""
         if self._storage is None:  # without Ray
             return True
         try:
@@ -176,11 +164,7 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
         return run.next_epoch()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Write the state of the trial.
-
-        Args:
-            checkpoint_dir: Where to.
-        """
+        """Write the state of the trial."""
         import torch  # noqa: PLC0415 - keeps torch out of the driver
 
         from trainables.modules.backbones.saving import writing  # noqa: PLC0415 - imports torch
@@ -192,11 +176,7 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
         self._saved_at = time.monotonic()
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
-        """Take up the state of the trial.
-
-        Args:
-            checkpoint_dir: Where it was written.
-        """
+        """Restore the state of the trial."""
         self._run, self._pending = None, read_state(checkpoint_dir)
         self._reported = 0
 
@@ -206,7 +186,7 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
 
 
 def read_state(checkpoint_dir: str) -> dict[str, Any] | None:
-    """Read the state of a trial; nothing in it is executed.
+    """Read the state of a trial, without executing anything in it.
 
     Args:
         checkpoint_dir: Where `save_checkpoint` wrote it: a folder, or a URI that pyarrow knows.

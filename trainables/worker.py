@@ -71,13 +71,10 @@ class Workbench:
         return self.variant.load_towers(self.experiment.backbones, self.experiment.modality)
 
     def config(self, params: Mapping[str, Any]) -> TowersConfig:
-        """Make a trial's config.
-
-        Args:
-            params: Sampled values, by name.
+        """Make a trial's config; where `params` name none of several sources, it reads the first.
 
         Returns:
-            The checked config; it reads the first of several sources where `params` name none.
+            The checked config.
 
         Raises:
             ConfigError: If a value is wrong, or a source is not there.
@@ -142,7 +139,7 @@ class Workbench:
         return LockstepRun(trainers, experiment.corpus.labels, config, experiment.metric)
 
     def _let_go(self, wanted: Collection[Reading], *, crowded: bool) -> None:
-        """Free what earlier trials read and this one does not; all of it once memory was short."""
+        """Free what this trial does not read; everything, once memory was short."""
         if crowded != self._crowded:
             self._sources.clear()
             self._crowded = crowded
@@ -150,30 +147,14 @@ class Workbench:
             del self._sources[place]
 
     def source(self, tower: str, cut: Cut, prepared: Prepared = ()) -> Source:
-        """Give the activations at a cut: mapped once per process, built if no one has.
-
-        Args:
-            tower: Its name.
-            cut: Where it is cut.
-            prepared: Input settings that differ from those of the search.
-
-        Returns:
-            The activations of all samples.
-        """
+        """Return the activations at a cut: mapped once per process, built if missing."""
         place = Reading(tower, cut, prepared).prefix
         if place not in self._sources:
             self._sources[place] = self._open(place)
         return self._sources[place]
 
     def view(self, name: str) -> ViewFeatures:
-        """Give the features of a view: computed once per process.
-
-        Args:
-            name: A key of `VIEWS`.
-
-        Returns:
-            The features of all samples.
-        """
+        """Return the features of a view, a key of `VIEWS`: computed once per process."""
         if name not in self._views:
             samples = self.experiment.corpus.samples
             self._views[name] = ViewFeatures(VIEWS[name], samples, self.device)
@@ -192,10 +173,7 @@ class Workbench:
         return placed(stored, self.device, residence)
 
     def build_for(self, configs: Sequence[TowersConfig]) -> Iterator[BuildProgress]:
-        """Make the activations that some configs read, whichever towers each has.
-
-        Args:
-            configs: The configs.
+        """Build the activations that some configs read, of all their towers.
 
         Yields:
             Progress, at least once per tower and way to prepare its inputs.
@@ -273,15 +251,7 @@ class Workbench:
         }
 
     def raw(self, tower: str, prepared: Prepared = ()) -> RawInputs:
-        """Give the raw inputs of a tower.
-
-        Args:
-            tower: Its name.
-            prepared: Input settings that differ from those of the search.
-
-        Returns:
-            Token ids or pixels of all samples, made on demand.
-        """
+        """Return the raw inputs of a tower, token ids or pixels of all samples, made on demand."""
         place = (tower, prepared)
         if place not in self._raw:
             samples = self.experiment.corpus.samples
@@ -343,7 +313,7 @@ def describe(experiment: Experiment) -> dict[str, Any]:
 
 
 def _unlike(tower: Tower, experiment: Experiment) -> Iterator[str]:
-    """Say how images are read otherwise than a tower's checkpoint was trained on."""
+    """Say how images are preprocessed otherwise than in a tower's pretraining."""
     if not isinstance(tower, ImageTower) or isinstance(tower, ResNetTower) or tower.is_random:
         return
     preprocessor = read_preprocessor(tower.backbone, tower.source)
@@ -360,7 +330,7 @@ def _unlike(tower: Tower, experiment: Experiment) -> Iterator[str]:
 
 
 def _unknown_words(tower: Tower, experiment: Experiment) -> Iterator[str]:
-    """Say how much of the texts a tokenizer does not know; refuses texts longer than it reads."""
+    """Say how much of the texts a tokenizer does not know; refuse texts longer than it reads."""
     if not isinstance(tower, TextTower):
         return
     samples, inputs = experiment.corpus.samples, experiment.inputs

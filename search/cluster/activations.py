@@ -1,4 +1,4 @@
-"""Work on the cluster before the first trial: every node builds its frozen activations.
+"""Before the first trial, every node of the cluster builds its frozen activations.
 
 Torch stays in Ray's workers: what they send to the driver are plain values.
 """
@@ -39,10 +39,7 @@ _KILLED = (WorkerCrashedError, OutOfMemoryError)
 
 
 def configs_ahead(plan: Plan) -> list[dict[str, Any]]:
-    """Give configs that need all the frozen activations of a search, before its first trial.
-
-    Args:
-        plan: The search.
+    """Return configs that together need all the frozen activations of a search.
 
     Returns:
         The hand-tuned config, then one for every way in which a trial may cut the backbones, and
@@ -116,14 +113,7 @@ def _build(held: tuple[Experiment, list[dict[str, Any]]]) -> Iterator[dict[str, 
 
 
 def describe(experiment: Experiment) -> dict[str, Any]:
-    """Describe the backbones that an experiment names.
-
-    Args:
-        experiment: What the search holds fixed.
-
-    Returns:
-        `random_backbones` (roles), `notes`, `fingerprints` and `parameters`, JSON-ready.
-    """
+    """Describe an experiment's backbones, JSON-ready, as `trainables.worker.describe`."""
     description: dict[str, Any] = fetch(_describe.remote(experiment))
     return description
 

@@ -1,6 +1,7 @@
-"""Ray, started here or joined elsewhere, quietly; and how a search leaves it.
+"""Start Ray here or join a cluster, without Ray's output, and leave it at the end.
 
-What we start listens on the loopback alone, takes a token that no file holds, and needs no home.
+A Ray started here listens on the loopback interface only, with a token that is in no file, and
+needs no home folder.
 """
 
 from __future__ import annotations
@@ -64,10 +65,7 @@ _FORWARDED = frozenset(
 
 @contextmanager
 def connected(address: str | None) -> Iterator[list[Node]]:
-    """Start Ray on this machine or join a cluster, and leave it at the end.
-
-    Args:
-        address: `HOST:PORT` of the cluster to join; None starts Ray here.
+    """Start Ray on this machine, or join the cluster at `HOST:PORT`, and leave it at the end.
 
     Yields:
         The machines that are alive.
@@ -106,7 +104,7 @@ def _start(address: str | None) -> None:
 
 @contextmanager
 def _watching(address: str | None) -> Iterator[None]:
-    """End the process with a line of ours when Ray's own processes are gone.
+    """End the process with a one-line message when Ray's own processes are gone.
 
     Ray would wait for minutes, and then end it with a page of its logs. There is nothing to clean
     up without them: what is on the disk is what is kept, as after any kill.
@@ -162,9 +160,9 @@ def _loss_of(address: str) -> Callable[[], str]:
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
-    """Keep Ray from taking SIGTERM to itself, which it would answer in the middle of anything.
+    """Keep our handler of SIGTERM, which Ray replaces by one that may end the process at once.
 
-    It asks no one whether it may, and what has come before we take it back would be lost.
+    Ray offers no option for it; a signal that comes before our handler is back is lost.
     """
     before = utils.set_sigterm_handler
     utils.set_sigterm_handler = lambda _: None
@@ -195,7 +193,7 @@ def _environment(address: str | None) -> Iterator[None]:
 
 
 def _shut_off(environment: Mapping[str, str]) -> dict[str, str]:
-    """Give what keeps others out of the Ray that is started here: the network and a token."""
+    """Return options that keep others out of a Ray started here: the network and a token."""
     own = {ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0", "RAY_AUTH_MODE": "token"}
     if not environment.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}:
         own["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # Ray would write one to the user's home
@@ -210,7 +208,7 @@ def _read_again() -> None:
 
 
 def _check_listening(address: str | None) -> None:
-    """Raise at once where nothing listens: Ray would go on trying for minutes."""
+    """Raise at once if nothing listens at an address: Ray would retry for minutes."""
     if address is None:
         return
     # What `auto` stands for is known to Ray alone.

@@ -31,11 +31,9 @@ if TYPE_CHECKING:
 
 
 class Task(NamedTuple):
-    """One piece of work.
+    """A function to run with a workbench and arguments by name, which are pickled.
 
     Attributes:
-        function: Does it, given a workbench and the arguments.
-        arguments: By name; they and the result are pickled.
         on_gpu: Whether it computes on the GPU that it is given, if any. The process outlives it,
             and would keep some of the memory from trials that begin afterwards.
     """
@@ -74,16 +72,12 @@ class TaskRunner:
     def run(
         self, tasks: Sequence[Task], *, here: bool = False
     ) -> Generator[tuple[int, Any], None, None]:
-        """Run tasks side by side.
-
-        Args:
-            tasks: What is to be done.
-            here: Whether on this machine, if they fit there at all.
+        """Run tasks side by side; on this machine if `here` and they fit there at all.
 
         Yields:
             The index of a task and its result, as they end; the result of one that crashed for
-            good is a `WorkError`. Input found wrong, as bad weights, raises a `ClusterError`. Who
-            wants no more results closes the iterator: what is still running is then cancelled.
+            good is a `WorkError`. Wrong input, such as bad weights, raises a `ClusterError`. If
+            the iterator is closed early, what is still running is cancelled.
         """
         waiting, running = deque(enumerate(tasks)), dict[Any, int]()
         try:
@@ -103,14 +97,7 @@ class TaskRunner:
         return remote.remote(task, self._experiment)
 
     def here(self, task: Task) -> Any:
-        """Run one task on this machine, if it fits there, else on another.
-
-        Args:
-            task: What is to be done.
-
-        Returns:
-            Its result; what went wrong raises.
-        """
+        """Run one task on this machine, if it fits there, else on another; its error raises."""
         return in_order(self.run([task], here=True))[0]
 
 
@@ -122,14 +109,12 @@ def _result(reference: Any) -> Any:
 
 
 def in_order(results: Generator[tuple[int, Any], None, None]) -> list[Any]:
-    """Collect results that are all needed.
+    """Collect the results of `TaskRunner.run`, all of which are needed, in the order of the tasks.
 
-    Args:
-        results: As `TaskRunner.run` gives them.
+    The first `WorkError` raises at once, and the others are not waited for.
 
     Returns:
-        The results, in the order of their tasks; the first `WorkError` raises at once, and the
-        others are not waited for.
+        The results.
     """
     found = {}
     with closing(results):

@@ -1,7 +1,7 @@
-"""The step before the first trial: what rung zero says becomes where the search begins.
+"""The step before the first trial: the result of rung zero decides where the search begins.
 
-It is done once: a search that goes on takes the result that it began with, as the choices of a
-study must not change under it.
+It is done once: a resumed search takes the result that it began with, as the choices of a study
+must not change during it.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ _BUDGET_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Ground:
-    """What rung zero stands on.
+    """What rung zero needs besides the plan.
 
     Attributes:
         experiment: What the search holds fixed.
         record: The content of `search.json`.
         resources: What one worker gets, and how many there are.
-        deadline: When all is to be done, on the clock of `time.monotonic`.
-        console: Where to show how it goes.
+        deadline: When all must be done, on the clock of `time.monotonic`.
+        console: Where to show progress.
     """
 
     experiment: Experiment
@@ -72,12 +72,8 @@ class Ground:
 def begin_with_rung_zero(plan: Plan, ground: Ground) -> Plan:
     """Compare what trials can read, and begin the search with the best of it.
 
-    Args:
-        plan: The search.
-        ground: What it stands on.
-
     Returns:
-        The plan, its space without hopeless choices and with more to begin with; as it was where
+        The plan, its space without hopeless choices and with more to begin with; unchanged where
         there is nothing to compare or the time budget is too short.
     """
     found = readable(plan)
@@ -106,39 +102,18 @@ def begin_with_rung_zero(plan: Plan, ground: Ground) -> Plan:
 
 
 def readable(plan: Plan) -> list[Combination]:
-    """List what the trials of a search can read.
-
-    Args:
-        plan: The search.
-
-    Returns:
-        The combinations, nearest to the hand-tuned config first.
-    """
+    """List the combinations that trials can read, nearest to the hand-tuned config first."""
     return combinations(plan.variant, plan.space, plan.settings.modality, plan.hand_tuned)
 
 
 def best_read(plan: Plan) -> dict[str, Any]:
-    """Give the combination that rung zero found best.
-
-    Args:
-        plan: The search.
-
-    Returns:
-        Its hyperparameters; what the search holds where rung zero was left out.
-    """
+    """Return rung zero's best combination; without rung zero, the values that the search fixes."""
     kept = plan.folder.read_stages().get(_STAGE)
     return dict(kept.result["best"]) if kept else dict(plan.overrides.fixed)
 
 
 def is_wanted(plan: Plan) -> bool:
-    """Tell whether a search compares what trials can read, where there is something to compare.
-
-    Args:
-        plan: The search.
-
-    Returns:
-        Whether it was asked for, and is cheap; of one that goes on, whether it was begun so.
-    """
+    """Return whether to run rung zero: asked for and cheap, or as a resumed search began."""
     if not plan.resumed:
         # Without a cache, every fit would run whole towers: that is not cheap.
         return plan.settings.tuning.rung_zero and plan.cache is not None
@@ -150,7 +125,7 @@ def is_wanted(plan: Plan) -> bool:
 
 
 def _compare(plan: Plan, ground: Ground, found: Sequence[Combination]) -> dict[str, Any]:
-    """Fit, rank and write; gives what the search is to begin with, JSON-ready."""
+    """Fit, rank and write; return what the search is to begin with, JSON-ready."""
     experiment, now = ground.experiment, time.monotonic()
     until = inf if ground.deadline == inf else now + _BUDGET_SHARE * (ground.deadline - now)
     runner = TaskRunner(experiment, ground.resources)
@@ -194,15 +169,7 @@ def _origin(best: Mapping[str, Any], params: Mapping[str, Any]) -> str:
 
 
 def table_of(standing: pd.DataFrame, metric: str) -> Table:
-    """Show where each combination stands.
-
-    Args:
-        standing: The content of `rung_zero.csv`.
-        metric: The objective.
-
-    Returns:
-        A table for the terminal, best first.
-    """
+    """Make a terminal table of the content of `rung_zero.csv`, best first."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     names = columns_of(standing)
     for name in names:

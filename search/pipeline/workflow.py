@@ -71,14 +71,7 @@ if TYPE_CHECKING:
 
 
 def prepare(plan: Plan) -> Experiment:
-    """Load the data and part it.
-
-    Args:
-        plan: The search.
-
-    Returns:
-        What the search holds fixed.
-    """
+    """Load and split the data."""
     settings = plan.settings
     if settings.resources.study_storage is not None:  # what cannot be had shows before any work
         plan.open_storage()
@@ -113,16 +106,7 @@ def prepare(plan: Plan) -> Experiment:
 
 
 def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
-    """Search, choose, ship, and write the report.
-
-    Args:
-        plan: The search.
-        experiment: What it holds fixed.
-        console: Where to show how it goes.
-
-    Returns:
-        What it came to.
-    """
+    """Search, choose, train the final model, and write the report."""
     deadline = time.monotonic() + plan.time_budget
     plan = without_unfit_views(plan, experiment.corpus)
     with ExitStack() as held:
@@ -165,7 +149,7 @@ def _prepare_nodes(
     resources: TrialResources,
     console: Console,
 ) -> SearchRecord:
-    """Read the weights and build the frozen activations; gives the content of `search.json`."""
+    """Read the weights and build the frozen activations; return the content of `search.json`."""
     backbones = describe(experiment)
     before = plan.folder.read_search() if plan.resumed else None
     if before is not None:
@@ -219,13 +203,7 @@ def _run_trials(search: Search, experiment: Experiment, slots: Slots) -> Outcome
 
 
 def write_packing(plan: Plan, slots: Slots, packing: Packing) -> None:
-    """Keep in the run folder how trials share a GPU from here on.
-
-    Args:
-        plan: The search.
-        slots: What each trial gets.
-        packing: Why so much.
-    """
+    """Record in the run folder how trials share a GPU from here on."""
     hardware = hardware_record(alive(), slots.resources)
     record = replace(plan.folder.read_search(), hardware=hardware, packing=asdict(packing))
     plan.folder.write_search(record)

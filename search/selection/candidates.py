@@ -1,4 +1,4 @@
-"""Which configs are looked at again after the search, and on what: fresh seeds, fresh folds."""
+"""Which configs are confirmed after the search, and on which fresh seeds and folds."""
 
 from __future__ import annotations
 
@@ -23,29 +23,13 @@ _FIFTHS, _USED_FIFTHS = 5, 2
 
 
 def count_confirmed(plan: Plan) -> int:
-    """Say how many configs are confirmed.
-
-    Args:
-        plan: The search.
-
-    Returns:
-        What was asked for; by default five, but at most an eighth of the trials, at least one.
-    """
+    """Return how many configs to confirm: by default an eighth of the trials, from 1 to 5."""
     asked = plan.settings.selection.confirm
     return max(1, min(_DEFAULT_COUNT, plan.settings.trials // 8)) if asked is None else asked
 
 
 def pick(plan: Plan, records: Records) -> list[TrialRecord]:
-    """Pick the trials whose configs are confirmed.
-
-    Args:
-        plan: The search.
-        records: Its trials.
-
-    Returns:
-        The best distinct ones, and the hand-tuned config, so that it is judged alike; none where
-        none is to be confirmed.
-    """
+    """Pick the trials to confirm: the best distinct ones, and the hand-tuned for comparison."""
     order = ranked(records, mode_of(plan.settings.tuning.metric))
     count = count_confirmed(plan)
     picked: list[TrialRecord] = []
@@ -57,40 +41,21 @@ def pick(plan: Plan, records: Records) -> list[TrialRecord]:
 
 
 def epochs_of(plan: Plan, record: TrialRecord) -> int:
-    """Say how long a config is trained again.
-
-    Args:
-        plan: The search.
-        record: Its trial.
-
-    Returns:
-        As long as its trial took to run its course; in full where that was stopped.
-    """
+    """Return how many epochs to train a config again: its trial's, or all if that was stopped."""
     return record.epochs if record.fate == "finished" else plan.epochs
 
 
 def fresh_seed(plan: Plan) -> int:
-    """Give the seed of what is trained after the search.
-
-    Args:
-        plan: The search.
-
-    Returns:
-        A seed that the search did not use.
-    """
+    """Return a seed, for what is trained after the search, that the search did not use."""
     return stream_seed(plan.settings.seed, _FRESH)
 
 
 def fresh_folds(plan: Plan, corpus: Corpus) -> tuple[Fold, ...]:
-    """Part the labelled samples in another way than the search did.
-
-    Args:
-        plan: The search.
-        corpus: The data.
+    """Split the labelled samples anew.
 
     Returns:
         As many folds as the search had, of other seeds; two fifths where it had one split. The
-        lab's split, of which there is only one, gives way to grouped ones.
+        lab's split, of which there is only one, is replaced by grouped ones.
     """
     data = plan.settings.data
     folds = make_folds(
@@ -106,26 +71,12 @@ def fresh_folds(plan: Plan, corpus: Corpus) -> tuple[Fold, ...]:
 
 
 def per_repeat(plan: Plan) -> int:
-    """Say how many fresh folds make one repeat.
-
-    Args:
-        plan: The search.
-
-    Returns:
-        How many of `fresh_folds` are of the first repeat.
-    """
+    """Return how many of `fresh_folds` make one repeat."""
     return plan.folds if plan.folds > 1 else _USED_FIFTHS
 
 
 def rule_of(plan: Plan) -> Rule:
-    """Say by what a config is chosen after the search.
-
-    Args:
-        plan: The search.
-
-    Returns:
-        Its objective and its way to decide.
-    """
+    """Return the rule by which a config is chosen after the search: objective and decision."""
     metric = plan.settings.tuning.metric
     sign = 1 if mode_of(metric) == "max" else -1
     return Rule(metric.removeprefix("val_"), sign, plan.settings.selection.decision)

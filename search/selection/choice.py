@@ -1,7 +1,7 @@
-"""The choice: among the confirmed configs, beside the baseline, with how sure all that is.
+"""Choose among the confirmed configs and compare with the baseline, with standard errors.
 
 Nothing is trained here: everything follows from kept probabilities, so it can be done anew. The
-score that is reported is that of choosing: each fold is scored by what the others choose.
+reported score is that of the choice itself: each fold is scored by what the others choose.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ class Retrained:
 
     Attributes:
         record: Its trial.
-        course: What it said out of fold after each epoch.
+        course: Its out-of-fold predictions after each epoch.
         validated: The same at the epochs, and by the thresholds, that other folds chose.
         epochs: The epoch of each fold, from 1, shape (F,).
         repeats: How often the folds were drawn anew.
-        score: The objective, the mean over folds: of this config, whichever is chosen.
+        score: The objective of this config, chosen or not, the mean over folds.
     """
 
     record: TrialRecord
@@ -148,7 +148,7 @@ def _retrained(
     picked: Sequence[TrialRecord],
     groups: NDArray[np.int64] | None,
 ) -> list[Retrained]:
-    """Read what was trained again, best first."""
+    """Read the configs that were trained again, best first."""
     rule, found = rule_of(plan), []
     for record in picked:
         if not plan.folder.confirmation(record.number).exists():
@@ -180,7 +180,7 @@ def _write_reported(plan: Plan, order: Sequence[Retrained], reported: NestedPred
 
 
 def _draws(plan: Plan, ways: Mapping[str, Validated]) -> Draws:
-    """Resample the samples, the same ones for every way."""
+    """Draw bootstrap samples, the same for every way."""
     if not ways:
         return {}
     drawn = resampled_scores(rule_of(plan).score, list(ways.values()), seed=plan.settings.seed)
@@ -238,7 +238,7 @@ def _runner_up(order: Sequence[Retrained], drawn: Draws) -> RunnerUp | None:
 def _against(
     plan: Plan, order: Sequence[Retrained], ways: Mapping[str, Validated], drawn: Draws
 ) -> tuple[Baseline, str | None]:
-    """Score the baseline, and say whether the search beats it and the hand-tuned config."""
+    """Score the baseline, and compare the search with it and with the hand-tuned config."""
     rule = rule_of(plan)
     baseline = Baseline(
         majority=all_scores(ways[MAJORITY]),
@@ -267,7 +267,7 @@ def _against(
 def _decision(
     plan: Plan, labels: NDArray[np.int64], order: Sequence[Retrained], score: float
 ) -> Decision:
-    """Say how the chosen config decides, and what other rules come to, chosen alike."""
+    """Record how the chosen config decides, and the scores of other rules, chosen alike."""
     best, rule = order[0], rule_of(plan)
     validated, own = best.validated, neutral_threshold(best.record.params)
     courses, truth = [one.course for one in order], labels[best.validated.rows]

@@ -1,4 +1,4 @@
-"""What ships: the chosen config refitted on all data, or its folds' models joined.
+"""The final model: the chosen config refitted on all data, or its folds' models joined.
 
 The stage is done when the model folder is there and `best.json` says what is in it.
 """
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class UntrainableError(WorkError):
-    """No model of the chosen config can be trained: another must do."""
+    """No model of the chosen config can be trained: another config must be used."""
 
 
 def ship(
@@ -50,9 +50,9 @@ def ship(
     best: Best,
     console: Console,
 ) -> Best:
-    """Train the model that ships, write it, and predict the unlabelled samples.
+    """Train the final model, write it, and predict the unlabelled samples.
 
-    Where fold models cannot be trained, one model on all data ships instead.
+    Where fold models cannot be trained, it is one model on all data instead.
 
     Args:
         runner: Does the work.
@@ -60,7 +60,7 @@ def ship(
         corpus: The data.
         folds: The fresh ones that the config was confirmed on.
         best: The chosen config.
-        console: Where to show how it goes.
+        console: Where to show progress.
 
     Returns:
         The same with `final`.
@@ -104,7 +104,7 @@ def _trained(
     choice: Choice,
     console: Console,
 ) -> tuple[Choice, list[NDArray[np.int64]], list[bytes]]:
-    """Train what ships, a refit if nothing else can be; gives what it is in the end."""
+    """Train the final model, a refit if nothing else can be; return its record."""
     (corpus, folds), (best, epochs) = data, config
     is_refit = choice.kind == "refit"
     rows = [np.arange(len(corpus.labelled))] if is_refit else [fold.train for fold in folds]
@@ -125,7 +125,7 @@ def _trained(
 def _trainings(
     plan: Plan, params: Mapping[str, Any], rows: Sequence[NDArray[np.int64]], epochs: int
 ) -> list[Task]:
-    """A member for each seed and each choice of rows, seed by seed."""
+    """Return a member for each seed and each choice of rows, seed by seed."""
     shared = {"params": params, "epochs": epochs}
     return [
         Task(train_member, {**shared, "rows": some, "seed": stream_seed(fresh_seed(plan), k)})
@@ -249,7 +249,7 @@ def choose_kind(
 
 
 def preferred(metric: str, scores: Mapping[str, float], asked: Kind | None) -> tuple[Kind, str]:
-    """Say what ships, given how each kind did on folds that none of its models saw.
+    """Return the kind of the final model, and why, given the scores on folds that no model saw.
 
     Args:
         metric: The objective.
@@ -283,7 +283,7 @@ def _said_by_kind(
     best: Best,
     console: Console,
 ) -> dict[str, NDArray[Any]]:
-    """Class probabilities of the outer folds by kind (V, C), and by each member (M, V, C)."""
+    """Return probabilities of the outer folds, by kind (V, C) and by each member (M, V, C)."""
     tasks = [
         Task(
             validate_joining,

@@ -1,4 +1,4 @@
-"""The model card: what a model was made of, how well it does, and where not to trust it."""
+"""The model card: how a model was made, how well it does, and where not to trust it."""
 
 from __future__ import annotations
 
@@ -29,15 +29,7 @@ _KINDS = {
 
 
 def model_card(search: Search, best: Best) -> str:
-    """Write the card.
-
-    Args:
-        search: What was searched.
-        best: The chosen config; `final` is the model.
-
-    Returns:
-        Markdown.
-    """
+    """Write the card of the final model, in Markdown."""
     data, split = search.data, search.split
     classes = ", ".join(f"{count:,} {tag}" for tag, count in data.classes.items())
     parts = [
@@ -90,7 +82,7 @@ def _backbones(sources: Mapping[str, str], params: Mapping[str, Any]) -> Iterato
 
 
 def _name(source: str) -> str:
-    """Leave out the folders of the machine that it was made on."""
+    """Return the name of a source without the folders of this machine."""
     return source.rstrip("/").rsplit("/", 1)[-1] if source.startswith("/") else source
 
 

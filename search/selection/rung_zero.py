@@ -34,7 +34,7 @@ _LEAST_VALIDATED = 100
 
 @dataclass(frozen=True)
 class Standing:
-    """What the regression came to on one combination.
+    """How well the regression does on one combination.
 
     Attributes:
         params: The hyperparameters that say what is read.
@@ -42,7 +42,7 @@ class Standing:
         score: Its objective, likewise.
         loss_behind: Its log-loss against the best's, with the paired standard error.
         score_behind: Its objective against the best's, likewise. Less than 0 is worse, of both.
-        validated: How many samples all this is of.
+        validated: The number of samples scored.
     """
 
     params: Mapping[str, Value]
@@ -54,7 +54,7 @@ class Standing:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether it is behind the best by far more than its errors, whatever is asked."""
+        """Whether it is behind by far more than its standard errors, in loss and in score."""
         behind = (_errors(self.loss_behind), _errors(self.score_behind))
         return self.validated >= _LEAST_VALIDATED and min(behind) > HOPELESS_ERRORS
 
@@ -116,7 +116,7 @@ def _validated(
 
 
 def _signed(found: PairedDifference, sign: int) -> PairedDifference:
-    """Turn a difference so that less is worse."""
+    """Negate a difference if larger is worse."""
     low, high = sorted(sign * bound for bound in found.interval)
     return PairedDifference(
         sign * found.difference, found.standard_error, (low, high), found.p_value
@@ -126,15 +126,12 @@ def _signed(found: PairedDifference, sign: int) -> PairedDifference:
 def hopeless_choices(
     order: Sequence[Standing], found: Sequence[Combination]
 ) -> dict[str, frozenset[Value]]:
-    """Find the values that only hopeless combinations have.
+    """Return values, by hyperparameter, that only hopeless combinations have.
 
-    Args:
-        order: Where each combination stands.
-        found: The combinations.
+    Some value of each is left, as the best combination is not hopeless.
 
     Returns:
-        Values by hyperparameter. The best combination is not hopeless, so some value of each
-        hyperparameter is left.
+        The values.
     """
     hopeless = {_key(one.params) for one in order if one.is_hopeless}
     seen: dict[str, set[Value]] = {}
@@ -155,7 +152,7 @@ def sentences(
     left_out: Mapping[str, frozenset[Value]],
     metric: str,
 ) -> list[str]:
-    """Say what is left out of the space, and why.
+    """Say what is left out of the space, and why, in a sentence per value.
 
     Args:
         order: Where each combination stands, best first.
@@ -164,7 +161,7 @@ def sentences(
         metric: The objective.
 
     Returns:
-        One plain sentence per value.
+        The sentences.
     """
     alike = {_key(one.params): one.alike for one in found}
     said = []
@@ -193,7 +190,7 @@ def _behind(one: Standing, metric: str) -> str:
 
 
 def _errors(found: PairedDifference) -> float:
-    """How many standard errors behind; 0 where all draws are alike and so nothing is known."""
+    """Return how many standard errors it is behind; 0 where all draws are equal."""
     return -found.difference / found.standard_error if found.standard_error else 0.0
 
 
@@ -221,14 +218,7 @@ def starts(
 
 
 def standings_table(order: Sequence[Standing]) -> pd.DataFrame:
-    """Make the table that the run folder keeps.
-
-    Args:
-        order: Where each combination stands, best first.
-
-    Returns:
-        Columns as `analysis.run_folder.schema.RUNG_ZERO` says.
-    """
+    """Make the table of the run folder, columns as `analysis.run_folder.schema.RUNG_ZERO` says."""
     return pd.DataFrame(
         [
             {f"config/{name}": value for name, value in one.params.items()}

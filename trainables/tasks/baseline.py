@@ -78,10 +78,10 @@ def _reduced(
 def frozen_features(
     bench: Workbench, params: Mapping[str, Any]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Give what a config reads of the labelled samples when its towers are frozen whole.
+    """Compute what a config reads of the labelled samples when its towers are frozen entirely.
 
     Args:
-        bench: What the process keeps.
+        bench: The process's workbench.
         params: Hyperparameters that differ from the hand-tuned ones.
 
     Returns:
