@@ -156,6 +156,13 @@ def regress_fold(bench: Workbench, **arguments: Any) -> Any:
     return baseline.regress_fold(bench, **arguments)
 
 
+def fit_regression(bench: Workbench, **arguments: Any) -> bytes:
+    """Fit a regression of the final model: see `trainables.tasks.baseline`."""
+    from trainables.tasks import baseline  # noqa: PLC0415 - as above
+
+    return baseline.fit_regression(bench, **arguments)
+
+
 def validate_joining(bench: Workbench, **arguments: Any) -> dict[str, Any]:
     """Validate ways to join fold models: see `trainables.tasks.final`."""
     from trainables.tasks import final  # noqa: PLC0415 - as above

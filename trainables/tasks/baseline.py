@@ -1,4 +1,7 @@
-"""The baseline: what a logistic regression makes of all that a config reads, its towers frozen."""
+"""The baseline: what a logistic regression makes of all that a config reads, its towers frozen.
+
+It is one pipeline, to be validated on a fold or to be a member of the final model.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors.torch import save
 
 from trainables.evaluation.classes import CLASSES
 
@@ -23,6 +27,7 @@ _COMPONENTS = 256
 # Inverse strengths of the L2 penalty on standardised features, strongest first.
 _STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
 _INNER_FOLDS = 3
+_NEVER = -1e4  # the logit of a class that did not train: its probability is 0 in float32
 
 
 def regress_fold(
@@ -42,37 +47,106 @@ def regress_fold(
     Returns:
         Class probabilities, shape (V, C), float32; 0 for a class that does not train.
     """
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - over a second
-    from sklearn.model_selection import GridSearchCV, StratifiedKFold  # noqa: PLC0415 - likewise
-
-    features = _reduced(*frozen_features(bench, params or {}), fold.train)
-    labels = bench.experiment.corpus.labels
-    model = GridSearchCV(
-        LogisticRegression(max_iter=200, tol=1e-3),
-        {"C": _STRENGTHS},
-        scoring="neg_log_loss",
-        cv=StratifiedKFold(_INNER_FOLDS, shuffle=True, random_state=0),
-    )
-    model.fit(features[fold.train], labels[fold.train])
-    probabilities = np.zeros((len(fold.val), len(CLASSES)), np.float32)
-    probabilities[:, model.classes_] = model.predict_proba(features[fold.val])
-    return probabilities
+    features = frozen_features(bench, params or {})
+    regression = _Regression(*features, fold.train, bench.experiment.corpus.labels)
+    return regression.predict(*features, fold.val)
 
 
-def _reduced(
-    embeddings: NDArray[np.float32], views: NDArray[np.float32], train: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Standardise both, and reduce the embeddings, as the samples that train have it."""
-    from sklearn.decomposition import PCA  # noqa: PLC0415 - as above
-    from sklearn.preprocessing import StandardScaler  # noqa: PLC0415 - likewise
+def fit_regression(bench: Workbench, params: Mapping[str, Any], rows: NDArray[np.int64]) -> bytes:
+    """Fit on some labelled samples, as `regress_fold` does, and make a classifier of it.
 
-    embeddings, views = (
-        StandardScaler().fit(part[train]).transform(part) if part.shape[1] else part
-        for part in (embeddings, views)
-    )
-    count = min(_COMPONENTS, len(train), embeddings.shape[1])
-    components = PCA(count, random_state=0).fit(embeddings[train]).transform(embeddings)
-    return np.concatenate([components, views], axis=1)
+    Standardising, reducing and regressing are affine maps, so that all three are one linear layer.
+
+    Args:
+        bench: What the process keeps.
+        params: Hyperparameters that say what is read; their unfrozen layers do not matter.
+        rows: Indices of labelled samples, ascending, of at least two classes.
+
+    Returns:
+        The weights, in the safetensors format, of the classifier that `Variant.build` makes of the
+        frozen config with the kind `regression`.
+    """
+    regression = _Regression(*frozen_features(bench, params), rows, bench.experiment.corpus.labels)
+    classifier = bench.variant.build(bench.variant.frozen(params), bench.towers, "regression")
+    weight, bias = (torch.from_numpy(part).float() for part in regression.affine())
+    classifier.head.load_state_dict({"linear.weight": weight, "linear.bias": bias})
+    state: bytes = save(classifier.state_dict())
+    return state
+
+
+class _Regression:
+    """A logistic regression on standardised features, of embeddings their leading components.
+
+    Args:
+        embeddings: Of all samples, shape (N, D), float32.
+        views: Features of all samples, shape (N, W), float32; W may be 0.
+        rows: The samples that train.
+        labels: Classes of all samples, shape (N,), int64.
+    """
+
+    def __init__(
+        self,
+        embeddings: NDArray[np.float32],
+        views: NDArray[np.float32],
+        rows: NDArray[np.int64],
+        labels: NDArray[np.int64],
+    ) -> None:
+        from sklearn.decomposition import PCA  # noqa: PLC0415 - over a second
+        from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - likewise
+        from sklearn.model_selection import GridSearchCV, StratifiedKFold  # noqa: PLC0415 - likewise
+        from sklearn.preprocessing import StandardScaler  # noqa: PLC0415 - likewise
+
+        self._scaling = StandardScaler().fit(embeddings[rows])
+        self._view_scaling = StandardScaler().fit(views[rows]) if views.shape[1] else None
+        count = min(_COMPONENTS, len(rows), embeddings.shape[1])
+        scaled = self._scaling.transform(embeddings[rows])
+        self._components = PCA(count, random_state=0).fit(scaled)
+        self._model = GridSearchCV(
+            LogisticRegression(max_iter=200, tol=1e-3),
+            {"C": _STRENGTHS},
+            scoring="neg_log_loss",
+            cv=StratifiedKFold(_INNER_FOLDS, shuffle=True, random_state=0),
+        )
+        self._model.fit(self._reduced(embeddings, views)[rows], labels[rows])
+
+    def _reduced(
+        self, embeddings: NDArray[np.float32], views: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        components = self._components.transform(self._scaling.transform(embeddings))
+        scaled = views if self._view_scaling is None else self._view_scaling.transform(views)
+        return np.concatenate([components, scaled], axis=1)
+
+    def predict(
+        self,
+        embeddings: NDArray[np.float32],
+        views: NDArray[np.float32],
+        rows: NDArray[np.int64],
+    ) -> NDArray[np.float32]:
+        """Classify V of the samples: probabilities (V, C), 0 for a class that did not train."""
+        probabilities = np.zeros((len(rows), len(CLASSES)), np.float32)
+        features = self._reduced(embeddings, views)[rows]
+        probabilities[:, self._model.classes_] = self._model.predict_proba(features)
+        return probabilities
+
+    def affine(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Give the map from features to logits: weights (C, D + W) and bias (C,)."""
+        model, scaling, components = self._model.best_estimator_, self._scaling, self._components
+        coefficients, intercepts = model.coef_.astype(np.float64), model.intercept_
+        if len(coefficients) == 1:  # of two classes, the first has logit 0
+            coefficients = np.vstack([np.zeros_like(coefficients), coefficients])
+            intercepts = np.concatenate([[0.0], intercepts])
+        count = components.n_components_
+        of_scaled = coefficients[:, :count] @ components.components_  # (K, D)
+        weights = of_scaled / scaling.scale_
+        biases = intercepts - of_scaled @ components.mean_ - weights @ scaling.mean_
+        if self._view_scaling is not None:
+            of_views = coefficients[:, count:] / self._view_scaling.scale_
+            weights = np.hstack([weights, of_views])
+            biases = biases - of_views @ self._view_scaling.mean_
+        weight = np.zeros((len(CLASSES), weights.shape[1]))
+        bias = np.full(len(CLASSES), _NEVER)
+        weight[model.classes_], bias[model.classes_] = weights, biases
+        return weight, bias
 
 
 def frozen_features(

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from trainables.evaluation.classes import Sentiment
+from trainables.modules.heads.views import ViewProjection
 from trainables.training.losses import make_loss
 from trainables.training.optimization import Schedule, autocast, make_optimizer, precision_of
 from trainables.training.randomness import RandomStream
@@ -94,7 +95,7 @@ class FoldTrainer:
             self.classifier = build().to(data.device)
             train, self._watched = self._parted(torch.tensor(fold.train))
         self._train = train.to(data.device)
-        if self.classifier.views is not None:
+        if isinstance(self.classifier.views, ViewProjection):
             self.classifier.views.fit(self._features(self.classifier.views.names))
         self.val = torch.tensor(fold.val)
         self._labels = data.labels[self._train].cpu()

@@ -6,10 +6,11 @@ Nothing here imports torch at the top: the driver of a search reads these tables
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from trainables.config import ROLES, InputSettings
+from trainables.config import ROLES, ConfigError, InputSettings
 from trainables.data.views import VIEWS
+from trainables.evaluation.classes import Sentiment
 from trainables.modules.blocks.slots import role_of, summed_by_role
 from trainables.variants.lazy_towers import LazyTowers, holds, modality_of
 from trainables.variants.reading import Reading
@@ -22,10 +23,15 @@ if TYPE_CHECKING:
 
     from trainables.config import Modality, Role
     from trainables.modules.backbones.tower import Tower
+    from trainables.modules.blocks.cut import Cut
     from trainables.modules.heads.classifier import Classifier
     from trainables.modules.heads.head import Head
+    from trainables.modules.heads.views import ViewConcatenation, ViewProjection
 
 ConfigT = TypeVar("ConfigT", bound=TowersConfig)
+
+MemberKind = Literal["trained", "regression"]
+"""How a classifier came about: trained by gradient descent, or fitted on frozen embeddings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,42 +103,71 @@ class Variant(Generic[ConfigT]):
         frozen = {name: 0 for name in hand_tuned if name.endswith("_unfrozen_layers")}
         return self.config.from_params(hand_tuned | dict(params) | frozen)
 
-    def build(self, config: ConfigT, towers: Mapping[str, Tower]) -> Classifier:
+    def build(
+        self, config: ConfigT, towers: Mapping[str, Tower], kind: MemberKind = "trained"
+    ) -> Classifier:
         """Build the classifier on the CPU: pretrained suffixes, and a head that starts random.
 
         Args:
             config: The trial's hyperparameters.
             towers: The towers, by name; a role that has none is not part of the classifier.
+            kind: `trained`; or `regression`, which is linear in the pooled output of each tower,
+                before any projection, and in the features of views.
 
         Returns:
             The classifier.
+
+        Raises:
+            ConfigError: If a regression is to read a tower that is not frozen whole.
         """
         from trainables.modules.backbones import cross_attention  # noqa: PLC0415 - keeps torch out
         from trainables.modules.heads.classifier import Classifier  # noqa: PLC0415 - keeps torch out
-        from trainables.modules.heads.views import (  # noqa: PLC0415 - likewise
+
+        readings = self.readings(config, modality_of(towers))
+        parts = {
+            slot: (cross_attention.tower_for(read.tower, towers), read.cut)
+            for slot, read in readings.items()
+        }
+        pieces = self._linear if kind == "regression" else self._trainable
+        suffixes, head, views = pieces(config, parts, self.views(config, modality_of(towers)))
+        read = [
+            part for read in readings.values() for part in cross_attention.parts_of(read.tower)
+        ]
+        return Classifier(suffixes, head, list(dict.fromkeys(read)), views)
+
+    def _trainable(
+        self, config: ConfigT, parts: Mapping[str, tuple[Tower, Cut]], names: Sequence[str]
+    ) -> tuple[dict[str, nn.Module], Head, ViewProjection | None]:
+        from trainables.modules.heads.views import (  # noqa: PLC0415 - keeps torch out
             PROJECTION_WIDTH,
             VIEW,
             ViewProjection,
         )
 
-        modality = modality_of(towers)
-        readings = self.readings(config, modality)
-        parts = {
-            slot: cross_attention.tower_for(read.tower, towers) for slot, read in readings.items()
-        }
-        widths = {slot: parts[slot].width_at(read.cut) for slot, read in readings.items()}
-        views = {name: VIEWS[name].width for name in self.views(config, modality)}
-        viewed = {VIEW: PROJECTION_WIDTH} if views else {}
+        widths = {slot: tower.width_at(cut) for slot, (tower, cut) in parts.items()}
+        viewed = {VIEW: PROJECTION_WIDTH} if names else {}
         head = self.head(config, summed_by_role(widths) | viewed)
         dropout = config.block_dropout
-        suffixes: dict[str, nn.Module] = {
-            slot: parts[slot].suffix(read.cut, dropout) for slot, read in readings.items()
-        }
-        read = [
-            part for read in readings.values() for part in cross_attention.parts_of(read.tower)
-        ]
-        projection = ViewProjection(views) if views else None
-        return Classifier(suffixes, head, list(dict.fromkeys(read)), projection)
+        suffixes = {slot: tower.suffix(cut, dropout) for slot, (tower, cut) in parts.items()}
+        views = {name: VIEWS[name].width for name in names}
+        return suffixes, head, ViewProjection(views) if views else None
+
+    def _linear(
+        self, _: ConfigT, parts: Mapping[str, tuple[Tower, Cut]], names: Sequence[str]
+    ) -> tuple[dict[str, nn.Module], Head, ViewConcatenation | None]:
+        from trainables.modules.blocks.piece import PassPooled  # noqa: PLC0415 - keeps torch out
+        from trainables.modules.heads.linear import LinearHead  # noqa: PLC0415 - likewise
+        from trainables.modules.heads.views import VIEW, ViewConcatenation  # noqa: PLC0415 - likewise
+
+        if unfrozen := {slot: cut for slot, (_, cut) in parts.items() if cut.unfrozen_layers}:
+            depths = ", ".join(f"{slot} {cut.unfrozen_layers}" for slot, cut in unfrozen.items())
+            msg = f"a regression must read towers without unfrozen layers, got {depths}"
+            raise ConfigError(msg)
+        widths = {slot: tower.pooled_width(cut) for slot, (tower, cut) in parts.items()}
+        viewed = {VIEW: sum(VIEWS[name].width for name in names)} if names else {}
+        head = LinearHead(summed_by_role(widths) | viewed, len(Sentiment))
+        views = ViewConcatenation(names) if names else None
+        return {slot: PassPooled() for slot in parts}, head, views
 
     def backbones_for(self, modality: Modality) -> dict[str, str]:
         """Return the default weights of the backbones that a modality needs, by name."""

@@ -114,6 +114,10 @@ class Tower(ABC):
         """Return the width of the embedding at a cut, which depends on the pooled layers."""
         return self.width * (2 if cut.layers == "both" and not cut.unfrozen_layers else 1)
 
+    def pooled_width(self, cut: Cut) -> int:
+        """Return the width of the pooled output of a tower frozen whole, before any projection."""
+        return self.hidden_size * (2 if cut.layers == "both" else 1)
+
     @property
     def unused_parameters(self) -> int:
         """Number of parameters of the library model that belong to another task."""

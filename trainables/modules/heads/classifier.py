@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from trainables.modules.blocks.activations import Activations
     from trainables.modules.heads.head import Head
-    from trainables.modules.heads.views import ViewProjection
+    from trainables.modules.heads.views import ViewConcatenation, ViewProjection
 
 
 class Classifier(nn.Module):
@@ -27,7 +27,7 @@ class Classifier(nn.Module):
             to its tokens.
         head: From embeddings by role to logits.
         towers: Names of the towers whose activations it reads.
-        views: Embeds the features of views; None where none is read.
+        views: Embeds the features of views, or gives them as they are; None where none is read.
 
     Attributes:
         suffixes: Pretrained; trained at the backbone's learning rate.
@@ -41,7 +41,7 @@ class Classifier(nn.Module):
         suffixes: Mapping[str, nn.Module],
         head: Head,
         towers: Sequence[str] = (),
-        views: ViewProjection | None = None,
+        views: ViewProjection | ViewConcatenation | None = None,
     ) -> None:
         super().__init__()
         self.towers = tuple(towers)

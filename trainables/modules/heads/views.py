@@ -1,4 +1,4 @@
-"""The features of views, standardised and projected to stand beside the towers' embeddings."""
+"""What a head reads of views, beside the towers' embeddings: their features, or a projection."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 VIEW = "view"
 """The name, among a head's embeddings, of the one that is made of all views."""
@@ -48,23 +48,37 @@ class Standardization(nn.Module):
         return (features - self.mean) / self.deviation
 
 
+class ViewConcatenation(nn.Module):
+    """Give the features of all views that a config reads as they are.
+
+    Args:
+        names: The views, in the order of concatenation.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        super().__init__()
+        self.names = tuple(names)
+
+    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+        """Concatenate the features (B, W) of each view, float32."""
+        return torch.cat([features[name] for name in self.names], dim=-1)
+
+
 class ViewProjection(nn.Module):
     """Embed the features of all views that a config reads; `widths` is their number by view."""
 
     def __init__(self, widths: Mapping[str, int]) -> None:
         super().__init__()
-        self.names = tuple(widths)
+        self.concatenate = ViewConcatenation(widths)
+        self.names = self.concatenate.names
         self.standardize = Standardization(sum(widths.values()))
         self.project = nn.Linear(sum(widths.values()), PROJECTION_WIDTH)
 
     def fit(self, features: Mapping[str, Tensor]) -> None:
         """Take the constants of the standardisation from training samples, (T, W) by view."""
-        self.standardize.fit(self._joined(features))
+        self.standardize.fit(self.concatenate(features))
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         """Embed the features of each view, (B, W), to (B, `PROJECTION_WIDTH`)."""
-        projected: Tensor = self.project(self.standardize(self._joined(features)))
+        projected: Tensor = self.project(self.standardize(self.concatenate(features)))
         return F.relu(projected)
-
-    def _joined(self, features: Mapping[str, Tensor]) -> Tensor:
-        return torch.cat([features[name] for name in self.names], dim=-1)
