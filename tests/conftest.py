@@ -237,10 +237,11 @@ def train_final(
     """Train and write the model that ships when it is one model on all labelled samples."""
     from trainables.evaluation.decision import DecisionRule
     from trainables.tasks.final import assemble, train_member
+    from trainables.tasks.final_member import FinalMember
     from trainables.worker import Workbench
 
     bench = Workbench(experiment)
     rows = np.arange(len(experiment.corpus.labelled))
     weights = train_member(bench, params, rows, epochs, experiment.seed)
     rule = DecisionRule(params.get("neutral_threshold", 0.0))
-    return assemble(bench, [(params, [weights], 1.0)], rule, folder)
+    return assemble(bench, [FinalMember(params, [weights])], rule, folder)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from trainables.variants.lazy_towers import LazyTowers
     from trainables.variants.reading import Prepared
     from trainables.variants.towers import TowersConfig
+    from trainables.variants.variant import MemberKind
 
 _TEXTS = 2_000  # are enough to see what a tokenizer does not know
 _TOLD_SHARE = 0.01
@@ -98,6 +99,7 @@ class Workbench:
         folds: Sequence[Fold] | None = None,
         seeds: Sequence[int] | None = None,
         accumulation_steps: int = 1,
+        kind: MemberKind = "trained",
     ) -> LockstepRun:
         """Set up a trial.
 
@@ -107,6 +109,7 @@ class Workbench:
             seeds: Of initial weights, dropout and shuffling, one per fold; streams of the
                 experiment's seed by default.
             accumulation_steps: Gradient accumulation steps per batch, > 1 if memory is short.
+            kind: As in `Variant.build`.
 
         Returns:
             The run, before its first epoch.
@@ -127,7 +130,7 @@ class Workbench:
         )
         trainers = [
             FoldTrainer(
-                lambda: self.variant.build(config, self.towers),
+                lambda: self.variant.build(config, self.towers, kind),
                 data,
                 fold,
                 config,

@@ -24,6 +24,7 @@ from trainables.evaluation.decision import DecisionRule, decide
 from trainables.evaluation.objective import is_better
 from trainables.evaluation.resampling import Validated
 from trainables.seeds import stream_seed
+from trainables.tasks.final_member import FinalMember
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,7 +77,7 @@ def ship(
     )
     together = len(rows) if choice.kind == "average" else 1
     groups = [weights[k : k + together] for k in range(0, len(weights), together)]
-    members = [(best.params, group, 1.0) for group in groups]
+    members = [FinalMember(best.params, group) for group in groups]
     rule = _rule(best, choice)
     folder = plan.folder.model.absolute()
     arguments = {"members": members, "rule": rule, "folder": folder, "home": runner.home}

@@ -13,6 +13,7 @@ from tests.gpu.conftest import VARIANTS, known
 from trainables.evaluation.decision import DecisionRule
 from trainables.inference.predictor import Predictor
 from trainables.tasks.final import assemble, train_member
+from trainables.tasks.final_member import FinalMember
 from trainables.worker import Workbench
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def ship(experiment: Experiment, device: torch.device, members: int, folder: Pat
     params = known(bench, NARROW)
     rows = np.arange(len(experiment.corpus.labelled))
     weights = [train_member(bench, params, rows, 1, seed) for seed in range(members)]
-    assemble(bench, [(params, weights, 1.0)], DecisionRule(0.35), folder)
+    assemble(bench, [FinalMember(params, weights)], DecisionRule(0.35), folder)
     return folder
 
 

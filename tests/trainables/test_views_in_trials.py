@@ -15,6 +15,7 @@ from trainables.data.views.lexicon import lexicon_features
 from trainables.evaluation.decision import DecisionRule
 from trainables.inference.predictor import Predictor
 from trainables.tasks.final import assemble, train_member
+from trainables.tasks.final_member import FinalMember
 from trainables.variants import VARIANTS
 from trainables.worker import Workbench
 
@@ -107,7 +108,8 @@ def test_a_saved_model_reads_the_view_as_its_trainer(
     params = {"batch_size": 8, "hidden_width": 16, "lexicon": True}
     bench = Workbench(experiment)
     rows = np.arange(len(corpus.labelled))
-    members = [(params, [train_member(bench, params, rows, 1, seed)], 1.0) for seed in (0, 1)]
+    weights = [train_member(bench, params, rows, 1, seed) for seed in (0, 1)]
+    members = [FinalMember(params, [one]) for one in weights]
     result = assemble(bench, members, DecisionRule(0.3), tmp_path / "model")
     got = Predictor(tmp_path / "model").probabilities(corpus.unlabelled)
     assert got == pytest.approx(result["probabilities"], abs=1e-5)

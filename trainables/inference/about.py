@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
@@ -12,6 +12,7 @@ from jsonschema.validators import extend
 
 from trainables.config import ROLES
 from trainables.variants import VARIANTS
+from trainables.variants.variant import MemberKind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +27,7 @@ _MEMBER = {
     "type": "object",
     "required": ["config", "weight"],
     "properties": {
+        "kind": {"enum": list(get_args(MemberKind))},
         "config": {"type": "object"},
         "weight": {"type": "number", "exclusiveMinimum": 0},
     },

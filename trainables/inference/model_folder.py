@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from trainables.modules.heads.classifier import Classifier
     from trainables.variants.lazy_towers import LazyTowers
     from trainables.variants.towers import TowersConfig
-    from trainables.variants.variant import Variant
+    from trainables.variants.variant import MemberKind, Variant
 
 
 class Member(NamedTuple):
@@ -36,11 +36,13 @@ class Member(NamedTuple):
         config: Its hyperparameters.
         classifier: The module.
         weight: Its weight in the average of probabilities, > 0, relative to the others.
+        kind: As in `Variant.build`.
     """
 
     config: TowersConfig
     classifier: Classifier
     weight: float = 1.0
+    kind: MemberKind = "trained"
 
 
 def save_model(
@@ -76,7 +78,9 @@ def save_model(
         "variant": variant.name,
         "modality": modality_of(towers),
         "classes": CLASSES,
-        "members": [{"config": asdict(m.config), "weight": m.weight} for m in members],
+        "members": [
+            {"kind": m.kind, "config": asdict(m.config), "weight": m.weight} for m in members
+        ],
         "inputs": asdict(inputs),
         "decision": asdict(rule),
         "random_backbones": [name for name, tower in backbones.items() if tower.is_random],

@@ -118,7 +118,8 @@ class Predictor:
         self._towers = self._variant.load_towers(weights, self.modality)
         self._members = []
         for number, (config, entry) in enumerate(zip(configs, about["members"], strict=True), 1):
-            classifier = self._variant.build(config, self._towers)
+            kind = entry.get("kind", "trained")  # absent in models of earlier versions
+            classifier = self._variant.build(config, self._towers, kind)
             read_beginning(
                 folder / classifier_file(number), _POINTER
             )  # raises for Git LFS pointers
@@ -128,7 +129,7 @@ class Predictor:
                 raise ModelError(msg)
             classifier.load_state_dict(state)
             classifier = classifier.to(self._device).eval()
-            self._members.append(Member(config, classifier, float(entry["weight"])))
+            self._members.append(Member(config, classifier, float(entry["weight"]), kind))
 
     def probabilities(self, samples: Sequence[Sample]) -> NDArray[Any]:
         """Compute uncalibrated class probabilities, on which decisions are made.
@@ -163,7 +164,7 @@ class Predictor:
         sources: Sources,
     ) -> NDArray[Any]:
         mine: dict[str, Source] = {}
-        for slot, read in self._variant.readings(member.config, self.modality).items():
+        for slot, read in self._readings(member).items():
             if read.prefix not in sources:
                 tower = tower_for(read.tower, self._towers)
                 raw = raw_inputs(samples, prepared_as(self._inputs, read.prepared), tower)
@@ -184,23 +185,28 @@ class Predictor:
         return torch.cat(parts).numpy()
 
     def explainer(self) -> Explainer:
-        """Make an explainer of the member with the largest weight; needs the extra `explain`.
+        """Make an explainer of one member; needs the extra `explain`.
 
         Returns:
-            The explainer.
+            The explainer, of the trained member with the largest weight; of the largest
+            regression where none was trained.
 
         Raises:
-            ModelError: If its text attends to its image, so that they cannot be attributed
-                separately.
+            ModelError: If in every member the text attends to the image, so that they cannot be
+                attributed separately.
         """
         from trainables.inference.grad_cam import Explainer  # noqa: PLC0415 - an extra
 
-        member = max(self._members, key=lambda member: member.weight)
-        readings = self._variant.readings(member.config, self.modality)
-        if PAIR in readings:
+        apart = [one for one in self._members if PAIR not in self._readings(one)]
+        if not apart:
             msg = "a model whose text reads its image (fusion=cross) cannot be explained by parts"
             raise ModelError(msg)
+        member = max(apart, key=lambda one: (one.kind == "trained", one.weight))
+        readings = self._readings(member)
         return Explainer(self._towers, readings, member.classifier, self._inputs, self._device)
+
+    def _readings(self, member: Member) -> dict[str, Reading]:
+        return self._variant.readings(member.config, self.modality)
 
     def predict(self, samples: Sequence[Sample]) -> list[Prediction]:
         """Classify pairs, in their order; their labels are ignored."""

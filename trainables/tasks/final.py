@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainables.evaluation.decision import DecisionRule
+    from trainables.tasks.final_member import FinalMember
     from trainables.training.fold import FoldTrainer
     from trainables.worker import Workbench
 
@@ -106,7 +107,7 @@ def mean_of(states: Sequence[State]) -> State:
 
 def assemble(
     bench: Workbench,
-    members: Sequence[tuple[Mapping[str, Any], Sequence[bytes], float]],
+    members: Sequence[FinalMember],
     rule: DecisionRule,
     folder: Path,
 ) -> dict[str, Any]:
@@ -114,8 +115,7 @@ def assemble(
 
     Args:
         bench: The process's workbench.
-        members: For each member the hyperparameters, the weights from `train_member` (averaged if
-            there are several), and its weight in the model, > 0.
+        members: At least one; they may be of different configs and kinds.
         rule: How the model decides.
         folder: Where the model is written; replaced when complete.
 
@@ -128,13 +128,14 @@ def assemble(
     everything = Fold(train=np.arange(len(corpus.labelled)), val=np.arange(0))
     joined, parameters = [], 0
     mean = np.zeros((len(rest), len(CLASSES)), np.float64)
-    for params, weights, share in members:
-        config = bench.config(params)
-        (trainer,) = bench.start(config, [everything]).trainers
+    for params, weights, share, kind in members:
+        is_regression = kind == "regression"
+        config = bench.variant.frozen(params) if is_regression else bench.config(params)
+        (trainer,) = bench.start(config, [everything], kind=kind).trainers
         trainer.classifier.load_state_dict(mean_of([load(one) for one in weights]))
         if len(rest):
             mean += share * trainer.predict(rest).exp().numpy()
-        joined.append(Member(config, trainer.classifier, share))
+        joined.append(Member(config, trainer.classifier, share, kind))
         parameters = max(parameters, bench.count(trainer.classifier)["total"])
     mean /= sum(member.weight for member in joined)
     rule = replace(rule, precision=precision_of(bench.device))

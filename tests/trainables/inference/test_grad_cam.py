@@ -10,17 +10,27 @@ import torch
 
 pytest.importorskip("captum", reason="the extra `explain` is not installed")
 
+from tests.conftest import NARROW
 from trainables.config import ROLES, InputSettings
+from trainables.evaluation.decision import DecisionRule
 from trainables.inference.grad_cam import Explainer, by_word
+from trainables.inference.predictor import Predictor
 from trainables.modules.blocks.activations import Activations
 from trainables.modules.blocks.cut import Cut
+from trainables.tasks.baseline import fit_regression
+from trainables.tasks.final import assemble, train_member
+from trainables.tasks.final_member import FinalMember
 from trainables.variants import VARIANTS
+from trainables.worker import Workbench
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from trainables.data.sample import Corpus
+    from trainables.experiment import Experiment
 
+NO_DECISION = DecisionRule(0.0)
 INPUTS = InputSettings(image_size=64, text_length=12)
 IMAGES = ["resnet", "mobilenet", "vit"]
 
@@ -164,3 +174,42 @@ def test_tokens_add_up_to_their_words() -> None:
     assert by_word(text, spans, [9, 1, 2, 4, 8, 9]) == (("not", 1), ("so", 2), ("lovely", 12))
     assert by_word(text, spans[:2], [9, 1]) == (("not", 1), ("so", 0), ("lovely", 0))
     assert by_word("", [(0, 0), (0, 0)], [1, 1]) == ()
+
+
+def test_the_largest_trained_member_is_explained(
+    make_experiment: Callable[..., Experiment], corpus: Corpus, tmp_path: Path
+) -> None:
+    bench, rows = Workbench(make_experiment()), np.arange(30)
+    members = [
+        FinalMember(params, [train_member(bench, params, rows, 1, seed=1)], share)
+        for params, share in ((NARROW, 1.0), (NARROW | {"hidden_width": 8}, 2.0))
+    ]
+    regression = FinalMember({}, [fit_regression(bench, {}, rows)], 9.0, "regression")
+    assemble(bench, [regression, *members], NO_DECISION, tmp_path / "model")
+    assemble(bench, members[1:], NO_DECISION, tmp_path / "alone")
+    sample = corpus.labelled[5]
+    found = Predictor(tmp_path / "model").explainer().explain(sample, 1)
+    alone = Predictor(tmp_path / "alone").probabilities([sample])
+    assert found.probability == pytest.approx(alone[0, 1], abs=1e-5)
+
+
+@pytest.mark.parametrize("variant", ["early_fusion", "blip"])
+def test_a_model_of_regressions_alone_is_explained_by_the_largest(
+    make_experiment: Callable[..., Experiment], corpus: Corpus, tmp_path: Path, variant: str
+) -> None:
+    backbones = dict.fromkeys(VARIANTS[variant].backbones, "tiny")
+    bench = Workbench(make_experiment(variant=variant, backbones=backbones))
+    params, rows = {"lexicon": True}, np.arange(30)
+    members = [
+        FinalMember(params, [fit_regression(bench, params, rows[k:])], share, "regression")
+        for k, share in ((0, 1.0), (6, 2.0))
+    ]
+    assemble(bench, members, NO_DECISION, tmp_path / "model")
+    assemble(bench, members[1:], NO_DECISION, tmp_path / "alone")
+    sample = corpus.labelled[5]
+    found = Predictor(tmp_path / "model").explainer().explain(sample, 1)
+    alone = Predictor(tmp_path / "alone").probabilities([sample])
+    assert found.probability == pytest.approx(alone[0, 1], abs=1e-5)
+    assert found.heat is not None
+    assert found.heat.max() in (pytest.approx(1), 0)
+    assert any(score != 0 for _, score in found.words)

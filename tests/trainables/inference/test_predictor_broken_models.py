@@ -27,7 +27,7 @@ def broken(saved_tiny: Path, tmp_path: Path) -> Path:
 
 def change_config(folder: Path, **changes: Any) -> None:
     about = json.loads((folder / "config.json").read_text())
-    del about["sha256"]  # a change that is meant
+    about.pop("sha256", None)  # a change that is meant
     (folder / "config.json").write_text(json.dumps(about | changes))
 
 
@@ -107,6 +107,25 @@ def test_a_decision_of_an_earlier_version_weighs_all_classes_alike(broken: Path)
     change_config(broken, decision={"neutral_threshold": 0.36, "temperature": 2.0})
     assert Predictor(broken).rule == DecisionRule(0.36, 2.0)
     assert Predictor(broken).rule.neutral_weight == 1
+
+
+def test_a_member_of_an_earlier_version_was_trained(broken: Path, corpus: Corpus) -> None:
+    before = Predictor(broken).probabilities(corpus.unlabelled)
+    (member,) = read_about(broken)["members"]
+    assert member.pop("kind") == "trained"
+    change_config(broken, members=[member])
+    assert (Predictor(broken).probabilities(corpus.unlabelled) == before).all()
+
+
+def test_a_member_of_another_kind_than_its_weights_is_refused(broken: Path) -> None:
+    (member,) = read_about(broken)["members"]
+    change_config(broken, members=[member | {"kind": "forest"}])
+    assert "config.json is damaged: members[0].kind: 'forest' is not one of" in fault_of(broken)
+    change_config(broken, members=[member | {"kind": "regression"}])
+    assert "without unfrozen layers, got text 2, image 1" in fault_of(broken)
+    frozen = member["config"] | {"text_unfrozen_layers": 0, "image_unfrozen_layers": 0}
+    change_config(broken, members=[member | {"kind": "regression", "config": frozen}])
+    assert "head.linear.weight" in fault_of(broken)
 
 
 @pytest.mark.parametrize("content", ["[]", "null", "3"])

@@ -12,18 +12,22 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, load_file
 
-from tests.conftest import NARROW, folds_of, train_final
+from tests.conftest import NARROW, folds_of, tiny_experiment, train_final
 from trainables.data.sample import Fold
 from trainables.evaluation.decision import DecisionRule, decide
 from trainables.inference import model_folder
+from trainables.inference.about import read_about
 from trainables.inference.predictor import Predictor
+from trainables.tasks.baseline import fit_regression, regress_fold
 from trainables.tasks.final import assemble, mean_of, train_member, validate_joining
+from trainables.tasks.final_member import FinalMember
 from trainables.worker import Workbench
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from trainables.data.sample import Corpus
     from trainables.experiment import Experiment
 
 PARAMS = NARROW | {"neutral_threshold": 0.37}
@@ -123,8 +127,8 @@ def test_several_members_are_averaged_by_their_shares_and_predict_alike_from_dis
         "image_unfrozen_layers": 0,
         "hidden_width": 8,
     }  # cut elsewhere, of other size
-    one = (PARAMS, [train_member(bench, PARAMS, rows, 1, seed=1)], 1.0)
-    two = (other, [train_member(bench, other, rows[:20], 2, seed=2)], 3.0)
+    one = FinalMember(PARAMS, [train_member(bench, PARAMS, rows, 1, seed=1)])
+    two = FinalMember(other, [train_member(bench, other, rows[:20], 2, seed=2)], 3.0)
     result = assemble(bench, [one, two], rule, tmp_path / "model")
     predictor = Predictor(tmp_path / "model")
     unlabelled = experiment.corpus.unlabelled
@@ -139,12 +143,95 @@ def test_several_members_are_averaged_by_their_shares_and_predict_alike_from_dis
     assert predictor.rule == rule
 
 
+def mixed_members(bench: Workbench) -> list[FinalMember]:
+    """Members of other sources, depths and kinds, which share towers and prefixes."""
+    rows = np.arange(30)
+    shallow = PARAMS | {"text_backbone": "bert", "text_unfrozen_layers": 1}
+    configs: list[tuple[dict[str, Any], float]] = [
+        (shallow, 0.5),
+        (shallow | {"hidden_width": 8}, 1.0),
+        (shallow | {"text_unfrozen_layers": 2, "image_unfrozen_layers": 0}, 1.0),
+        (PARAMS | {"text_backbone": "bert+roberta", "lexicon": True}, 1.5),
+    ]
+    trained = [
+        FinalMember(params, [train_member(bench, params, rows, 1, seed=k)], share)
+        for k, (params, share) in enumerate(configs)
+    ]
+    reads = {"text_backbone": "bert", "text_pooled_layers": "both", "lexicon": True}
+    regression = FinalMember(reads, [fit_regression(bench, reads, rows)], 6.0, "regression")
+    return [*trained, regression]
+
+
+Mixed = tuple[Workbench, list[FinalMember], dict[str, Any], Any]
+
+
+@pytest.fixture(scope="module")
+def mixed(
+    weights: Mapping[str, str], corpus: Corpus, tmp_path_factory: pytest.TempPathFactory
+) -> Mixed:
+    """A bench of two text sources, members of it, and what they were assembled to."""
+    sources = {f"text/{name}": weights[name] for name in ("bert", "roberta")}
+    experiment = tiny_experiment(corpus=corpus, backbones={**sources, "image": weights["vit"]})
+    bench = Workbench(experiment)
+    members = mixed_members(bench)
+    folder = tmp_path_factory.mktemp("mixed") / "model"
+    return bench, members, assemble(bench, members, DecisionRule(0.37), folder), folder
+
+
+def test_members_of_other_configs_and_kinds_are_averaged_by_their_shares(
+    mixed: Mixed, tmp_path: Path
+) -> None:
+    bench, members, result, folder = mixed
+    unlabelled = bench.experiment.corpus.unlabelled
+    mean = np.zeros((6, 3))
+    for number, member in enumerate(members):
+        assemble(bench, [member], DecisionRule(0.0), tmp_path / str(number))
+        alone = Predictor(tmp_path / str(number)).probabilities(unlabelled)
+        mean += member.share / 10 * alone
+    assert Predictor(folder).probabilities(unlabelled) == pytest.approx(mean, abs=1e-5)
+    assert result["probabilities"] == pytest.approx(mean, abs=1e-5)
+    assert result["classes"].tolist() == decide(mean, 0.37).tolist()
+    counts = [
+        Predictor(tmp_path / str(number))._members[0].classifier for number in range(len(members))
+    ]
+    assert result["model_parameters"] == max(bench.count(one)["total"] for one in counts)
+
+
+def test_a_regression_predicts_as_it_was_validated(mixed: Mixed, tmp_path: Path) -> None:
+    bench, members, *_ = mixed
+    regression = members[-1]
+    assemble(bench, [regression], DecisionRule(0.0), tmp_path / "model")
+    labelled = bench.experiment.corpus.labelled
+    found = Predictor(tmp_path / "model").probabilities(labelled)
+    everything = Fold(np.arange(30), np.arange(30))
+    expected = regress_fold(bench, everything, regression.params)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_folder_holds_each_tower_once_and_what_each_member_is(mixed: Mixed) -> None:
+    *_, folder = mixed
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*.safetensors")}
+    classifiers = {"classifier.safetensors", *(f"classifier-{n}.safetensors" for n in range(2, 6))}
+    towers = {"text/bert", "text/roberta", "image"}
+    assert files == classifiers | {f"{name}/model.safetensors" for name in towers}
+    kinds = [member["kind"] for member in read_about(folder)["members"]]
+    assert kinds == ["trained"] * 4 + ["regression"]
+    regression = load_file(folder / "classifier-5.safetensors")
+    assert {*regression} == {"head.linear.weight", "head.linear.bias"}
+
+
+def test_a_source_that_no_member_reads_is_left_out(mixed: Mixed, tmp_path: Path) -> None:
+    bench, members, *_ = mixed
+    assemble(bench, [members[0], members[-1]], DecisionRule(0.0), tmp_path / "model")
+    assert [path.name for path in (tmp_path / "model" / "text").iterdir()] == ["bert"]
+
+
 def test_averaged_weights_are_one_member_and_their_mean(
     make_experiment: Callable[..., Experiment], tmp_path: Path
 ) -> None:
     bench, rows = Workbench(make_experiment()), np.arange(30)
     weights = [train_member(bench, PARAMS, rows[k:], 1, seed=1) for k in range(3)]
-    assemble(bench, [(PARAMS, weights, 1.0)], DecisionRule(0.0), tmp_path / "model")
+    assemble(bench, [FinalMember(PARAMS, weights)], DecisionRule(0.0), tmp_path / "model")
     assert len(list((tmp_path / "model").glob("classifier*"))) == 1
     saved = load_file(tmp_path / "model" / "classifier.safetensors")
     states = [load(one) for one in weights]
