@@ -1,4 +1,4 @@
-"""The baseline: what a logistic regression makes of all that a config reads, its towers frozen.
+"""The baseline: a logistic regression on all that a config reads, its towers frozen.
 
 It is one pipeline, to be validated on a fold or to be a member of the final model.
 """
@@ -40,7 +40,6 @@ def regress_fold(
     inside these.
 
     Args:
-        bench: What the process keeps.
         fold: Which labelled samples train and which validate (V of them).
         params: Hyperparameters that say what is read; those of the hand-tuned config by default.
 
@@ -58,7 +57,6 @@ def fit_regression(bench: Workbench, params: Mapping[str, Any], rows: NDArray[np
     Standardising, reducing and regressing are affine maps, so that all three are one linear layer.
 
     Args:
-        bench: What the process keeps.
         params: Hyperparameters that say what is read; their unfrozen layers do not matter.
         rows: Indices of labelled samples, ascending, of at least two classes.
 

@@ -49,11 +49,7 @@ class Standardization(nn.Module):
 
 
 class ViewConcatenation(nn.Module):
-    """Give the features of all views that a config reads as they are.
-
-    Args:
-        names: The views, in the order of concatenation.
-    """
+    """Concatenate the features of the views that a config reads, in the order of `names`."""
 
     def __init__(self, names: Iterable[str]) -> None:
         super().__init__()
