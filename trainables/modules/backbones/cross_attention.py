@@ -47,14 +47,33 @@ class CrossAttentionTower(TextTower):
         pass  # both towers have been checked
 
     def _reads(self) -> dict[str, Any]:
-        return super()._reads() | {"image": self.image.fingerprint}
+        # Before revision 1, activations cached together with those of a live cut lacked the image.
+        return super()._reads() | {"image": self.image.fingerprint, "revision": 1}
 
     def _piece(self, start: int | None, stop: int, pooling: Pooling | None) -> Piece:
         blocks = list(self._blocks[start or 0 : stop])
         finish = self._finish if pooling else None
         piece = self._whole(blocks, pooling, finish, from_ids=start is None)
-        image_encoder = self.image.prefix(Cut(0, "tokens")) if start is None and blocks else None
-        return piece if start is not None else CrossAttentionPiece(image_encoder, piece)
+        return piece if start is not None else self._with_image(piece, encodes=bool(blocks))
+
+    def _with_image(self, piece: Piece, *, encodes: bool) -> CrossAttentionPiece:
+        image_encoder = self.image.prefix(Cut(0, "tokens")) if encodes else None
+        return CrossAttentionPiece(image_encoder, piece)
+
+    def segment(self, start: Cut | None, stop: Cut) -> Piece:
+        """Make the frozen layers between two cuts; the first of them that attend encode the image.
+
+        Args:
+            start: Where it starts, a cut with unfrozen layers; None starts at raw inputs.
+            stop: Where it ends, after `start`.
+
+        Returns:
+            A module from the activations at `start` to those at `stop`.
+        """
+        piece = super().segment(start, stop)
+        if start is None or self._frozen(start) or not self._frozen(stop):
+            return piece
+        return self._with_image(piece, encodes=True).eval()
 
     def suffix(self, cut: Cut, block_dropout: float = 0.0) -> nn.Module:
         """Make the trainable part, which attends to the image's tokens.
@@ -86,7 +105,7 @@ class CrossAttentionPiece(Piece):
     """The prefix of a cross-attention tower: encodes the image, then the text.
 
     Args:
-        image_encoder: From pixels to the image's tokens; None if no block attends to them.
+        image_encoder: From pixels to the image's tokens; None leaves the pixels to a later piece.
         text_encoder: From token ids to hidden states or embeddings.
     """
 
@@ -103,13 +122,17 @@ class CrossAttentionPiece(Piece):
                 `encoder_hidden_states`.
 
         Returns:
-            Hidden states (B, L, D) with the mask and the image's tokens, or embeddings (B, D).
+            Hidden states (B, L, D) with the mask and the image's tokens, or its pixels; or
+            embeddings (B, D).
         """
-        states = None
-        if self.image_encoder is not None:
-            assert activations.encoder_hidden_states is not None
-            states = self.image_encoder(Activations(activations.encoder_hidden_states)).values
-        read: Activations = self.text_encoder(activations._replace(encoder_hidden_states=states))
+        pixels = activations.encoder_hidden_states
+        read: Activations
+        if self.image_encoder is None:
+            read = self.text_encoder(activations._replace(encoder_hidden_states=None))
+            return read._replace(encoder_hidden_states=pixels)
+        assert pixels is not None
+        tokens = self.image_encoder(Activations(pixels)).values
+        read = self.text_encoder(activations._replace(encoder_hidden_states=tokens))
         return read
 
 

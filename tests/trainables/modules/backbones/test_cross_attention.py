@@ -66,6 +66,20 @@ def embed(
     return embedding, suffix
 
 
+@pytest.mark.parametrize("stop", [Cut(k) for k in range(DEPTH)], ids=range(DEPTH))
+def test_one_pass_goes_on_from_every_cut_before(
+    tower: Tower, pairs: Activations, stop: Cut
+) -> None:
+    with torch.no_grad():
+        expected = tower.prefix(stop)(pairs).values
+        for start in (
+            Cut(0, live=True).prefix,
+            *(Cut(k) for k in range(stop.unfrozen_layers + 1, DEPTH + 1)),
+        ):
+            got = tower.segment(start, stop)(tower.prefix(start)(pairs)).values
+            torch.testing.assert_close(got, expected, atol=1e-6, rtol=1e-6)
+
+
 @each_cut
 def test_text_reads_its_image_as_in_the_library(
     towers: Mapping[str, Tower], tower: Tower, pairs: Activations, cut: Cut
