@@ -16,7 +16,7 @@ from trainables.modules.blocks.cut import Cut
 from trainables.modules.blocks.piece import on_device
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from concurrent.futures import Future
 
     from torch import Tensor
@@ -38,6 +38,22 @@ _ROWS = {
 }
 
 
+class Prefixes:
+    """The frozen parts of a tower up to several cuts, which one pass computes together."""
+
+    def __init__(self, tower: Tower, cuts: Collection[Cut], device: torch.device) -> None:
+        self._cuts = sorted(cuts, reverse=True)  # the deepest ends first
+        plan = _plan(tower, self._cuts)
+        pieces = on_device([piece for _, _, piece in plan], device)
+        self._steps = [
+            (cut, start, piece) for (cut, start, _), piece in zip(plan, pieces, strict=True)
+        ]
+
+    def __call__(self, inputs: Activations) -> dict[Cut, Activations]:
+        """Run on raw inputs, on the device; gives the activations at each cut."""
+        return _run(self._steps, self._cuts, inputs)
+
+
 def forward(
     tower: Tower, raw: RawInputs, cuts: list[Cut], device: torch.device
 ) -> Iterator[tuple[Tensor, dict[Cut, Activations]]]:
@@ -51,9 +67,7 @@ def forward(
     """
     if not cuts:
         return
-    plan = _plan(tower, cuts)
-    pieces = on_device([piece for _, _, piece in plan], device)
-    steps = [(cut, start, piece) for (cut, start, _), piece in zip(plan, pieces, strict=True)]
+    prefixes = Prefixes(tower, cuts, device)
     # Batches of similar lengths need little padding; rows are stored by index in any order.
     order = torch.arange(len(raw)) if raw.lengths is None else raw.lengths.argsort(stable=True)
     batches = order.split(_ROWS[tower.role]["cpu" if device.type == "cpu" else "cuda"])
@@ -64,7 +78,7 @@ def forward(
     def compute(rows: Tensor) -> dict[Cut, Activations]:
         inputs = raw.gather(rows)
         with turn:
-            outputs = _run(steps, cuts, inputs.to(device))
+            outputs = prefixes(inputs.to(device))
             return {cut: _compact(activations.to(_HOST)) for cut, activations in outputs.items()}
 
     with _workers(device) as (workers, threads):

@@ -10,10 +10,8 @@ import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from trainables.activations.raw import LivePrefix, ViewFeatures, raw_inputs
 from trainables.config import ConfigError, InputSettings
 from trainables.data.files import read_beginning
-from trainables.data.views import VIEWS
 from trainables.evaluation.classes import Sentiment
 from trainables.evaluation.decision import DecisionRule, Precision
 from trainables.inference.about import (
@@ -25,11 +23,11 @@ from trainables.inference.about import (
 )
 from trainables.inference.integrity import changed_files
 from trainables.inference.model_folder import Member
-from trainables.modules.backbones.cross_attention import PAIR, tower_for
+from trainables.inference.shared_readings import SharedReadings
+from trainables.modules.backbones.cross_attention import PAIR
 from trainables.modules.backbones.saving import not_finite
 from trainables.training.optimization import autocast
 from trainables.variants import VARIANTS
-from trainables.variants.reading import prepared_as
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,15 +35,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainables.activations.raw import Source
     from trainables.config import Modality
     from trainables.data.sample import Sample
     from trainables.inference.grad_cam import Explainer
     from trainables.variants.reading import Reading
 
-    Sources = dict[Reading | str, Source]  # by what is read of a tower, or by view
-
-_ROWS = 32
 _POINTER = 64  # bytes
 # What libraries raise for damaged or foreign files.
 _UNLOADABLE = (
@@ -130,6 +124,13 @@ class Predictor:
             classifier.load_state_dict(state)
             classifier = classifier.to(self._device).eval()
             self._members.append(Member(config, classifier, float(entry["weight"]), kind))
+        self._reads = SharedReadings(
+            self._towers,
+            self._inputs,
+            [self._readings(member) for member in self._members],
+            [self._variant.views(member.config, self.modality) for member in self._members],
+            self._device,
+        )
 
     def probabilities(self, samples: Sequence[Sample]) -> NDArray[Any]:
         """Compute uncalibrated class probabilities, on which decisions are made.
@@ -144,9 +145,13 @@ class Predictor:
             return np.empty((0, len(Sentiment)), np.float32)
         total = sum(member.weight for member in self._members)
         mean = np.zeros((len(samples), len(Sentiment)), np.float64)
-        sources: Sources = {}  # members with equal readings share them
-        for member in self._members:
-            mean += member.weight / total * self._member_output(member, samples, sources)
+        with torch.inference_mode():
+            for rows, batches in self._reads.batches(samples):
+                for member, batch in zip(self._members, batches, strict=True):
+                    with autocast(self._device, self.rule.precision):
+                        logits = member.classifier(batch)
+                    output = F.softmax(logits.float(), dim=-1).cpu().numpy()
+                    mean[rows.numpy()] += member.weight / total * output
         if not (finite := np.isfinite(mean).all(axis=1)).all():
             guid = samples[int(np.flatnonzero(~finite)[0])].guid
             msg = (
@@ -156,33 +161,6 @@ class Predictor:
             )
             raise ModelError(msg)
         return mean.astype(np.float32)
-
-    def _member_output(
-        self,
-        member: Member,
-        samples: Sequence[Sample],
-        sources: Sources,
-    ) -> NDArray[Any]:
-        mine: dict[str, Source] = {}
-        for slot, read in self._readings(member).items():
-            if read.prefix not in sources:
-                tower = tower_for(read.tower, self._towers)
-                raw = raw_inputs(samples, prepared_as(self._inputs, read.prepared), tower)
-                prefix = tower.prefix(read.cut)
-                sources[read.prefix] = LivePrefix(raw, prefix, self._device)
-            mine[slot] = sources[read.prefix]
-        for name in self._variant.views(member.config, self.modality):
-            if name not in sources:
-                sources[name] = ViewFeatures(VIEWS[name], samples, self._device)
-            mine[name] = sources[name]
-        parts = []
-        with torch.inference_mode():
-            for rows in torch.arange(len(samples)).split(_ROWS):
-                batch = {slot: source.gather(rows) for slot, source in mine.items()}
-                with autocast(self._device, self.rule.precision):
-                    logits = member.classifier(batch)
-                parts.append(F.softmax(logits.float(), dim=-1).cpu())
-        return torch.cat(parts).numpy()
 
     def explainer(self) -> Explainer:
         """Make an explainer of one member; needs the extra `explain`.

@@ -1,0 +1,112 @@
+"""What the members of a model read of samples: each input is embedded once, whoever reads it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from trainables.activations.forward import Prefixes
+from trainables.activations.raw import ViewFeatures, raw_inputs
+from trainables.data.views import VIEWS
+from trainables.modules.backbones.cross_attention import tower_for
+from trainables.variants.reading import prepared_as
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from torch import Tensor
+
+    from trainables.activations.raw import RawInputs
+    from trainables.config import InputSettings
+    from trainables.data.sample import Sample
+    from trainables.modules.backbones.tower import Tower
+    from trainables.modules.blocks.activations import Activations
+    from trainables.modules.blocks.cut import Cut
+    from trainables.variants.reading import Reading
+
+    Prepared = tuple[str, InputSettings]  # a tower's name, and how its inputs are prepared
+
+_ROWS = 32
+
+
+class SharedReadings:
+    """Read samples for several members, in one pass per tower and way to prepare its inputs.
+
+    Args:
+        towers: The towers, by name.
+        inputs: How samples are preprocessed where a reading does not say otherwise.
+        readings: The readings of each member, by slot.
+        views: The names of the views of each member, in the same order.
+        device: Where the towers run.
+    """
+
+    def __init__(
+        self,
+        towers: Mapping[str, Tower],
+        inputs: InputSettings,
+        readings: Sequence[Mapping[str, Reading]],
+        views: Sequence[Sequence[str]],
+        device: torch.device,
+    ) -> None:
+        self._device = device
+        self._views = views
+        self._slots: list[dict[str, tuple[Prepared, Cut]]] = [
+            {
+                slot: ((read.tower, prepared_as(inputs, read.prepared)), read.prefix.cut)
+                for slot, read in each.items()
+            }
+            for each in readings
+        ]
+        cuts: dict[Prepared, set[Cut]] = {}
+        for each in self._slots:
+            for prepared, cut in each.values():
+                cuts.setdefault(prepared, set()).add(cut)
+        self._towers = {name: tower_for(name, towers) for name, _ in cuts}
+        self._prefixes = {
+            prepared: Prefixes(self._towers[prepared[0]], those, device)
+            for prepared, those in cuts.items()
+        }
+
+    def batches(
+        self, samples: Sequence[Sample]
+    ) -> Iterator[tuple[Tensor, list[dict[str, Activations]]]]:
+        """Read samples batch by batch.
+
+        Args:
+            samples: N >= 1 samples; their labels are ignored.
+
+        Yields:
+            Indices of some samples, shape (B,), int64; and for each member what it reads of them,
+            on the device, by slot and by view.
+        """
+        raw = self._raw(samples)
+        views = {
+            name: ViewFeatures(VIEWS[name], samples, self._device)
+            for name in dict.fromkeys(name for each in self._views for name in each)
+        }
+        for rows in torch.arange(len(samples)).split(_ROWS):
+            # Equal raw inputs are one object.
+            inputs = {each: each.gather(rows).to(self._device) for each in {*raw.values()}}
+            ends = {place: run(inputs[raw[place]]) for place, run in self._prefixes.items()}
+            features = {name: view.gather(rows) for name, view in views.items()}
+            yield (
+                rows,
+                [
+                    {slot: ends[prepared][cut] for slot, (prepared, cut) in slots.items()}
+                    | {name: features[name] for name in names}
+                    for slots, names in zip(self._slots, self._views, strict=True)
+                ],
+            )
+
+    def _raw(self, samples: Sequence[Sample]) -> dict[Prepared, RawInputs]:
+        """Prepare raw inputs; all image towers share those of the same settings."""
+        made: dict[tuple[str, InputSettings], RawInputs] = {}
+        raw = {}
+        for name, inputs in self._prefixes:
+            tower = self._towers[name]
+            kind = (tower.role if tower.role == "image" else name, inputs)
+            if kind not in made:
+                made[kind] = raw_inputs(samples, inputs, tower)
+            raw[name, inputs] = made[kind]
+        return raw
