@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+pytest.importorskip("jsonschema", reason="a model folder's description is checked by it")
+
 from tests.conftest import NARROW
 from tests.gpu.conftest import VARIANTS, known
 from trainables.evaluation.decision import DecisionRule
