@@ -18,6 +18,7 @@ from ray.tune.result import SHOULD_CHECKPOINT
 
 from trainables.evaluation.objective import worst
 from trainables.reach import await_files
+from trainables.shares import memory_fraction
 
 if TYPE_CHECKING:
     import torch
@@ -31,9 +32,6 @@ RESUME_FROM = "resume_from"
 """The key of a trial's config that names the checkpoint of an earlier attempt to go on from."""
 
 CHECKPOINT_SECONDS = 60.0
-
-CONTEXT_MB = 600.0
-"""What CUDA takes of a GPU for each process besides: PyTorch's own count leaves it out."""
 
 
 class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typed
@@ -231,19 +229,3 @@ def use_assigned_share(*, gpu: bool = True) -> torch.device:
     # Of whole GPUs too, as the process may have done work with a smaller share.
     torch.cuda.set_per_process_memory_fraction(memory_fraction(share, total))
     return torch.device("cuda")
-
-
-def memory_fraction(share: float, total_mb: float) -> float:
-    """Work out the part of a GPU's memory that PyTorch may take for one of several trials.
-
-    Args:
-        share: The trial's share of the GPU, > 0; 1 or more if it shares none.
-        total_mb: What the GPU has.
-
-    Returns:
-        The share without what CUDA itself takes for the process; on a GPU too small for that,
-        half the share; 1 for whole GPUs.
-    """
-    if share >= 1:
-        return 1.0
-    return max(share - CONTEXT_MB / total_mb, share / 2)

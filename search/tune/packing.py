@@ -11,7 +11,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.cluster.resources import RETRIES, alive, fetch, share_out
 from search.study.trial import OUTCOMES, outcomes
-from trainables.trainable import CONTEXT_MB
+from trainables.shares import CONTEXT_MB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -14,7 +14,7 @@ from ray import tune
 from tests.trainables.conftest import ALWAYS, OTHER, PARAMS, SCORED, comparable, steps
 from trainables.config import ConfigError
 from trainables.evaluation.objective import worst
-from trainables.trainable import SentimentTrainable, memory_fraction, use_assigned_share
+from trainables.trainable import SentimentTrainable, use_assigned_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,22 +140,6 @@ def test_what_computes_on_the_cpu_leaves_its_gpu_alone(monkeypatch: pytest.Monke
     monkeypatch.setattr(ray, "get_runtime_context", lambda: context)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("it looked"))
     assert use_assigned_share(gpu=False) == torch.device("cpu")
-
-
-@pytest.mark.parametrize(
-    ("share", "total", "fraction"),
-    [
-        (0.5, 24_000, 0.475),
-        (0.25, 12_000, 0.2),
-        (0.1, 8_000, 0.05),  # 800 MB, of which CUDA would take 600
-        (1.0, 12_000, 1.0),
-        (2.0, 12_000, 1.0),
-    ],
-)
-def test_shares_and_what_cuda_takes_for_each_fill_a_gpu(
-    share: float, total: float, fraction: float
-) -> None:
-    assert memory_fraction(share, total) == pytest.approx(fraction)
 
 
 def test_a_trial_trains_on_the_device_that_it_was_given(
