@@ -1,4 +1,4 @@
-"""The real architectures of three variants with random weights, made without any download.
+"""Real architectures of the variants with random weights, made without any download.
 
 Weights are saved once in the libraries' own formats and loaded by the variants' own loaders, so
 that towers are made by the code that a search runs.
@@ -6,8 +6,11 @@ that towers are made by the code that a search runs.
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from safetensors.torch import save_file
@@ -24,6 +27,7 @@ from transformers import (
 from transformers.utils import logging
 
 from tests.benchmarks.library import LibraryPiece
+from trainables.config import ROLES
 from trainables.modules.backbones.image_towers import Standardize
 from trainables.modules.backbones.tokenizers import HashTokenizer
 from trainables.modules.backbones.weights import RESNET_FILE
@@ -32,22 +36,35 @@ from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
-    from trainables.config import TrainConfig
+    from torchvision.models import ResNet
+
     from trainables.modules.backbones.tower import Tower
     from trainables.modules.blocks.cut import Pooling
+    from trainables.variants.towers import TowersConfig
 
 logging.disable_progress_bar()
+logging.set_verbosity_error()
 
-SIDE = 224
 # Lengths of tweets of 13 words in word pieces, cut at the lab's 32.
 _MEAN_TOKENS, _TOKENS_SPREAD, _TOKENS = 18.0, 6.0, (6, 32)
 
 
+class Loaded(NamedTuple):
+    """The backbones of an architecture.
+
+    Attributes:
+        models: The library's models, by role.
+        towers: Ours, made by the variant's own loader from the same weights.
+    """
+
+    models: dict[str, Any]
+    towers: Mapping[str, Tower]
+
+
 @dataclass(frozen=True)
 class Architecture:
-    """One variant's real backbones.
+    """One variant's backbones.
 
     Attributes:
         variant: A key of `VARIANTS`.
@@ -55,14 +72,30 @@ class Architecture:
         special_ids: The ids that begin, end and pad a text.
         make: Makes the library's models with random weights and saves them in a folder; gives
             the models by role and the sources that the variant's loader reads.
+        side: Of images, in pixels.
+        first_id: The least id of a word.
+        vocabulary: One more than the largest id of a word.
     """
 
     variant: str
     title: str
     special_ids: tuple[int, int, int]
     make: Callable[[Path], tuple[dict[str, Any], dict[str, str]]]
+    side: int = 224
+    first_id: int = 1000
+    vocabulary: int = 20_000
 
-    def config(self, unfrozen_layers: int) -> TrainConfig:
+    def load(self) -> Loaded:
+        """Make the backbones.
+
+        Returns:
+            Both kinds of them, on the CPU.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            models, sources = self.make(Path(folder))
+            return Loaded(models, VARIANTS[self.variant].load(sources, ROLES["both"]))
+
+    def config(self, unfrozen_layers: int) -> TowersConfig:
         """Give the hand-tuned config with as many unfrozen blocks in both towers.
 
         Args:
@@ -74,7 +107,7 @@ class Architecture:
         chosen: dict[str, Any] = dict.fromkeys(
             ("text_unfrozen_layers", "image_unfrozen_layers"), unfrozen_layers
         )
-        hand_tuned: TrainConfig = VARIANTS[self.variant].hand_tuned
+        hand_tuned: TowersConfig = VARIANTS[self.variant].hand_tuned
         if hasattr(hand_tuned, "text_pooling"):
             chosen["text_pooling"] = "cls"
         return replace(hand_tuned, **chosen)
@@ -94,11 +127,14 @@ class Architecture:
         lengths = lengths.round().long().clamp(*_TOKENS)
         places = torch.arange(int(lengths.max()))
         begin, end, padding = self.special_ids
-        ids = torch.randint(1000, 20_000, (count, len(places)), generator=draws)
+        shape = count, len(places)
+        ids = torch.randint(self.first_id, self.vocabulary, shape, generator=draws)
         ids[:, 0] = begin
         ids[places == lengths[:, None] - 1] = end
         mask = places < lengths[:, None]
-        pixels = torch.randint(0, 256, (count, 3, SIDE, SIDE), generator=draws).byte()
+        pixels = torch.randint(
+            0, 256, (count, 3, self.side, self.side), dtype=torch.uint8, generator=draws
+        )
         return {
             "text": Activations(ids.masked_fill(~mask, padding), mask),
             "image": Activations(pixels),
@@ -128,8 +164,20 @@ def uncut_pieces(
     return pieces
 
 
-def _make_bert_and_resnet(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    bert, resnet = BertModel(BertConfig()), resnet18()
+def bert_and_resnet(
+    config: BertConfig, make_resnet: Callable[[], ResNet], folder: Path
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Make a BERT and a ResNet and save them.
+
+    Args:
+        config: Of the BERT.
+        make_resnet: Makes the other.
+        folder: Where to; empty.
+
+    Returns:
+        The models by role, and what the variant's loader reads.
+    """
+    bert, resnet = BertModel(config), make_resnet()
     _save(bert, folder / "text")
     bert.pooler = None  # nobody reads it
     save_file(resnet.state_dict(), folder / RESNET_FILE)
@@ -138,16 +186,29 @@ def _make_bert_and_resnet(folder: Path) -> tuple[dict[str, Any], dict[str, str]]
     return {"text": bert, "image": resnet}, sources
 
 
-def _make_clip(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    return _halves("clip", CLIPModel(CLIPConfig()), folder)  # its defaults are ViT-B/32
+def clip(config: CLIPConfig, folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Make a CLIP and save it; arguments and result as of `bert_and_resnet`."""
+    return _halves("clip", CLIPModel(config), folder)
 
 
-def _make_blip(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    config = BlipConfig(
-        text_config={"num_attention_heads": 12, "encoder_hidden_size": 768},
-        vision_config={"image_size": SIDE},
-    )
+def blip(config: BlipConfig, folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Make a BLIP and save it; arguments and result as of `bert_and_resnet`."""
     return _halves("blip", BlipModel(config), folder)
+
+
+def blip_base(side: int) -> BlipConfig:
+    """Describe BLIP-base.
+
+    Args:
+        side: Of images, in pixels.
+
+    Returns:
+        Its config.
+    """
+    return BlipConfig(
+        text_config={"num_attention_heads": 12, "encoder_hidden_size": 768},
+        vision_config={"image_size": side},
+    )
 
 
 def _halves(name: str, model: Any, folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
@@ -166,14 +227,21 @@ def _save(model: PreTrainedModel, folder: Path) -> None:
     HashTokenizer(text.vocab_size).save(folder)
 
 
+BERT_IDS, CLIP_IDS, BLIP_IDS = (101, 102, 0), (49_406, 49_407, 49_407), (30_522, 102, 0)
+"""The special ids of real tokenizers."""
+
 ARCHITECTURES: Mapping[str, Architecture] = {
     architecture.variant: architecture
     for architecture in (
         Architecture(
-            "early_fusion", "BERT-base + ResNet-18", (101, 102, 0), _make_bert_and_resnet
+            "early_fusion",
+            "BERT-base + ResNet-18",
+            BERT_IDS,
+            partial(bert_and_resnet, BertConfig(), resnet18),
         ),
-        Architecture("clip", "CLIP ViT-B/32", (49_406, 49_407, 49_407), _make_clip),
-        Architecture("blip", "BLIP-base, 224 px", (30_522, 102, 0), _make_blip),
+        # The defaults of CLIP are those of ViT-B/32.
+        Architecture("clip", "CLIP ViT-B/32", CLIP_IDS, partial(clip, CLIPConfig())),
+        Architecture("blip", "BLIP-base, 224 px", BLIP_IDS, partial(blip, blip_base(224))),
     )
     if architecture.variant in VARIANTS
 }

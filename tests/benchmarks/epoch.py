@@ -132,7 +132,8 @@ def run(variant: str, options: argparse.Namespace) -> dict[str, Any]:
     """
     device = torch.device(options.device)
     architecture = ARCHITECTURES[variant]
-    ways = make_ways(architecture, options.batch, options.unfrozen, device)
+    loaded = architecture.load()
+    ways = make_ways(architecture, loaded, options.batch, options.unfrozen, device)
     gap = check_agreement(ways)
     gflops = count(ways)
     for way in ways.values():  # warm up: allocators, kernels, the optimiser's state

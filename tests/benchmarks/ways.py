@@ -8,20 +8,17 @@ left out, and of the last block only the token that is read is computed.
 from __future__ import annotations
 
 import copy
-import tempfile
-from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tests.benchmarks.architectures import Architecture, uncut_pieces
+from tests.benchmarks.architectures import Architecture, Loaded, uncut_pieces
 from tests.benchmarks.library import Entered, EnteredPiece
-from trainables.config import ROLES
 from trainables.evaluation.classes import Sentiment
+from trainables.modules.blocks.piece import on_device
 from trainables.modules.heads.classifier import Classifier
 from trainables.training.losses import make_loss
-from trainables.training.optimization import make_optimizer
+from trainables.training.optimization import autocast, make_optimizer, precision_of
 from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:
@@ -56,10 +53,7 @@ class Way:
         self._inputs, self._labels, self._config = inputs, labels, config
         self._optimizer = make_optimizer(classifier, config)
         self._loss = make_loss(torch.ones(len(Sentiment)), config, labels.device)
-        on_gpu = labels.device.type == "cuda"
-        self._autocast = (
-            (lambda: torch.autocast("cuda", torch.bfloat16)) if on_gpu else nullcontext
-        )
+        self._device, self._precision = labels.device, precision_of(labels.device)
 
     def train(self) -> None:
         """Take one optimiser step, as a trial does."""
@@ -70,7 +64,7 @@ class Way:
 
     def backward(self) -> None:
         """Compute the loss and its gradients."""
-        with self._autocast():
+        with autocast(self._device, self._precision):
             logits = self.classifier(self._inputs)
             loss = self._loss(logits.float(), self._labels)
         self._optimizer.zero_grad(set_to_none=True)
@@ -83,7 +77,7 @@ class Way:
         Returns:
             Logits, shape (B, C), float32.
         """
-        with self._autocast():
+        with autocast(self._device, self._precision):
             return self.logits()
 
     @torch.no_grad()
@@ -98,12 +92,17 @@ class Way:
 
 
 def make_ways(
-    architecture: Architecture, batch: int, unfrozen_layers: int, device: torch.device
+    architecture: Architecture,
+    loaded: Loaded,
+    batch: int,
+    unfrozen_layers: int,
+    device: torch.device,
 ) -> dict[str, Way]:
     """Set up one architecture in the three ways, with the same weights.
 
     Args:
         architecture: Which.
+        loaded: Its backbones; the library's are used up.
         batch: Pairs per step.
         unfrozen_layers: Blocks that train, per tower.
         device: Where.
@@ -113,11 +112,8 @@ def make_ways(
     """
     torch.manual_seed(SEED)
     variant, config = VARIANTS[architecture.variant], architecture.config(unfrozen_layers)
-    with tempfile.TemporaryDirectory() as folder:
-        models, sources = architecture.make(Path(folder))
-        towers = variant.load(sources, ROLES["both"])
-    ours = variant.build(config, towers)
-    whole = uncut_pieces(models, towers, unfrozen_layers)
+    ours = variant.build(config, loaded.towers)
+    whole = uncut_pieces(loaded.models, loaded.towers, unfrozen_layers)
     uncut = Classifier(whole, copy.deepcopy(ours.head))
     # A ResNet has no tokens: its cut is ours.
     entered = {
@@ -126,10 +122,13 @@ def make_ways(
     }
     cut = copy.deepcopy(Classifier(entered, ours.head))
     raw = {role: x.to(device) for role, x in architecture.inputs(batch, SEED).items()}
+    readings = variant.readings(config)
+    prefixes = on_device(
+        [loaded.towers[role].prefix(r.cut) for role, r in readings.items()], device
+    )
     with torch.no_grad():
         activations = {
-            role: towers[role].prefix(read.cut).to(device)(raw[role])
-            for role, read in variant.readings(config).items()
+            role: prefix(raw[role]) for role, prefix in zip(readings, prefixes, strict=True)
         }
     given = {
         role: Entered(activations[role].values, raw[role])

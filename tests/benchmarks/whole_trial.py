@@ -6,11 +6,9 @@ same as real ones. `epoch.py` runs this when it is given `--epochs`.
 
 from __future__ import annotations
 
+import copy
 import statistics
-import tempfile
-import threading
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,11 +16,13 @@ import torch
 
 from tests.benchmarks.architectures import ARCHITECTURES
 from tests.benchmarks.reporting import machine, show
+from tests.benchmarks.utilisation import Utilisation
 from trainables.activations.files import StoredActivations
-from trainables.config import ROLES
+from trainables.activations.residence import placed
 from trainables.data.sample import Fold
 from trainables.evaluation.classes import Sentiment
 from trainables.modules.blocks.activations import Activations
+from trainables.modules.blocks.piece import on_device
 from trainables.training.fold import FoldTrainer, TrainingData
 from trainables.training.lockstep import LockstepRun
 from trainables.training.memory import peak_memory_mb
@@ -30,44 +30,130 @@ from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from trainables.activations.raw import Source
+    from tests.benchmarks.architectures import Architecture
+    from trainables.config import Residence
     from trainables.modules.backbones.tower import Tower
-    from trainables.modules.blocks.cut import Cut
+    from trainables.modules.heads.classifier import Classifier
+    from trainables.variants.towers import TowersConfig
 
-_DISTINCT, _ROWS = 64, 16
+DISTINCT = 64
+"""Random inputs that are repeated."""
+
+_ROWS = 16
 _SEED = 0
 _OBJECTIVE = "val_weighted_f1"
+_PARTS = 5
 
 
-class Utilisation:
-    """The share of time in which the GPU was at work, sampled while a block runs."""
+@dataclass(frozen=True)
+class Trial:
+    """A trial on random activations, whole: it can be sent to another process.
 
-    def __init__(self) -> None:
-        self._samples: list[int] = []
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+    Attributes:
+        config: Its hyperparameters.
+        classifier: What each fold begins with, on the CPU.
+        distinct: The activations of `DISTINCT` inputs, by role, float16 on the CPU.
+        samples: How many samples they are repeated to.
+    """
 
-    def __enter__(self) -> Utilisation:
-        self._thread.start()
-        return self
+    config: TowersConfig
+    classifier: Classifier
+    distinct: dict[str, Activations]
+    samples: int
 
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
+    @classmethod
+    def of(
+        cls,
+        architecture: Architecture,
+        towers: Mapping[str, Tower],
+        config: TowersConfig,
+        samples: int,
+        device: torch.device,
+    ) -> Trial:
+        """Run the frozen parts of an architecture on random inputs.
+
+        Args:
+            architecture: Which.
+            towers: Its towers.
+            config: The hyperparameters.
+            samples: How many samples the activations are repeated to.
+            device: Where the frozen parts run.
+
+        Returns:
+            The trial.
+        """
+        variant, raw = VARIANTS[architecture.variant], architecture.inputs(DISTINCT, _SEED)
+        readings = variant.readings(config)
+        pieces = on_device(
+            [towers[role].prefix(read.cut) for role, read in readings.items()], device
+        )
+        distinct = {
+            role: _run(piece, raw[role], device)
+            for role, piece in zip(readings, pieces, strict=True)
+        }
+        torch.manual_seed(_SEED)
+        return cls(config, variant.build(config, towers), distinct, samples)
+
+    def data(self, device: torch.device, residence: Residence) -> TrainingData:
+        """Give what all folds read.
+
+        Args:
+            device: Where they train.
+            residence: Where activations lie.
+
+        Returns:
+            Activations and labels.
+        """
+        rows = torch.randint(
+            DISTINCT, (self.samples,), generator=torch.Generator().manual_seed(_SEED)
+        )
+        stored = {role: _repeat(each, rows) for role, each in self.distinct.items()}
+        there = {role: placed(each, device, residence) for role, each in stored.items()}
+        return TrainingData(there, torch.tensor(self.labels).to(device), device)
 
     @property
-    def percent(self) -> float | None:
-        """The mean in percent; None where there is no GPU or no driver library to ask."""
-        return statistics.mean(self._samples) if self._samples else None
+    def labels(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Classes of the samples, shape (N,), int64."""
+        return np.arange(self.samples) % len(Sentiment)
 
-    def _watch(self) -> None:
-        while torch.cuda.is_available() and not self._done.wait(0.1):
-            try:
-                self._samples.append(torch.cuda.utilization())
-            except (ModuleNotFoundError, RuntimeError):
-                return
+    def fold(self, number: int, train: int | None = None) -> Fold:
+        """Give one of five folds.
+
+        Args:
+            number: Which.
+            train: How many of its training samples to take, and of those it validates as many
+                in proportion; None for all.
+
+        Returns:
+            The fold.
+        """
+        order = np.random.default_rng(_SEED).permutation(self.samples)
+        validates = np.zeros(self.samples, bool)
+        validates[number * self.samples // _PARTS : (number + 1) * self.samples // _PARTS] = True
+        rest, val = order[~validates], order[validates]
+        share = 1.0 if train is None else train / len(rest)
+        counts = round(share * len(rest)), max(1, round(share * len(val)))
+        return Fold(np.sort(rest[: counts[0]]), np.sort(val[: counts[1]]))
+
+    def run(self, data: TrainingData, folds: Sequence[Fold]) -> LockstepRun:
+        """Begin to train folds in lock step.
+
+        Args:
+            data: As `data` gives it.
+            folds: The folds.
+
+        Returns:
+            The run.
+        """
+        trainers = [
+            FoldTrainer(
+                lambda: copy.deepcopy(self.classifier), data, fold, self.config, _SEED + number
+            )
+            for number, fold in enumerate(folds)
+        ]
+        return LockstepRun(trainers, self.labels, self.config, _OBJECTIVE)
 
 
 def show_trials(options: argparse.Namespace) -> None:
@@ -77,16 +163,25 @@ def show_trials(options: argparse.Namespace) -> None:
         options: `variant` (names), `device`, `epochs`, `samples`, `unfrozen` and `batch`.
     """
     device = torch.device(options.device)
-    residences = ("device", "host") if device.type == "cuda" else ("host",)
+    residences: tuple[Residence, ...] = ("device", "host") if device.type == "cuda" else ("host",)
     results, rows = [], []
     for variant in options.variant:
-        folder = tempfile.TemporaryDirectory()
-        with folder:
-            _, sources = ARCHITECTURES[variant].make(Path(folder.name))
-            towers = VARIANTS[variant].load(sources, ROLES["both"])
-        stored = _store(variant, towers, options)
+        architecture = ARCHITECTURES[variant]
+        config = replace(
+            architecture.config(options.unfrozen),
+            max_epochs=options.epochs,
+            patience=options.epochs,
+            batch_size=options.batch,
+        )
+        towers = architecture.load().towers
+        trial = Trial.of(architecture, towers, config, options.samples, device)
         for residence in residences:
-            result = _train(variant, towers, stored, options, residence)
+            result = {
+                "variant": variant,
+                "title": architecture.title,
+                "residence": residence,
+                **_train(trial, device, residence),
+            }
             results.append(result)
             rows.append([f"{result['title']}: {residence}", *_cells(result)])
     title = f"A trial of {options.epochs} epochs, {options.samples} samples, batch {options.batch}"
@@ -117,25 +212,9 @@ def _cells(result: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _store(
-    variant: str, towers: Mapping[str, Tower], options: argparse.Namespace
-) -> dict[str, StoredActivations]:
-    device = torch.device(options.device)
-    architecture = ARCHITECTURES[variant]
-    raw = architecture.inputs(_DISTINCT, _SEED)
-    rows = torch.randint(_DISTINCT, (options.samples,))
-    config = architecture.config(options.unfrozen)
-    return {
-        role: _repeat(_run(towers[role], read.cut, raw[role], device), rows)
-        for role, read in VARIANTS[variant].readings(config).items()
-    }
-
-
 @torch.inference_mode()
-def _run(tower: Tower, cut: Cut, raw: Activations, device: torch.device) -> Activations:
-    prefix = tower.prefix(cut).to(device)
-    parts = [prefix(_slice(raw, i).to(device)) for i in range(0, _DISTINCT, _ROWS)]
-    prefix.cpu()  # its weights are the tower's
+def _run(prefix: Any, raw: Activations, device: torch.device) -> Activations:
+    parts = [prefix(_slice(raw, i).to(device)) for i in range(0, DISTINCT, _ROWS)]
     masks = [part.mask for part in parts if part.mask is not None]
     mask = torch.cat(masks).cpu() if masks else None
     return Activations(torch.cat([part.values for part in parts]).half().cpu(), mask)
@@ -155,48 +234,28 @@ def _repeat(activations: Activations, rows: torch.Tensor) -> StoredActivations:
     return StoredActivations(torch.cat(texts), mask.sum(dim=1)[rows])
 
 
-def _train(
-    variant: str,
-    towers: Mapping[str, Tower],
-    stored: Mapping[str, StoredActivations],
-    options: argparse.Namespace,
-    residence: str,
-) -> dict[str, Any]:
-    device = torch.device(options.device)
-    config = replace(
-        ARCHITECTURES[variant].config(options.unfrozen),
-        max_epochs=options.epochs,
-        patience=options.epochs,
-        batch_size=options.batch,
-    )
+def _train(trial: Trial, device: torch.device, residence: Residence) -> dict[str, Any]:
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    moved: dict[str, Source] = {
-        role: source.to(device) if residence == "device" else source
-        for role, source in stored.items()
-    }
-    labels = np.arange(options.samples) % len(Sentiment)
-    data = TrainingData(moved, torch.tensor(labels).to(device), device)
-    order = np.random.default_rng(_SEED).permutation(options.samples)
-    fold = Fold(np.sort(order[options.samples // 5 :]), np.sort(order[: options.samples // 5]))
-    trainer = FoldTrainer(
-        lambda: VARIANTS[variant].build(config, towers), data, fold, config, _SEED
-    )
-    trial = LockstepRun([trainer], labels, config, _OBJECTIVE)
+    data = trial.data(device, residence)
+    run = trial.run(data, [trial.fold(0)])
     with Utilisation() as utilisation:
         epochs = []
-        while not trial.finished:
-            epochs.append(trial.next_epoch().metrics["epoch_seconds"])
+        while not run.finished:
+            epochs.append(run.next_epoch().metrics["epoch_seconds"])
     seconds = statistics.median(epochs)
     return {
-        "variant": variant,
-        "title": ARCHITECTURES[variant].title,
-        "residence": residence,
         "seconds_per_epoch": seconds,
         "first_epoch_seconds": epochs[0],
-        "samples_per_second": options.samples / seconds,
-        "activations_mb": sum(source.nbytes for source in stored.values()) / 1e6,
+        "samples_per_second": trial.samples / seconds,
+        "activations_mb": activations_mb(data),
         "peak_mb": peak_memory_mb(device),
         "gpu_busy_percent": utilisation.percent,
     }
+
+
+def activations_mb(data: TrainingData) -> float:
+    """Say how large the activations of all samples are, in MB of a million bytes."""
+    sizes = (source.nbytes for source in data.sources.values() if hasattr(source, "nbytes"))
+    return sum(sizes) / 1e6
