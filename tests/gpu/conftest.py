@@ -17,7 +17,7 @@ from tests.conftest import NARROW
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from trainables.training.lockstep import EpochScores
     from trainables.worker import Workbench
@@ -62,15 +62,31 @@ def cuda(device: torch.device) -> torch.device:
     return device
 
 
+@pytest.fixture
+def exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training in float32, as on the CPU, so that differences are those of rounding alone."""
+    monkeypatch.setattr("trainables.training.fold.precision_of", lambda _: "float32")
+
+
+def without_dropout(model: nn.Module) -> None:
+    """Switch dropout off: devices draw masks of their own from the same seed."""
+    for module in model.modules():
+        for name in {"p", "attention_dropout"} & vars(module).keys():
+            setattr(module, name, 0.0)
+
+
 def known(bench: Workbench, params: Mapping[str, Any]) -> dict[str, Any]:
     """Give the hyperparameters that the variant has."""
     names = {field.name for field in fields(bench.variant.config)}
     return {name: value for name, value in params.items() if name in names}
 
 
-def epochs(bench: Workbench, count: int, **params: Any) -> tuple[list[EpochScores], list[Tensor]]:
+def epochs(
+    bench: Workbench, count: int, accumulation_steps: int = 1, **params: Any
+) -> tuple[list[EpochScores], list[Tensor]]:
     """Train some epochs of a trial; gives what each came to, and the weights on the CPU."""
-    run = bench.start(bench.config(known(bench, NARROW | PARAMS | params)))
+    config = bench.config(known(bench, NARROW | PARAMS | params))
+    run = bench.start(config, accumulation_steps=accumulation_steps)
     history = [run.next_epoch() for _ in range(count)]
     states = [trainer.classifier.state_dict() for trainer in run.trainers]
     return history, [value.cpu() for state in states for value in state.values()]

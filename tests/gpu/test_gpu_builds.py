@@ -39,7 +39,8 @@ def compare(
             found.append(source.gather(rows).values.float().cpu())
             left = bench.towers[tower].prefix(Cut(depth, "mean")).parameters()
             assert all(value.device.type == "cpu" for value in left), "towers stay on the host"
-        assert (found[0] - found[1]).abs().max() <= 1e-3 * found[0].abs().max()
+        # A tenth of what TF32 would make of it.
+        assert (found[0] - found[1]).abs().max() <= 1e-4 * found[0].abs().max()
 
 
 @pytest.mark.parametrize("family", TEXTS)

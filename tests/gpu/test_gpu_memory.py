@@ -8,12 +8,17 @@ import pytest
 import torch
 
 from tests.gpu.conftest import epochs
-from trainables.activations.residence import _left_to_take
+from trainables.activations.files import StoredActivations
+from trainables.activations.residence import _left_to_take, placed
+from trainables.modules.heads.classifier import Classifier
 from trainables.training.memory import accumulate_on_oom, peak_memory_mb
+from trainables.training.optimization import precision_of
 from trainables.worker import Workbench
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from torch import Tensor
 
     from trainables.experiment import Experiment
 
@@ -39,6 +44,48 @@ def test_no_more_is_left_to_take_than_the_share(cuda: torch.device, share: float
     assert before <= share * total
     held = torch.empty(2**28, dtype=torch.uint8, device=cuda)
     assert before - _left_to_take(cuda) == pytest.approx(held.nbytes, rel=0.1)
+
+
+def test_activations_that_do_not_fit_beside_the_rest_stay_on_the_host(cuda: torch.device) -> None:
+    total = torch.cuda.get_device_properties(cuda).total_memory
+    torch.cuda.set_per_process_memory_fraction(min(1.0, 2**30 / total))
+    stored = StoredActivations(torch.zeros(2**27, dtype=torch.float16), None)  # a quarter
+    assert placed(stored, cuda, "auto") is not stored
+    held = torch.empty(9 * 2**26, dtype=torch.uint8, device=cuda)
+    assert placed(stored, cuda, "auto") is stored
+    assert held.is_cuda
+
+
+def test_a_trial_whose_step_does_not_fit_goes_on_in_parts(
+    make_experiment: Callable[..., Experiment],
+    cuda: torch.device,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forward = Classifier.branches
+
+    def heavy(classifier: Classifier, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        logits = forward(classifier, batch)
+        (rows,) = {len(value) for value in logits.values()}
+        # 160 MB for each row that trains: eight do not fit a GB, four do.
+        size = rows * 160_000_000 * classifier.training
+        assert torch.empty(size, dtype=torch.uint8, device=cuda).is_cuda
+        return logits
+
+    monkeypatch.setattr(Classifier, "branches", heavy)
+    total = torch.cuda.get_device_properties(cuda).total_memory
+    torch.cuda.set_per_process_memory_fraction(min(1.0, 1e9 / total))
+    bench = Workbench(make_experiment(), cuda)
+    (history, _), parts = accumulate_on_oom(
+        lambda steps: epochs(bench, 2, accumulation_steps=steps)
+    )
+    assert parts == 2
+    assert len(history) == 2
+    assert torch.cuda.max_memory_reserved() <= 1e9
+
+
+def test_a_gpu_trains_in_bfloat16_where_it_has_that_natively(cuda: torch.device) -> None:
+    native = torch.version.hip or torch.cuda.get_device_capability(cuda) >= (8, 0)
+    assert precision_of(cuda) == ("bfloat16" if native else "float16")
 
 
 def test_a_step_that_does_not_fit_is_computed_in_parts(cuda: torch.device) -> None:

@@ -39,3 +39,15 @@ def test_trials_share_a_gpu_as_asked(
     assert set(trials["fate"]) <= {"finished", "stopped"}
     if share is not None:
         assert folder.read_search().hardware.gpus_per_trial == share
+
+
+@pytest.mark.timeout(600)
+def test_a_dry_run_says_what_memory_of_the_gpu_a_trial_takes(
+    cuda: torch.device,  # noqa: ARG001 - it must be there
+    tmp_path: Path,
+) -> None:
+    command = Command(tmp_path, tmp_path / "cache")
+    code, out, errors = command.run(f"{QUICK} --dry-run --trials 6 --out run")
+    assert (code, errors) == (0, ""), out
+    heaviest = next(line.split() for line in out.splitlines() if "heaviest" in line)
+    assert 0 < float(heaviest[3].replace(",", "")) < 500, "the process holds more on the host"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from tests.conftest import folds_of
-from tests.gpu.conftest import PARAMS, VARIANTS, epochs
+from tests.conftest import NARROW, folds_of
+from tests.gpu.conftest import PARAMS, VARIANTS, epochs, known, without_dropout
 from trainables.worker import Workbench
 
 if TYPE_CHECKING:
@@ -44,20 +44,56 @@ def test_cached_equals_uncached(
         assert one.probabilities == pytest.approx(other.probabilities, abs=TOLERANCE[precision])
 
 
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 @each_variant
-def test_activations_on_the_device_equal_those_on_the_host_bit_for_bit(
+def test_half_precision_trains_nearly_as_float32_does(
+    make_experiment: Callable[..., Experiment],
+    monkeypatch: pytest.MonkeyPatch,
+    device: torch.device,
+    variant: str,
+    precision: str,
+) -> None:
+    if device.type == "cpu" and precision == "float16":
+        pytest.skip("needs a GPU")
+    bench = Workbench(make_experiment(variant=variant, backbones=VARIANTS[variant]), device)
+    found = []
+    for each in ("float32", precision):
+        monkeypatch.setattr("trainables.training.fold.precision_of", lambda _, each=each: each)
+        found.append(epochs(bench, 2)[0][-1])
+    assert found[0].probabilities == pytest.approx(found[1].probabilities, abs=5e-2)
+    assert found[0].metrics["train_loss"] == pytest.approx(found[1].metrics["train_loss"], abs=0.1)
+
+
+@each_variant
+def test_activations_on_the_device_are_those_on_the_host_bit_for_bit(
     make_experiment: Callable[..., Experiment], device: torch.device, variant: str
 ) -> None:
     settings = {"variant": variant, "backbones": VARIANTS[variant]}
-    (host, weights_host), (resident, weights_resident) = (
+    rows = torch.tensor([5, 3, 29, 0, 35])
+    gathered = []
+    for where in ("host", "device"):
+        bench = Workbench(make_experiment(**settings, resident=where), device)
+        readings = bench.variant.readings(bench.config(known(bench, NARROW | PARAMS)))
+        sources = [bench.source(*read) for read in readings.values()]
+        gathered += [[source.gather(rows).values.cpu() for source in sources]]
+    assert all(map(torch.equal, *gathered))
+
+
+@pytest.mark.usefixtures("exact")
+@each_variant
+def test_where_activations_lie_changes_no_epoch(
+    make_experiment: Callable[..., Experiment], device: torch.device, variant: str
+) -> None:
+    settings = {"variant": variant, "backbones": VARIANTS[variant]}
+    (host, _), (resident, _) = (
         epochs(Workbench(make_experiment(**settings, resident=where), device), 2)
         for where in ("host", "device")
     )
     for one, other in zip(host, resident, strict=True):
-        assert (one.probabilities == other.probabilities).all()
-    assert all(map(torch.equal, weights_host, weights_resident))
+        assert one.probabilities == pytest.approx(other.probabilities, abs=repeated(device))
 
 
+@pytest.mark.usefixtures("exact")
 @each_variant
 def test_a_seed_repeats_a_trial(
     make_experiment: Callable[..., Experiment], device: torch.device, variant: str
@@ -68,10 +104,15 @@ def test_a_seed_repeats_a_trial(
         for _ in range(2)
     )
     for one, other in zip(first, second, strict=True):
-        # Sums of a GPU's atomic additions come in any order.
-        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-3)
+        assert one.probabilities == pytest.approx(other.probabilities, abs=repeated(device))
 
 
+def repeated(device: torch.device) -> float:
+    """How far a repeated epoch may be off: sums of a GPU's atomic additions come in any order."""
+    return 0.0 if device.type == "cpu" else 1e-4
+
+
+@pytest.mark.usefixtures("exact")
 def test_folds_in_lockstep_equal_each_fold_alone(
     make_experiment: Callable[..., Experiment], device: torch.device
 ) -> None:
@@ -86,7 +127,9 @@ def test_folds_in_lockstep_equal_each_fold_alone(
     for fold, run in zip(folds, alone, strict=True):
         said = run.next_epoch()
         places = [list(joined.rows).index(row) for row in fold.val]
-        assert joined.probabilities[places] == pytest.approx(said.probabilities, abs=1e-3)
+        assert joined.probabilities[places] == pytest.approx(
+            said.probabilities, abs=repeated(device)
+        )
 
 
 def test_two_trials_in_one_process_leave_no_memory_behind(
@@ -94,15 +137,15 @@ def test_two_trials_in_one_process_leave_no_memory_behind(
 ) -> None:
     bench = Workbench(make_experiment(resident="device"), cuda)
     taken = []
-    for layers in (1, 2, 1, 2, 1):
+    for layers in (1, 2) * 3:
         epochs(bench, 1, text_unfrozen_layers=layers)
         gc.collect()
         taken.append(torch.cuda.memory_allocated())
-    assert taken[2] == taken[0]
-    assert taken[3] == taken[1]
-    assert taken[4] == taken[2]
+    # In the first two, libraries take what they keep for as long as the process lives.
+    assert taken[4:6] == taken[2:4]
 
 
+@pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("there_and_back", [("cpu", "cuda"), ("cuda", "cpu")])
 def test_a_checkpoint_crosses_from_device_to_device(
     make_experiment: Callable[..., Experiment],
@@ -115,10 +158,11 @@ def test_a_checkpoint_crosses_from_device_to_device(
     for one in devices:
         bench = Workbench(make_experiment(), one)
         runs.append(bench.start(bench.config(PARAMS | {"projection_width": 16})))
+        without_dropout(runs[-1].trainers[0].classifier)
     runs[0].next_epoch()
     torch.save(runs[0].state_dict(), tmp_path / "state")
     state = torch.load(tmp_path / "state", map_location="cpu", weights_only=True)
     runs[1].load_state_dict(state)
     assert runs[1].epoch == 1
     here, there = (run.next_epoch() for run in runs)
-    assert here.probabilities == pytest.approx(there.probabilities, abs=2e-2)
+    assert here.probabilities == pytest.approx(there.probabilities, abs=1e-3)
