@@ -36,8 +36,8 @@ class RandomStream:
         """Restore a saved state, which may be from another kind of device.
 
         Args:
-            state: The saved `state`: the CPU's, then each device's. If a device's is missing, all
-                generators are seeded with a number drawn from the CPU's.
+            state: The saved `state`: the CPU's, then each device's. If a device's is missing, its
+                generator is seeded with a number drawn from the CPU's, which stays as it was.
         """
         count = 1 + len(self._devices)
         if len(state) >= count:
@@ -46,7 +46,7 @@ class RandomStream:
         with torch.random.fork_rng(self._devices):
             torch.set_rng_state(state[0])
             torch.manual_seed(int(torch.randint(2**62, ())))
-            self.state = self._read()
+            self.state = [state[0], *self._read()[1:]]
 
     def _read(self) -> list[Tensor]:
         on_devices = [torch.cuda.get_rng_state(device) for device in self._devices]
