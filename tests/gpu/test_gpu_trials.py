@@ -145,6 +145,16 @@ def test_two_trials_in_one_process_leave_no_memory_behind(
     assert taken[4:6] == taken[2:4]
 
 
+def test_a_gpu_is_taken_where_there_is_one(
+    make_experiment: Callable[..., Experiment],
+    cuda: torch.device,
+) -> None:
+    bench = Workbench(make_experiment())
+    assert bench.device.type == cuda.type
+    (trainer,) = bench.start(bench.config(PARAMS | {"projection_width": 16})).trainers
+    assert {p.device.type for p in trainer.classifier.parameters()} == {"cuda"}
+
+
 @pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("there_and_back", [("cpu", "cuda"), ("cuda", "cpu")])
 def test_a_checkpoint_crosses_from_device_to_device(

@@ -105,3 +105,27 @@ def test_halves_that_do_not_fit_either_are_an_error(
     with pytest.raises(torch.OutOfMemoryError):
         start(PARAMS).step()
     assert memory.seen == [8, 4]
+
+
+def test_a_trial_on_a_gpu_begins_with_what_others_left_given_back(
+    start: Callable[..., SentimentTrainable], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    for name in ("empty_cache", "reset_peak_memory_stats"):
+        monkeypatch.setattr(torch.cuda, name, lambda name=name: done.append(name))
+    trial = start(PARAMS)
+    real = trial._bench.start
+
+    def begin(*arguments: Any, **more: Any) -> Any:
+        done.append("start")
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(trial._bench, "start", begin)
+    trial.step()
+    assert done == ["start"]
+    trial.reset_config(dict(PARAMS))
+    # The stand-in for a GPU computes nothing: its trial ends as it begins.
+    monkeypatch.setattr(trial._bench, "start", lambda *_, **__: pytest.fail(f"{done}"))
+    monkeypatch.setattr(trial._bench, "device", torch.device("cuda"))
+    with pytest.raises(pytest.fail.Exception, match=r"start.*cache.*reset_peak"):
+        trial._ensure()

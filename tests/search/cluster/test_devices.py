@@ -1,4 +1,4 @@
-"""Where a task computes, without Ray."""
+"""Where work on the cluster computes, and for how long it holds a GPU, without Ray."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from search.cluster import tasks
+from search.cluster import activations, tasks
+from search.pipeline import dry_run
 
 
 @pytest.mark.parametrize("on_gpu", [True, False])
@@ -29,3 +30,9 @@ def test_a_task_computes_on_its_gpu_unless_it_says_otherwise(
     assert tasks._run(task, ["experiment"]) == (("experiment", "there"), {"seed": 1})
     assert asked == [{"gpu": on_gpu}]
     assert tasks.Task(work, {}).on_gpu
+
+
+@pytest.mark.parametrize("function", [activations._build, dry_run._rehearse])
+def test_work_before_the_trials_is_the_last_of_its_process(function: Any) -> None:
+    # What a process has taken of a GPU it holds until it ends.
+    assert function._default_options["max_calls"] == 1

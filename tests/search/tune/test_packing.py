@@ -6,6 +6,7 @@ import math
 import time
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -96,6 +97,18 @@ def test_the_packing_is_said_in_words() -> None:
     assert Packing(7000, 8151, 1).words == (
         "a trial took 7,000 of 8,151 MB: each keeps a GPU of its own"
     )
+
+
+def test_a_machine_is_asked_what_memory_its_gpu_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    ask = packing._gpu_memory_mb._function
+    gpu = SimpleNamespace(total_memory=8_151_000_000)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", {0: gpu}.get)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert ask() == 8151
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert ask() == 0
 
 
 def make_trainable() -> type:

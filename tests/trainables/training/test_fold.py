@@ -238,3 +238,20 @@ def test_a_checkpoint_crosses_to_where_losses_are_scaled_and_back(
     first.train_epoch()
     second.load_state_dict(first.state_dict())
     assert math.isfinite(second.train_epoch())
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_gradients_are_unscaled_before_they_are_clipped(
+    monkeypatch: pytest.MonkeyPatch, parts: int
+) -> None:
+    monkeypatch.setattr("trainables.training.fold.precision_of", lambda _: "float16")
+    trainer = trainer_of(config_of(max_grad_norm=0.01), accumulation_steps=parts)
+    norms: list[float] = []
+
+    def look(*_: Any) -> None:
+        gradients = [p.grad for p in trainer.classifier.parameters() if p.grad is not None]
+        norms.append(torch.nn.utils.get_total_norm(gradients).item())
+
+    trainer.optimizer.register_step_pre_hook(look)
+    trainer.train_epoch()
+    assert norms == pytest.approx([0.01] * 5, rel=1e-3)
