@@ -14,6 +14,7 @@ from tests.conftest import NARROW
 from tests.gpu.conftest import VARIANTS, known
 from trainables.evaluation.decision import DecisionRule
 from trainables.inference.predictor import Predictor
+from trainables.tasks.baseline import fit_regression
 from trainables.tasks.final import assemble, train_member
 from trainables.tasks.final_member import FinalMember
 from trainables.worker import Workbench
@@ -55,6 +56,21 @@ def test_a_model_predicts_on_the_device_as_on_the_cpu(
         Predictor(folder, where).probabilities(samples) for where in (device, torch.device("cpu"))
     )
     assert here == pytest.approx(there, abs=TOLERANCE)
+    assert here.std(axis=0).max() > 1e-5
+
+
+def test_a_regression_predicts_on_the_device_as_on_the_cpu(
+    make_experiment: Callable[..., Experiment], device: torch.device, tmp_path: Path
+) -> None:
+    experiment = make_experiment()
+    bench, rows = Workbench(experiment, device), np.arange(len(experiment.corpus.labelled))
+    regression = FinalMember({}, [fit_regression(bench, {}, rows)], 1.0, "regression")
+    assemble(bench, [regression], DecisionRule(0.35), tmp_path / "model")
+    here, there = (
+        Predictor(tmp_path / "model", where).probabilities(experiment.corpus.unlabelled)
+        for where in (device, torch.device("cpu"))
+    )
+    assert here == pytest.approx(there, abs=1e-4)  # in float32 on both
     assert here.std(axis=0).max() > 1e-5
 
 
