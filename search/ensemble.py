@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return fail(faults)
     # Pandas is imported only now: --help and bad input answer at once.
     from analysis.run_folder.io import ResultsError  # noqa: PLC0415
-    from search.selection.ensemble import JoiningError, join_runs  # noqa: PLC0415
+    from search.selection.joined_runs import JoiningError, join_runs  # noqa: PLC0415
 
     try:
         joined = join_runs(settings.runs)

@@ -101,6 +101,12 @@ def _standing(baseline: Baseline | None) -> str:
 
 def _chosen(run: Run, best: Best, metric: str, validated: Validated | None) -> Rival:
     name = f"chosen config (trial {best.trial})"
+    if ensemble := best.shipped_ensemble:
+        name, note = (
+            f"ensemble of {len(ensemble.members)}",
+            "on folds that did not select it",
+        )
+        return Rival(name, ensemble.score, *ensemble.interval, "chosen", note)
     if confirmed := best.confirmed:
         note = "trained again on fresh seeds and folds"
         note += ", chosen on other folds" * (confirmed.contenders > 1)
@@ -117,7 +123,11 @@ def _bounds(validated: Validated | None, metric: str) -> tuple[float, float] | t
 
 
 def _own(run: Run, best: Best, metric: str) -> Iterator[Rival]:
-    if best.confirmed:
+    if (confirmed := best.confirmed) and best.shipped_ensemble:
+        note = "trained again on the same fresh seeds and folds"
+        name = f"best config alone (trial {best.trial})"
+        yield Rival(name, confirmed.score, *confirmed.interval, "own", note)
+    elif confirmed:
         name = f"the same, as searched (trial {best.trial})"
         yield Rival(name, best.score, None, None, "own", "the best of many, so optimistic")
     if found := _hand_tuned(run, best, metric):
@@ -174,6 +184,9 @@ def _published(run: Run, metric: str) -> Iterator[Rival]:
 
 
 def _verdicts(run: Run, best: Best, rivals: list[Rival], metric: str) -> Iterator[str]:
+    if best.ensemble and best.ensemble.verdict:
+        words = best.ensemble.verdict.replace(run.objective, heading(metric))
+        yield f"{words[0].upper()}{words[1:]}."
     if best.verdict:
         sentence = best.verdict.replace(run.objective, heading(metric)).rstrip(".")
         yield f"{sentence[0].upper()}{sentence[1:]}."
@@ -183,7 +196,7 @@ def _verdicts(run: Run, best: Best, rivals: list[Rival], metric: str) -> Iterato
     tuned = best.hand_tuned
     if tuned and tuned.trial == best.trial:
         yield "The hand-tuned config, tried first, was not beaten."
-    elif tuned:
+    elif tuned and any(rival.name == HAND_TUNED for rival in rivals):
         gain = rivals[0].score - next(r.score for r in rivals if r.name == HAND_TUNED)
         yield f"Searching changed {heading(metric)} by {gain:+.4f} from the hand-tuned config."
     yield from _basis(run, best)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 _FINAL = {
     "refit": "The final model was trained again on all labelled samples",
     "average": "The final model averages the weights of the folds",
-    "ensemble": "The final model averages the probabilities of the folds",
+    "folds": "The final model averages the probabilities of the folds",
+    "ensemble": "The final model is an ensemble of several configs",
 }
 
 
@@ -42,6 +43,11 @@ def why(run: Run) -> str:
     assert run.best is not None
     best = run.best
     folds = run.search.split.folds
+    if ensemble := best.shipped_ensemble:
+        sentence = "An ensemble of what the search tried."
+        if ensemble.spread is None or folds < 2:
+            return sentence
+        return f"{sentence} Spread over {folds} folds: {ensemble.spread:.4f}."
     if (confirmed := best.confirmed) and confirmed.epochs is not None:
         at = f", {confirmed.epochs} epochs"
         spread, folds = confirmed.spread, len(confirmed.folds_chose) or folds
@@ -72,6 +78,10 @@ def left_out(run: Run) -> list[str]:
 def decisions(run: Run) -> list[str]:
     """Describe the decision rule and the final model, in sentences."""
     assert run.best is not None
+    if ensemble := run.best.shipped_ensemble:
+        weight = f"{ensemble.neutral_weight:.2f}"
+        rule = f"It multiplies the probability of neutral by {weight}, and takes the likeliest."
+        return [rule, *_final(run.best.final)]
     return [*_decision(run.best.decision), *_final(run.best.final)]
 
 

@@ -10,7 +10,12 @@ from analysis.report.answer import answer
 from analysis.report.data_card import data_card
 from analysis.report.gallery import gallery
 from analysis.report.scales import Mark, Scale
-from analysis.report.trial_table import candidate_table, rung_zero_table, trial_table
+from analysis.report.trial_table import (
+    candidate_table,
+    member_table,
+    rung_zero_table,
+    trial_table,
+)
 from analysis.run_folder.explanations import read_explanations
 from analysis.run_folder.study import study_trials
 from analysis.tables.search import class_scores, confusion_table, contenders, rungs, speed
@@ -56,13 +61,14 @@ def sections_of(run: Run) -> dict[str, Any]:
     shown |= _contenders(run) | _examples(run, validated, explained) | facts.origin(run)
     shown |= {"data": data_card(run), "data_name": run.search.data.name}
     shown |= {"trials": trial_table(run), "candidates": candidate_table(run)}
+    shown |= {"members": member_table(run)}
     shown |= {"rung_zero": rung_zero_table(run), "left_out": facts.left_out(run)}
     there = {
         "before": shown["rung_zero"],
         "search": shown["search_figures"],
         "settings": shown["parameter_figures"] or shown["slices"],
         "model": shown["model_figures"] or shown["classes"],
-        "contenders": shown["contenders"] or shown["candidates"],
+        "contenders": shown["contenders"] or shown["candidates"] or shown["members"],
         "examples": shown["groups"],
         "trials": shown["trials"]["rows"],
     }

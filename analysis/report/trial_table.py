@@ -104,6 +104,25 @@ def candidate_table(run: Run) -> dict[str, Any] | None:
     return {"columns": columns, "rows": rows, "marks": marks}
 
 
+def member_table(run: Run) -> dict[str, Any] | None:
+    """Format the members of an ensemble like `trial_table`; None if there is none."""
+    if run.best is None or run.best.ensemble is None:
+        return None
+    name = heading(run.objective)
+    heads = ["member", "weight", f"alone: {name}", "epochs"]
+    rows = [
+        [
+            {"text": member.name, "value": None},
+            {"text": f"{member.weight:.2f}", "value": member.weight},
+            {"text": format_score(member.confirmed), "value": member.confirmed},
+            {"text": str(member.epochs or ""), "value": member.epochs or None},
+        ]
+        for member in run.best.ensemble.members
+    ]
+    columns = [{"name": head, "text": head == "member"} for head in heads]
+    return {"columns": columns, "rows": rows, "marks": [""] * len(rows)}
+
+
 def rung_zero_table(run: Run) -> dict[str, Any] | None:
     """Format rung zero, as `trial_table`; None where nothing was compared."""
     table = run.rung_zero

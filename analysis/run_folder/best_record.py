@@ -126,11 +126,78 @@ class Baseline:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EnsembleMember:
+    """A part of an ensemble.
+
+    Attributes:
+        trial: The trial whose config it is; None for a logistic regression.
+        reads: What the regression reads, as hyperparameters; empty for a trial.
+        weight: Its share of the mean probabilities, in (0, 1].
+        confirmed: Its objective alone, on the folds that configs were confirmed on.
+        epochs: It is trained for; 0 for a regression.
+    """
+
+    trial: Count | None = None
+    reads: Mapping[str, Any] = field(default_factory=dict)
+    weight: float
+    confirmed: float
+    epochs: Count = 0
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        if self.trial is not None:
+            return f"trial {self.trial}"
+        reads = ", ".join(f"{name}={value}" for name, value in self.reads.items())
+        return f"logistic regression ({reads})" if reads else "logistic regression"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ensemble:
+    """A greedy ensemble of trials and regressions, on the folds that configs were confirmed on.
+
+    It was selected on the folds of the search, so these had no part in that.
+
+    Attributes:
+        members: The greatest weight first.
+        score: The objective, the mean over folds.
+        spread: Its standard deviation over folds.
+        standard_error: By the bootstrap.
+        interval: Of 95 %, by the bootstrap.
+        covers: What the interval covers, in words.
+        scores: Every score, the mean over folds.
+        margin: By how much it is better than choosing one config.
+        margin_error: The standard error of that, by the paired bootstrap.
+        p_value: Of that, two-sided.
+        preferred: Whether it is better by more than that error.
+        neutral_weight: It multiplies the probability of neutral before the decision.
+        temperature: Calibrates the probabilities that are shown.
+        verdict: All that in a sentence.
+    """
+
+    members: tuple[EnsembleMember, ...]
+    score: float
+    spread: float | None = None
+    standard_error: float | None = None
+    interval: Interval
+    covers: str = ""
+    scores: Scores
+    margin: float
+    margin_error: float
+    p_value: float
+    preferred: bool
+    neutral_weight: float = 1.0
+    temperature: float | None = None
+    verdict: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Final:
     """The final model.
 
     Attributes:
-        kind: `refit`, `average` or `ensemble`.
+        kind: `refit`, `average` or `folds` of the chosen config, or `ensemble`. Runs of older
+            versions called `folds` an ensemble.
         why: Why this kind, in words.
         scores: The objective of each kind in nested validation.
         epochs: The number that it was trained for.
@@ -170,7 +237,8 @@ class Best:
         comparison: The best against the second best of them.
         decision: How the chosen config decides.
         verdict: Whether the search was worth it, in a sentence.
-        final: The final model; None until there is one.
+        ensemble: Trials and regressions together; None where none was worth a try.
+        final: The model that ships; None until there is one.
     """
 
     objective: str = ""
@@ -189,4 +257,10 @@ class Best:
     decision: Decision | None = field(default=None, metadata=omitted("selection"))
     baseline: Baseline | None = field(default=None, metadata=omitted("selection", key="floor"))
     verdict: str | None = field(default=None, metadata=omitted("selection"))
+    ensemble: Ensemble | None = field(default=None, metadata=omitted("ensemble"))
     final: Final | None = field(default=None, metadata=omitted("final"))
+
+    @property
+    def shipped_ensemble(self) -> Ensemble | None:
+        """The ensemble, where it is what ships."""
+        return self.ensemble if self.final and self.final.kind == "ensemble" else None

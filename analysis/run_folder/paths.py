@@ -142,6 +142,23 @@ class RunPaths:
         """
         return self.path / "rung_zero.parquet"
 
+    @property
+    def ensemble(self) -> Path:
+        """What an ensemble says of the folds that configs are confirmed on (Parquet).
+
+        `repeat`, `fold`, `row`, one column per class, and `decided`, an index of the classes.
+        """
+        return self.path / "confirmations" / "ensemble.parquet"
+
+    @property
+    def member_regressions(self) -> Path:
+        """What the regressions of an ensemble say of the folds that configs are confirmed on.
+
+        A Parquet file: `combination` (which of them, from 0), and columns as `confirmation` says,
+        but for `epoch` and `chosen`.
+        """
+        return self.path / "confirmations" / "regressions.parquet"
+
     def confirmation(self, trial: int) -> Path:
         """The out-of-fold probabilities of a trial's config that was trained again (Parquet).
 

@@ -219,14 +219,18 @@ class Run:
     def told(self) -> Validated | None:
         """Predictions of the confirmed score: each fold by the config that the others chose.
 
-        In a run of an older version, those of the chosen config; None where none was confirmed.
+        Where an ensemble ships, what it says. Of a run of an older version, what the chosen
+        config said; None where none was confirmed.
         """
         if self.best is None or self.best.confirmed is None:
             return None
-        if not self.folder.told.exists() or self.samples.empty:
+        path, read = self.folder.told, self.folder.read_told
+        if self.best.shipped_ensemble:
+            path, read = self.folder.ensemble, self.folder.read_ensemble
+        if not path.exists() or self.samples.empty:
             return self.confirmed(self.best.trial)
-        frame = self.folder.read_told()
-        self._labelled_rows(self.folder.told, frame)
+        frame = read()
+        self._labelled_rows(path, frame)
         course = course_of(frame, self.labels, groups=self._groups)
         return course.decided(course.probabilities[0], frame["decided"].to_numpy(np.int64))
 

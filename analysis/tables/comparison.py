@@ -136,7 +136,8 @@ def _row(run: Run, predictions: Mapping[str, Validated], metric: str) -> dict[st
     row |= dict.fromkeys(_SCORES)
     if run.best is None:
         return row
-    confirmed = run.best.confirmed
+    alone = run.best.confirmed
+    confirmed = run.best.shipped_ensemble or alone
     scores = {**run.best.scores, **(confirmed.scores if confirmed else {})}
     row |= {name: scores.get(f"val_{name}") for name in _SCORES}
     row["scored"] = "confirmed" if confirmed else "searched"
@@ -153,7 +154,7 @@ def _row(run: Run, predictions: Mapping[str, Validated], metric: str) -> dict[st
         if name.endswith("unfrozen_layers")
     }
     row["unfrozen_layers"] = ", ".join(f"{tower} {count}" for tower, count in unfrozen.items())
-    row["epochs"] = (confirmed and confirmed.epochs) or run.best.best_epoch
+    row["epochs"] = (alone and alone.epochs) or run.best.best_epoch
     return row | _costs(run)
 
 

@@ -26,7 +26,7 @@ MAY_DIFFER = frozenset(
         *("gpus_per_trial", "cpus_per_trial", "max_concurrent", "reuse_actors", "address"),
         *("trial_timeout", "cache", "no_cache", "resident", "storage", "study_storage"),
         *("path", "allow_outside", "tensorboard", "mlflow", "wandb"),
-        *("retrain", "confirm", "final", "final_seeds"),
+        *("retrain", "confirm", "final", "final_seeds", "ensemble_size"),
     }
 )
 """What may change when a search goes on: how much is searched, where it runs and what comes after

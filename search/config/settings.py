@@ -134,10 +134,13 @@ class SelectionSettings:
     decision: Literal["searched", "tuned", "argmax"] = "searched"
     """The neutral threshold: each trial's own, tuned on other folds afterwards, or none."""
     final: Annotated[
-        Literal["refit", "average", "ensemble"] | None,
-        unset("{refit,average,ensemble}", "what nested validation prefers"),
+        Literal["refit", "average", "folds", "ensemble"] | None,
+        unset("{refit,average,folds,ensemble}", "what held-out folds prefer"),
     ] = None
-    """What ships: one model on all data, or the folds' models averaged or side by side."""
+    """What ships: the best config in one model on all data, or its folds' models averaged or side
+    by side; or an ensemble of the trials and of rung zero."""
+    ensemble_size: Annotated[int | None, unset("N", "8, at most a quarter of the trials")] = None
+    """Most members of an ensemble; 0 is none."""
     final_seeds: Annotated[int, arg(metavar="S")] = 1
     """Seeds that the model that ships is averaged over."""
     retrain: bool = True

@@ -143,7 +143,13 @@ def selection_faults(settings: SearchSettings, folds: int) -> Iterator[str]:
     selection = settings.selection
     if selection.confirm is not None and selection.confirm < 0:
         yield f"--confirm must be >= 0, got {selection.confirm}"
-    if selection.final in {"average", "ensemble"} and folds < 2:
+    size = selection.ensemble_size
+    if size is not None and (size < 0 or size == 1):
+        yield f"--ensemble-size must be 0 or >= 2, got {size}"
+    if selection.final == "ensemble" and (size == 0 or selection.confirm == 0):
+        none = "--ensemble-size" if size == 0 else "--confirm"
+        yield f"--final ensemble needs {none} >= {2 if size == 0 else 1}, got 0"
+    if selection.final in {"average", "folds"} and folds < 2:
         yield f"--final {selection.final} needs --folds >= 2, got {folds}"
 
 

@@ -77,10 +77,7 @@ def print_summary(console: Console, outcome: Outcome, folder: RunFolder, warning
     if outcome.stop_reason:
         console.print(f"cut off: {outcome.stop_reason}", style="yellow")
     is_hand_tuned = best.hand_tuned is not None and best.hand_tuned.trial == best.trial
-    console.print(
-        _headline(best) + " (the hand-tuned config)" * is_hand_tuned + f": {best.why}",
-        highlight=False,
-    )
+    console.print(_headline(best, is_hand_tuned=is_hand_tuned), highlight=False)
     rows = _rows(best, is_hand_tuned=is_hand_tuned) | fusion_rows(folder)
     console.print(_score_table(rows))
     for line in _findings(best):
@@ -102,8 +99,16 @@ def why_all_failed(records: Records) -> str:
     return f"no trial has a score; {count} of {len(records)} failed with: {reason}"
 
 
-def _headline(best: Best) -> str:
-    """Say how good the chosen config is, by its confirmed score if it has one."""
+def _headline(best: Best, *, is_hand_tuned: bool) -> str:
+    """Say how good what ships is, else the chosen config: as confirmed, where it was."""
+    if ensemble := best.shipped_ensemble:
+        score = f"[bold green]{best.objective} {ensemble.score:.4f}[/]"
+        return f"best {score} as confirmed by an ensemble of {len(ensemble.members)}"
+    tail = " (the hand-tuned config)" * is_hand_tuned + f": {best.why}"
+    return f"{_score_of_config(best)}{tail}"
+
+
+def _score_of_config(best: Best) -> str:
     score = f"[bold green]{best.objective} {(best.confirmed or best).score:.4f}[/]"
     if best.confirmed:
         epochs = best.confirmed.epochs
@@ -114,7 +119,9 @@ def _headline(best: Best) -> str:
 def _rows(best: Best, *, is_hand_tuned: bool) -> dict[str, Scores]:
     """Return the scores to show, unbiased ones first."""
     baseline = best.baseline
-    rows = {"confirmed": best.confirmed.scores} if best.confirmed else {}
+    rows = {"ensemble, confirmed": best.ensemble.scores} if best.ensemble else {}
+    if best.confirmed:
+        rows["best config, confirmed" if best.ensemble else "confirmed"] = best.confirmed.scores
     rows["searched"] = best.scores
     if baseline and baseline.hand_tuned and not is_hand_tuned:
         rows["hand-tuned, confirmed"] = baseline.hand_tuned
@@ -139,8 +146,15 @@ def _findings(best: Best) -> Iterator[str]:
             )
     if best.verdict:
         yield best.verdict
+    if ensemble := best.ensemble:
+        low, high = ensemble.interval
+        yield f"{ensemble.verdict}; 95 % interval {low:.4f} to {high:.4f}"
+        yield "in it: " + ", ".join(
+            f"{member.name} {member.weight:.2f}" for member in ensemble.members
+        )
     if final := best.final:
-        yield f"ships: {final.kind}, {final.epochs} epochs: {final.why}"
+        epochs = "" if final.kind == "ensemble" else f", {final.epochs} epochs"
+        yield f"ships: {final.kind}{epochs}: {final.why}"
 
 
 def _score_table(rows: Mapping[str, Scores]) -> Table:

@@ -10,18 +10,14 @@ from typing import TYPE_CHECKING
 
 from ray import tune
 
-from analysis.run_folder.best_record import Best
 from analysis.run_folder.digests import settle
-from analysis.run_folder.records import read_record, to_json
-from analysis.run_folder.stage_record import Stage
 from search.cluster.activations import build_everywhere, configs_ahead, describe
 from search.cluster.connection import connected
 from search.cluster.resources import Slots, alive, fitting, share_out
-from search.cluster.tasks import TaskRunner
 from search.config.settings import AUTO
 from search.console.live import LiveView, ViewInfo, show_building
 from search.console.summary import Outcome
-from search.errors import WorkError
+from search.pipeline.after_trials import select
 from search.pipeline.data import load_data
 from search.pipeline.repair import put_right
 from search.pipeline.report import write_report
@@ -32,16 +28,11 @@ from search.pipeline.run_record import (
     samples_table,
     search_record,
 )
-from search.pipeline.rung_zero import Ground, begin_with_rung_zero, best_read
-from search.pipeline.stages import once
+from search.pipeline.rung_zero import Ground, begin_with_rung_zero
 from search.pipeline.views import without_unfit_views
-from search.selection.baseline import measure_baseline
 from search.selection.best_trial import best_trial
-from search.selection.budget import affordable, seconds_to_keep
-from search.selection.candidates import fresh_folds, pick
-from search.selection.choice import choose_config
-from search.selection.confirmation import confirm
-from search.selection.final_model import UntrainableError, ship
+from search.selection.budget import seconds_to_keep
+from search.selection.candidates import fresh_folds
 from search.selection.fusions import write_fusions
 from search.study.lock import locked
 from search.study.space import distributions
@@ -57,7 +48,7 @@ from trainables.experiment import Experiment
 from trainables.trainable import SentimentTrainable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Sequence
 
     from rich.console import Console
 
@@ -65,7 +56,6 @@ if TYPE_CHECKING:
     from analysis.run_folder.search_record import Search as SearchRecord
     from search.cluster.resources import Node, TrialResources
     from search.config.plan import Plan
-    from search.study.trial import Records
     from search.tune.packing import Packing
     from search.tune.tuner import Search
 
@@ -207,96 +197,3 @@ def write_packing(plan: Plan, slots: Slots, packing: Packing) -> None:
     hardware = hardware_record(alive(), slots.resources)
     record = replace(plan.folder.read_search(), hardware=hardware, packing=asdict(packing))
     plan.folder.write_search(record)
-
-
-_UNTRAINABLE = "untrainable"
-_MOST_TRIES = 5  # more than that many that fail have a common cause
-
-
-def select(
-    plan: Plan,
-    experiment: Experiment,
-    records: Records,
-    resources: TrialResources,
-    limits: tuple[float, Console],
-) -> tuple[Best, list[str]]:
-    """Choose among the best configs on fresh data, train the model that ships, and predict.
-
-    Args:
-        plan: The search.
-        experiment: What it held fixed.
-        records: Its trials, all ended; at least one has a score.
-        resources: What one task gets, and how many run at a time.
-        limits: When all is to be done, on the clock of `time.monotonic` (infinity for no limit),
-            and where to show how it goes.
-
-    Returns:
-        The content of `best.json`, and plain sentences on what could not be done.
-    """
-    corpus, folds = experiment.corpus, fresh_folds(plan, experiment.corpus)
-    deadline, console = limits
-    wanted = pick(plan, records)
-    picked = affordable(plan, wanted, resources.slots, deadline - time.monotonic())
-    notes = []
-    if len(picked) < len(wanted):
-        notes.append(
-            f"the time budget is enough to confirm {len(picked)} of {len(wanted)} configs"
-        )
-    runner = TaskRunner(experiment, resources)
-    notes += confirm(runner, plan, corpus, folds, picked, console)
-    notes += measure_baseline(runner, plan, folds, best_read(plan), console)
-    shipped, untrainable = ship_the_best_that_trains(
-        plan,
-        lambda failed: choose_config(plan, records, corpus.labels, picked, failed),
-        lambda best: ship(runner, plan, corpus, folds, best, console),
-        console,
-    )
-    plan.folder.write_best(shipped)
-    return shipped, notes + untrainable
-
-
-def ship_the_best_that_trains(
-    plan: Plan,
-    choose: Callable[[Collection[int]], Best | None],
-    train: Callable[[Best], Best],
-    console: Console,
-) -> tuple[Best, list[str]]:
-    """Ship the chosen config; where no model of it can be trained, the next one.
-
-    Which could not be trained is kept with the run, once another one ships: a search that goes on
-    does not try them again.
-
-    Args:
-        plan: The search.
-        choose: Chooses a config, given the trials to pass over; None where no other is left.
-        train: Trains what ships: see `ship`.
-        console: Where to say what could not be trained, as soon as it is known.
-
-    Returns:
-        The content of `best.json`, and a plain sentence for each config that was passed over.
-
-    Raises:
-        WorkError: If none of the best few can be trained.
-    """
-    folder, asked = plan.folder, plan.settings.selection
-    known = folder.read_stages().get(_UNTRAINABLE)
-    failed = {int(trial): str(reason) for trial, reason in known.result.items()} if known else {}
-    fresh: dict[int, str] = {}
-    while (best := choose(failed.keys() | fresh.keys())) is not None:
-        leaves = folder.model, folder.predictions, folder.probabilities
-        try:
-            ground = {**to_json(best), "asked": [asked.final, asked.final_seeds]}
-            result = once(folder, "ship", ground, lambda best=best: to_json(train(best)), leaves)  # type: ignore[misc]
-        except UntrainableError as error:
-            fresh[best.trial] = str(error)
-            console.print(f"{error}; the next best is tried", highlight=False)
-            if len(fresh) < _MOST_TRIES:
-                continue
-            break
-        shipped = read_record(folder.stages, result, Best)
-        failed |= fresh
-        if failed:
-            entry = Stage(depends_on={}, result={str(k): why for k, why in failed.items()})
-            folder.write_stages({**folder.read_stages(), _UNTRAINABLE: entry})
-        return shipped, list(failed.values())
-    raise WorkError("; ".join(fresh.values()))

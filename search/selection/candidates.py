@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from search.study.trial import TrialRecord, ranked
 from trainables.data.splits import make_folds
 from trainables.evaluation.choice import Rule
@@ -11,6 +13,8 @@ from trainables.evaluation.objective import mode_of
 from trainables.seeds import stream_seed
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from search.config.plan import Plan
     from search.study.trial import Records
     from trainables.data.sample import Corpus, Fold
@@ -73,6 +77,21 @@ def fresh_folds(plan: Plan, corpus: Corpus) -> tuple[Fold, ...]:
 def per_repeat(plan: Plan) -> int:
     """Return how many of `fresh_folds` make one repeat."""
     return plan.folds if plan.folds > 1 else _USED_FIFTHS
+
+
+def groups_of(plan: Plan, count: int) -> NDArray[np.int64] | None:
+    """Give the groups of duplicates among the labelled samples.
+
+    Args:
+        plan: The search.
+        count: How many labelled samples there are, N.
+
+    Returns:
+        Which group each belongs to, shape (N,); None where the run folder does not say.
+    """
+    if not plan.folder.samples.exists():
+        return None
+    return plan.folder.read_samples()["group"].to_numpy(np.int64)[:count]
 
 
 def rule_of(plan: Plan) -> Rule:

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analysis.run_folder.best_record import Baseline, Candidate, Confirmed, Decision, RunnerUp
+from analysis.run_folder.best_record import (
+    Baseline,
+    Candidate,
+    Confirmed,
+    Decision,
+    Ensemble,
+    EnsembleMember,
+    RunnerUp,
+)
 from analysis.run_folder.confirmation import course_of
 from search.selection.baseline import (
     HAND_TUNED,
@@ -23,11 +31,13 @@ from search.selection.baseline import (
     verdict,
 )
 from search.selection.best_trial import best_trial
-from search.selection.candidates import rule_of
+from search.selection.candidates import groups_of, rule_of
+from search.selection.ensemble import joined
 from search.study.trial import neutral_threshold, ranked
 from trainables.evaluation.calibration import fit_temperature
 from trainables.evaluation.choice import by_others, choose_by_others
 from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.decision import decide
 from trainables.evaluation.objective import mode_of
 from trainables.evaluation.resampling import interval, paired, resampled_scores
 
@@ -38,6 +48,7 @@ if TYPE_CHECKING:
 
     from analysis.run_folder.best_record import Best
     from search.config.plan import Plan
+    from search.selection.ensemble import Joined, Proposal
     from search.study.trial import Records, TrialRecord
     from trainables.evaluation.choice import Course, NestedPredictions
     from trainables.evaluation.resampling import Validated
@@ -72,7 +83,7 @@ class Retrained:
 Draws = dict[str, "NDArray[np.float64]"]
 """Scores on the same resampled samples, by what said them."""
 
-_REPORTED = "reported"
+_REPORTED, _ENSEMBLE = "reported", "ensemble"
 
 
 def choose_config(
@@ -81,8 +92,9 @@ def choose_config(
     labels: NDArray[np.int64],
     picked: Sequence[TrialRecord],
     failed: Collection[int] = (),
+    proposal: Proposal | None = None,
 ) -> Best | None:
-    """Choose a config, and write `best.json` anew.
+    """Choose a config, compare an ensemble with it, and write `best.json` anew.
 
     Args:
         plan: The search.
@@ -90,13 +102,14 @@ def choose_config(
         labels: Classes of the labelled samples, shape (N,).
         picked: The trials that were to be confirmed.
         failed: Trials of whose configs no model can be had.
+        proposal: An ensemble that may ship instead.
 
     Returns:
         What was written. None where all trials with a score have failed.
     """
     metric = plan.settings.tuning.metric
     able = [record for record in picked if record.number not in failed]
-    groups = _groups(plan, len(labels))
+    groups = groups_of(plan, len(labels))
     order = _retrained(plan, labels, able, groups)
     baselines = baseline_ways(plan, labels, groups)
     ways = {str(one.record.number): one.validated for one in order} | baselines
@@ -106,6 +119,10 @@ def choose_config(
         _write_reported(plan, order, reported)
         ways = {_REPORTED: reported.validated, **ways}
         chosen = order[0].record, _why(order)
+        together = _joined(plan, proposal, labels, groups, failed)
+        if together is not None and proposal is not None:
+            ways[_ENSEMBLE] = _decided(together, proposal)
+            plan.folder.write_ensemble(_said_frame(ways[_ENSEMBLE]))
     elif failed:
         left = [r for r in ranked(records, mode_of(metric)) if r.number not in failed]
         if not left:
@@ -122,6 +139,8 @@ def choose_config(
             comparison=_runner_up(order, drawn),
             decision=_decision(plan, labels, order, confirmed.score),
         )
+        if together is not None and proposal is not None:
+            best = replace(best, ensemble=_ensemble(plan, proposal, together, ways, drawn))
     if baselines:
         baseline, words = _against(plan, order, ways, drawn)
         best = replace(best, baseline=baseline, verdict=words)
@@ -133,13 +152,6 @@ def _why(order: Sequence[Retrained]) -> str:
     if len(order) == 1:
         return "the best of the search, confirmed on fresh seeds and folds"
     return f"the best of {len(order)} configs that were trained again on fresh seeds and folds"
-
-
-def _groups(plan: Plan, count: int) -> NDArray[np.int64] | None:
-    """Groups of duplicates among the labelled samples, shape (N,)."""
-    if not plan.folder.samples.exists():
-        return None
-    return plan.folder.read_samples()["group"].to_numpy(np.int64)[:count]
 
 
 def _retrained(
@@ -167,16 +179,20 @@ def _retrained(
 
 
 def _write_reported(plan: Plan, order: Sequence[Retrained], reported: NestedPredictions) -> None:
-    validated = reported.validated
+    frame = _said_frame(reported.validated)
     trials = np.array([one.record.number for one in order])
     epochs = np.stack([one.epochs for one in order])
+    frame.insert(2, "trial", trials[reported.picks])
+    frame.insert(3, "epoch", epochs[reported.picks, reported.validated.parts])
+    plan.folder.write_told(frame)
+
+
+def _said_frame(validated: Validated) -> pd.DataFrame:
     frame = pd.DataFrame(validated.probabilities, columns=list(CLASSES))
     frame.insert(0, "row", validated.rows)
-    frame.insert(0, "epoch", epochs[reported.picks, validated.parts])
-    frame.insert(0, "trial", trials[reported.picks])
     frame.insert(0, "fold", validated.parts)
     frame.insert(0, "repeat", 0 if validated.repeats is None else validated.repeats)
-    plan.folder.write_told(frame.assign(decided=validated.decided))
+    return frame.assign(decided=validated.decided)
 
 
 def _draws(plan: Plan, ways: Mapping[str, Validated]) -> Draws:
@@ -218,6 +234,82 @@ def _candidate(plan: Plan, one: Retrained, drawn: Draws) -> Candidate:
         interval=interval(drawn[str(one.record.number)]),
         epochs=one.mean_epochs,
     )
+
+
+def _joined(
+    plan: Plan,
+    proposal: Proposal | None,
+    labels: NDArray[np.int64],
+    groups: NDArray[np.int64] | None,
+    failed: Collection[int],
+) -> Joined | None:
+    if proposal is None or any(record.number in failed for record in proposal.trials):
+        return None
+    return joined(plan, proposal, labels, groups)
+
+
+def _decided(together: Joined, proposal: Proposal) -> Validated:
+    said = together.course.probabilities[0]
+    return together.course.decided(said, decide(said, neutral_weight=proposal.neutral_weight))
+
+
+def _ensemble(
+    plan: Plan,
+    proposal: Proposal,
+    together: Joined,
+    ways: Mapping[str, Validated],
+    drawn: Draws,
+) -> Ensemble:
+    """Compare an ensemble with the choice of one config, on folds that chose neither."""
+    rule, validated, draws = rule_of(plan), ways[_ENSEMBLE], drawn[_ENSEMBLE]
+    score, single = validated.score(rule.score), ways[_REPORTED].score(rule.score)
+    found = paired(score - single, draws - drawn[_REPORTED])
+    margin, error = rule.sign * found.difference, found.standard_error
+    alone = [
+        course.at(0, rule.own_threshold(neutral_threshold(member.trial.params)))
+        if member.trial
+        else course.at(0, 0.0)
+        for member, course in zip(proposal.members, together.courses, strict=True)
+    ]
+    return Ensemble(
+        members=tuple(
+            EnsembleMember(
+                trial=member.trial.number if member.trial else None,
+                reads=dict(member.reads),
+                weight=member.weight,
+                confirmed=one.score(rule.score),
+                epochs=epochs,
+            )
+            for member, one, epochs in zip(proposal.members, alone, together.epochs, strict=True)
+        ),
+        score=score,
+        spread=float(validated.part_scores(rule.score).std()),
+        standard_error=float(draws.std(ddof=1)),
+        interval=interval(draws),
+        covers=validated.covers,
+        scores=all_scores(validated),
+        margin=margin,
+        margin_error=error,
+        p_value=found.p_value,
+        preferred=margin > error,
+        neutral_weight=proposal.neutral_weight,
+        temperature=fit_temperature(validated.labels, validated.probabilities),
+        verdict=_ensemble_verdict(plan, score, single, margin, error),
+    )
+
+
+def _ensemble_verdict(plan: Plan, score: float, single: float, margin: float, error: float) -> str:
+    if error == 0:
+        how = "decides as the best config alone does"
+    elif margin > error:
+        how = f"beats the best config alone by {margin:.4f} ({margin / error:.1f} standard errors)"
+    else:
+        how = (
+            f"does not beat the best config alone by more than its standard error"
+            f" ({margin:+.4f}, standard error {error:.4f})"
+        )
+    metric = plan.settings.tuning.metric
+    return f"on the fresh folds the ensemble's {metric} of {score:.4f} {how}, {single:.4f}"
 
 
 def _runner_up(order: Sequence[Retrained], drawn: Draws) -> RunnerUp | None:

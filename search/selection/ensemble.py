@@ -1,195 +1,284 @@
-"""The confirmed configs of several runs as one ensemble, and whether it is worth it."""
+"""A greedy ensemble of what a search tried: its trials, and the regressions of rung zero.
+
+Who is in it, and with what weight, follows from the folds of the search. The fresh folds, which
+had no part in that, say whether it is better than the best config alone.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.run_folder.folder import RunFolder
-from analysis.run_folder.io import write_json
-from analysis.run_folder.run import load
-from trainables.config import TrainConfig
-from trainables.evaluation.choice import Rule, by_others, choose_by_others
+from analysis.run_folder.confirmation import course_of
+from search.selection.baseline import regressions
+from search.selection.candidates import count_confirmed, groups_of, per_repeat, rule_of
+from search.study.trial import neutral_threshold, ranked
+from trainables.evaluation.choice import Course, by_others
 from trainables.evaluation.classes import CLASSES
-from trainables.evaluation.decision import decide
-from trainables.evaluation.ensembling import (
-    ensemble_by_others,
-    ensemble_threshold,
-    members_of,
-    select_greedily,
-)
+from trainables.evaluation.ensembling import Members, bagged_by_others, select_bagged
+from trainables.evaluation.neutral_weight import best_neutral_weight
+from trainables.evaluation.objective import mode_of
 from trainables.evaluation.resampling import paired_bootstrap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
-    import pandas as pd
     from numpy.typing import NDArray
+    from rich.console import Console
 
-    from analysis.run_folder.run import Run
-    from analysis.run_folder.search_record import Search
-    from trainables.evaluation.choice import Course
+    from search.cluster.tasks import TaskRunner
+    from search.config.plan import Plan
+    from search.study.trial import Records, TrialRecord
+    from trainables.data.sample import Fold
 
-_ALIKE = ("objective", "data digest", "split", "folds", "repeats", "seed", "decision")
-
-
-class JoiningError(ValueError):
-    """Runs cannot be joined; the message lists every fault."""
+_DEFAULT_SIZE = 8
+_TRIALS_PER_MEMBER = 4
+_MOST_CANDIDATES = 100  # the best of them; more hardly add, and cost as much as they
 
 
 @dataclass(frozen=True)
-class Joined:
-    """An ensemble of configs.
+class Member:
+    """A part of an ensemble.
 
     Attributes:
-        record: `members` with their scores and shares, nested scores, `preferred` and `verdict`.
-        guids: Names of the pairs to predict, in the order of their list.
-        probabilities: What it says of them, shape (U, C).
-        tags: What it decides.
-        notes: What a reader should know of the runs, in sentences.
+        weight: Its share of the mean probabilities, in (0, 1].
+        trial: The trial whose config it is; None for a logistic regression.
+        reads: What the regression reads, as hyperparameters; empty for a trial.
     """
 
-    record: dict[str, Any]
-    guids: list[str]
-    probabilities: NDArray[np.float32]
-    tags: list[str]
-    notes: list[str]
-
-    def write(self, out: Path) -> None:
-        """Write `predictions.csv`, `probabilities.csv` and `ensemble.json`.
-
-        Args:
-            out: The folder; made when missing.
-        """
-        folder = RunFolder(out)
-        folder.write_predictions(self.guids, self.tags)
-        folder.write_probabilities(self.guids, self.probabilities)
-        write_json(out / "ensemble.json", self.record)
+    weight: float
+    trial: TrialRecord | None = None
+    reads: Mapping[str, Any] = field(default_factory=dict)
 
 
-def join_runs(paths: Sequence[Path]) -> Joined:
-    """Select an ensemble from all confirmed configs of some runs.
+@dataclass(frozen=True)
+class Proposal:
+    """An ensemble that the folds of the search speak for.
+
+    Attributes:
+        members: The greatest weight first; the weights add up to 1.
+        neutral_weight: How it decides: see `trainables.evaluation.decision.decide`.
+    """
+
+    members: tuple[Member, ...]
+    neutral_weight: float
+
+    @property
+    def trials(self) -> list[TrialRecord]:
+        """The trials among its members."""
+        return [member.trial for member in self.members if member.trial is not None]
+
+    @property
+    def reads(self) -> list[Mapping[str, Any]]:
+        """What each regression among its members reads."""
+        return [member.reads for member in self.members if member.trial is None]
+
+
+class NoEnsembleError(Exception):
+    """There is no ensemble; the message says why, in a sentence, where that is news."""
+
+
+def ensemble_size(plan: Plan) -> int:
+    """Say how many members an ensemble has at most.
 
     Args:
-        paths: Run folders.
+        plan: The search.
+
+    Returns:
+        What was asked for; by default eight, but at most a quarter of the trials.
+    """
+    selection = plan.settings.selection
+    if selection.ensemble_size is not None:
+        return selection.ensemble_size
+    few = min(_DEFAULT_SIZE, plan.settings.trials // _TRIALS_PER_MEMBER)
+    return max(2, few) if selection.final == "ensemble" else few
+
+
+def propose(
+    plan: Plan, records: Records, labels: NDArray[np.int64], folds: Sequence[Fold]
+) -> Proposal:
+    """Select an ensemble from all that the search tried.
+
+    Args:
+        plan: The search.
+        records: Its trials, all ended.
+        labels: Classes of the labelled samples, shape (N,).
+        folds: Those of the search.
 
     Returns:
         The ensemble.
 
     Raises:
-        JoiningError: If the runs are not of the same data, objective and folds, or confirmed
-            nothing; or `ResultsError` where a file of theirs is damaged.
+        NoEnsembleError: If none is wanted or can be had, or nested selection says that it
+            predicts no better than one config.
     """
-    runs = [load(path) for path in paths]
-    faults = list(_faults(runs))
-    if faults:
-        raise JoiningError("\n".join(faults))
-    names, courses, said = [], [], []
-    for run in runs:
-        for one in run.candidates:
-            number = one.trial
-            names.append(f"trial {number} of {run.name}")
-            courses.append(_course(run, number))
-            said.append(run.folder.read_test_probabilities(number))
-    _refuse_other_samples(names, courses, said)
-    sign = 1 if runs[0].larger_is_better else -1
-    rule = Rule(
-        runs[0].objective.removeprefix("val_"), sign, runs[0].search.settings.selection.decision
-    )
-    members = members_of(courses, rule)
-    weights = select_greedily(members)
-    threshold = ensemble_threshold(members, weights, rule)
-    record = _record(rule, courses, names, weights)
-    record |= {"decision": rule.decision, "neutral_threshold": threshold}
-    mean = np.tensordot(weights, [each[list(CLASSES)].to_numpy() for each in said], axes=1)
-    decided = decide(mean, threshold)
-    return Joined(
-        record=record,
-        guids=said[0]["guid"].tolist(),
-        probabilities=mean.astype(np.float32),
-        tags=[CLASSES[c] for c in decided],
-        notes=[note for run in runs for note in run.notes],
+    size, asked = ensemble_size(plan), plan.settings.selection.final
+    if size < 2 or asked not in {None, "ensemble"} or not count_confirmed(plan):
+        raise NoEnsembleError
+    candidates = list(_candidates(plan, records, folds))
+    if len(candidates) < 2:
+        msg = "there is nothing to join: fewer than two configs have kept probabilities"
+        raise NoEnsembleError(msg)
+    rows = np.concatenate([fold.val for fold in folds])
+    parts = np.repeat(np.arange(len(folds)), [len(fold.val) for fold in folds])
+    said = np.stack([probabilities for _, probabilities in candidates])
+    members = Members(rows, parts, labels[rows], said, np.zeros(len(said)))
+    if asked is None and (why := _no_better(plan, members, size)):
+        raise NoEnsembleError(why)
+    weights = select_bagged(members, size, seed=plan.settings.seed)
+    mean = np.tensordot(weights, said, axes=1)
+    rule, weight = rule_of(plan), 1.0
+    if rule.decision != "argmax":
+        weight = best_neutral_weight(members.labels, mean, rule.score)
+    order = [int(k) for k in np.argsort(-weights, kind="stable") if weights[k] > 0]
+    chosen = (candidates[k][0] for k in order)
+    return Proposal(
+        tuple(Member(float(weights[k]), *one) for k, one in zip(order, chosen, strict=True)),
+        weight,
     )
 
 
-def _faults(runs: Sequence[Run]) -> Iterator[str]:
-    for run in runs:
-        if not run.candidates:
-            yield f"{run.folder.path} must have confirmed configs, got none; search with --confirm"
-    told = [_identity(run.search) for run in runs]
-    for run, one in zip(runs[1:], told[1:], strict=True):
-        other = [name for name, a, b in zip(_ALIKE, told[0], one, strict=True) if a != b]
-        if other:
-            same = ", ".join(other)
-            yield f"{run.folder.path} must be of the same {same} as {runs[0].folder.path}"
+def _candidates(
+    plan: Plan, records: Records, folds: Sequence[Fold]
+) -> Iterator[tuple[tuple[TrialRecord | None, Mapping[str, Any]], NDArray[np.floating]]]:
+    """Give what may be a member, the best of each kind first, with its probabilities (V, C)."""
+    rows, folder = np.concatenate([fold.val for fold in folds]), plan.folder
+    found = 0
+    for record in ranked(records, mode_of(plan.settings.tuning.metric)):
+        if found < _MOST_CANDIDATES and folder.trial_probabilities(record.number).exists():
+            frame = folder.read_trial_probabilities(record.number)
+            if np.array_equal(frame["row"], rows):
+                found += 1
+                yield (record, {}), frame[list(CLASSES)].to_numpy()
+    if not (folder.rung_zero_probabilities.exists() and folder.rung_zero.exists()):
+        return
+    reads = plan.folder.read_stages()["rung_zero"].depends_on["combinations"]
+    frames = folder.read_rung_zero_probabilities().groupby("combination", sort=True)
+    for read, (_, frame) in zip(reads, frames, strict=True):
+        if np.array_equal(frame["row"], rows):
+            yield (None, dict(read)), frame[list(CLASSES)].to_numpy()
 
 
-def _refuse_other_samples(
-    names: Sequence[str], courses: Sequence[Course], said: Sequence[pd.DataFrame]
-) -> None:
-    """Refuse configs that were not asked of the same samples in the same order."""
-    first = courses[0]
-    for name, course, one in zip(names, courses, said, strict=True):
-        alike = np.array_equal(course.rows, first.rows) and np.array_equal(
-            course.parts, first.parts
-        )
-        if not alike or not one["guid"].equals(said[0]["guid"]):
-            msg = f"{name} must be confirmed on the samples and folds of {names[0]}, got others"
-            raise JoiningError(msg)
-
-
-def _identity(search: Search) -> tuple[Any, ...]:
-    """What must be the same, in the order of `_ALIKE`."""
+def _no_better(plan: Plan, members: Members, size: int) -> str:
+    """Say why an ensemble is not worth confirming, by nested selection; empty where it may be."""
+    # By log-loss, as a score of decisions is too noisy to tell: on the fresh folds the objective
+    # has the last word.
+    groups = groups_of(plan, int(members.rows.max()) + 1)
+    course = Course(
+        members.rows,
+        members.parts,
+        members.labels,
+        members.probabilities[:1],
+        0.0,
+        None if groups is None else groups[members.rows],
+    )
+    together, alone = (
+        course.decided(each, each.argmax(axis=1))
+        for each in bagged_by_others(members, course.others(), size, seed=plan.settings.seed)
+    )
+    found = paired_bootstrap("loss", together, alone)
+    if found.difference < -found.standard_error:
+        return ""
     return (
-        search.objective,
-        search.data.digest,
-        search.split.kind,
-        search.split.folds,
-        search.split.repeats,
-        search.settings.seed,
-        search.settings.selection.decision,
+        "no ensemble is tried: on folds that did not choose it, its log-loss is"
+        f" {together.score('loss'):.4f} against {alone.score('loss'):.4f} of one config"
+        f" (standard error {found.standard_error:.4f})"
     )
 
 
-def _course(run: Run, trial: int) -> Course:
-    if trial not in set(run.trials["trial"]):
-        msg = f"{run.folder.trials} must have trial {trial}, which was confirmed, and has not"
-        raise JoiningError(msg)
-    return run.course(trial, TrainConfig.neutral_threshold)
+def confirm_regressions(
+    runner: TaskRunner,
+    plan: Plan,
+    proposal: Proposal,
+    folds: Sequence[Fold],
+    console: Console,
+) -> None:
+    """Fit the regressions of an ensemble on the fresh folds, and keep what they say.
+
+    Args:
+        runner: Does the work.
+        plan: The search.
+        proposal: The ensemble.
+        folds: The fresh ones.
+        console: Where to show how it goes.
+
+    Raises:
+        WorkError: If a fit fails.
+    """
+    words = f"{len(proposal.reads)} regressions of the ensemble, {len(folds)} fresh folds"
+    frame = regressions(runner, proposal.reads, folds, (words, console))
+    frame.insert(0, "repeat", frame["fold"] // per_repeat(plan))
+    plan.folder.write_member_regressions(frame)
 
 
-def _record(
-    rule: Rule, courses: Sequence[Course], names: Sequence[str], weights: NDArray[np.float64]
-) -> dict[str, Any]:
-    name = rule.score
-    ensemble = ensemble_by_others(courses, rule)
-    single = choose_by_others(courses, rule).validated
-    found = paired_bootstrap(name, ensemble, single)
-    preferred = rule.sign * found.difference > 0 and (weights > 0).sum() > 1
-    scores = [by_others(course, rule).validated.score(name) for course in courses]
-    low, high = found.interval
-    verdict = (
-        f"nested validation {'prefers' if preferred else 'does not prefer'} the ensemble:"
-        f" val_{name} {ensemble.score(name):.4f} against {single.score(name):.4f} of choosing one"
-        f" config (difference {found.difference:+.4f}, 95 % interval {low:+.4f} to"
-        f" {high:+.4f}, p {found.p_value:.2f}; the interval covers {ensemble.covers})"
+@dataclass(frozen=True)
+class Joined:
+    """An ensemble on the fresh folds.
+
+    Attributes:
+        course: What it says, as one epoch.
+        courses: What each member says at the epoch that the other folds choose, likewise.
+        epochs: The mean epoch of each member; 0 for a regression.
+    """
+
+    course: Course
+    courses: tuple[Course, ...]
+    epochs: tuple[int, ...]
+
+
+def joined(
+    plan: Plan, proposal: Proposal, labels: NDArray[np.int64], groups: NDArray[np.int64] | None
+) -> Joined | None:
+    """Put together what the members of an ensemble say of the fresh folds.
+
+    Args:
+        plan: The search.
+        proposal: The ensemble.
+        labels: Classes of the labelled samples, shape (N,).
+        groups: Which duplicates each of them belongs to, shape (N,), where it is known.
+
+    Returns:
+        The mean by weight; None where a member could not be confirmed.
+    """
+    folder, rule = plan.folder, rule_of(plan)
+    regressed = (
+        iter(folder.read_member_regressions().groupby("combination", sort=True))
+        if folder.member_regressions.exists()
+        else iter(())
     )
-    told = [
-        {"name": which, "score": score, "weight": float(weight)}
-        for which, score, weight in zip(names, scores, weights, strict=True)
-    ]
-    return {
-        "objective": f"val_{name}",
-        "members": told,
-        "ensemble": ensemble.score(name),
-        "single": single.score(name),
-        "difference": found.difference,
-        "interval": [low, high],
-        "covers": ensemble.covers,
-        "p_value": found.p_value,
-        "preferred": bool(preferred),
-        "verdict": verdict,
-    }
+    courses, epochs = [], []
+    for member in proposal.members:
+        if member.trial is None:
+            _, frame = next(regressed, (0, None))
+            if frame is None:
+                return None
+            courses.append(course_of(frame, labels, groups=groups))
+            epochs.append(0)
+            continue
+        number = member.trial.number
+        if not folder.confirmation(number).exists():
+            return None
+        own = neutral_threshold(member.trial.params)
+        kept = folder.read_courses(number)
+        course = course_of(kept, labels, neutral_threshold=own, groups=groups)
+        honest = by_others(course, rule)
+        courses.append(_as_one(course, honest.validated.probabilities))
+        firsts = np.unique(course.parts, return_index=True)[1]
+        epochs.append(max(1, round(float((honest.epochs + 1)[firsts].mean()))))
+    weights = [member.weight for member in proposal.members]
+    said = np.tensordot(weights, [course.probabilities[0] for course in courses], axes=1)
+    return Joined(_as_one(courses[0], said), tuple(courses), tuple(epochs))
+
+
+def _as_one(course: Course, probabilities: NDArray[np.floating]) -> Course:
+    return Course(
+        course.rows,
+        course.parts,
+        course.labels,
+        probabilities[None],
+        0.0,
+        course.groups,
+        course.repeats,
+    )

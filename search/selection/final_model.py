@@ -79,11 +79,7 @@ def ship(
     groups = [weights[k : k + together] for k in range(0, len(weights), together)]
     members = [FinalMember(best.params, group) for group in groups]
     rule = _rule(best, choice)
-    folder = plan.folder.model.absolute()
-    arguments = {"members": members, "rule": rule, "folder": folder, "home": runner.home}
-    written = runner.here(Task(assemble, arguments))
-    if files := written.pop("files", None):
-        _receive(folder, files)
+    written = assembled(runner, plan, members, rule)
     final = Final(
         kind=choice.kind,
         why=choice.why,
@@ -94,7 +90,7 @@ def ship(
         temperature=rule.temperature,
         parameters=written["model_parameters"],
     )
-    return _publish(plan, corpus, replace(best, final=final), written)
+    return publish(plan, corpus, replace(best, final=final), written)
 
 
 def _trained(
@@ -135,6 +131,18 @@ def _trainings(
     ]
 
 
+def assembled(
+    runner: TaskRunner, plan: Plan, members: Sequence[Any], rule: DecisionRule
+) -> dict[str, Any]:
+    """Write the model folder on this machine; gives what `trainables.tasks.final` says of it."""
+    folder = plan.folder.model.absolute()
+    arguments = {"members": members, "rule": rule, "folder": folder, "home": runner.home}
+    written: dict[str, Any] = runner.here(Task(assemble, arguments))
+    if files := written.pop("files", None):
+        _receive(folder, files)
+    return written
+
+
 def _receive(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write a model that was assembled on another machine."""
     partial = folder.with_name(f"{folder.name}.partial")
@@ -146,7 +154,8 @@ def _receive(folder: Path, files: Mapping[str, bytes]) -> None:
     partial.rename(folder)
 
 
-def _publish(plan: Plan, corpus: Corpus, best: Best, written: Mapping[str, Any]) -> Best:
+def publish(plan: Plan, corpus: Corpus, best: Best, written: Mapping[str, Any]) -> Best:
+    """Write what the final model predicts, its card, and `best.json`; gives `best`."""
     folder = plan.folder
     guids = [sample.guid for sample in corpus.unlabelled]
     folder.write_predictions(guids, [Sentiment(c).tag for c in written["classes"]])
@@ -175,7 +184,7 @@ def _rule(best: Best, choice: Choice) -> DecisionRule:
     return DecisionRule(_threshold(best), temperature, neutral_weight=weight)
 
 
-Kind = Literal["refit", "average", "ensemble"]
+Kind = Literal["refit", "average", "folds"]
 
 OUTER_FOLDS = 2  # each costs as much as the training of about two fold models
 LEAST_FOLDS = 3  # fewer leave no two members to join once one fold is held out
@@ -186,7 +195,7 @@ class Choice:
     """What ships, and why.
 
     Attributes:
-        kind: `refit`, `average` or `ensemble`.
+        kind: `refit`, `average` or `folds`.
         why: In words.
         scores: The objective by kind, and the mean of the `members`; None where none was asked.
         temperature: Calibrates this kind of model; None where nested validation said nothing.
@@ -219,7 +228,8 @@ def choose_kind(
     Returns:
         The choice.
     """
-    asked = plan.settings.selection.final
+    final = plan.settings.selection.final
+    asked = None if final == "ensemble" else final  # there is none, or it would ship
     if asked == "refit":
         return Choice("refit", "asked for")
     if plan.folds < LEAST_FOLDS or best.confirmed is None:
@@ -241,7 +251,7 @@ def choose_kind(
     def score(one: NDArray[Any]) -> float:
         return Validated(rows, parts, labels, one, decide(one, threshold)).score(name)
 
-    scores = {kind: score(said[kind]) for kind in ("refit", "average", "ensemble")}
+    scores = {kind: score(said[kind]) for kind in ("refit", "average", "folds")}
     scores["members"] = float(np.mean([score(member) for member in said["members"]]))
     kind, why = preferred(plan.settings.tuning.metric, scores, asked)
     # Fold models alone, of which there were more, have calibrated the refit already.
@@ -267,7 +277,7 @@ def preferred(metric: str, scores: Mapping[str, float], asked: Kind | None) -> t
     )
     if asked is not None:
         return asked, "asked for" + f"; {warned}" * (worse and asked == "average")
-    kinds: list[Kind] = ["refit", "ensemble"] if worse else ["refit", "ensemble", "average"]
+    kinds: list[Kind] = ["refit", "folds"] if worse else ["refit", "folds", "average"]
     kind = kinds[0]
     for other in kinds[1:]:
         if is_better(metric, scores[other], scores[kind]):
@@ -306,7 +316,7 @@ def _said_by_kind(
     return {
         "refit": np.concatenate(alone),
         "average": np.concatenate([one["average"] for one in found]),
-        "ensemble": members.mean(axis=0),
+        "folds": members.mean(axis=0),
         "members": members,
     }
 

@@ -10,7 +10,7 @@ from trainables.variants.towers import AND
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from analysis.run_folder.best_record import Best
+    from analysis.run_folder.best_record import Best, Ensemble, Final
     from analysis.run_folder.search_record import Search
 
 _SCORES = {
@@ -24,7 +24,7 @@ _SCORES = {
 _KINDS = {
     "refit": "one model of the config, trained on all labelled pairs",
     "average": "the mean of the weights of the models of all folds",
-    "ensemble": "the models of all folds, whose probabilities are averaged",
+    "folds": "the models of all folds, whose probabilities are averaged",
 }
 
 
@@ -62,6 +62,8 @@ def _warning(search: Search) -> str:
 def _model(search: Search, best: Best) -> str:
     final = best.final
     assert final is not None
+    if ensemble := best.shipped_ensemble:
+        return _ensemble(search, ensemble, final)
     rows = [f"| `{name}` | {value} |" for name, value in best.params.items()]
     backbones = ", ".join(_backbones(search.backbones, best.params))
     seeds = f", averaged over {final.seeds} seeds" * (final.seeds > 1)
@@ -71,6 +73,24 @@ def _model(search: Search, best: Best) -> str:
         f" Config of trial {best.trial}: {best.why}."
     )
     return "\n".join([about, "", "| hyperparameter | value |", "|---|---|", *rows])
+
+
+def _ensemble(search: Search, ensemble: Ensemble, final: Final) -> str:
+    rows = [
+        f"| {member.name} | {member.weight:.2f} | {member.confirmed:.4f} | {member.epochs or ''} |"
+        for member in ensemble.members
+    ]
+    backbones = ", ".join(
+        f"{name.partition('/')[0]} `{_name(source)}`" for name, source in search.backbones.items()
+    )
+    about = (
+        f"An ensemble of {len(ensemble.members)}, whose probabilities are averaged by weight; each"
+        f" is trained on all labelled pairs, the largest has {final.parameters:,} parameters. A"
+        f" prediction embeds a pair once for all that read it alike. Why: {final.why}."
+        f" Backbones: {backbones}."
+    )
+    heads = "| member | weight | alone, confirmed | epochs |"
+    return "\n".join([about, "", heads, "|---|---:|---:|---:|", *rows])
 
 
 def _backbones(sources: Mapping[str, str], params: Mapping[str, Any]) -> Iterator[str]:
@@ -91,6 +111,11 @@ def _scores(best: Best) -> str:
     columns = {"searched (optimistic)": best.scores}
     if confirmed:
         columns = {"confirmed": confirmed.scores, **columns}
+    if ensemble := best.shipped_ensemble:
+        columns = {
+            "ensemble, confirmed": ensemble.scores,
+            "best config, confirmed": columns["confirmed"],
+        }
     if baseline:
         columns["logistic regression"] = baseline.logistic_regression
         columns["majority class"] = baseline.majority
@@ -113,13 +138,21 @@ def _scores(best: Best) -> str:
             f" interval {low:.4f} to {high:.4f}: of models trained on other seeds and folds than"
             f" those of the search, scored on pairs that they did not see.{among}{covers}",
         ]
+    if ensemble:
+        lines += ["", f"In words: {ensemble.verdict}. It was selected on other folds."]
     if best.verdict:
-        lines += ["", f"In words: {best.verdict}."]
+        lines += ["", f"{'Of that config' if ensemble else 'In words'}: {best.verdict}."]
     return "\n".join(lines)
 
 
 def _decision(best: Best) -> str:
     decision, final = best.decision, best.final
+    if (ensemble := best.shipped_ensemble) and final:
+        return (
+            f"The most probable class, after the probability of neutral is multiplied by"
+            f" {ensemble.neutral_weight:.2f}. The probabilities that are shown are calibrated"
+            f" with temperature {final.temperature:.3f}, which was fitted out of fold."
+        )
     if decision is None or final is None:
         threshold = neutral_threshold(best.params)
         return (

@@ -11,7 +11,7 @@ import pytest
 
 from analysis.run_folder.folder import RunFolder
 from search.ensemble import main
-from search.selection.ensemble import join_runs
+from search.selection.joined_runs import join_runs
 from tests.analysis.synthetic import CHOSEN, SEARCHED
 from tests.records import write_best, write_search
 from trainables.evaluation.classes import CLASSES

@@ -1,0 +1,117 @@
+"""The ensemble that ships: each member trained on all labelled data, in one model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.run_folder.best_record import Final
+from search.cluster.tasks import Task, fit_regression, in_order, train_member
+from search.console.live import follow
+from search.selection.candidates import fresh_seed
+from search.selection.final_model import assembled, publish
+from trainables.evaluation.decision import DecisionRule
+from trainables.experiment import FinalMember
+from trainables.seeds import stream_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from rich.console import Console
+
+    from analysis.run_folder.best_record import Best, Ensemble
+    from search.cluster.tasks import TaskRunner
+    from search.config.plan import Plan
+    from search.selection.ensemble import Proposal
+    from trainables.data.sample import Corpus
+
+
+def ships_ensemble(plan: Plan, best: Best) -> bool:
+    """Tell whether what ships is an ensemble.
+
+    Args:
+        plan: The search.
+        best: What was chosen.
+
+    Returns:
+        Whether there is one, and it was asked for or is better by more than its standard error.
+    """
+    asked = plan.settings.selection.final
+    if best.ensemble is None:
+        return False
+    return asked == "ensemble" or (asked is None and best.ensemble.preferred)
+
+
+def ship_ensemble(
+    runner: TaskRunner,
+    plan: Plan,
+    corpus: Corpus,
+    chosen: tuple[Best, Proposal],
+    console: Console,
+) -> Best:
+    """Train the members, write the model, and predict the unlabelled samples.
+
+    Args:
+        runner: Does the work.
+        plan: The search.
+        corpus: The data.
+        chosen: What was chosen, with its `ensemble`, and who is in it.
+        console: Where to show how it goes.
+
+    Returns:
+        The same with `final`.
+
+    Raises:
+        WorkError: If a member cannot be trained.
+    """
+    best, proposal = chosen
+    ensemble, seeds = best.ensemble, plan.settings.selection.final_seeds
+    assert ensemble is not None
+    rows = np.arange(len(corpus.labelled))
+    parts = list(_parts(plan, proposal, ensemble, rows))
+    words = f"training what ships: an ensemble of {len(proposal.members)}"
+    tasks = [task for _, task in parts]
+    weights = in_order(follow(console, words, runner.run(tasks), len(tasks)))
+    members = [
+        member._replace(weights=[mine]) for (member, _), mine in zip(parts, weights, strict=True)
+    ]
+    rule = DecisionRule(0.0, ensemble.temperature or 1.0, neutral_weight=ensemble.neutral_weight)
+    written = assembled(runner, plan, members, rule)
+    asked = plan.settings.selection.final == "ensemble"
+    final = Final(
+        kind="ensemble",
+        why="asked for; " * asked + ensemble.verdict,
+        scores={"ensemble": ensemble.score},
+        epochs=max(member.epochs for member in ensemble.members),
+        seeds=seeds,
+        members=len(proposal.members),
+        temperature=rule.temperature,
+        parameters=written["model_parameters"],
+    )
+    return publish(plan, corpus, replace(best, final=final), written)
+
+
+def _parts(
+    plan: Plan, proposal: Proposal, ensemble: Ensemble, rows: NDArray[np.int64]
+) -> Iterator[tuple[FinalMember, Task]]:
+    """Give each member of the model, without its weights, and the training that makes them."""
+    seeds = plan.settings.selection.final_seeds
+    for member, told in zip(proposal.members, ensemble.members, strict=True):
+        if member.trial is None:
+            arguments = {"params": dict(member.reads), "rows": rows}
+            yield (
+                FinalMember(dict(member.reads), [], member.weight, "regression"),
+                Task(fit_regression, arguments),
+            )
+            continue
+        params = dict(member.trial.params)
+        for k in range(seeds):
+            seed = stream_seed(fresh_seed(plan), k)
+            arguments = {"params": params, "rows": rows, "epochs": told.epochs, "seed": seed}
+            yield (
+                FinalMember(params, [], member.weight / seeds, "trained"),
+                Task(train_member, arguments),
+            )

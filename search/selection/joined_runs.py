@@ -1,0 +1,195 @@
+"""The confirmed configs of several runs as one ensemble, and whether it is worth it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.run_folder.folder import RunFolder
+from analysis.run_folder.io import write_json
+from analysis.run_folder.run import load
+from trainables.config import TrainConfig
+from trainables.evaluation.choice import Rule, by_others, choose_by_others
+from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.decision import decide
+from trainables.evaluation.ensembling import (
+    ensemble_by_others,
+    ensemble_threshold,
+    members_of,
+    select_greedily,
+)
+from trainables.evaluation.resampling import paired_bootstrap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from analysis.run_folder.run import Run
+    from analysis.run_folder.search_record import Search
+    from trainables.evaluation.choice import Course
+
+_ALIKE = ("objective", "data digest", "split", "folds", "repeats", "seed", "decision")
+
+
+class JoiningError(ValueError):
+    """Runs cannot be joined; the message lists every fault."""
+
+
+@dataclass(frozen=True)
+class Joined:
+    """An ensemble of configs.
+
+    Attributes:
+        record: `members` with their scores and shares, nested scores, `preferred` and `verdict`.
+        guids: Names of the pairs to predict, in the order of their list.
+        probabilities: What it says of them, shape (U, C).
+        tags: What it decides.
+        notes: What a reader should know of the runs, in sentences.
+    """
+
+    record: dict[str, Any]
+    guids: list[str]
+    probabilities: NDArray[np.float32]
+    tags: list[str]
+    notes: list[str]
+
+    def write(self, out: Path) -> None:
+        """Write `predictions.csv`, `probabilities.csv` and `ensemble.json`.
+
+        Args:
+            out: The folder; made when missing.
+        """
+        folder = RunFolder(out)
+        folder.write_predictions(self.guids, self.tags)
+        folder.write_probabilities(self.guids, self.probabilities)
+        write_json(out / "ensemble.json", self.record)
+
+
+def join_runs(paths: Sequence[Path]) -> Joined:
+    """Select an ensemble from all confirmed configs of some runs.
+
+    Args:
+        paths: Run folders.
+
+    Returns:
+        The ensemble.
+
+    Raises:
+        JoiningError: If the runs are not of the same data, objective and folds, or confirmed
+            nothing; or `ResultsError` where a file of theirs is damaged.
+    """
+    runs = [load(path) for path in paths]
+    faults = list(_faults(runs))
+    if faults:
+        raise JoiningError("\n".join(faults))
+    names, courses, said = [], [], []
+    for run in runs:
+        for one in run.candidates:
+            number = one.trial
+            names.append(f"trial {number} of {run.name}")
+            courses.append(_course(run, number))
+            said.append(run.folder.read_test_probabilities(number))
+    _refuse_other_samples(names, courses, said)
+    sign = 1 if runs[0].larger_is_better else -1
+    rule = Rule(
+        runs[0].objective.removeprefix("val_"), sign, runs[0].search.settings.selection.decision
+    )
+    members = members_of(courses, rule)
+    weights = select_greedily(members)
+    threshold = ensemble_threshold(members, weights, rule)
+    record = _record(rule, courses, names, weights)
+    record |= {"decision": rule.decision, "neutral_threshold": threshold}
+    mean = np.tensordot(weights, [each[list(CLASSES)].to_numpy() for each in said], axes=1)
+    decided = decide(mean, threshold)
+    return Joined(
+        record=record,
+        guids=said[0]["guid"].tolist(),
+        probabilities=mean.astype(np.float32),
+        tags=[CLASSES[c] for c in decided],
+        notes=[note for run in runs for note in run.notes],
+    )
+
+
+def _faults(runs: Sequence[Run]) -> Iterator[str]:
+    for run in runs:
+        if not run.candidates:
+            yield f"{run.folder.path} must have confirmed configs, got none; search with --confirm"
+    told = [_identity(run.search) for run in runs]
+    for run, one in zip(runs[1:], told[1:], strict=True):
+        other = [name for name, a, b in zip(_ALIKE, told[0], one, strict=True) if a != b]
+        if other:
+            same = ", ".join(other)
+            yield f"{run.folder.path} must be of the same {same} as {runs[0].folder.path}"
+
+
+def _refuse_other_samples(
+    names: Sequence[str], courses: Sequence[Course], said: Sequence[pd.DataFrame]
+) -> None:
+    """Refuse configs that were not asked of the same samples in the same order."""
+    first = courses[0]
+    for name, course, one in zip(names, courses, said, strict=True):
+        alike = np.array_equal(course.rows, first.rows) and np.array_equal(
+            course.parts, first.parts
+        )
+        if not alike or not one["guid"].equals(said[0]["guid"]):
+            msg = f"{name} must be confirmed on the samples and folds of {names[0]}, got others"
+            raise JoiningError(msg)
+
+
+def _identity(search: Search) -> tuple[Any, ...]:
+    """What must be the same, in the order of `_ALIKE`."""
+    return (
+        search.objective,
+        search.data.digest,
+        search.split.kind,
+        search.split.folds,
+        search.split.repeats,
+        search.settings.seed,
+        search.settings.selection.decision,
+    )
+
+
+def _course(run: Run, trial: int) -> Course:
+    if trial not in set(run.trials["trial"]):
+        msg = f"{run.folder.trials} must have trial {trial}, which was confirmed, and has not"
+        raise JoiningError(msg)
+    return run.course(trial, TrainConfig.neutral_threshold)
+
+
+def _record(
+    rule: Rule, courses: Sequence[Course], names: Sequence[str], weights: NDArray[np.float64]
+) -> dict[str, Any]:
+    name = rule.score
+    ensemble = ensemble_by_others(courses, rule)
+    single = choose_by_others(courses, rule).validated
+    found = paired_bootstrap(name, ensemble, single)
+    preferred = rule.sign * found.difference > 0 and (weights > 0).sum() > 1
+    scores = [by_others(course, rule).validated.score(name) for course in courses]
+    low, high = found.interval
+    verdict = (
+        f"nested validation {'prefers' if preferred else 'does not prefer'} the ensemble:"
+        f" val_{name} {ensemble.score(name):.4f} against {single.score(name):.4f} of choosing one"
+        f" config (difference {found.difference:+.4f}, 95 % interval {low:+.4f} to"
+        f" {high:+.4f}, p {found.p_value:.2f}; the interval covers {ensemble.covers})"
+    )
+    told = [
+        {"name": which, "score": score, "weight": float(weight)}
+        for which, score, weight in zip(names, scores, weights, strict=True)
+    ]
+    return {
+        "objective": f"val_{name}",
+        "members": told,
+        "ensemble": ensemble.score(name),
+        "single": single.score(name),
+        "difference": found.difference,
+        "interval": [low, high],
+        "covers": ensemble.covers,
+        "p_value": found.p_value,
+        "preferred": bool(preferred),
+        "verdict": verdict,
+    }

@@ -1,0 +1,44 @@
+"""The weight of neutral in a decision, chosen on samples with known classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trainables.evaluation.decision import decide
+from trainables.evaluation.scores import confusion, score_confusion
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_WEIGHTS = np.geomspace(0.5, 4, 43)
+# Weighted F1 and accuracy hardly change over a wide range of weights, in which the rare class
+# gains a lot: macro F1, which counts it as much as the others, decides there.
+_FLAT = ("weighted_f1", "accuracy", "loss")
+
+
+def best_neutral_weight(
+    labels: NDArray[np.int64], probabilities: NDArray[np.floating], score: str
+) -> float:
+    """Choose the weight of neutral.
+
+    Args:
+        labels: True classes of samples that no model was trained on, shape (N,).
+        probabilities: Their class probabilities, shape (N, C).
+        score: What it is chosen for: one of `DECISION_SCORES`, or `loss`, which no weight
+            changes, and stands for weighted F1. Of weighted F1 and of accuracy it is the mean
+            with macro F1 that is best.
+
+    Returns:
+        The weight, as in `decide`: of those with the best score, the nearest to 1.
+    """
+    wanted = "weighted_f1" if score == "loss" else score
+    names = [wanted, "macro_f1"] if score in _FLAT else [wanted]
+
+    def value(weight: float) -> float:
+        counts = confusion(labels, decide(probabilities, neutral_weight=weight))
+        return float(np.mean([score_confusion(name, counts) for name in names]))
+
+    weights = sorted([1.0, *_WEIGHTS.tolist()], key=lambda weight: abs(np.log(weight)))
+    return float(max(weights, key=value))
