@@ -201,7 +201,9 @@ class Workbench:
         Yields:
             Progress, at least once.
         """
-        called = " ".join([tower, *(value for _, value in prepared)])
+        usual = self.experiment.inputs
+        other = (value for name, value in prepared if value != getattr(usual, name))
+        called = " ".join([tower, *other])
         keys = {cut: self.key(tower, cut, prepared) for cut in {cut.prefix for cut in cuts}}
         if not self._store.missing(keys):  # without so much as tokenising a text
             total = len(self.experiment.corpus.samples)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import importlib.util
 import math
 import re
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from analysis import outputs
 from search.config.address import address_faults, chosen_address, room_faults
+from spaces import SPACES
 from trainables.config import nearest
 from trainables.data.encodings import encoding_faults
 from trainables.evaluation.objective import METRICS
 from trainables.experiment import on_this_node
+from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,11 +134,24 @@ def cache_faults(cache: Path, resources: ResourceSettings) -> Iterator[str]:
 
 
 def held(settings: SearchSettings) -> tuple[str, ...]:
-    """Return the words of `--fix`, and the neutral threshold's if trials need not search it."""
-    fix = settings.tuning.fix
-    is_held = any(word.partition("=")[0].strip() == "neutral_threshold" for word in fix)
-    searches = settings.selection.decision == "searched" or is_held
-    return fix if searches else (*fix, "neutral_threshold=0")
+    """Hold what a flag decides for all trials: the neutral threshold, and how inputs are made.
+
+    Args:
+        settings: What was asked.
+
+    Returns:
+        The words of `--fix`, with one more for each flag that says otherwise than the model's own
+        settings, unless `--fix` or `--range` name the same.
+    """
+    tuning, variant = settings.tuning, VARIANTS[settings.model]
+    named = {word.partition("=")[0].strip() for word in (*tuning.fix, *tuning.range)}
+    held = {} if settings.selection.decision == "searched" else {"neutral_threshold": "0"}
+    for name, own in asdict(variant.inputs).items():
+        asked = getattr(settings.data, name)
+        if name in SPACES[variant.name] and asked not in {None, own}:
+            held[name] = asked
+    more = (f"{name}={value}" for name, value in held.items() if name not in named)
+    return (*tuning.fix, *more)
 
 
 def selection_faults(settings: SearchSettings, folds: int) -> Iterator[str]:

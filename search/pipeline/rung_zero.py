@@ -29,6 +29,7 @@ from search.selection.rung_zero import (
     starts,
 )
 from search.study.combinations import combinations
+from search.study.frozen_first import frozen_params
 from search.study.warm_start import WarmStart
 from trainables.data.splits import duplicate_groups
 
@@ -139,12 +140,13 @@ def _compare(plan: Plan, ground: Ground, found: Sequence[Combination]) -> dict[s
     left_out = hopeless_choices(order, found)
     plan.folder.write_rung_zero(standings_table(order))
     plan.folder.write_rung_zero_probabilities(probabilities)
+    frozen = frozen_params(plan.space)
     most = min(_MOST_STARTS, plan.settings.trials // _TRIALS_PER_START)
     return {
         "best": dict(order[0].params),
         "left_out": {name: sorted(values, key=str) for name, values in left_out.items()},
         "sentences": sentences(order, found, left_out, rule.score),
-        "starts": [dict(one) for one in starts(order, plan.hand_tuned, most)],
+        "starts": [dict(one) for one in starts(order, plan.hand_tuned, frozen, most)],
     }
 
 

@@ -152,9 +152,10 @@ def _candidates(
             if np.array_equal(frame["row"], rows):
                 found += 1
                 yield (record, {}), frame[list(CLASSES)].to_numpy()
-    if not (folder.rung_zero_probabilities.exists() and folder.rung_zero.exists()):
+    stage = folder.read_stages().get("rung_zero")
+    if stage is None or not folder.rung_zero_probabilities.exists():
         return
-    reads = plan.folder.read_stages()["rung_zero"].depends_on["combinations"]
+    reads = stage.depends_on["combinations"]
     frames = folder.read_rung_zero_probabilities().groupby("combination", sort=True)
     for read, (_, frame) in zip(reads, frames, strict=True):
         if np.array_equal(frame["row"], rows):

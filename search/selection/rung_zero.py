@@ -200,20 +200,25 @@ def spelt(value: Any) -> str:
 
 
 def starts(
-    order: Sequence[Standing], hand_tuned: Mapping[str, Any], most: int
+    order: Sequence[Standing],
+    hand_tuned: Mapping[str, Any],
+    frozen: Mapping[str, Value],
+    most: int,
 ) -> list[dict[str, Any]]:
     """Say with which configs a search begins, after the hand-tuned one.
 
     Args:
         order: Where each combination stands, best first.
         hand_tuned: The hand-tuned config.
+        frozen: What freezes its towers, from `frozen_params`.
         most: How many at most.
 
     Returns:
-        The hand-tuned config reading the best combinations that it does not read itself; none
-        that is hopeless.
+        The hand-tuned config, its towers frozen as the regressions had them, reading the best
+        combinations; none that is hopeless.
     """
-    others = [dict(hand_tuned) | dict(one.params) for one in order if not one.is_hopeless]
+    begun = dict(hand_tuned) | dict(frozen)
+    others = [begun | dict(one.params) for one in order if not one.is_hopeless]
     return [params for params in others if params != dict(hand_tuned)][:most]
 
 

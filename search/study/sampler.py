@@ -90,7 +90,10 @@ def make_sampler(name: SamplerName, seed: int) -> BaseSampler:
 
 
 def begin(
-    study: optuna.Study, hand_tuned: Mapping[str, Any], warm_start: Sequence[WarmStart] = ()
+    study: optuna.Study,
+    hand_tuned: Mapping[str, Any],
+    warm_start: Sequence[WarmStart] = (),
+    held: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Enqueue the hand-tuned config as the first trial of a new study, and then earlier runs'.
 
@@ -98,6 +101,7 @@ def begin(
         study: The study; one that has trials stays as it is.
         hand_tuned: Parameter values by name, inside the space.
         warm_start: Configs of earlier runs, inside the space.
+        held: Of trials after these, the hyperparameters that are not drawn.
     """
     if study.get_trials(deepcopy=False):
         return
@@ -105,3 +109,5 @@ def begin(
     for one in warm_start:
         if dict(one.params) != dict(hand_tuned):
             study.enqueue_trial(dict(one.params), user_attrs={"warm_start": one.origin})
+    for params in held:
+        study.enqueue_trial(dict(params))

@@ -24,6 +24,9 @@ RATES: Mapping[str, tuple[float, float]] = {
 }
 """Lowest and highest learning rates of tiny random towers, by hyperparameter."""
 
+WAYS_TO_READ = ("text_cleaning", "text_pooled_layers", "image_preparation")
+"""What changes how towers read, which is the same to random ones."""
+
 BATCHES = (8, 16)
 """Samples per optimiser step."""
 
@@ -34,8 +37,9 @@ def is_tiny(backbones: Mapping[str, str]) -> bool:
 
 
 def tiny_space(space: Space) -> Space:
-    """Give a variant's space the learning rates of `RATES` and the batches of `BATCHES`."""
+    """Give a variant's space the rates of `RATES`, `BATCHES`, and one way to read."""
     rates = {name: FloatRange(*ends, log=True) for name, ends in RATES.items()}
+    space = space.without(WAYS_TO_READ)
     return space.replace({**rates, "batch_size": Choices(*BATCHES)})
 
 

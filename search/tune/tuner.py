@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 
 from search.cluster.resources import RETRIES, asking_for
+from search.study.frozen_first import frozen_first
 from search.study.resume import put_right
 from search.study.sampler import begin, open_study
+from search.study.tiny_space import is_tiny
 from search.study.trial import outcomes
 from search.tune.callbacks import Watchdog
 from search.tune.checkpoints import Attempts
@@ -20,7 +22,7 @@ from search.tune.searcher import Limits, StudySearcher
 from search.tune.stopper import SearchStopper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import optuna
     from ray.tune.experiment import Trial
@@ -135,6 +137,12 @@ class _TrialFolders:
         return {"_records": {}}  # Ray writes it with every trial
 
 
+def _frozen_first(plan: Plan) -> list[Mapping[str, Any]]:
+    if is_tiny(plan.backbones):  # random towers are worth nothing frozen
+        return []
+    return frozen_first(plan.space, plan.settings.trials, 1 + len(plan.warm_start))
+
+
 def open_search(
     plan: Plan,
     deadline: float,
@@ -161,7 +169,7 @@ def open_search(
         settings.tuning.sampler,
         settings.seed,
     )
-    begin(study, plan.hand_tuned, plan.warm_start)
+    begin(study, plan.hand_tuned, plan.warm_start, _frozen_first(plan))
     put_right(study)
     stopper = SearchStopper(deadline, lambda: to_keep(searcher.records))
     searcher = StudySearcher(

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _COMMON = "--data demo --scheduler none --sampler random --image-size 32 --confirm 2"
 _SEARCHES = (
     f"--model early_fusion {_COMMON} --epochs 3",
-    f"--model early_fusion {_COMMON} --epochs 2 --folds 3 --final ensemble",
+    f"--model early_fusion {_COMMON} --epochs 2 --folds 3 --final folds",
     f"--model blip_enhanced {_COMMON} --epochs 2 --folds 2",
 )
 _STAGES = ("start", "describe", "build", "rung zero", "trials", "confirmation", "final", "report")

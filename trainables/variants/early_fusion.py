@@ -44,8 +44,6 @@ class EarlyFusionConfig(PairConfig):
     hidden_width: int = hyperparameter(512, IntRange(128, 1024, step=128))
     # A few thousand pairs are learnt by heart in three epochs without much dropout.
     head_dropout: float = hyperparameter(0.5, FloatRange(0.3, 0.7))
-    text_unfrozen_layers: int = hyperparameter(2, IntRange(0, 2))
-    image_unfrozen_layers: int = hyperparameter(2, IntRange(0, 2))
 
 
 def early_fusion_head(config: EarlyFusionConfig, widths: Mapping[str, int]) -> Head:

@@ -46,8 +46,6 @@ class LateFusionConfig(PairConfig):
     text_pooling: Pooling = hyperparameter("mean", Choices("cls", "mean"))
     hidden_width: int = hyperparameter(256, IntRange(64, 512, step=64))
     head_dropout: float = hyperparameter(0.3, FloatRange(0.1, 0.6))
-    text_unfrozen_layers: int = hyperparameter(2, IntRange(0, 2))
-    image_unfrozen_layers: int = hyperparameter(2, IntRange(0, 2))
 
     def faults(self) -> Iterator[str]:
         """Yield one sentence per value out of its range."""

@@ -19,6 +19,8 @@ from trainables.hyperparameter import (
     BELOW_1,
     POSITIVE,
     Choices,
+    IntRange,
+    When,
     hyperparameter,
 )
 from trainables.modules.blocks.cut import POOLED_LAYERS, Cut, Layers, Pooling
@@ -163,11 +165,26 @@ class PairConfig(TowersConfig):
     image_backbone: str = hyperparameter(
         "", doc="The image's source, in the same way as the text's."
     )
+    text_unfrozen_layers: int = hyperparameter(2, IntRange(0, 2))
+    image_unfrozen_layers: int = hyperparameter(2, IntRange(0, 2))
+    # A tower that is frozen whole keeps one vector per pair, so it may be read in several ways.
+    text_cleaning: TextCleaning | Literal[""] = hyperparameter(
+        "",
+        Choices(PAIR_INPUTS.text_cleaning, "improved"),
+        when=When("text_unfrozen_layers", 0),
+    )
+    image_preparation: ImagePreparation | Literal[""] = hyperparameter(
+        "",
+        Choices(PAIR_INPUTS.image_preparation, "basic"),
+        when=When("image_unfrozen_layers", 0),
+    )
     text_pooling: Pooling = hyperparameter(
         "mean", doc="`cls` reads the first token, `mean` averages all."
     )
     text_pooled_layers: Layers = hyperparameter(
         "last",
+        Choices("last", "both"),
+        when=When("text_unfrozen_layers", 0),
         doc="Which layers of a text tower that is frozen whole are pooled: `last`, `third_last`, "
         "`both` side by side, or the mean of the `last_four`.",
     )

@@ -123,9 +123,9 @@ def test_a_run_that_was_moved_goes_on_where_it_is(run: Path, tmp_path: Path) -> 
 def test_what_comes_after_the_trials_may_change_and_be_made_up_for(tmp_path: Path) -> None:
     begun = parse([*WORDS.split(), "--no-retrain"])
     store(tmp_path, begun)
-    words = "--retrain --confirm 2 --final ensemble --final-seeds 3"
+    words = "--retrain --confirm 2 --final folds --final-seeds 3"
     selection = parse(["--resume", str(tmp_path), *words.split()]).selection
-    assert (selection.retrain, selection.confirm, selection.final) == (True, 2, "ensemble")
+    assert (selection.retrain, selection.confirm, selection.final) == (True, 2, "folds")
 
 
 def test_a_run_that_ships_goes_on_to_ship(run: Path) -> None:

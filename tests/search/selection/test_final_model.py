@@ -114,7 +114,7 @@ def test_a_refit_that_is_the_best_is_trained_on_all_samples(tmp_path: Path) -> N
     final = shipped(plan, runner)
     assert (final["kind"], final["epochs"], final["seeds"], final["members"]) == ("refit", 4, 1, 1)
     assert final["scores"] == pytest.approx(
-        {"refit": 0.5, "average": 0.4, "ensemble": 0.4, "members": 0.4}, abs=0.03
+        {"refit": 0.5, "average": 0.4, "folds": 0.4, "members": 0.4}, abs=0.03
     )
     assert members_of(runner) == [(BEST["params"], [f"{seed_of(plan)}:60".encode()], 1.0)]
     rule = runner.tasks[-1].arguments["rule"]
@@ -127,7 +127,7 @@ def test_a_refit_that_is_the_best_is_trained_on_all_samples(tmp_path: Path) -> N
 def test_an_ensemble_that_is_the_best_has_the_models_of_all_folds(tmp_path: Path) -> None:
     plan, runner = plan_with(tmp_path), runner_of(members=0.9)
     final = shipped(plan, runner)
-    assert (final["kind"], final["members"]) == ("ensemble", 3)
+    assert (final["kind"], final["members"]) == ("folds", 3)
     sizes = [len(fold.train) for fold in FOLDS]
     expected = [(BEST["params"], [f"{seed_of(plan)}:{size}".encode()], 1.0) for size in sizes]
     assert members_of(runner) == expected
@@ -194,7 +194,7 @@ def test_fold_models_that_diverge_give_way_to_a_refit_and_it_is_said(tmp_path: P
     )  # of the refit, not of the ensemble
 
 
-@pytest.mark.parametrize(("words", "kind"), [("", "refit"), (" --final ensemble", "ensemble")])
+@pytest.mark.parametrize(("words", "kind"), [("", "refit"), (" --final folds", "folds")])
 def test_what_cannot_be_validated_is_shipped_without_and_it_is_said(
     tmp_path: Path, words: str, kind: str
 ) -> None:
@@ -215,9 +215,9 @@ def test_a_training_that_crashes_is_no_model(tmp_path: Path) -> None:
 
 
 def test_an_average_below_its_members_is_never_preferred() -> None:
-    scores = {"refit": 0.5, "ensemble": 0.6, "average": 0.65, "members": 0.66}
+    scores = {"refit": 0.5, "folds": 0.6, "average": 0.65, "members": 0.66}
     kind, why = preferred("val_accuracy", scores, None)
-    assert kind == "ensemble"
+    assert kind == "folds"
     assert "averaged weights do worse (0.6500) than the models that they average (0.6600)" in why
     assert preferred("val_accuracy", scores | {"members": 0.6}, None)[0] == "average"
     assert preferred("val_loss", scores, None)[0] == "refit"
@@ -227,11 +227,11 @@ def test_an_average_below_its_members_is_never_preferred() -> None:
 
 def test_joining_one_split_is_refused() -> None:
     with pytest.raises(SettingsError) as error:
-        plan_of("--final ensemble --final-seeds 0 --confirm -1")
+        plan_of("--final folds --final-seeds 0 --confirm -1")
     assert set(str(error.value).splitlines()) == {
         "--confirm must be >= 0, got -1",
         "--final-seeds must be >= 1, got 0",
-        "--final ensemble needs --folds >= 2, got 1",
+        "--final folds needs --folds >= 2, got 1",
     }
 
 

@@ -152,8 +152,8 @@ def test_what_is_left_out_is_said_with_its_errors() -> None:
 
 def test_the_search_begins_with_the_hand_tuned_config_on_the_best_combinations() -> None:
     hand_tuned = {"text": "b", "view": "on", "rate": 0.1}
-    assert starts(ORDER, hand_tuned, 3) == [{"text": "a", "view": "on", "rate": 0.1}]
-    assert starts(ORDER, hand_tuned, 0) == []
+    assert starts(ORDER, hand_tuned, {}, 3) == [{"text": "a", "view": "on", "rate": 0.1}]
+    assert starts(ORDER, hand_tuned, {}, 0) == []
 
 
 def test_the_table_says_where_each_stands() -> None:

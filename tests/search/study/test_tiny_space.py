@@ -11,7 +11,14 @@ from search.config.plan import make_plan
 from search.config.settings import parse
 from search.console.summary import warning
 from search.study.space import distributions, draws
-from search.study.tiny_space import BATCHES, RATES, at_tiny_rates, is_tiny, tiny_space
+from search.study.tiny_space import (
+    BATCHES,
+    RATES,
+    WAYS_TO_READ,
+    at_tiny_rates,
+    is_tiny,
+    tiny_space,
+)
 from spaces import SPACES
 from trainables.data.sample import Corpus
 from trainables.variants import VARIANTS
@@ -27,9 +34,9 @@ def plan_of(words: str) -> Plan:
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_a_tiny_space_differs_in_learning_rates_and_batches_alone(name: str) -> None:
+def test_a_tiny_space_differs_in_learning_rates_batches_and_ways_to_read(name: str) -> None:
     pretrained, tiny = distributions(SPACES[name]), distributions(tiny_space(SPACES[name]))
-    assert tiny.keys() == pretrained.keys()
+    assert tiny.keys() == pretrained.keys() - {*WAYS_TO_READ}
     changed = {key for key in tiny if tiny[key] != pretrained[key]}
     assert changed == {*RATES, "batch_size"}
     batches: Any = tiny["batch_size"]
@@ -48,7 +55,7 @@ def test_the_demo_is_searched_and_begun_at_the_rates_of_random_weights(name: str
     assert plan.hand_tuned["batch_size"] == 16
     others = plan.hand_tuned.keys() - {*RATES, "batch_size"}
     pretrained = SPACES[name].inside(asdict(VARIANTS[name].hand_tuned))
-    assert others == pretrained.keys() - {*RATES, "batch_size"}
+    assert others == pretrained.keys() - {*RATES, "batch_size", *WAYS_TO_READ}
     assert all(plan.hand_tuned[key] == pretrained[key] for key in others)
     words = "demo data, random tiny weights ("
     assert warning(plan, Corpus("demo", (), (), is_demo=True)).startswith(words)

@@ -11,9 +11,11 @@ from trainables.evaluation.choice import Course, Rule, choose_by_others
 from trainables.evaluation.decision import decide
 from trainables.evaluation.ensembling import (
     Members,
+    bagged_by_others,
     ensemble_by_others,
     ensemble_threshold,
     members_of,
+    select_bagged,
     select_greedily,
 )
 from trainables.evaluation.threshold import threshold_curve
@@ -119,3 +121,45 @@ def test_an_ensemble_decides_by_the_rule_of_its_search() -> None:
     said = members.joined(weights).probabilities
     best, _ = threshold_curve(members.labels, said).best("accuracy")
     assert ensemble_threshold(members, weights, rule) == best
+
+
+def test_of_many_a_bagged_selection_takes_no_more_than_asked_for() -> None:
+    labels = np.random.default_rng(1).integers(3, size=300)
+    members = made_of(*(noisy(k, labels, 0.5) for k in range(12)), labels=labels)
+    weights = select_bagged(members, 4)
+    assert (weights > 0).sum() == 4
+    assert weights.sum() == pytest.approx(1)
+    assert np.array_equal(weights, select_bagged(members, 4))  # a seed, a selection
+    best = members.joined(np.eye(12)[int(np.argmax(select_greedily(members, rounds=1)))])
+    assert members.joined(weights).score("loss") < best.score("loss")
+
+
+def test_a_bagged_selection_of_one_is_the_one_that_is_most_often_taken() -> None:
+    labels = np.random.default_rng(2).integers(3, size=300)
+    said = [noisy(k, labels, right) for k, right in enumerate((0.2, 0.9, 0.2))]
+    assert select_bagged(made_of(*said, labels=labels), 1).tolist() == [0, 1, 0]
+
+
+def test_each_fold_is_predicted_by_what_the_others_select() -> None:
+    # Each member is right in one half alone; the other half so takes the one that is wrong there.
+    labels = np.zeros(40, int)
+    right, wrong = [0.9, 0.05, 0.05], [0.1, 0.45, 0.45]
+    said = np.array([[right] * 20 + [wrong] * 20, [wrong] * 20 + [right] * 20])
+    halves = np.repeat([0, 1], 20)
+    members = Members(np.arange(40), halves, labels, said, np.zeros(2))
+    pairs = [(halves == part, halves != part) for part in (0, 1)]
+    together, alone = bagged_by_others(members, pairs, 2)
+    assert together.tolist() == alone.tolist() == [wrong] * 40
+
+
+def test_many_members_of_pure_noise_gain_nothing_where_they_did_not_choose() -> None:
+    random = np.random.default_rng(3)
+    labels = random.integers(3, size=400)
+    said = random.dirichlet([4, 4, 4], size=(40, 400))
+    folds = np.arange(400) % 4
+    members = Members(np.arange(400), folds, labels, said, np.zeros(40))
+    pairs = [(folds == part, folds != part) for part in range(4)]
+    together, _ = bagged_by_others(members, pairs, 8)
+    loss = -np.log(together[np.arange(400), labels]).mean()
+    weights = select_bagged(members, 8)
+    assert members.joined(weights).score("loss") < np.log(3) < loss
