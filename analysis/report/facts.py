@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from analysis.run_folder.best_record import Decision, Final
     from analysis.run_folder.run import Run
 
+_FOLDS = "folds"  # which runs of older versions called an ensemble
 _FINAL = {
     "refit": "The final model was trained again on all labelled samples",
     "average": "The final model averages the weights of the folds",
-    "folds": "The final model averages the probabilities of the folds",
+    _FOLDS: "The final model averages the probabilities of the folds",
     "ensemble": "The final model is an ensemble of several configs",
 }
 
@@ -81,8 +82,8 @@ def decisions(run: Run) -> list[str]:
     if ensemble := run.best.shipped_ensemble:
         weight = f"{ensemble.neutral_weight:.2f}"
         rule = f"It multiplies the probability of neutral by {weight}, and takes the likeliest."
-        return [rule, *_final(run.best.final)]
-    return [*_decision(run.best.decision), *_final(run.best.final)]
+        return [rule, *_final(run.best.final, "ensemble")]
+    return [*_decision(run.best.decision), *_final(run.best.final, _FOLDS)]
 
 
 def _decision(decision: Decision | None) -> Iterator[str]:
@@ -100,9 +101,10 @@ def _decision(decision: Decision | None) -> Iterator[str]:
         yield f"Nested over folds, {scores}."
 
 
-def _final(final: Final | None) -> Iterator[str]:
+def _final(final: Final | None, ensemble: str) -> Iterator[str]:
     if final:
-        sentence = _FINAL.get(final.kind, f"The final model: {final.kind}")
+        kind = ensemble if final.kind == "ensemble" else final.kind
+        sentence = _FINAL.get(kind, f"The final model: {final.kind}")
         yield f"{sentence}: {final.why}." if final.why else f"{sentence}."
 
 

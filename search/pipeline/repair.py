@@ -66,6 +66,8 @@ def _files(folder: RunFolder) -> Iterator[tuple[Path, Callable[[], object], bool
         (folder.rung_zero, folder.read_rung_zero),
         (folder.rung_zero_probabilities, folder.read_rung_zero_probabilities),
         (folder.told, folder.read_told),
+        (folder.ensemble, folder.read_ensemble),
+        (folder.member_regressions, folder.read_member_regressions),
         (folder.predictions, folder.read_predictions),
         (folder.probabilities, folder.read_probabilities),
     ):
