@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pandas import isna
+
 from analysis.render.text import (
     format_count,
     format_duration,
@@ -12,6 +14,7 @@ from analysis.render.text import (
     format_value,
     readable,
 )
+from analysis.tables.stages import stages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -106,6 +109,20 @@ def _final(final: Final | None, ensemble: str) -> Iterator[str]:
         kind = ensemble if final.kind == "ensemble" else final.kind
         sentence = _FINAL.get(kind, f"The final model: {final.kind}")
         yield f"{sentence}: {final.why}." if final.why else f"{sentence}."
+
+
+def stage_rows(run: Run) -> list[tuple[str, str, str, str, str]]:
+    """Spell what each stage came to: its name, folds, trials, time and score."""
+    return [
+        (
+            row["stage"],
+            row["scored_on"],
+            "" if isna(row["trials"]) else format_count(int(row["trials"])),
+            "" if isna(row["seconds"]) else format_duration(row["seconds"]),
+            format_score(row["score"]),
+        )
+        for row in stages(run).to_dict("records")
+    ]
 
 
 def tiles(run: Run, speeds: Mapping[str, float]) -> list[tuple[str, str]]:

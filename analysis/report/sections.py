@@ -118,6 +118,7 @@ def _search(run: Run) -> dict[str, Any]:
         "search_figures": [drawn for drawn in figures if drawn is not None],
         "tiles": facts.tiles(run, speeds),
         "rungs": rungs(run).to_dict("records"),
+        "stages": facts.stage_rows(run),
         "parameter_figures": [drawn for drawn in parameters if drawn is not None],
         "slices": slices,
         "care": plots_parameters.too_few(run, len(searched)) if searched else "",
