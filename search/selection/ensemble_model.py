@@ -13,8 +13,8 @@ from search.console.live import follow
 from search.selection.candidates import fresh_seed
 from search.selection.final_model import assembled, publish
 from trainables.evaluation.decision import DecisionRule
-from trainables.experiment import FinalMember
 from trainables.seeds import stream_seed
+from trainables.tasks.final_member import FinalMember
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
