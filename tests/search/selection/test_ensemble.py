@@ -52,6 +52,10 @@ def frame_of(said: np.ndarray, **columns: Any) -> pd.DataFrame:
     return frame
 
 
+def keep(plan: Plan, number: int, said: np.ndarray) -> None:
+    plan.folder.write_trial_probabilities(number, ORDER, said[ORDER].astype(np.float32))
+
+
 PARTS = np.repeat([0, 1, 2], 80)
 
 
@@ -65,7 +69,7 @@ def searched(
     records = keyed(*(record(number, "finished", right) for number, right in rights.items()))
     for number, right in rights.items():
         plan.folder.append_history({"trial": number, "epoch": 1, "val_weighted_f1": right})
-        plan.folder.write_trial_probabilities(number, frame_of(said_by(right, number)))
+        keep(plan, number, said_by(right, number))
         again = frame_of(said_by(right, 100 + number), epoch=1, fold=PARTS, repeat=0)
         plan.folder.write_confirmation(number, again)
     if regressions:
@@ -109,8 +113,7 @@ def test_trials_and_regressions_that_err_apart_are_joined(tmp_path: Path) -> Non
 
 def test_what_says_the_same_is_not_joined_and_that_is_told(tmp_path: Path) -> None:
     plan, records = searched(tmp_path, "", {0: 0.6, 1: 0.6})
-    same = frame_of(said_by(0.6, 0))
-    plan.folder.write_trial_probabilities(1, same)
+    keep(plan, 1, said_by(0.6, 0))
     with pytest.raises(NoEnsembleError, match="no ensemble is tried: on folds that did not"):
         propose(plan, records, LABELS, FOLDS)
 

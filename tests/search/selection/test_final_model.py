@@ -21,6 +21,7 @@ from tests.search.selection.test_candidates import plan_of
 from tests.search.selection.test_confirmation import EYE, FOLDS, ScriptedRunner, with_unlabelled
 from trainables.evaluation.classes import CLASSES
 from trainables.seeds import stream_seed
+from trainables.tasks.final_member import FinalMember
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,7 +117,7 @@ def test_a_refit_that_is_the_best_is_trained_on_all_samples(tmp_path: Path) -> N
     assert final["scores"] == pytest.approx(
         {"refit": 0.5, "average": 0.4, "folds": 0.4, "members": 0.4}, abs=0.03
     )
-    assert members_of(runner) == [(BEST["params"], [f"{seed_of(plan)}:60".encode()], 1.0)]
+    assert members_of(runner) == [FinalMember(BEST["params"], [f"{seed_of(plan)}:60".encode()])]
     rule = runner.tasks[-1].arguments["rule"]
     assert (rule.neutral_threshold, rule.temperature) == (0.4, 1.3)
     assert plan.folder.read_predictions()["tag"].tolist() == ["negative", "neutral"]
@@ -124,12 +125,14 @@ def test_a_refit_that_is_the_best_is_trained_on_all_samples(tmp_path: Path) -> N
     assert read_best(plan.folder)["final"]["why"].startswith("the best in nested validation (")
 
 
-def test_an_ensemble_that_is_the_best_has_the_models_of_all_folds(tmp_path: Path) -> None:
+def test_side_by_side_are_the_models_of_all_folds_where_that_is_best(tmp_path: Path) -> None:
     plan, runner = plan_with(tmp_path), runner_of(members=0.9)
     final = shipped(plan, runner)
     assert (final["kind"], final["members"]) == ("folds", 3)
     sizes = [len(fold.train) for fold in FOLDS]
-    expected = [(BEST["params"], [f"{seed_of(plan)}:{size}".encode()], 1.0) for size in sizes]
+    expected = [
+        FinalMember(BEST["params"], [f"{seed_of(plan)}:{size}".encode()]) for size in sizes
+    ]
     assert members_of(runner) == expected
     # One in ten wrong at probability 1 is far too sure: what is shown is flattened.
     assert runner.tasks[-1].arguments["rule"].temperature == final["temperature"] > 2
@@ -156,7 +159,7 @@ def test_averages_and_seeds_are_as_asked_for_and_a_bad_average_is_warned_about(
     final = shipped(plan, runner)
     assert (final["kind"], final["seeds"], final["members"]) == ("average", 2, 2)
     assert final["why"].startswith("asked for; averaged weights do worse (0.1905)")
-    (_, first, _), (_, second, _) = members_of(runner)
+    first, second = (member.weights for member in members_of(runner))
     assert [len(first), len(second)] == [3, 3]
     for number, group in enumerate((first, second)):
         assert all(one.startswith(b"%d:" % seed_of(plan, number)) for one in group)
@@ -186,12 +189,12 @@ def test_fold_models_that_diverge_give_way_to_a_refit_and_it_is_said(tmp_path: P
     final = ship(runner, plan, with_unlabelled(), FOLDS, best_of(**BEST), console).final  # type: ignore[arg-type]
     assert final is not None
     assert (final.kind, final.members) == ("refit", 1)
-    assert "the models of the ensemble could not be trained (DivergedError: tr" in str(final.why)
+    assert "the models of the folds could not be trained (DivergedError: tr" in str(final.why)
     assert "one model on all data is, instead" in console.file.getvalue()  # type: ignore[attr-defined]
     assert members_of(runner)[0][1][0].endswith(b":60")
     assert (
         runner.tasks[-1].arguments["rule"].temperature == 1.3
-    )  # of the refit, not of the ensemble
+    )  # of the refit, not of the folds' models
 
 
 @pytest.mark.parametrize(("words", "kind"), [("", "refit"), (" --final folds", "folds")])
