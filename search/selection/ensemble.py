@@ -128,6 +128,9 @@ def propose(
     if asked is None and (why := _no_better(plan, members, size)):
         raise NoEnsembleError(why)
     weights = select_bagged(members, size, seed=plan.settings.seed)
+    if (weights > 0).sum() < 2:
+        msg = "no ensemble is tried: one config alone predicts as well as any with others"
+        raise NoEnsembleError(msg)
     mean = np.tensordot(weights, said, axes=1)
     rule, weight = rule_of(plan), 1.0
     if rule.decision != "argmax":

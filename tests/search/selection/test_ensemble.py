@@ -118,6 +118,14 @@ def test_what_says_the_same_is_not_joined_and_that_is_told(tmp_path: Path) -> No
         propose(plan, records, LABELS, FOLDS)
 
 
+def test_one_that_has_all_the_weight_is_no_ensemble_though_one_was_asked_for(
+    tmp_path: Path,
+) -> None:
+    plan, records = searched(tmp_path, "--final ensemble", {0: 1.0, 1: 0.0})
+    with pytest.raises(NoEnsembleError, match="one config alone predicts as well"):
+        propose(plan, records, LABELS, FOLDS)
+
+
 @pytest.mark.parametrize("words", ["--final refit", "--ensemble-size 0", "--confirm 0"])
 def test_without_a_wish_for_it_there_is_none_and_no_word_of_it(tmp_path: Path, words: str) -> None:
     plan, records = searched(tmp_path, words, {0: 0.6, 1: 0.6})
