@@ -140,7 +140,7 @@ def _compare(plan: Plan, ground: Ground, found: Sequence[Combination]) -> dict[s
     left_out = hopeless_choices(order, found)
     plan.folder.write_rung_zero(standings_table(order))
     plan.folder.write_rung_zero_probabilities(probabilities)
-    frozen = frozen_params(plan.space)
+    frozen = frozen_params(plan.space, plan.backbones)
     most = min(_MOST_STARTS, plan.settings.trials // _TRIALS_PER_START)
     return {
         "best": dict(order[0].params),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from search.study.tiny_space import is_tiny
 from spaces.domain import values_of
 
 if TYPE_CHECKING:
@@ -20,32 +21,38 @@ _LAYERS = "_unfrozen_layers"
 _SHARE = 2  # half of the trials
 
 
-def frozen_params(space: Space) -> dict[str, Value]:
+def frozen_params(space: Space, backbones: Mapping[str, str]) -> dict[str, Value]:
     """Give what freezes every tower of a trial.
 
     Args:
         space: What the search draws from.
+        backbones: Where weights come from: random towers are worth nothing frozen.
 
     Returns:
-        The numbers of unfrozen layers by hyperparameter, all 0; empty where the space leaves no
-        choice, as it freezes all towers, or some never.
+        The numbers of unfrozen layers by hyperparameter, all 0; empty where the towers are random
+        or the space leaves no choice, as it freezes all of them, or some never.
     """
+    if is_tiny(backbones):
+        return {}
     layers = {n: values_of(space.domains[n]) for n in space if n.endswith(_LAYERS)}
     if all(len(values) == 1 for values in layers.values()):
         return {}
     return dict.fromkeys(layers, 0) if all(0 in values for values in layers.values()) else {}
 
 
-def frozen_first(space: Space, trials: int, begun: int) -> list[Mapping[str, Value]]:
+def frozen_first(
+    space: Space, backbones: Mapping[str, str], trials: int, begun: int
+) -> list[Mapping[str, Value]]:
     """Say what the first trials hold, after those that a search begins with.
 
     Args:
         space: What the search draws from.
+        backbones: Where weights come from.
         trials: How many there will be.
         begun: How many of these are given in full.
 
     Returns:
         One entry per trial: the hyperparameters that it does not draw.
     """
-    held = frozen_params(space)
+    held = frozen_params(space, backbones)
     return [held] * max(0, trials // _SHARE - begun) if held else []

@@ -13,7 +13,6 @@ from search.cluster.resources import RETRIES, asking_for
 from search.study.frozen_first import frozen_first
 from search.study.resume import put_right
 from search.study.sampler import begin, open_study
-from search.study.tiny_space import is_tiny
 from search.study.trial import outcomes
 from search.tune.callbacks import Watchdog
 from search.tune.checkpoints import Attempts
@@ -22,7 +21,7 @@ from search.tune.searcher import Limits, StudySearcher
 from search.tune.stopper import SearchStopper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     import optuna
     from ray.tune.experiment import Trial
@@ -137,12 +136,6 @@ class _TrialFolders:
         return {"_records": {}}  # Ray writes it with every trial
 
 
-def _frozen_first(plan: Plan) -> list[Mapping[str, Any]]:
-    if is_tiny(plan.backbones):  # random towers are worth nothing frozen
-        return []
-    return frozen_first(plan.space, plan.settings.trials, 1 + len(plan.warm_start))
-
-
 def open_search(
     plan: Plan,
     deadline: float,
@@ -169,7 +162,9 @@ def open_search(
         settings.tuning.sampler,
         settings.seed,
     )
-    begin(study, plan.hand_tuned, plan.warm_start, _frozen_first(plan))
+    begun = 1 + len(plan.warm_start)
+    held = frozen_first(plan.space, plan.backbones, settings.trials, begun)
+    begin(study, plan.hand_tuned, plan.warm_start, held)
     put_right(study)
     stopper = SearchStopper(deadline, lambda: to_keep(searcher.records))
     searcher = StudySearcher(

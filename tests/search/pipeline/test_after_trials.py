@@ -12,7 +12,7 @@ from rich.console import Console
 
 from analysis.run_folder.best_record import Final
 from search.errors import WorkError
-from search.pipeline.workflow import ship_the_best_that_trains
+from search.pipeline.after_trials import ship_the_best_that_trains
 from search.selection.final_model import UntrainableError
 from tests.analysis.synthetic import CHOSEN
 from tests.records import best_of
