@@ -193,11 +193,6 @@ class Workbench:
     ) -> Iterator[BuildProgress]:
         """Build the activations of one tower that are missing on this node.
 
-        Args:
-            tower: Its name.
-            cuts: Where it is cut.
-            prepared: Input settings that differ from those of the search.
-
         Yields:
             Progress, at least once.
         """

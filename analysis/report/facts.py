@@ -112,7 +112,7 @@ def _final(final: Final | None, ensemble: str) -> Iterator[str]:
 
 
 def stage_rows(run: Run) -> list[tuple[str, str, str, str, str]]:
-    """Spell what each stage came to: its name, folds, trials, time and score."""
+    """Format each stage of a search: its name, folds, trials, time and score."""
     return [
         (
             row["stage"],

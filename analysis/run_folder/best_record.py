@@ -134,7 +134,7 @@ class EnsembleMember:
         reads: What the regression reads, as hyperparameters; empty for a trial.
         weight: Its share of the mean probabilities, in (0, 1].
         confirmed: Its objective alone, on the folds that configs were confirmed on.
-        epochs: It is trained for; 0 for a regression.
+        epochs: The number that it is trained for; 0 for a regression.
     """
 
     trial: Count | None = None
@@ -145,7 +145,7 @@ class EnsembleMember:
 
     @property
     def name(self) -> str:
-        """What to call it."""
+        """Its name in reports."""
         if self.trial is not None:
             return f"trial {self.trial}"
         reads = ", ".join(f"{name}={value}" for name, value in self.reads.items())
@@ -156,10 +156,10 @@ class EnsembleMember:
 class Ensemble:
     """A greedy ensemble of trials and regressions, on the folds that configs were confirmed on.
 
-    It was selected on the folds of the search, so these had no part in that.
+    It was selected on the folds of the search, so these folds had no part in the selection.
 
     Attributes:
-        members: The greatest weight first.
+        members: By weight, the largest first.
         score: The objective, the mean over folds.
         spread: Its standard deviation over folds.
         standard_error: By the bootstrap.
@@ -167,9 +167,9 @@ class Ensemble:
         covers: What the interval covers, in words.
         scores: Every score, the mean over folds.
         margin: By how much it is better than choosing one config.
-        margin_error: The standard error of that, by the paired bootstrap.
-        p_value: Of that, two-sided.
-        preferred: Whether it is better by more than that error.
+        margin_error: The margin's standard error, by the paired bootstrap.
+        p_value: Of the margin, two-sided.
+        preferred: Whether the margin is larger than its standard error.
         neutral_weight: It multiplies the probability of neutral before the decision.
         temperature: Calibrates the probabilities that are shown.
         verdict: All that in a sentence.
@@ -262,5 +262,5 @@ class Best:
 
     @property
     def shipped_ensemble(self) -> Ensemble | None:
-        """The ensemble, where it is what ships."""
+        """The ensemble, if it is the final model."""
         return self.ensemble if self.final and self.final.kind == "ensemble" else None

@@ -144,7 +144,7 @@ class RunPaths:
 
     @property
     def ensemble(self) -> Path:
-        """What an ensemble says of the folds that configs are confirmed on (Parquet).
+        """An ensemble's predictions on the folds that configs are confirmed on (Parquet).
 
         `repeat`, `fold`, `row`, one column per class, and `decided`, an index of the classes.
         """
@@ -152,7 +152,7 @@ class RunPaths:
 
     @property
     def member_regressions(self) -> Path:
-        """What the regressions of an ensemble say of the folds that configs are confirmed on.
+        """An ensemble's regressions' predictions on the folds that configs are confirmed on.
 
         A Parquet file: `combination` (which of them, from 0), and columns as `confirmation` says,
         but for `epoch` and `chosen`.

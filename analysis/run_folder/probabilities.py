@@ -97,35 +97,19 @@ class KeptProbabilities(RunPaths):
         return _said(self.rung_zero_probabilities, missing, "combination", "fold", "row")
 
     def write_ensemble(self, frame: pd.DataFrame) -> None:
-        """Write what an ensemble says out of fold.
-
-        Args:
-            frame: Columns as `RunPaths.ensemble` says.
-        """
+        """Write an ensemble's predictions, columns as `RunPaths.ensemble` says."""
         write_parquet(self.ensemble, frame)
 
     def read_ensemble(self) -> pd.DataFrame:
-        """Read what an ensemble says out of fold.
-
-        Returns:
-            Columns as `RunPaths.ensemble` says.
-        """
+        """Read an ensemble's predictions, columns as `RunPaths.ensemble` says."""
         return _said(self.ensemble, "no ensemble was confirmed", "fold", "row", "decided")
 
     def write_member_regressions(self, frame: pd.DataFrame) -> None:
-        """Write what the regressions of an ensemble say out of fold.
-
-        Args:
-            frame: Columns as `RunPaths.member_regressions` says.
-        """
+        """Write predictions of its regressions, columns as `RunPaths.member_regressions` says."""
         write_parquet(self.member_regressions, frame)
 
     def read_member_regressions(self) -> pd.DataFrame:
-        """Read what the regressions of an ensemble say out of fold.
-
-        Returns:
-            Columns as `RunPaths.member_regressions` says.
-        """
+        """Read predictions of its regressions, columns as `RunPaths.member_regressions` says."""
         missing = "no regression is in the ensemble"
         return _said(self.member_regressions, missing, "combination", "fold", "row")
 

@@ -1,4 +1,4 @@
-"""What each stage of a search came to, from rung zero to the ensemble, and what it took."""
+"""The score and the cost of each stage of a search, from rung zero to the ensemble."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def stages(run: Run) -> pd.DataFrame:
     """Compare the stages of a search by the best score of each.
 
     Returns:
-        A row per stage that there was, in their order: `stage`, `scored_on` (scores of the same
+        A row per stage that was run, in their order: `stage`, `scored_on` (scores of the same
         folds may be compared), `trials`, `seconds` (of all its trials together; missing for the
         stages that have none) and `score`, the objective.
     """

@@ -1,4 +1,4 @@
-"""The steps after the trials: confirm, compare, choose, train what ships."""
+"""The steps after the trials: confirm, compare, choose, train the final model."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ def select(
     resources: TrialResources,
     limits: tuple[float, Console],
 ) -> tuple[Best, list[str]]:
-    """Choose among the best configs on fresh data, train the model that ships, and predict.
+    """Choose among the best configs on fresh folds, train the final model, and predict.
 
     Args:
         plan: The search.
         experiment: What it held fixed.
         records: Its trials, all ended; at least one has a score.
         resources: What one task gets, and how many run at a time.
-        limits: When all is to be done, on the clock of `time.monotonic` (infinity for no limit),
-            and where to show how it goes.
+        limits: When all must be done, on the clock of `time.monotonic` (infinity for no limit),
+            and where to show progress.
 
     Returns:
         The content of `best.json`, and plain sentences on what could not be done.
@@ -101,7 +101,7 @@ def _affordable_proposal(
     records: Records,
     limits: tuple[Sequence[TrialRecord], int, float],
 ) -> tuple[Proposal | None, list[str]]:
-    """Give an ensemble that there is time for beside the picked configs, and why there is none."""
+    """Return an ensemble that fits the time left beside the picked configs, or why none does."""
     picked, slots, deadline = limits
     try:
         proposal = propose(plan, records, experiment.corpus.labels, experiment.folds)
@@ -119,7 +119,7 @@ _REGRESSIONS = "regressions of the ensemble"
 def _confirm_regressions(
     runner: TaskRunner, plan: Plan, proposal: Proposal, folds: Sequence[Fold], console: Console
 ) -> list[str]:
-    """Fit them on the fresh folds; gives why that could not be."""
+    """Fit them on the fresh folds; return why that failed, if it did."""
     if not proposal.reads:
         return []
 
@@ -141,15 +141,15 @@ def ship_the_best_that_trains(
     train: Callable[[Best], Best],
     console: Console,
 ) -> tuple[Best, list[str]]:
-    """Ship the chosen config; where no model of it can be trained, the next one.
+    """Train the final model of the chosen config; if that fails, of the next one.
 
-    Which could not be trained is kept with the run, once another one ships: a search that goes on
-    does not try them again.
+    Which could not be trained is kept with the run, once another one could: a resumed search does
+    not try them again.
 
     Args:
         plan: The search.
         choose: Chooses a config, given the trials to pass over; None where no other is left.
-        train: Trains what ships: see `ship`.
+        train: Trains the final model: see `ship`.
         console: Where to say what could not be trained, as soon as it is known.
 
     Returns:

@@ -80,15 +80,7 @@ def per_repeat(plan: Plan) -> int:
 
 
 def groups_of(plan: Plan, count: int) -> NDArray[np.int64] | None:
-    """Give the groups of duplicates among the labelled samples.
-
-    Args:
-        plan: The search.
-        count: How many labelled samples there are, N.
-
-    Returns:
-        Which group each belongs to, shape (N,); None where the run folder does not say.
-    """
+    """Return the group of duplicates of each of `count` labelled samples; None if unknown."""
     if not plan.folder.samples.exists():
         return None
     return plan.folder.read_samples()["group"].to_numpy(np.int64)[:count]

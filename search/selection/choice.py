@@ -101,8 +101,8 @@ def choose_config(
         records: Its trials.
         labels: Classes of the labelled samples, shape (N,).
         picked: The trials that were to be confirmed.
-        failed: Trials of whose configs no model can be had.
-        proposal: An ensemble that may ship instead.
+        failed: Trials of whose configs no final model can be trained.
+        proposal: An ensemble that may be the final model instead.
 
     Returns:
         What was written. None where all trials with a score have failed.
@@ -260,7 +260,7 @@ def _ensemble(
     ways: Mapping[str, Validated],
     drawn: Draws,
 ) -> Ensemble:
-    """Compare an ensemble with the choice of one config, on folds that chose neither."""
+    """Compare an ensemble with the choice of one config, on folds that selected neither."""
     rule, validated, draws = rule_of(plan), ways[_ENSEMBLE], drawn[_ENSEMBLE]
     score, single = validated.score(rule.score), ways[_REPORTED].score(rule.score)
     found = paired(score - single, draws - drawn[_REPORTED])

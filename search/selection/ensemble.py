@@ -55,10 +55,10 @@ class Member:
 
 @dataclass(frozen=True)
 class Proposal:
-    """An ensemble that the folds of the search speak for.
+    """An ensemble that was selected on the folds of the search.
 
     Attributes:
-        members: The greatest weight first; the weights add up to 1.
+        members: By weight, the largest first; the weights add up to 1.
         neutral_weight: How it decides: see `trainables.evaluation.decision.decide`.
     """
 
@@ -77,18 +77,11 @@ class Proposal:
 
 
 class NoEnsembleError(Exception):
-    """There is no ensemble; the message says why, in a sentence, where that is news."""
+    """There is no ensemble; the message says why, in a sentence, unless that is expected."""
 
 
 def ensemble_size(plan: Plan) -> int:
-    """Say how many members an ensemble has at most.
-
-    Args:
-        plan: The search.
-
-    Returns:
-        What was asked for; by default eight, but at most a quarter of the trials.
-    """
+    """Return the most members of an ensemble: by default eight, or a quarter of the trials."""
     selection = plan.settings.selection
     if selection.ensemble_size is not None:
         return selection.ensemble_size
@@ -99,7 +92,7 @@ def ensemble_size(plan: Plan) -> int:
 def propose(
     plan: Plan, records: Records, labels: NDArray[np.int64], folds: Sequence[Fold]
 ) -> Proposal:
-    """Select an ensemble from all that the search tried.
+    """Select an ensemble from all trials and regressions of a search.
 
     Args:
         plan: The search.
@@ -111,8 +104,8 @@ def propose(
         The ensemble.
 
     Raises:
-        NoEnsembleError: If none is wanted or can be had, or nested selection says that it
-            predicts no better than one config.
+        NoEnsembleError: If none is wanted or possible, or by nested selection it predicts no
+            better than one config.
     """
     size, asked = ensemble_size(plan), plan.settings.selection.final
     if size < 2 or asked not in {None, "ensemble"} or not count_confirmed(plan):
@@ -146,7 +139,7 @@ def propose(
 def _candidates(
     plan: Plan, records: Records, folds: Sequence[Fold]
 ) -> Iterator[tuple[tuple[TrialRecord | None, Mapping[str, Any]], NDArray[np.floating]]]:
-    """Give what may be a member, the best of each kind first, with its probabilities (V, C)."""
+    """Return the possible members, the best of each kind first, with probabilities (V, C)."""
     rows, folder = np.concatenate([fold.val for fold in folds]), plan.folder
     found = 0
     for record in ranked(records, mode_of(plan.settings.tuning.metric)):
@@ -166,7 +159,7 @@ def _candidates(
 
 
 def _no_better(plan: Plan, members: Members, size: int) -> str:
-    """Say why an ensemble is not worth confirming, by nested selection; empty where it may be."""
+    """Say why an ensemble is not worth confirming, by nested selection; empty if it may be."""
     # By log-loss, as a score of decisions is too noisy to tell: on the fresh folds the objective
     # has the last word.
     groups = groups_of(plan, int(members.rows.max()) + 1)
@@ -199,14 +192,7 @@ def confirm_regressions(
     folds: Sequence[Fold],
     console: Console,
 ) -> None:
-    """Fit the regressions of an ensemble on the fresh folds, and keep what they say.
-
-    Args:
-        runner: Does the work.
-        plan: The search.
-        proposal: The ensemble.
-        folds: The fresh ones.
-        console: Where to show how it goes.
+    """Fit the regressions of an ensemble on the fresh folds, and keep their predictions.
 
     Raises:
         WorkError: If a fit fails.
@@ -222,8 +208,8 @@ class Joined:
     """An ensemble on the fresh folds.
 
     Attributes:
-        course: What it says, as one epoch.
-        courses: What each member says at the epoch that the other folds choose, likewise.
+        course: Its predictions, as one epoch.
+        courses: Those of each member at the epoch that the other folds choose, likewise.
         epochs: The mean epoch of each member; 0 for a regression.
     """
 
@@ -235,16 +221,16 @@ class Joined:
 def joined(
     plan: Plan, proposal: Proposal, labels: NDArray[np.int64], groups: NDArray[np.int64] | None
 ) -> Joined | None:
-    """Put together what the members of an ensemble say of the fresh folds.
+    """Average the members of an ensemble on the fresh folds, by weight.
 
     Args:
         plan: The search.
         proposal: The ensemble.
         labels: Classes of the labelled samples, shape (N,).
-        groups: Which duplicates each of them belongs to, shape (N,), where it is known.
+        groups: Group of duplicates of each, shape (N,); None if unknown.
 
     Returns:
-        The mean by weight; None where a member could not be confirmed.
+        The ensemble; None where a member could not be confirmed.
     """
     folder, rule = plan.folder, rule_of(plan)
     regressed = (

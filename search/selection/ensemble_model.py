@@ -1,4 +1,4 @@
-"""The ensemble that ships: each member trained on all labelled data, in one model."""
+"""The ensemble as final model: each member trained on all labelled data, in one model."""
 
 from __future__ import annotations
 
@@ -30,15 +30,7 @@ if TYPE_CHECKING:
 
 
 def ships_ensemble(plan: Plan, best: Best) -> bool:
-    """Tell whether what ships is an ensemble.
-
-    Args:
-        plan: The search.
-        best: What was chosen.
-
-    Returns:
-        Whether there is one, and it was asked for or is better by more than its standard error.
-    """
+    """Return whether an ensemble is the final model: asked for, or better by a standard error."""
     asked = plan.settings.selection.final
     if best.ensemble is None:
         return False
@@ -58,8 +50,8 @@ def ship_ensemble(
         runner: Does the work.
         plan: The search.
         corpus: The data.
-        chosen: What was chosen, with its `ensemble`, and who is in it.
-        console: Where to show how it goes.
+        chosen: The chosen config with its `ensemble`, and the members of that.
+        console: Where to show progress.
 
     Returns:
         The same with `final`.
@@ -97,7 +89,7 @@ def ship_ensemble(
 def _parts(
     plan: Plan, proposal: Proposal, ensemble: Ensemble, rows: NDArray[np.int64]
 ) -> Iterator[tuple[FinalMember, Task]]:
-    """Give each member of the model, without its weights, and the training that makes them."""
+    """Return each member of the model, without its weights, and the training that makes them."""
     seeds = plan.settings.selection.final_seeds
     for member, told in zip(proposal.members, ensemble.members, strict=True):
         if member.trial is None:

@@ -134,7 +134,7 @@ def _trainings(
 def assembled(
     runner: TaskRunner, plan: Plan, members: Sequence[Any], rule: DecisionRule
 ) -> dict[str, Any]:
-    """Write the model folder on this machine; gives what `trainables.tasks.final` says of it."""
+    """Write the model folder on this machine; return what `trainables.tasks.final` returns."""
     folder = plan.folder.model.absolute()
     arguments = {"members": members, "rule": rule, "folder": folder, "home": runner.home}
     written: dict[str, Any] = runner.here(Task(assemble, arguments))
@@ -155,7 +155,7 @@ def _receive(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def publish(plan: Plan, corpus: Corpus, best: Best, written: Mapping[str, Any]) -> Best:
-    """Write what the final model predicts, its card, and `best.json`; gives `best`."""
+    """Write the final model's predictions, its card, and `best.json`; return `best`."""
     folder = plan.folder
     guids = [sample.guid for sample in corpus.unlabelled]
     folder.write_predictions(guids, [Sentiment(c).tag for c in written["classes"]])
@@ -192,13 +192,13 @@ LEAST_FOLDS = 3  # fewer leave no two members to join once one fold is held out
 
 @dataclass(frozen=True)
 class Choice:
-    """What ships, and why.
+    """The kind of the final model, and why.
 
     Attributes:
         kind: `refit`, `average` or `folds`.
         why: In words.
         scores: The objective by kind, and the mean of the `members`; None where none was asked.
-        temperature: Calibrates this kind of model; None where nested validation said nothing.
+        temperature: Calibrates this kind of model; None without nested validation.
     """
 
     kind: Kind
@@ -215,7 +215,7 @@ def choose_kind(
     best: Best,
     console: Console,
 ) -> Choice:
-    """Choose what ships: what was asked for, or what nested validation prefers.
+    """Choose the kind of the final model: the one asked for, or that nested validation prefers.
 
     Args:
         runner: Does the work.
@@ -223,7 +223,7 @@ def choose_kind(
         corpus: The data.
         folds: The first repeat of those that the config was confirmed on.
         best: The chosen config.
-        console: Where to show how it goes.
+        console: Where to show progress.
 
     Returns:
         The choice.

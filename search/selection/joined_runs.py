@@ -1,4 +1,4 @@
-"""The confirmed configs of several runs as one ensemble, and whether it is worth it."""
+"""The confirmed configs of several runs as one ensemble, and whether it is better."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Joined:
     Attributes:
         record: `members` with their scores and shares, nested scores, `preferred` and `verdict`.
         guids: Names of the pairs to predict, in the order of their list.
-        probabilities: What it says of them, shape (U, C).
-        tags: What it decides.
+        probabilities: Its predictions of them, shape (U, C).
+        tags: Its decisions.
         notes: What a reader should know of the runs, in sentences.
     """
 
@@ -59,11 +59,7 @@ class Joined:
     notes: list[str]
 
     def write(self, out: Path) -> None:
-        """Write `predictions.csv`, `probabilities.csv` and `ensemble.json`.
-
-        Args:
-            out: The folder; made when missing.
-        """
+        """Write `predictions.csv`, `probabilities.csv` and `ensemble.json` into a folder."""
         folder = RunFolder(out)
         folder.write_predictions(self.guids, self.tags)
         folder.write_probabilities(self.guids, self.probabilities)
@@ -71,10 +67,7 @@ class Joined:
 
 
 def join_runs(paths: Sequence[Path]) -> Joined:
-    """Select an ensemble from all confirmed configs of some runs.
-
-    Args:
-        paths: Run folders.
+    """Select an ensemble from all confirmed configs of some runs, given their folders.
 
     Returns:
         The ensemble.
@@ -130,7 +123,7 @@ def _faults(runs: Sequence[Run]) -> Iterator[str]:
 def _refuse_other_samples(
     names: Sequence[str], courses: Sequence[Course], said: Sequence[pd.DataFrame]
 ) -> None:
-    """Refuse configs that were not asked of the same samples in the same order."""
+    """Refuse configs whose predictions are not of the same samples in the same order."""
     first = courses[0]
     for name, course, one in zip(names, courses, said, strict=True):
         alike = np.array_equal(course.rows, first.rows) and np.array_equal(

@@ -205,13 +205,13 @@ def starts(
     frozen: Mapping[str, Value],
     most: int,
 ) -> list[dict[str, Any]]:
-    """Say with which configs a search begins, after the hand-tuned one.
+    """Return up to `most` configs to begin with, after the hand-tuned one.
 
     Args:
         order: Where each combination stands, best first.
         hand_tuned: The hand-tuned config.
-        frozen: What freezes its towers, from `frozen_params`.
-        most: How many at most.
+        frozen: Freezes its towers, from `frozen_params`.
+        most: Maximum number.
 
     Returns:
         The hand-tuned config, its towers frozen as the regressions had them, reading the best

@@ -1,6 +1,6 @@
 """The order of a search: trials that train heads alone come first.
 
-They cost seconds where trials with unfrozen blocks cost minutes, and what they say of inputs,
+They cost seconds where trials with unfrozen blocks cost minutes, and what they show of inputs,
 views and heads holds for the others too.
 """
 
@@ -22,11 +22,11 @@ _SHARE = 2  # half of the trials
 
 
 def frozen_params(space: Space, backbones: Mapping[str, str]) -> dict[str, Value]:
-    """Give what freezes every tower of a trial.
+    """Return the values that freeze every tower of a trial.
 
     Args:
         space: What the search draws from.
-        backbones: Where weights come from: random towers are worth nothing frozen.
+        backbones: Where weights come from: random towers are useless when frozen.
 
     Returns:
         The numbers of unfrozen layers by hyperparameter, all 0; empty where the towers are random
@@ -43,12 +43,12 @@ def frozen_params(space: Space, backbones: Mapping[str, str]) -> dict[str, Value
 def frozen_first(
     space: Space, backbones: Mapping[str, str], trials: int, begun: int
 ) -> list[Mapping[str, Value]]:
-    """Say what the first trials hold, after those that a search begins with.
+    """Return the hyperparameters that the first trials hold, after the configs to begin with.
 
     Args:
         space: What the search draws from.
         backbones: Where weights come from.
-        trials: How many there will be.
+        trials: The number of trials.
         begun: How many of these are given in full.
 
     Returns:

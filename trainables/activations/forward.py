@@ -50,7 +50,7 @@ class Prefixes:
         ]
 
     def __call__(self, inputs: Activations) -> dict[Cut, Activations]:
-        """Run on raw inputs, on the device; gives the activations at each cut."""
+        """Run on raw inputs, on the device; return the activations at each cut."""
         return _run(self._steps, self._cuts, inputs)
 
 

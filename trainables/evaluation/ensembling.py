@@ -150,8 +150,8 @@ def select_bagged(members: Members, size: int, *, seed: int = 0) -> NDArray[np.f
     """Select a few of many configs greedily, from random halves of them.
 
     Among many, one selection takes what happened to be right on these samples; the average over
-    random halves takes what is often useful. The greatest weights of that average say who is in,
-    and one selection among these gives the weights.
+    random halves takes what is often useful. The largest weights of that average decide the
+    members, and one selection among these gives the weights.
 
     Args:
         members: Predictions of M configs.

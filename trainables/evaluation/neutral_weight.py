@@ -27,8 +27,8 @@ def best_neutral_weight(
         labels: True classes of samples that no model was trained on, shape (N,).
         probabilities: Their class probabilities, shape (N, C).
         score: What it is chosen for: one of `DECISION_SCORES`, or `loss`, which no weight
-            changes, and stands for weighted F1. Of weighted F1 and of accuracy it is the mean
-            with macro F1 that is best.
+            changes and which stands for weighted F1. For weighted F1 and for accuracy, the
+            criterion is the mean with macro F1.
 
     Returns:
         The weight, as in `decide`: of those with the best score, the nearest to 1.

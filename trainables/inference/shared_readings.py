@@ -1,4 +1,4 @@
-"""What the members of a model read of samples: each input is embedded once, whoever reads it."""
+"""The inputs of a model's members: each tower embeds a sample once, whoever reads it."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ class _Regression:
         return probabilities
 
     def affine(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Give the map from features to logits: weights (C, D + W) and bias (C,)."""
+        """Return the map from features to logits: weights (C, D + W) and bias (C,)."""
         model, scaling, components = self._model.best_estimator_, self._scaling, self._components
         coefficients, intercepts = model.coef_.astype(np.float64), model.intercept_
         if len(coefficients) == 1:  # of two classes, the first has logit 0

@@ -1,4 +1,4 @@
-"""What a member of the final model is made of; without torch, as the driver says it."""
+"""A member of the final model, as the driver describes it, without torch."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ class Tower(ABC):
         return self.width * (2 if cut.layers == "both" and not cut.unfrozen_layers else 1)
 
     def pooled_width(self, cut: Cut) -> int:
-        """Return the width of the pooled output of a tower frozen whole, before any projection."""
+        """Return the width of the pooled output of an entirely frozen tower, before projection."""
         return self.hidden_size * (2 if cut.layers == "both" else 1)
 
     @property

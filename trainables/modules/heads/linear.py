@@ -1,4 +1,4 @@
-"""A linear head: what a logistic regression on embeddings and views is as a module."""
+"""A linear head: a logistic regression on embeddings and views, as a module."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class LinearHead(Head):
     """Concatenate all that is read, and map it to logits by one linear layer.
 
-    It computes in float32 whatever the precision of the rest: the features are not standardised,
-    so that fewer digits would be lost to their means.
+    It computes in float32 whatever the precision of the rest: as features are not standardised,
+    lower precision would lose digits to their means.
 
     Args:
         widths: Width of each role's embedding, and of the views', in the order of concatenation.
