@@ -575,7 +575,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", default="cuda", help="cuda or cpu")
     parser.add_argument("--small", action="store_true", help="tiny shapes, to try it")
     parser.add_argument("--samples", type=int, default=4000)
-    parser.add_argument("--minutes", type=float, default=8.0, help="nothing is begun afterwards")
+    parser.add_argument("--minutes", type=float, default=7.5, help="nothing is begun afterwards")
     parser.add_argument("--seconds", type=float, help="of each measurement")
     parser.add_argument("--side-by-side", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--json", type=Path, help="write the figures there too")

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.whole_trial import Trial
 
-_PATIENCE = 60.0  # seconds to wait for a process
 _BATCHES = 8  # between two looks at the clock
 
 
@@ -62,9 +61,11 @@ class Worker:
 
     Args:
         device: Where it trains.
+        patience: Seconds to wait for an answer.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, patience: float) -> None:
+        self._patience = patience
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(theirs, str(device)), daemon=True)
@@ -79,12 +80,12 @@ class Worker:
     def receive(self) -> Any:
         """Wait for the answer; words say what went wrong."""
         try:
-            if self._pipe.poll(_PATIENCE):
+            if self._pipe.poll(self._patience):
                 return self._pipe.recv()
         except (EOFError, OSError):
             return "its process died"
         self.end()  # else the answer would be taken for that to a later order
-        return f"no answer in {_PATIENCE:g} s"
+        return f"no answer in {self._patience:g} s"
 
     def end(self) -> None:
         """End the process."""
@@ -98,10 +99,11 @@ class Crew:
     Args:
         size: How many.
         device: Where they train.
+        patience: Seconds to wait for an answer of one.
     """
 
-    def __init__(self, size: int, device: torch.device) -> None:
-        self._workers = [Worker(device) for _ in range(size)]
+    def __init__(self, size: int, device: torch.device, patience: float = 40.0) -> None:
+        self._workers = [Worker(device, patience) for _ in range(size)]
 
     def __enter__(self) -> Self:
         return self
