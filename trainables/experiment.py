@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from socket import gethostname
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from trainables.modules.backbones.weights import local_path
 
@@ -36,6 +37,7 @@ class Experiment:
             computes them for every batch.
         cache_dtype: How activations are stored.
         resident: Whether activations are moved to the device at once.
+        identity: Tells it, and its copies in other processes, from every other experiment.
     """
 
     variant: str
@@ -50,6 +52,7 @@ class Experiment:
     modality: Modality = "both"
     cache_dtype: CacheDtype = "float16"
     resident: Residence = "auto"
+    identity: str = field(init=False, compare=False, default_factory=lambda: uuid4().hex)
 
     @property
     def cache_here(self) -> Path | None:

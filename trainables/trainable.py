@@ -206,11 +206,12 @@ def read_state(checkpoint_dir: str) -> dict[str, Any] | None:
 
 
 def use_assigned_share(*, gpu: bool = True) -> torch.device:
-    """Keep torch to the CPUs that Ray gave to this work, at least one, and to its share of a GPU.
+    """Keep libraries to the CPUs that Ray gave to this work, at least one, and to its GPU's share.
 
-    Ray sets OMP_NUM_THREADS too, but a process that served other work first keeps that one's. Of
-    a GPU's memory Ray watches nothing: without a cap, one trial could take its neighbours'. Nor
-    does it hide the GPUs of a machine from work that was given none.
+    Ray sets OMP_NUM_THREADS too, but too late for what a process has imported ahead, and only for
+    the first work that it serves. Of a GPU's memory Ray watches nothing: without a cap, one trial
+    could take its neighbours'. Nor does it hide the GPUs of a machine from work that was given
+    none.
 
     Args:
         gpu: Whether the work uses its share of a GPU, if it has one.
@@ -219,9 +220,12 @@ def use_assigned_share(*, gpu: bool = True) -> torch.device:
         Where to compute.
     """
     import torch  # noqa: PLC0415 - keeps torch out of the driver
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415 - finds what is loaded by then
 
     assigned = ray.get_runtime_context().get_assigned_resources()
-    torch.set_num_threads(max(1, int(assigned.get("CPU", 1))))
+    threads = max(1, int(assigned.get("CPU", 1)))
+    torch.set_num_threads(threads)
+    threadpool_limits(threads, "blas")
     share = assigned.get("GPU", 0.0) if gpu else 0.0
     if share <= 0 or not torch.cuda.is_available():
         return torch.device("cpu")

@@ -32,7 +32,7 @@ from trainables.variants.reading import Reading, prepared_as
 from trainables.variants.towers import sources_to_choose
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from trainables.data.sample import Fold
     from trainables.experiment import Experiment
@@ -226,11 +226,22 @@ class Workbench:
             The key.
         """
         whole, experiment = tower_for(tower, self.towers), self.experiment
-        if tower not in self._fingerprints:
-            self._fingerprints[tower] = whole.fingerprint
-        read, inputs = self._fingerprints[tower], prepared_as(experiment.inputs, prepared)
+        read, inputs = self.fingerprint(tower), prepared_as(experiment.inputs, prepared)
         samples, dtype = experiment.corpus.samples, experiment.cache_dtype
         return make_key(whole.role, read, cut, samples, inputs, dtype)
+
+    def fingerprint(self, tower: str) -> str:
+        """Give the digest of a tower's weights and all else of it that shapes activations.
+
+        Args:
+            tower: Its name.
+
+        Returns:
+            Its fingerprint, computed once per process.
+        """
+        if tower not in self._fingerprints:
+            self._fingerprints[tower] = tower_for(tower, self.towers).fingerprint
+        return self._fingerprints[tower]
 
     def count(self, classifier: Classifier) -> dict[str, int]:
         """Count the parameters of a model.
@@ -260,6 +271,28 @@ class Workbench:
         return self._raw[place]
 
 
+_KEPT: dict[tuple[str, torch.device], Workbench] = {}
+
+
+def kept_workbench(
+    identity: str, device: torch.device, experiment: Callable[[], Experiment]
+) -> Workbench:
+    """Give the workbench that this process keeps from one piece of work to the next.
+
+    Args:
+        identity: The experiment's.
+        device: Where models run.
+        experiment: Fetches it, where the process does not hold its workbench yet.
+
+    Returns:
+        The workbench; that of another experiment or device is let go.
+    """
+    if (identity, device) not in _KEPT:
+        _KEPT.clear()
+        _KEPT[identity, device] = Workbench(experiment(), device)
+    return _KEPT[identity, device]
+
+
 def build_activations(
     experiment: Experiment,
     params: Sequence[Mapping[str, Any]],
@@ -275,7 +308,8 @@ def build_activations(
     Yields:
         Progress, at least once per tower.
     """
-    bench = Workbench(experiment, device)
+    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    bench = kept_workbench(experiment.identity, device, lambda: experiment)
     yield from bench.build_for([bench.config(p) for p in params])
 
 
@@ -290,7 +324,7 @@ def describe(experiment: Experiment) -> dict[str, Any]:
         checkpoint does not know, `fingerprints` of the towers by name, and `parameters` of the
         hand-tuned config: `total` and `trainable`.
     """
-    bench = Workbench(experiment, torch.device("cpu"))
+    bench = kept_workbench(experiment.identity, torch.device("cpu"), lambda: experiment)
     towers = bench.towers.values()
     hand_tuned = {
         name: value for name, value in asdict(bench.variant.hand_tuned).items() if value != ""
@@ -307,7 +341,7 @@ def describe(experiment: Experiment) -> dict[str, Any]:
                 *_unknown_words(tower, experiment),
             )
         ],
-        "fingerprints": {name: tower.fingerprint for name, tower in bench.towers.items()},
+        "fingerprints": {name: bench.fingerprint(name) for name in bench.towers},
         "parameters": bench.count(bench.variant.build(bench.config(hand_tuned), bench.towers)),
     }
 

@@ -1,6 +1,8 @@
 """Before the first trial, every node of the cluster builds its frozen activations.
 
-Torch stays in Ray's workers: what they send to the driver are plain values.
+Torch stays in Ray's workers: what they send to the driver are plain values. A process without a
+GPU is kept for the work that follows, as it has loaded libraries and towers; with a GPU, a build
+has one of its own, since what it holds there is free only when it ends.
 """
 
 from __future__ import annotations
@@ -69,7 +71,7 @@ def build_everywhere(
         WorkError: If a build fails but for the loss of its machine, or the last machine is lost.
     """
     held = ray.put((experiment, list(params)))
-    streams = {_begin(node, held): index for index, node in enumerate(nodes)}
+    streams = {_on(node).remote(held): index for index, node in enumerate(nodes)}
     kills = Counter[int]()
     while streams:
         (stream,), _ = ray.wait(list(streams), num_returns=1)
@@ -81,23 +83,24 @@ def build_everywhere(
             index = streams.pop(stream)
             kills[index] += isinstance(error.__cause__, _KILLED)
             if isinstance(error.__cause__, _KILLED) and kills[index] <= RETRIES:
-                streams[_begin(nodes[index], held)] = index
+                streams[_on(nodes[index]).remote(held)] = index
             elif not isinstance(error.__cause__, _LOST) or not streams:
                 raise
             # else trials do without the machine, too
 
 
-def _begin(node: Node, held: Any) -> Any:
-    return _build.options(
+def _on(node: Node) -> Any:
+    remote = ray.remote(
         num_cpus=max(1, math.floor(node.cpus)),
         num_gpus=min(1.0, node.gpus),
+        num_returns="streaming",
+        max_retries=0,  # Ray takes what a stream yields to be the same each time
+        max_calls=int(node.gpus > 0),  # a process holds memory of a GPU until it ends
         scheduling_strategy=NodeAffinitySchedulingStrategy(node.name, soft=False),
-    ).remote(held)
+    )
+    return remote(_build)
 
 
-# Not begun again by Ray, which takes what a stream yields to be the same each time; and one call
-# to a process, as on a GPU it holds memory until it ends.
-@ray.remote(num_returns="streaming", max_retries=0, max_calls=1)  # type: ignore[untyped-decorator]
 def _build(held: tuple[Experiment, list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
     from trainables.worker import build_activations  # noqa: PLC0415  # torch stays in workers
 
@@ -118,10 +121,11 @@ def describe(experiment: Experiment) -> dict[str, Any]:
     return description
 
 
-@ray.remote(num_cpus=1, max_retries=RETRIES, max_calls=1)  # type: ignore[untyped-decorator]
+@ray.remote(num_cpus=1, max_retries=RETRIES)  # type: ignore[untyped-decorator]
 def _describe(experiment: Experiment) -> dict[str, Any]:
     from trainables.worker import describe as describe_here  # noqa: PLC0415  # as above
 
+    use_assigned_share()
     while True:
         try:
             return dict(describe_here(experiment))

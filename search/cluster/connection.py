@@ -20,6 +20,7 @@ import ray
 
 # Private, each for the reason given where it is used; tests/search/cluster/test_ray_contract.py
 # notices when one of them goes or means something else.
+from ray._private import node as ray_node
 from ray._private import ray_constants, services, utils
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
@@ -50,6 +51,14 @@ _ENVIRONMENT = {
     "RAY_task_oom_retries": str(RETRIES),  # else a task that lacks memory is retried for ever
     "TOKENIZERS_PARALLELISM": "false",  # workers fork; Ray already shares out the CPUs
 }
+# Of a Ray that is started here: processes begin early and last, as each takes seconds to import.
+_HERE = {
+    # Where there are more processes than CPUs, one ends that was idle for so long: the tasks after
+    # the trials of a short search find those of before, a long search gets their memory back.
+    "RAY_idle_worker_killing_time_threshold_ms": "60000",
+}
+_PRELOADED = ("torch", "torchvision", "transformers.modeling_utils")
+_MOST_PRELOADED = 4  # processes, of half a gigabyte each
 _CONNECT_TIMEOUT_SECONDS = 10.0
 _SECONDS_BETWEEN_LOOKS = 1.0
 _UNREACHABLE_SECONDS = 40.0  # after sixty, Ray ends the process
@@ -89,7 +98,7 @@ def connected(address: str | None) -> Iterator[list[Node]]:
 def _start(address: str | None) -> None:
     try:
         _check_listening(address)
-        with interrupts.put_off(), _own_signals():
+        with interrupts.put_off(), _own_signals(), _what_is_needed():
             try:
                 ray.init(**_options(address))
             finally:
@@ -173,10 +182,27 @@ def _own_signals() -> Iterator[None]:
 
 
 @contextmanager
+def _what_is_needed() -> Iterator[None]:
+    """Keep Ray from starting its dashboard, autoscaler and reader of logs, which no one asks here.
+
+    It has no public way to leave them out, and waits for some before it starts the next.
+    """
+    names = ("start_api_server", "start_monitor", "start_log_monitor")
+    before = {name: getattr(ray_node.Node, name) for name in names}
+    for name in names:
+        setattr(ray_node.Node, name, lambda *_, **__: None)
+    try:
+        yield
+    finally:
+        for name, method in before.items():
+            setattr(ray_node.Node, name, method)
+
+
+@contextmanager
 def _environment(address: str | None) -> Iterator[None]:
     """Set what Ray and its workers read when they start, and put back what was there."""
     before, was_reachable = dict(os.environ), ray_constants.ENABLE_RAY_CLUSTER
-    variables = _ENVIRONMENT if address is not None else _ENVIRONMENT | _shut_off(before)
+    variables = _ENVIRONMENT if address is not None else _ENVIRONMENT | _of_our_own(before)
     for name, value in variables.items():
         os.environ.setdefault(name, value)
     if address is None:
@@ -190,6 +216,13 @@ def _environment(address: str | None) -> Iterator[None]:
         for name in variables.keys() - before.keys():
             os.environ.pop(name, None)
         _read_again()
+
+
+def _of_our_own(environment: Mapping[str, str]) -> dict[str, str]:
+    own = _HERE | _shut_off(environment)
+    if utils.get_num_cpus() <= _MOST_PRELOADED:
+        own["RAY_preload_python_modules"] = ",".join(_PRELOADED)
+    return own
 
 
 def _shut_off(environment: Mapping[str, str]) -> dict[str, str]:

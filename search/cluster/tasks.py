@@ -1,13 +1,13 @@
-"""The work after the trials, as Ray tasks on a workbench that each worker process keeps.
+"""The work before and after the trials, as Ray tasks on a workbench that each process keeps.
 
 The driver imports this module too, so torch waits for the worker: it is imported by the functions.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from contextlib import closing
-from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,11 +23,12 @@ from trainables.trainable import use_assigned_share
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-    import torch
-
     from search.cluster.resources import TrialResources
     from trainables.experiment import Experiment
     from trainables.worker import Workbench
+
+
+_SECONDS_TO_START = 5.0
 
 
 class Task(NamedTuple):
@@ -46,6 +47,9 @@ class Task(NamedTuple):
 class TaskRunner:
     """Runs tasks on the cluster, as many at a time as trials ran.
 
+    It begins with one process, which may be warm, and takes the others when the work has lasted as
+    long as a process takes to start: for less they would not pay, and trials find them ready.
+
     Args:
         experiment: What the search held fixed.
         resources: What one task gets, and how many run at a time.
@@ -56,8 +60,8 @@ class TaskRunner:
 
     def __init__(self, experiment: Experiment, resources: TrialResources) -> None:
         # In a list, since Ray would hand an argument's value to every task, and not its reference.
-        self._experiment = [ray.put(experiment)]
-        self._slots = resources.slots
+        self._experiment = experiment.identity, [ray.put(experiment)]
+        self._slots, self._room = resources.slots, 1
         self.home: str = ray.get_runtime_context().get_node_id()
         # Ray gives a process to task after task, which may not be given the same GPU, while CUDA
         # stays on the first: where there are several, each task has a process of its own.
@@ -80,13 +84,19 @@ class TaskRunner:
             the iterator is closed early, what is still running is cancelled.
         """
         waiting, running = deque(enumerate(tasks)), dict[Any, int]()
+        grows_at = time.monotonic() + _SECONDS_TO_START
         try:
             while waiting or running:
-                while waiting and len(running) < self._slots:
+                while waiting and len(running) < self._room:
                     index, task = waiting.popleft()
                     running[self._submit(task, here=here)] = index
-                (ended,), _ = ray.wait(list(running), num_returns=1)
-                yield running.pop(ended), _result(ended)
+                left = max(0.0, grows_at - time.monotonic())
+                patience = left if waiting and self._room < self._slots else None
+                ended, _ = ray.wait(list(running), num_returns=1, timeout=patience)
+                if not left:
+                    self._room = self._slots
+                for one in ended:
+                    yield running.pop(one), _result(one)
         finally:
             for reference in running:
                 ray.cancel(reference, force=True)
@@ -125,9 +135,13 @@ def in_order(results: Generator[tuple[int, Any], None, None]) -> list[Any]:
     return [found[index] for index in sorted(found)]
 
 
-def _run(task: Task, experiment: list[Any]) -> Any:
+def _run(task: Task, experiment: tuple[str, list[Any]]) -> Any:
     """Do one task in a worker process."""
-    bench = _workbench(experiment[0], use_assigned_share(gpu=task.on_gpu))
+    from trainables.worker import kept_workbench  # noqa: PLC0415 - keeps torch out of the driver
+
+    identity, (held,) = experiment
+    device = use_assigned_share(gpu=task.on_gpu)
+    bench = kept_workbench(identity, device, lambda: ray.get(held))
     while True:
         try:
             return task.function(bench, **task.arguments)
@@ -135,16 +149,9 @@ def _run(task: Task, experiment: list[Any]) -> Any:
             await_files(bench.experiment, error)
 
 
-@lru_cache(maxsize=1)  # of another experiment or device, a process lets the last workbench go
-def _workbench(experiment: Any, device: torch.device) -> Workbench:
-    from trainables.worker import Workbench  # noqa: PLC0415 - keeps torch out of the driver
-
-    return Workbench(ray.get(experiment), device)
-
-
 def train_fold(bench: Workbench, **arguments: Any) -> dict[str, Any]:
     """Train a config on a fold: see `trainables.tasks.confirmation`."""
-    from trainables.tasks import confirmation  # noqa: PLC0415 - keeps torch out of the driver
+    from trainables.tasks import confirmation  # noqa: PLC0415 - as above
 
     return confirmation.train_fold(bench, **arguments)
 

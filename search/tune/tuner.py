@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
+from ray.tune.execution import class_cache
 
 from search.cluster.resources import RETRIES, asking_for
 from search.study.frozen_first import frozen_first
@@ -21,7 +22,7 @@ from search.tune.searcher import Limits, StudySearcher
 from search.tune.stopper import SearchStopper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import optuna
     from ray.tune.experiment import Trial
@@ -79,7 +80,7 @@ class Search:
         )
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # our own view names the errors
         try:
-            with self.stopper.listening(), self._room(resources, missing):
+            with self.stopper.listening(), self._room(resources, missing), self._processes():
                 tuner.fit()
         finally:
             self.searcher.close()
@@ -89,6 +90,9 @@ class Search:
             return nullcontext()
         most = self.plan.settings.resources.max_concurrent
         return asking_for(resources, min(missing, most or missing))
+
+    def _processes(self) -> AbstractContextManager[None]:
+        return in_any_process() if self.plan.address is None else nullcontext()
 
     def _tune_config(self, missing: int) -> tune.TuneConfig:
         settings = self.plan.settings
@@ -118,6 +122,21 @@ class Search:
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_at_end=False),
             verbose=0,
         )
+
+
+@contextmanager
+def in_any_process() -> Iterator[None]:
+    """Let trials run in the processes that Ray holds ready.
+
+    Tune asks for processes with some variables of their own, so that Ray would start others. Those
+    of a Ray that was started here have inherited them from the driver.
+    """
+    own, passed_on = class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE
+    class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = {}, set()
+    try:
+        yield
+    finally:
+        class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = own, passed_on
 
 
 class _TrialFolders:

@@ -10,6 +10,7 @@ import pytest
 import ray
 import torch
 from ray import tune
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from tests.trainables.conftest import ALWAYS, OTHER, PARAMS, SCORED, comparable, steps
 from trainables.config import ConfigError
@@ -110,6 +111,10 @@ def test_bad_hyperparameters_raise_in_the_first_step_where_ray_retries(
         trial.step()
 
 
+def blas() -> list[dict[str, Any]]:
+    return [library for library in threadpool_info() if library["user_api"] == "blas"]
+
+
 def test_a_trial_computes_where_ray_gave_it_a_share_and_no_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -132,7 +137,9 @@ def test_a_trial_computes_where_ray_gave_it_a_share_and_no_more(
         assert use_assigned_share() == torch.device(device)
         assert capped == pytest.approx(expected)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert use_assigned_share() == torch.device("cpu")
+    with threadpool_limits(2, "blas"):  # as a process may have loaded it
+        assert use_assigned_share() == torch.device("cpu")
+        assert {one["num_threads"] for one in blas()} == {1}
 
 
 def test_what_computes_on_the_cpu_leaves_its_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:

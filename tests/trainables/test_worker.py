@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import pickle
 import shutil
 import weakref
 from dataclasses import replace
@@ -19,7 +21,7 @@ from trainables.activations.files import StoredActivations
 from trainables.config import ConfigError, InputSettings
 from trainables.evaluation.decision import decide
 from trainables.modules.blocks.cut import Cut
-from trainables.worker import Workbench, build_activations, describe
+from trainables.worker import Workbench, build_activations, describe, kept_workbench
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -192,6 +194,21 @@ def test_a_build_for_many_trials_leaves_nothing_to_build(
     assert not any(step.cached for step in first)
     again = list(build_activations(experiment, CUTS))
     assert [(step.role, step.cached) for step in again] == [("text", True), ("image", True)]
+
+
+def test_a_process_keeps_the_workbench_of_one_experiment_and_of_no_other(
+    make_experiment: Callable[..., Experiment],
+) -> None:
+    first, other = make_experiment(), make_experiment()
+    cpu, copy = torch.device("cpu"), pickle.loads(pickle.dumps(first))
+    bench = kept_workbench(first.identity, cpu, lambda: first)
+    assert kept_workbench(copy.identity, cpu, lambda: copy) is bench, "as another process sent it"
+    assert replace(first, seed=8).identity != first.identity
+    kept = weakref.ref(bench)
+    del bench
+    assert kept_workbench(other.identity, cpu, lambda: other).experiment is other
+    gc.collect()
+    assert kept() is None
 
 
 @pytest.mark.parametrize(

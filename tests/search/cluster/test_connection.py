@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -236,7 +237,23 @@ def test_ray_here_listens_on_the_loopback_alone_needs_no_home_and_leaves_signals
         found = listening()
         servers = {name: process.poll() for name, process in connection._servers().items()}
         assert servers == {"gcs_server": None, "raylet": None}, "they are watched"
+        commands = [" ".join(one.cmdline()) for one in psutil.Process().children(recursive=True)]
+        assert any("raylet" in command for command in commands)
+        unneeded = ("dashboard/dashboard.py", "monitor.py", "log_monitor.py")
+        assert not [c for c in commands for name in unneeded if name in c]
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)  # Ray's core would dump its stack and abort
     assert found
     assert found <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
+
+
+@pytest.mark.slow
+def test_processes_import_ahead_of_their_work_and_serve_one_task_after_another() -> None:
+    def work() -> tuple[bool, int]:
+        return "torch" in sys.modules, os.getpid()
+
+    remote = ray.remote(num_cpus=1)(work)
+    with connected(None):
+        (ahead, first), (_, second) = ray.get(remote.remote()), ray.get(remote.remote())
+    assert ahead == (os.cpu_count() <= 4)
+    assert first == second

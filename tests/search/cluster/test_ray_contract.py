@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 
 import ray
 from ray._private import ray_constants, services, utils
+from ray._private.node import Node
 from ray._raylet import (  # type: ignore[attr-defined]
     AuthenticationMode,
     AuthenticationTokenLoader,
     get_authentication_mode,
 )
+from ray.tune.execution.class_cache import _ActorClassCache
 
 from search.cluster import connection
+from search.tune.tuner import in_any_process
 
 if TYPE_CHECKING:
     import pytest
@@ -47,6 +50,32 @@ def test_ray_takes_sigterm_by_the_one_function_that_is_put_aside() -> None:
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_ray_starts_what_no_one_asks_by_methods_that_are_put_aside() -> None:
+    source = inspect.getsource(Node)
+    for name in ("start_api_server", "start_monitor", "start_log_monitor"):
+        assert f"self.{name}(" in source
+    before = Node.start_api_server
+    with connection._what_is_needed():
+        assert Node.start_api_server is not before
+    assert Node.start_api_server is before
+
+
+def test_tune_asks_for_variables_of_a_trials_process_by_two_names_that_are_put_aside(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAY_CHDIR_TO_TRIAL_DIR", "0")
+
+    def asked() -> dict[str, str]:
+        remote = _ActorClassCache().get(type("Trainable", (), {}))
+        variables: dict[str, str] = remote._default_options["runtime_env"].get("env_vars", {})
+        return variables
+
+    assert asked()["RAY_CHDIR_TO_TRIAL_DIR"] == "0"
+    with in_any_process():
+        assert asked() == {}
+    assert asked()["RAY_CHDIR_TO_TRIAL_DIR"] == "0"
 
 
 def test_ray_reads_again_how_it_authenticates(monkeypatch: pytest.MonkeyPatch) -> None:

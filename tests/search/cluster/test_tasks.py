@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import ray
 
 from search.cluster import activations as preparation
+from search.cluster import tasks
 from search.cluster.connection import connected
 from search.cluster.resources import TrialResources, alive
 from search.cluster.tasks import Task, TaskRunner, in_order, train_member
@@ -40,6 +40,13 @@ def scripted(**arguments: Any) -> Task:
     return Task(work, arguments)
 
 
+def processes(runner: TaskRunner, seconds: float) -> set[int]:
+    """The processes that do six tasks."""
+    results = dict(runner.run([scripted(seconds=seconds)] * 6))
+    assert sorted(results) == list(range(6))
+    return {process for process, _ in results.values()}
+
+
 def killed(folder: Path) -> Any:
     """A build whose worker dies as often as a file says, each time after its first step."""
 
@@ -53,7 +60,7 @@ def killed(folder: Path) -> Any:
             os._exit(1)
         yield step | {"done": 2}
 
-    return ray.remote(num_returns="streaming", max_retries=0)(build)
+    return build
 
 
 def test_tasks_use_every_slot_survive_a_crash_and_tell_what_failed(
@@ -62,10 +69,9 @@ def test_tasks_use_every_slot_survive_a_crash_and_tell_what_failed(
     (tmp_path / "cache").mkdir()  # else what fails waits for it
     with connected(None):
         runner = TaskRunner(make_experiment(), TrialResources(1.0, 0.0, 2))
-        results = dict(runner.run([scripted(seconds=0.2)] * 6))
-        assert sorted(results) == list(range(6))
-        processes = {process for process, _ in results.values()}
-        assert len(processes) == 2
+        for seconds, count in ((600.0, 1), (0.0, 2)):  # little work does not pay for another
+            monkeypatch.setattr(tasks, "_SECONDS_TO_START", seconds)
+            assert len(processes(runner, 0.2)) == count
         marks = [scripted(mark=str(tmp_path / f"{n}")) for n in range(8)]
         assert {seed for _, seed in dict(runner.run(marks)).values()} == {7}
         wrong = scripted(error=RuntimeError("out of\nmemory"))
