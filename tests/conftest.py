@@ -68,7 +68,9 @@ def ray_cluster(held_ray: ExitStack) -> None:
     from search.cluster.connection import connected
 
     if not ray.is_initialized():
-        held_ray.enter_context(connected(None))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("RAY_preload_python_modules", "")  # toys that need none of them
+            held_ray.enter_context(connected(None))
 
 
 @pytest.fixture(autouse=True)
