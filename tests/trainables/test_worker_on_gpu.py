@@ -11,7 +11,7 @@ import torch
 
 from tests.conftest import NARROW
 from tests.trainables.pretend_gpu import GPU, HOST, OnGpu, PretendGpu, install
-from trainables.worker import Workbench
+from trainables.worker import Workbench, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,3 +75,14 @@ def test_tensors_of_two_devices_cannot_be_mixed(monkeypatch: pytest.MonkeyPatch)
                 mix()
         with pytest.raises(TypeError, match="copied to the host"):
             there.numpy()
+
+
+@pytest.mark.parametrize("variant", SOURCES)
+def test_a_description_looks_at_no_gpu(
+    make_experiment: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch, variant: str
+) -> None:
+    # Its process may be given a GPU afterwards, and CUDA sees the ones that were visible at first.
+    for name in ("is_available", "device_count", "_lazy_init"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_: pytest.fail("it looked"))
+    described = describe(make_experiment(variant=variant, backbones=SOURCES[variant]))
+    assert described["parameters"]["total"] > 0
