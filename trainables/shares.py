@@ -7,7 +7,7 @@ CONTEXT_MB = 600.0
 
 
 def memory_fraction(share: float, total_mb: float) -> float:
-    """Work out the part of a GPU's memory that PyTorch may take for one of several trials.
+    """Compute the part of a GPU's memory that PyTorch may take for one of several trials.
 
     Args:
         share: The trial's share of the GPU, > 0; 1 or more if it shares none.

@@ -206,12 +206,11 @@ def read_state(checkpoint_dir: str) -> dict[str, Any] | None:
 
 
 def use_assigned_share(*, gpu: bool = True) -> torch.device:
-    """Keep libraries to the CPUs that Ray gave to this work, at least one, and to its GPU's share.
+    """Limit torch to the CPUs that Ray gave to this work, at least one, and to its share of a GPU.
 
-    Ray sets OMP_NUM_THREADS too, but too late for what a process has imported ahead, and only for
-    the first work that it serves. Of a GPU's memory Ray watches nothing: without a cap, one trial
-    could take its neighbours'. Nor does it hide the GPUs of a machine from work that was given
-    none.
+    Ray sets OMP_NUM_THREADS too, but a process that served other work first keeps that one's. Ray
+    does not limit a GPU's memory: without a cap, one trial could take its neighbours'. Nor does it
+    hide the GPUs of a machine from work that was given none.
 
     Args:
         gpu: Whether the work uses its share of a GPU, if it has one.

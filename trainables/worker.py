@@ -215,16 +215,7 @@ class Workbench:
         return ActivationStore(folder)
 
     def key(self, tower: str, cut: Cut, prepared: Prepared = ()) -> ActivationKey:
-        """Say what the activations at a cut depend on.
-
-        Args:
-            tower: Its name.
-            cut: Where it is cut.
-            prepared: Input settings that differ from those of the search.
-
-        Returns:
-            The key.
-        """
+        """Return what the activations at a cut depend on."""
         whole, experiment = tower_for(tower, self.towers), self.experiment
         read, inputs = self.fingerprint(tower), prepared_as(experiment.inputs, prepared)
         samples, dtype = experiment.corpus.samples, experiment.cache_dtype
@@ -245,9 +236,6 @@ class Workbench:
 
     def count(self, classifier: Classifier) -> dict[str, int]:
         """Count the parameters of a model.
-
-        Args:
-            classifier: What trains of it.
 
         Returns:
             `total`: of the whole library models that it reads and the head; `trainable`: of what
@@ -298,12 +286,7 @@ def build_activations(
     params: Sequence[Mapping[str, Any]],
     device: torch.device | None = None,
 ) -> Iterator[BuildProgress]:
-    """Build on this node the activations that some trials need.
-
-    Args:
-        experiment: What the search holds fixed.
-        params: The trials' hyperparameters.
-        device: Where the backbones run; None takes a GPU if there is one.
+    """Build on this node the activations that trials with these hyperparameters need.
 
     Yields:
         Progress, at least once per tower.
@@ -314,10 +297,7 @@ def build_activations(
 
 
 def describe(experiment: Experiment) -> dict[str, Any]:
-    """Load the towers and say what they are.
-
-    Args:
-        experiment: What the search holds fixed.
+    """Load the towers and describe them.
 
     Returns:
         `random_backbones` (names), `notes` on parts that start random and on inputs that a

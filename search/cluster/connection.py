@@ -200,7 +200,7 @@ def _what_is_needed() -> Iterator[None]:
 
 @contextmanager
 def _environment(address: str | None) -> Iterator[None]:
-    """Set what Ray and its workers read when they start, and put back what was there."""
+    """Set environment variables for Ray and its workers, and restore them at the end."""
     before, was_reachable = dict(os.environ), ray_constants.ENABLE_RAY_CLUSTER
     variables = _ENVIRONMENT if address is not None else _ENVIRONMENT | _of_our_own(before)
     for name, value in variables.items():

@@ -136,7 +136,7 @@ def in_order(results: Generator[tuple[int, Any], None, None]) -> list[Any]:
 
 
 def _run(task: Task, experiment: tuple[str, list[Any]]) -> Any:
-    """Do one task in a worker process."""
+    """Run one task in a worker process."""
     from trainables.worker import kept_workbench  # noqa: PLC0415 - keeps torch out of the driver
 
     identity, (held,) = experiment
