@@ -28,16 +28,11 @@ each_variant = pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("precision", TOLERANCE)
 @each_variant
 def test_cached_equals_uncached(
-    make_experiment: Callable[..., Experiment],
-    monkeypatch: pytest.MonkeyPatch,
-    device: torch.device,
-    variant: str,
-    precision: str,
+    make_experiment: Callable[..., Experiment], device: torch.device, variant: str, precision: str
 ) -> None:
     if device.type == "cpu" and precision == "float16":
         pytest.skip("needs a GPU")
-    monkeypatch.setattr("trainables.training.fold.precision_of", lambda _: precision)
-    settings = {"variant": variant, "backbones": VARIANTS[variant]}
+    settings = {"variant": variant, "backbones": VARIANTS[variant], "precision": precision}
     cached, _ = epochs(Workbench(make_experiment(**settings), device), 2)
     uncached, _ = epochs(Workbench(make_experiment(**settings, cache=None), device), 2)
     for one, other in zip(cached, uncached, strict=True):

@@ -7,6 +7,7 @@ import pickle
 import shutil
 import weakref
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,14 +57,11 @@ def scores_of(history: list[EpochScores]) -> list[dict[str, float]]:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("cut", CUTS)
 def test_cached_equals_uncached_in_every_precision_of_what_trains(
-    make_experiment: Callable[..., Experiment],
-    monkeypatch: pytest.MonkeyPatch,
-    cut: dict[str, Any],
-    precision: str,
+    make_experiment: Callable[..., Experiment], cut: dict[str, Any], precision: str
 ) -> None:
-    monkeypatch.setattr("trainables.training.fold.precision_of", lambda _: precision)
-    cached, _ = epochs(Workbench(make_experiment()), 2, **cut)
-    uncached, _ = epochs(Workbench(make_experiment(cache=None)), 2, **cut)
+    made = partial(make_experiment, precision=precision)
+    cached, _ = epochs(Workbench(made()), 2, **cut)
+    uncached, _ = epochs(Workbench(made(cache=None)), 2, **cut)
     for one, other in zip(scores_of(cached), scores_of(uncached), strict=True):
         assert one == pytest.approx(other, abs=1e-5)
     for first, second in zip(cached, uncached, strict=True):

@@ -264,12 +264,11 @@ def test_joining_is_validated_on_samples_that_no_member_saw(
 
 
 def test_a_model_predicts_in_the_precision_that_its_threshold_was_chosen_in(
-    make_experiment: Callable[..., Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_experiment: Callable[..., Experiment], tmp_path: Path
 ) -> None:
-    experiment, said = make_experiment(cache=None), {}
+    said = {}
     for precision in ("bfloat16", "float32"):
-        for module in ("tasks.final", "training.fold"):
-            monkeypatch.setattr(f"trainables.{module}.precision_of", lambda _, p=precision: p)
+        experiment = make_experiment(cache=None, precision=precision)
         folder = tmp_path / precision
         trained = train_final(experiment, PARAMS, 1, folder)["probabilities"]
         predictor = Predictor(folder)

@@ -1,0 +1,117 @@
+"""The precision of a search: what a GPU has natively, and on a CPU what proves faster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from torch import nn
+
+from trainables.training import precision as module
+from trainables.training.precision import (
+    LEAST_SPEEDUP,
+    autocast,
+    choose_precision,
+    faster_precision,
+    precision_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("native", "emulated", "precision"),
+    [(True, True, "bfloat16"), (False, True, "float16"), (False, False, "float16")],
+)
+def test_a_gpu_trains_in_what_it_has_natively(
+    monkeypatch: pytest.MonkeyPatch, native: bool, emulated: bool, precision: str
+) -> None:
+    def is_supported(including_emulation: bool = True) -> bool:
+        return native or (including_emulation and emulated)
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_supported)
+    assert precision_of(torch.device("cuda")) == precision
+    assert precision_of(torch.device("cpu")) == "float32"
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_matrices_are_multiplied_in_the_precision_asked_for(precision: Any) -> None:
+    layer, values = torch.nn.Linear(4, 2), torch.randn(3, 4)
+    with autocast(torch.device("cpu"), precision):
+        assert layer(values).dtype == getattr(torch, precision)
+    with autocast(torch.device("cpu"), "float32"):
+        assert layer(values).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("float32", "bfloat16", "expected"),
+    [
+        ([2.0, 2.0, 2.0], [1.0, 1.0, 1.0], ("bfloat16", 2.0)),
+        ([1.0, 1.0, 1.0], [4.0, 4.0, 4.0], ("float32", 0.25)),  # emulated
+        ([1.3], [1.0], ("bfloat16", LEAST_SPEEDUP)),
+        ([1.25], [1.0], ("float32", 1.25)),
+        ([2.0, 90.0, 2.0], [1.0, 1.0, 80.0], ("bfloat16", 2.0)),  # a neighbour was at work
+    ],
+)
+def test_a_cpu_trains_in_bfloat16_where_that_is_clearly_faster_by_medians(
+    float32: list[float], bfloat16: list[float], expected: tuple[str, float]
+) -> None:
+    assert faster_precision(float32, bfloat16) == expected
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[int, int]]]:
+    """Take some seconds for measured; returns the sizes that were to be measured."""
+
+    def fake(float32: float, bfloat16: float) -> list[tuple[int, int]]:
+        sizes: list[tuple[int, int]] = []
+
+        def seconds(*size: int) -> tuple[list[float], list[float]]:
+            sizes.append(size)
+            return [float32], [bfloat16]
+
+        monkeypatch.setattr(module, "_measured", seconds)
+        return sizes
+
+    return fake
+
+
+def test_the_largest_linear_layer_that_trains_is_measured(measured: Any) -> None:
+    block = nn.Sequential(nn.Linear(3, 4), nn.Linear(5, 9), nn.Conv2d(64, 64, 3))
+    frozen = nn.Linear(100, 100).requires_grad_(requires_grad=False)
+    sizes = measured(3.0, 1.0)
+    assert choose_precision(CPU, [nn.Linear(6, 6), block, frozen]) == ("bfloat16", 3.0)
+    assert sizes == [(5, 9)]
+
+
+def test_nothing_is_measured_where_no_linear_layer_trains(measured: Any) -> None:
+    sizes = measured(3.0, 1.0)
+    frozen = nn.Linear(100, 100).requires_grad_(requires_grad=False)
+    assert choose_precision(CPU, []) == ("float32", None)
+    assert choose_precision(CPU, [frozen, nn.Conv2d(64, 64, 3)]) == ("float32", None)
+    assert not sizes
+
+
+def test_a_gpu_is_not_measured(measured: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = measured(3.0, 1.0)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
+    assert choose_precision(torch.device("cuda"), [nn.Linear(6, 6)]) == ("float16", None)
+    assert not sizes
+
+
+def test_a_layer_of_a_few_numbers_is_measured_and_not_worth_it() -> None:
+    # Casting costs more than it saves, natively or emulated.
+    chosen, speedup = choose_precision(CPU, [nn.Linear(4, 4)])
+    assert chosen == "float32"
+    assert speedup is not None
+    assert speedup < LEAST_SPEEDUP
+
+
+def test_measuring_draws_no_random_numbers() -> None:
+    before = torch.get_rng_state()
+    choose_precision(CPU, [nn.Linear(4, 4).requires_grad_()])
+    torch.set_rng_state(before)
