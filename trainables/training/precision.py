@@ -5,6 +5,7 @@ Weights, optimiser states, heads and losses stay in float32 whatever it is: it i
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import nullcontext
 from statistics import median
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 LEAST_SPEEDUP = 1.3
 """How many times as fast as float32 bfloat16 must be on a CPU: less may be noise of a busy one."""
 
+_LEAST_WEIGHTS = 100_000  # of a layer: of less, to cast costs more than it saves
 _ROWS = 128  # tokens of the trial run: a few milliseconds a step
 _ROUNDS = 5
 
@@ -60,8 +62,8 @@ def choose_precision(
 
     Returns:
         That of `precision_of` on a GPU. On a CPU `bfloat16` if it is clearly faster on the largest
-        linear layer that trains, else `float32`, also where no linear layer trains. Then how many
-        times as fast as float32 bfloat16 was; None where that was not measured.
+        linear layer that trains, else `float32`, also where only small ones or none train. Then
+        how many times as fast as float32 bfloat16 was; None where that was not measured.
     """
     sizes = [
         (layer.in_features, layer.out_features)
@@ -69,9 +71,9 @@ def choose_precision(
         for layer in module.modules()
         if isinstance(layer, nn.Linear) and layer.weight.requires_grad
     ]
-    if device.type != "cpu" or not sizes:
+    width, inner = max(sizes, key=math.prod, default=(0, 0))
+    if device.type != "cpu" or width * inner < _LEAST_WEIGHTS:
         return precision_of(device), None
-    width, inner = max(sizes, key=lambda size: size[0] * size[1])
     return faster_precision(*_measured(width, inner))
 
 
