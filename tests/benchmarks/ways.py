@@ -18,7 +18,8 @@ from trainables.evaluation.classes import Sentiment
 from trainables.modules.blocks.piece import on_device
 from trainables.modules.heads.classifier import Classifier
 from trainables.training.losses import make_loss
-from trainables.training.optimization import autocast, make_optimizer, precision_of
+from trainables.training.optimization import make_optimizer
+from trainables.training.precision import autocast, precision_of
 from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:

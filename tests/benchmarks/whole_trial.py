@@ -26,6 +26,7 @@ from trainables.modules.blocks.piece import on_device
 from trainables.training.fold import FoldTrainer, TrainingData
 from trainables.training.lockstep import LockstepRun
 from trainables.training.memory import peak_memory_mb
+from trainables.training.precision import precision_of
 from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:
@@ -111,7 +112,8 @@ class Trial:
         )
         stored = {role: _repeat(each, rows) for role, each in self.distinct.items()}
         there = {role: placed(each, device, residence) for role, each in stored.items()}
-        return TrainingData(there, torch.tensor(self.labels).to(device), device)
+        labels = torch.tensor(self.labels).to(device)
+        return TrainingData(there, labels, device, precision_of(device))
 
     @property
     def labels(self) -> np.ndarray[Any, np.dtype[np.int64]]:

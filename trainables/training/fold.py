@@ -52,7 +52,7 @@ class TrainingData:
     sources: Mapping[str, Source]
     labels: Tensor
     device: torch.device
-    precision: Precision = "float32"
+    precision: Precision
 
 
 class Validation(NamedTuple):

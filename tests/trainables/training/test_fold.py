@@ -238,11 +238,9 @@ def test_a_checkpoint_crosses_to_where_losses_are_scaled_and_back(
 
 
 @pytest.mark.parametrize("parts", [1, 2])
-def test_gradients_are_unscaled_before_they_are_clipped(
-    monkeypatch: pytest.MonkeyPatch, parts: int
-) -> None:
-    monkeypatch.setattr("trainables.training.fold.precision_of", lambda _: "float16")
-    trainer = trainer_of(config_of(max_grad_norm=0.01), accumulation_steps=parts)
+def test_gradients_are_unscaled_before_they_are_clipped(parts: int) -> None:
+    config = config_of(max_grad_norm=0.01)
+    trainer = trainer_of(config, accumulation_steps=parts, precision="float16")
     norms: list[float] = []
 
     def look(*_: Any) -> None:
