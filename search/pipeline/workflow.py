@@ -108,8 +108,7 @@ def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
                 console.print(found, style="yellow", highlight=False)
         nodes = held.enter_context(connected(plan.address))
         resources = share_out(nodes, plan.settings.resources)
-        record = _prepare_nodes(plan, experiment, nodes, resources, console)
-        experiment = replace(experiment, precision=record.precision.training)
+        record, experiment = _prepare_nodes(plan, experiment, nodes, resources, console)
         # The folder is a search's from here on: what is wrong with the input has shown by now.
         if not plan.resumed:
             held.enter_context(locked(plan.folder, new=True))
@@ -141,8 +140,12 @@ def _prepare_nodes(
     nodes: Sequence[Node],
     resources: TrialResources,
     console: Console,
-) -> SearchRecord:
-    """Read the weights and build the frozen activations; return the content of `search.json`."""
+) -> tuple[SearchRecord, Experiment]:
+    """Read the weights, choose the precision and build the frozen activations.
+
+    Returns:
+        The content of `search.json`, and the experiment in the precision that was chosen.
+    """
     trials, before = configs_ahead(plan), plan.folder.read_search() if plan.resumed else None
     if before is None:
         refuse_slow_precision(plan.settings.resources, resources)
@@ -153,6 +156,9 @@ def _prepare_nodes(
         refuse_other_backbones(before.backbone_fingerprints, backbones["fingerprints"])
     for note in precision_notes(backbones):
         console.print(note, highlight=False)
+    # Another experiment to processes that keep this one: not where `auto` comes to what it is here.
+    if backbones["precision"] not in {experiment.precision, "float32"}:
+        experiment = replace(experiment, precision=backbones["precision"])
     built: list[ActivationBuild] = []
     if experiment.cache is not None:
         able = [
@@ -164,9 +170,10 @@ def _prepare_nodes(
     hardware = hardware_record(nodes, resources)
     record = search_record(plan, experiment.corpus, experiment.folds, hardware, backbones, built)
     if before is None:
-        return record
+        return record, experiment
     precision = replace(record.precision, speedup=before.precision.speedup)
-    return replace(record, precision=precision, attempts=(*before.attempts, *record.attempts))
+    attempts = (*before.attempts, *record.attempts)
+    return replace(record, precision=precision, attempts=attempts), experiment
 
 
 def _run_trials(search: Search, experiment: Experiment, slots: Slots) -> Outcome:

@@ -132,9 +132,11 @@ def prepared_nodes(monkeypatch: pytest.MonkeyPatch, words: str, said: dict[str, 
 
     monkeypatch.setattr(workflow, "describe", describe)
     experiment = replace(prepare(plan), cache=None)
-    record = workflow._prepare_nodes(
+    record, chosen = workflow._prepare_nodes(
         plan, experiment, [], TrialResources(1, 0, 1), Console(quiet=True)
     )
+    assert chosen.precision in {record.precision.training, "auto"}
+    asked.append(chosen.precision)
     return record, asked
 
 
@@ -144,8 +146,8 @@ def test_the_precision_of_a_search_is_chosen_once_and_kept_by_a_resume(
     folder = RunFolder(tmp_path / "run")
     words = f"{TEXTS} --data {table} --out {folder.path}"
     record, asked = prepared_nodes(monkeypatch, words, {"precision": "bfloat16", "speedup": 2.5})
-    ((precision, cuts),) = asked
-    assert precision == "auto"
+    (precision, cuts), chosen = asked
+    assert (precision, chosen) == ("auto", "bfloat16")
     assert cuts > 0
     folder.write_search(record)
     kept = {"training": "bfloat16", "activations": "float32", "speedup": 2.5}
@@ -153,7 +155,7 @@ def test_the_precision_of_a_search_is_chosen_once_and_kept_by_a_resume(
     # On a machine where nothing is measured, as it was asked for by name.
     words, said = f"--resume {folder.path}", {"precision": "bfloat16", "speedup": None}
     record, asked = prepared_nodes(monkeypatch, words, said)
-    assert asked == [("bfloat16", 0)]
+    assert asked == [("bfloat16", 0), "bfloat16"]
     assert asdict(record.precision) == kept
 
 
@@ -166,7 +168,7 @@ def test_a_search_of_before_there_was_a_choice_goes_on_as_its_device_says(
     write_search(RunFolder(begun), before)
     said = {"precision": "float32", "speedup": None}
     record, asked = prepared_nodes(monkeypatch, f"--resume {begun}", said)
-    assert asked == [("auto", 0)], "nothing to measure: the choice by the device alone"
+    assert asked == [("auto", 0), "auto"], "nothing to measure: the choice by the device alone"
     assert record.precision.training == "float32"
 
 
