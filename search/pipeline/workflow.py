@@ -156,7 +156,7 @@ def _prepare_nodes(
         refuse_other_backbones(before.backbone_fingerprints, backbones["fingerprints"])
     for note in precision_notes(backbones):
         console.print(note, highlight=False)
-    # Another experiment to processes that keep this one: not where `auto` comes to what it is here.
+    # A changed experiment is another one to processes that keep it; `auto` is float32 on a CPU.
     if backbones["precision"] not in {experiment.precision, "float32"}:
         experiment = replace(experiment, precision=backbones["precision"])
     built: list[ActivationBuild] = []

@@ -41,6 +41,9 @@ class Way:
         inputs: What it reads, by role.
         labels: Classes, shape (B,), int64.
         config: The hyperparameters.
+
+    Attributes:
+        precision: That of a trial on the device.
     """
 
     def __init__(
@@ -54,7 +57,7 @@ class Way:
         self._inputs, self._labels, self._config = inputs, labels, config
         self._optimizer = make_optimizer(classifier, config)
         self._loss = make_loss(torch.ones(len(Sentiment)), config, labels.device)
-        self._device, self._precision = labels.device, precision_of(labels.device)
+        self._device, self.precision = labels.device, precision_of(labels.device)
 
     def train(self) -> None:
         """Take one optimiser step, as a trial does."""
@@ -65,9 +68,9 @@ class Way:
 
     def backward(self) -> None:
         """Compute the loss and its gradients."""
-        with autocast(self._device, self._precision):
+        with autocast(self._device, self.precision):
             logits = self.classifier(self._inputs)
-            loss = self._loss(logits.float(), self._labels)
+            loss = self._loss(logits, self._labels)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
 
@@ -78,7 +81,7 @@ class Way:
         Returns:
             Logits, shape (B, C), float32.
         """
-        with autocast(self._device, self._precision):
+        with autocast(self._device, self.precision):
             return self.logits()
 
     @torch.no_grad()
@@ -88,7 +91,7 @@ class Way:
         Returns:
             Logits, shape (B, C), float32.
         """
-        logits: Tensor = self.classifier.eval()(self._inputs).float()
+        logits: Tensor = self.classifier.eval()(self._inputs)
         return logits
 
 
