@@ -56,7 +56,7 @@ def run_timed(file: Path, words: list[str]) -> int:
 
     import search.run
     from search.config import plan
-    from search.pipeline import workflow
+    from search.pipeline import after_trials, workflow
 
     ends: dict[str, float] = {}
 
@@ -70,10 +70,15 @@ def run_timed(file: Path, words: list[str]) -> int:
 
         return timed
 
-    for place, steps in ((plan, ["make_plan"]), (ray, ["init", "shutdown"]), (workflow, _STEPS)):
+    for place, steps in (
+        (plan, ["make_plan"]),
+        (ray, ["init", "shutdown"]),
+        (workflow, ["prepare", "describe", "show_building", "begin_with_rung_zero"]),
+        (workflow, ["_run_trials", "write_report"]),
+        (after_trials, ["confirm", "measure_baseline", "ship"]),
+    ):
         for step in steps:
-            if hasattr(place, step):
-                setattr(place, step, noted(step, getattr(place, step)))
+            setattr(place, step, noted(step, getattr(place, step)))
     code = search.run.main(words)
     file.write_text(json.dumps(ends))
     return code
@@ -97,7 +102,7 @@ def take_round(folder: Path, epochs: int) -> dict[str, float]:
         subprocess.run(command, check=True, capture_output=True)
         ends = {**json.loads(times.read_text()), "end": time.time()}
     last, seconds = began, {}
-    for step in (step for step in _STEPS if step in ends):
+    for step in _STEPS:
         seconds[step], last = ends[step] - last, ends[step]
     return {**seconds, "whole": last - began}
 
