@@ -26,6 +26,7 @@ from trainables.config import InputSettings
 from trainables.data.sample import Corpus, Fold, Sample
 from trainables.evaluation.classes import Sentiment
 from trainables.experiment import Experiment
+from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -46,6 +47,10 @@ NARROW: dict[str, Any] = {
     "image_unfrozen_layers": 1,
 }
 """A config of early fusion that trains in no time."""
+TINY_BACKBONES = {
+    name: dict.fromkeys(variant.backbones, "tiny") for name, variant in VARIANTS.items()
+}
+"""Small random weights for every backbone, by variant."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

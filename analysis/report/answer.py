@@ -196,7 +196,7 @@ def _verdicts(run: Run, best: Best, rivals: list[Rival], metric: str) -> Iterato
     tuned = best.hand_tuned
     if tuned and tuned.trial == best.trial:
         yield "The hand-tuned config, tried first, was not beaten."
-    elif tuned and any(rival.name == HAND_TUNED for rival in rivals):
+    elif tuned:
         gain = rivals[0].score - next(r.score for r in rivals if r.name == HAND_TUNED)
         yield f"Searching changed {heading(metric)} by {gain:+.4f} from the hand-tuned config."
     yield from _basis(run, best)

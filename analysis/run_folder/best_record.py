@@ -21,21 +21,16 @@ class ScoredTrial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Confirmed:
-    """Scores of the best configs, trained again on fresh seeds and folds.
+class Estimate:
+    """A score on the folds that configs were confirmed on, and how sure it is.
 
     Attributes:
-        score: The objective, mean over folds; each fold is scored by the config that the other
-            folds choose.
+        score: The objective, the mean over folds.
         spread: Its standard deviation over folds.
         standard_error: By the bootstrap.
         interval: Of 95 %, by the bootstrap.
         covers: What the interval covers, in words.
         scores: Every score, the mean over folds.
-        epochs: Epochs of the chosen config, the mean over folds.
-        repeats: How often the folds were drawn anew.
-        contenders: The number of configs to choose from.
-        folds_chose: By fold, the trial that scores it.
     """
 
     score: float
@@ -44,6 +39,21 @@ class Confirmed:
     interval: Interval
     covers: str = ""
     scores: Scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmed(Estimate):
+    """Scores of the best configs, trained again on fresh seeds and folds.
+
+    Each fold is scored by the config that the other folds choose.
+
+    Attributes:
+        epochs: Epochs of the chosen config, the mean over folds.
+        repeats: How often the folds were drawn anew.
+        contenders: The number of configs to choose from.
+        folds_chose: By fold, the trial that scores it.
+    """
+
     epochs: Count | None = None
     repeats: Count = 1
     contenders: Count = 1
@@ -153,19 +163,13 @@ class EnsembleMember:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ensemble:
+class Ensemble(Estimate):
     """A greedy ensemble of trials and regressions, on the folds that configs were confirmed on.
 
     It was selected on the folds of the search, so these folds had no part in the selection.
 
     Attributes:
         members: By weight, the largest first.
-        score: The objective, the mean over folds.
-        spread: Its standard deviation over folds.
-        standard_error: By the bootstrap.
-        interval: Of 95 %, by the bootstrap.
-        covers: What the interval covers, in words.
-        scores: Every score, the mean over folds.
         margin: By how much it is better than choosing one config.
         margin_error: The margin's standard error, by the paired bootstrap.
         p_value: Of the margin, two-sided.
@@ -176,12 +180,6 @@ class Ensemble:
     """
 
     members: tuple[EnsembleMember, ...]
-    score: float
-    spread: float | None = None
-    standard_error: float | None = None
-    interval: Interval
-    covers: str = ""
-    scores: Scores
     margin: float
     margin_error: float
     p_value: float

@@ -35,11 +35,7 @@ def _searched(run: Run) -> Iterator[dict[str, Any]]:
     if not run.rung_zero.empty:
         score = better(run.rung_zero["objective"])
         yield _row("logistic regressions before the first trial", SEARCHED, score)
-    layers = [
-        name
-        for name in map(str, run.trials.columns)
-        if name.startswith(CONFIG) and name.endswith(_LAYERS)
-    ]
+    layers = [CONFIG + name for name in run.parameters if name.endswith(_LAYERS)]
     frozen = run.trials[layers].fillna(0).sum(axis=1) == 0
     for words, mine in (
         ("trials with frozen towers", run.trials[frozen]),

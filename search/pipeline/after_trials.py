@@ -70,7 +70,7 @@ def select(
     proposal, reasons = _affordable_proposal(
         plan, experiment, records, (picked, resources.slots, deadline)
     )
-    others = [] if proposal is None else [r for r in proposal.trials if r not in picked]
+    others = proposal.beside(picked) if proposal else []
     notes += reasons + confirm(runner, plan, corpus, folds, [*picked, *others], console)
     notes += measure_baseline(runner, plan, folds, best_read(plan), console)
     if proposal is not None:
@@ -107,8 +107,8 @@ def _affordable_proposal(
         proposal = propose(plan, records, experiment.corpus.labels, experiment.folds)
     except NoEnsembleError as reason:
         return None, [str(reason)] * bool(str(reason))
-    trained = [*picked, *(r for r in proposal.trials if r not in picked)]
-    if seconds_needed(plan, trained, slots) > deadline - time.monotonic():
+    needed = seconds_needed(plan, [*picked, *proposal.beside(picked)], slots)
+    if needed > deadline - time.monotonic():
         return None, ["the time budget is not enough for an ensemble"]
     return proposal, []
 

@@ -6,8 +6,8 @@ reported score is that of the choice itself: each fold is scored by what the oth
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,6 @@ from analysis.run_folder.best_record import (
     EnsembleMember,
     RunnerUp,
 )
-from analysis.run_folder.confirmation import course_of
 from search.selection.baseline import (
     HAND_TUNED,
     MAJORITY,
@@ -33,11 +32,11 @@ from search.selection.baseline import (
 from search.selection.best_trial import best_trial
 from search.selection.candidates import groups_of, rule_of
 from search.selection.ensemble import joined
+from search.selection.retrained import read_retrained
 from search.study.trial import neutral_threshold, ranked
 from trainables.evaluation.calibration import fit_temperature
-from trainables.evaluation.choice import by_others, choose_by_others
+from trainables.evaluation.choice import choose_by_others
 from trainables.evaluation.classes import CLASSES
-from trainables.evaluation.decision import decide
 from trainables.evaluation.objective import mode_of
 from trainables.evaluation.resampling import interval, paired, resampled_scores
 
@@ -49,35 +48,10 @@ if TYPE_CHECKING:
     from analysis.run_folder.best_record import Best
     from search.config.plan import Plan
     from search.selection.ensemble import Joined, Proposal
+    from search.selection.retrained import Retrained
     from search.study.trial import Records, TrialRecord
-    from trainables.evaluation.choice import Course, NestedPredictions
+    from trainables.evaluation.choice import NestedPredictions
     from trainables.evaluation.resampling import Validated
-
-
-@dataclass(frozen=True)
-class Retrained:
-    """A config that was trained again.
-
-    Attributes:
-        record: Its trial.
-        course: Its out-of-fold predictions after each epoch.
-        validated: The same at the epochs, and by the thresholds, that other folds chose.
-        epochs: The epoch of each fold, from 1, shape (F,).
-        repeats: How often the folds were drawn anew.
-        score: The objective of this config, chosen or not, the mean over folds.
-    """
-
-    record: TrialRecord
-    course: Course
-    validated: Validated
-    epochs: NDArray[np.int64]
-    repeats: int
-    score: float
-
-    @property
-    def mean_epochs(self) -> int:
-        """The mean of the epochs that its folds were scored at, rounded."""
-        return max(1, round(float(self.epochs.mean())))
 
 
 Draws = dict[str, "NDArray[np.float64]"]
@@ -113,16 +87,14 @@ def choose_config(
     order = _retrained(plan, labels, able, groups)
     baselines = baseline_ways(plan, labels, groups)
     ways = {str(one.record.number): one.validated for one in order} | baselines
-    chosen = None
+    chosen, together = None, None
     if order:
         reported = choose_by_others([one.course for one in order], rule_of(plan))
         _write_reported(plan, order, reported)
         ways = {_REPORTED: reported.validated, **ways}
         chosen = order[0].record, _why(order)
-        together = _joined(plan, proposal, labels, groups, failed)
-        if together is not None and proposal is not None:
-            ways[_ENSEMBLE] = _decided(together, proposal)
-            plan.folder.write_ensemble(_said_frame(ways[_ENSEMBLE]))
+        together = _joined(plan, proposal, (labels, groups), order, failed)
+        ways |= {_ENSEMBLE: together.validated} if together else {}
     elif failed:
         left = [r for r in ranked(records, mode_of(metric)) if r.number not in failed]
         if not left:
@@ -139,13 +111,31 @@ def choose_config(
             comparison=_runner_up(order, drawn),
             decision=_decision(plan, labels, order, confirmed.score),
         )
-        if together is not None and proposal is not None:
-            best = replace(best, ensemble=_ensemble(plan, proposal, together, ways, drawn))
+        if proposal and together:
+            ensemble = _ensemble(plan, proposal, together, confirmed.score, drawn)
+            best = replace(best, ensemble=ensemble)
     if baselines:
         baseline, words = _against(plan, order, ways, drawn)
         best = replace(best, baseline=baseline, verdict=words)
     plan.folder.write_best(best)
     return best
+
+
+def _joined(
+    plan: Plan,
+    proposal: Proposal | None,
+    data: tuple[NDArray[np.int64], NDArray[np.int64] | None],
+    order: Sequence[Retrained],
+    failed: Collection[int],
+) -> Joined | None:
+    """Average an ensemble that can be trained, and keep its predictions."""
+    if proposal is None or any(record.number in failed for record in proposal.trials):
+        return None
+    known = {one.record.number: one for one in order}
+    together = joined(plan, proposal, *data, known)
+    if together is not None:
+        plan.folder.write_ensemble(_said_frame(together.validated))
+    return together
 
 
 def _why(order: Sequence[Retrained]) -> str:
@@ -161,21 +151,9 @@ def _retrained(
     groups: NDArray[np.int64] | None,
 ) -> list[Retrained]:
     """Read the configs that were trained again, best first."""
-    rule, found = rule_of(plan), []
-    for record in picked:
-        if not plan.folder.confirmation(record.number).exists():
-            continue
-        own = neutral_threshold(record.params)
-        frame = plan.folder.read_courses(record.number)
-        course = course_of(frame, labels, neutral_threshold=own, groups=groups)
-        honest, one_epoch = by_others(course, rule), len(course.probabilities) == 1
-        # Chosen anew: a search that goes on may decide in another way than when they were kept.
-        epochs = frame["epoch"].to_numpy(np.int64) if one_epoch else honest.epochs + 1
-        firsts = np.unique(course.parts, return_index=True)[1]
-        repeats = int(frame["repeat"].max()) + 1
-        score = honest.validated.score(rule.score)
-        found.append(Retrained(record, course, honest.validated, epochs[firsts], repeats, score))
-    return sorted(found, key=lambda one: -rule.sign * one.score)
+    read = (read_retrained(plan, record, labels, groups) for record in picked)
+    found = [one for one in read if one is not None]
+    return sorted(found, key=lambda one: -rule_of(plan).sign * one.score)
 
 
 def _write_reported(plan: Plan, order: Sequence[Retrained], reported: NestedPredictions) -> None:
@@ -207,20 +185,27 @@ def _confirmed(
     plan: Plan, order: Sequence[Retrained], reported: NestedPredictions, draws: NDArray[np.float64]
 ) -> Confirmed:
     best, validated = order[0], reported.validated
-    name = rule_of(plan).score
     _, firsts = np.unique(validated.parts, return_index=True)
     return Confirmed(
-        score=validated.score(name),
-        spread=float(validated.part_scores(name).std()),
-        standard_error=float(draws.std(ddof=1)),
-        interval=interval(draws),
-        covers=validated.covers,
-        scores=all_scores(validated),
+        **_estimate(plan, validated, draws),
         epochs=best.mean_epochs,
         repeats=best.repeats,
         contenders=len(order),
         folds_chose=tuple(order[pick].record.number for pick in reported.picks[firsts]),
     )
+
+
+def _estimate(plan: Plan, validated: Validated, draws: NDArray[np.float64]) -> dict[str, Any]:
+    """Return the fields of an `Estimate`."""
+    name = rule_of(plan).score
+    return {
+        "score": validated.score(name),
+        "spread": float(validated.part_scores(name).std()),
+        "standard_error": float(draws.std(ddof=1)),
+        "interval": interval(draws),
+        "covers": validated.covers,
+        "scores": all_scores(validated),
+    }
 
 
 def _candidate(plan: Plan, one: Retrained, drawn: Draws) -> Candidate:
@@ -236,58 +221,26 @@ def _candidate(plan: Plan, one: Retrained, drawn: Draws) -> Candidate:
     )
 
 
-def _joined(
-    plan: Plan,
-    proposal: Proposal | None,
-    labels: NDArray[np.int64],
-    groups: NDArray[np.int64] | None,
-    failed: Collection[int],
-) -> Joined | None:
-    if proposal is None or any(record.number in failed for record in proposal.trials):
-        return None
-    return joined(plan, proposal, labels, groups)
-
-
-def _decided(together: Joined, proposal: Proposal) -> Validated:
-    said = together.course.probabilities[0]
-    return together.course.decided(said, decide(said, neutral_weight=proposal.neutral_weight))
-
-
 def _ensemble(
-    plan: Plan,
-    proposal: Proposal,
-    together: Joined,
-    ways: Mapping[str, Validated],
-    drawn: Draws,
+    plan: Plan, proposal: Proposal, together: Joined, single: float, drawn: Draws
 ) -> Ensemble:
     """Compare an ensemble with the choice of one config, on folds that selected neither."""
-    rule, validated, draws = rule_of(plan), ways[_ENSEMBLE], drawn[_ENSEMBLE]
-    score, single = validated.score(rule.score), ways[_REPORTED].score(rule.score)
+    rule, validated, draws = rule_of(plan), together.validated, drawn[_ENSEMBLE]
+    score = validated.score(rule.score)
     found = paired(score - single, draws - drawn[_REPORTED])
     margin, error = rule.sign * found.difference, found.standard_error
-    alone = [
-        course.at(0, rule.own_threshold(neutral_threshold(member.trial.params)))
-        if member.trial
-        else course.at(0, 0.0)
-        for member, course in zip(proposal.members, together.courses, strict=True)
-    ]
     return Ensemble(
+        **_estimate(plan, validated, draws),
         members=tuple(
             EnsembleMember(
                 trial=member.trial.number if member.trial else None,
                 reads=dict(member.reads),
                 weight=member.weight,
-                confirmed=one.score(rule.score),
+                confirmed=alone.score(rule.score),
                 epochs=epochs,
             )
-            for member, one, epochs in zip(proposal.members, alone, together.epochs, strict=True)
+            for member, (alone, epochs) in zip(proposal.members, together.members, strict=True)
         ),
-        score=score,
-        spread=float(validated.part_scores(rule.score).std()),
-        standard_error=float(draws.std(ddof=1)),
-        interval=interval(draws),
-        covers=validated.covers,
-        scores=all_scores(validated),
         margin=margin,
         margin_error=error,
         p_value=found.p_value,

@@ -6,7 +6,7 @@ had no part in that, say whether it is better than the best config alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,9 +14,11 @@ import numpy as np
 from analysis.run_folder.confirmation import course_of
 from search.selection.baseline import regressions
 from search.selection.candidates import count_confirmed, groups_of, per_repeat, rule_of
-from search.study.trial import neutral_threshold, ranked
-from trainables.evaluation.choice import Course, by_others
+from search.selection.retrained import read_retrained
+from search.study.trial import ranked
+from trainables.evaluation.choice import Course
 from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.decision import decide
 from trainables.evaluation.ensembling import Members, bagged_by_others, select_bagged
 from trainables.evaluation.neutral_weight import best_neutral_weight
 from trainables.evaluation.objective import mode_of
@@ -30,8 +32,10 @@ if TYPE_CHECKING:
 
     from search.cluster.tasks import TaskRunner
     from search.config.plan import Plan
+    from search.selection.retrained import Retrained
     from search.study.trial import Records, TrialRecord
     from trainables.data.sample import Fold
+    from trainables.evaluation.resampling import Validated
 
 _DEFAULT_SIZE = 8
 _TRIALS_PER_MEMBER = 4
@@ -69,6 +73,10 @@ class Proposal:
     def trials(self) -> list[TrialRecord]:
         """The trials among its members."""
         return [member.trial for member in self.members if member.trial is not None]
+
+    def beside(self, picked: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """Return the trials among its members that are not among some others."""
+        return [record for record in self.trials if record not in picked]
 
     @property
     def reads(self) -> list[Mapping[str, Any]]:
@@ -208,18 +216,20 @@ class Joined:
     """An ensemble on the fresh folds.
 
     Attributes:
-        course: Its predictions, as one epoch.
-        courses: Those of each member at the epoch that the other folds choose, likewise.
-        epochs: The mean epoch of each member; 0 for a regression.
+        validated: Its predictions, decided by its weight of neutral.
+        members: Those of each member alone, with the mean of its epochs; 0 for a regression.
     """
 
-    course: Course
-    courses: tuple[Course, ...]
-    epochs: tuple[int, ...]
+    validated: Validated
+    members: tuple[tuple[Validated, int], ...]
 
 
 def joined(
-    plan: Plan, proposal: Proposal, labels: NDArray[np.int64], groups: NDArray[np.int64] | None
+    plan: Plan,
+    proposal: Proposal,
+    labels: NDArray[np.int64],
+    groups: NDArray[np.int64] | None,
+    known: Mapping[int, Retrained],
 ) -> Joined | None:
     """Average the members of an ensemble on the fresh folds, by weight.
 
@@ -228,47 +238,30 @@ def joined(
         proposal: The ensemble.
         labels: Classes of the labelled samples, shape (N,).
         groups: Group of duplicates of each, shape (N,); None if unknown.
+        known: What has been read already of configs that were trained again, by trial.
 
     Returns:
         The ensemble; None where a member could not be confirmed.
     """
-    folder, rule = plan.folder, rule_of(plan)
-    regressed = (
-        iter(folder.read_member_regressions().groupby("combination", sort=True))
-        if folder.member_regressions.exists()
-        else iter(())
-    )
-    courses, epochs = [], []
+    frames: Iterator[Any] = iter(())
+    if proposal.reads and plan.folder.member_regressions.exists():
+        frames = iter(plan.folder.read_member_regressions().groupby("combination", sort=True))
+    members: list[tuple[Validated, int]] = []
     for member in proposal.members:
         if member.trial is None:
-            _, frame = next(regressed, (0, None))
+            _, frame = next(frames, (0, None))
             if frame is None:
                 return None
-            courses.append(course_of(frame, labels, groups=groups))
-            epochs.append(0)
+            members.append((course_of(frame, labels, groups=groups).at(0, 0.0), 0))
             continue
         number = member.trial.number
-        if not folder.confirmation(number).exists():
+        one = known.get(number) or read_retrained(plan, member.trial, labels, groups)
+        if one is None:
             return None
-        own = neutral_threshold(member.trial.params)
-        kept = folder.read_courses(number)
-        course = course_of(kept, labels, neutral_threshold=own, groups=groups)
-        honest = by_others(course, rule)
-        courses.append(_as_one(course, honest.validated.probabilities))
-        firsts = np.unique(course.parts, return_index=True)[1]
-        epochs.append(max(1, round(float((honest.epochs + 1)[firsts].mean()))))
+        members.append((one.validated, one.mean_epochs))
     weights = [member.weight for member in proposal.members]
-    said = np.tensordot(weights, [course.probabilities[0] for course in courses], axes=1)
-    return Joined(_as_one(courses[0], said), tuple(courses), tuple(epochs))
-
-
-def _as_one(course: Course, probabilities: NDArray[np.floating]) -> Course:
-    return Course(
-        course.rows,
-        course.parts,
-        course.labels,
-        probabilities[None],
-        0.0,
-        course.groups,
-        course.repeats,
-    )
+    alone = [validated.probabilities for validated, _ in members]
+    said = np.tensordot(weights, alone, axes=1)
+    decided = decide(said, neutral_weight=proposal.neutral_weight)
+    first, _ = members[0]
+    return Joined(replace(first, probabilities=said, decided=decided), tuple(members))

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.run_folder.best_record import Final
-from search.cluster.tasks import Task, fit_regression, in_order, train_member
+from search.cluster.tasks import Task, fit_regression, in_order
 from search.console.live import follow
-from search.selection.candidates import fresh_seed
-from search.selection.final_model import assembled, publish
+from search.selection.final_model import assembled, publish, trainings
 from trainables.evaluation.decision import DecisionRule
-from trainables.seeds import stream_seed
 from trainables.tasks.final_member import FinalMember
 
 if TYPE_CHECKING:
@@ -60,7 +58,7 @@ def ship_ensemble(
         WorkError: If a member cannot be trained.
     """
     best, proposal = chosen
-    ensemble, seeds = best.ensemble, plan.settings.selection.final_seeds
+    ensemble = best.ensemble
     assert ensemble is not None
     rows = np.arange(len(corpus.labelled))
     parts = list(_parts(plan, proposal, ensemble, rows))
@@ -78,7 +76,7 @@ def ship_ensemble(
         why="asked for; " * asked + ensemble.verdict,
         scores={"ensemble": ensemble.score},
         epochs=max(member.epochs for member in ensemble.members),
-        seeds=seeds,
+        seeds=plan.settings.selection.final_seeds,
         members=len(proposal.members),
         temperature=rule.temperature,
         parameters=written["model_parameters"],
@@ -90,20 +88,13 @@ def _parts(
     plan: Plan, proposal: Proposal, ensemble: Ensemble, rows: NDArray[np.int64]
 ) -> Iterator[tuple[FinalMember, Task]]:
     """Return each member of the model, without its weights, and the training that makes them."""
-    seeds = plan.settings.selection.final_seeds
     for member, told in zip(proposal.members, ensemble.members, strict=True):
         if member.trial is None:
-            arguments = {"params": dict(member.reads), "rows": rows}
-            yield (
-                FinalMember(dict(member.reads), [], member.weight, "regression"),
-                Task(fit_regression, arguments),
-            )
+            params = dict(member.reads)
+            task = Task(fit_regression, {"params": params, "rows": rows})
+            yield FinalMember(params, [], member.weight, "regression"), task
             continue
         params = dict(member.trial.params)
-        for k in range(seeds):
-            seed = stream_seed(fresh_seed(plan), k)
-            arguments = {"params": params, "rows": rows, "epochs": told.epochs, "seed": seed}
-            yield (
-                FinalMember(params, [], member.weight / seeds, "trained"),
-                Task(train_member, arguments),
-            )
+        tasks = trainings(plan, params, [rows], told.epochs)
+        for task in tasks:
+            yield FinalMember(params, [], member.weight / len(tasks)), task

@@ -105,7 +105,7 @@ def _trained(
     (corpus, folds), (best, epochs) = data, config
     is_refit = choice.kind == "refit"
     rows = [np.arange(len(corpus.labelled))] if is_refit else [fold.train for fold in folds]
-    tasks = _trainings(plan, best.params, rows, epochs)
+    tasks = trainings(plan, best.params, rows, epochs)
     words = f"training what ships: {choice.kind} of {len(tasks)}, {epochs} epochs"
     try:
         return choice, rows, in_order(follow(console, words, runner.run(tasks), len(tasks)))
@@ -119,7 +119,7 @@ def _trained(
     return _trained(runner, plan, data, config, refit, console)
 
 
-def _trainings(
+def trainings(
     plan: Plan, params: Mapping[str, Any], rows: Sequence[NDArray[np.int64]], epochs: int
 ) -> list[Task]:
     """Return a member for each seed and each choice of rows, seed by seed."""

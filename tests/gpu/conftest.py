@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from tests.conftest import NARROW
+from tests.conftest import NARROW, TINY_BACKBONES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,13 +22,7 @@ if TYPE_CHECKING:
     from trainables.training.lockstep import EpochScores
     from trainables.worker import Workbench
 
-VARIANTS = {
-    "early_fusion": {"text": "tiny", "image": "tiny"},
-    "late_fusion": {"text": "tiny", "image": "tiny"},
-    "clip": {"clip": "tiny"},
-    "blip": {"blip": "tiny"},
-    "blip_enhanced": {"blip": "tiny"},
-}
+VARIANTS = TINY_BACKBONES
 """Where the weights of each come from."""
 
 PARAMS: dict[str, Any] = {

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import folds_of, parameters_of
+from tests.conftest import TINY_BACKBONES, folds_of, parameters_of
 from tests.trainables.conftest import PARAMS
 from trainables.data.views.lexicon import lexicon_features
 from trainables.evaluation.decision import DecisionRule
@@ -82,7 +82,7 @@ def test_marks_that_cleaning_drops_change_what_a_config_with_the_view_predicts(
         for lexicon in (False, True):
             experiment = make_experiment(
                 variant=name,
-                backbones=dict.fromkeys(VARIANTS[name].backbones, "tiny"),
+                backbones=TINY_BACKBONES[name],
                 corpus=with_text(corpus, fold.val, text),
             )
             trainer = trainer_of_variant(experiment, lexicon=lexicon)
@@ -102,9 +102,7 @@ def trainer_of_variant(experiment: Experiment, **params: Any) -> Any:
 def test_a_saved_model_reads_the_view_as_its_trainer(
     make_experiment: Callable[..., Experiment], corpus: Corpus, tmp_path: Path, name: str
 ) -> None:
-    experiment = make_experiment(
-        variant=name, backbones=dict.fromkeys(VARIANTS[name].backbones, "tiny")
-    )
+    experiment = make_experiment(variant=name, backbones=TINY_BACKBONES[name])
     params = {"batch_size": 8, "hidden_width": 16, "lexicon": True}
     bench = Workbench(experiment)
     rows = np.arange(len(corpus.labelled))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import NARROW
+from tests.conftest import NARROW, TINY_BACKBONES
 from tests.trainables.pretend_gpu import GPU, HOST, OnGpu, PretendGpu, install
 from trainables.worker import Workbench, describe
 
@@ -18,13 +18,6 @@ if TYPE_CHECKING:
 
     from trainables.experiment import Experiment
 
-SOURCES = {
-    "early_fusion": {"text": "tiny", "image": "tiny"},
-    "late_fusion": {"text": "tiny", "image": "tiny"},
-    "clip": {"clip": "tiny"},
-    "blip": {"blip": "tiny"},
-    "blip_enhanced": {"blip": "tiny"},
-}
 PARAMS: dict[str, Any] = {
     "text_unfrozen_layers": 1,
     "lexicon": True,
@@ -45,14 +38,14 @@ def epoch(bench: Workbench) -> Any:
 
 
 @pytest.mark.parametrize("resident", ["device", "host", "nowhere"])
-@pytest.mark.parametrize("variant", SOURCES)
+@pytest.mark.parametrize("variant", TINY_BACKBONES)
 def test_an_epoch_on_a_gpu_is_that_on_the_cpu_and_mixes_nothing(
     make_experiment: Callable[..., Experiment],
     monkeypatch: pytest.MonkeyPatch,
     variant: str,
     resident: str,
 ) -> None:
-    settings: dict[str, Any] = {"variant": variant, "backbones": SOURCES[variant]}
+    settings: dict[str, Any] = {"variant": variant, "backbones": TINY_BACKBONES[variant]}
     settings |= {"cache": None} if resident == "nowhere" else {"resident": resident}
     experiment = make_experiment(**settings)
     *expected, _ = epoch(Workbench(experiment, HOST))
@@ -77,12 +70,12 @@ def test_tensors_of_two_devices_cannot_be_mixed(monkeypatch: pytest.MonkeyPatch)
             there.numpy()
 
 
-@pytest.mark.parametrize("variant", SOURCES)
+@pytest.mark.parametrize("variant", TINY_BACKBONES)
 def test_a_description_looks_at_no_gpu(
     make_experiment: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch, variant: str
 ) -> None:
     # Its process may be given a GPU afterwards, and CUDA sees the ones that were visible at first.
     for name in ("is_available", "device_count", "_lazy_init"):
         monkeypatch.setattr(torch.cuda, name, lambda *_: pytest.fail("it looked"))
-    described = describe(make_experiment(variant=variant, backbones=SOURCES[variant]))
+    described = describe(make_experiment(variant=variant, backbones=TINY_BACKBONES[variant]))
     assert described["parameters"]["total"] > 0

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trainables.modules.blocks.cut import Cut
     from trainables.variants.reading import Reading
 
-    Prepared = tuple[str, InputSettings]  # a tower's name, and how its inputs are prepared
+    TowerInputs = tuple[str, InputSettings]  # a tower's name, and how its inputs are prepared
 
 _ROWS = 32
 
@@ -51,14 +51,14 @@ class SharedReadings:
     ) -> None:
         self._device = device
         self._views = views
-        self._slots: list[dict[str, tuple[Prepared, Cut]]] = [
+        self._slots: list[dict[str, tuple[TowerInputs, Cut]]] = [
             {
                 slot: ((read.tower, prepared_as(inputs, read.prepared)), read.prefix.cut)
                 for slot, read in each.items()
             }
             for each in readings
         ]
-        cuts: dict[Prepared, set[Cut]] = {}
+        cuts: dict[TowerInputs, set[Cut]] = {}
         for each in self._slots:
             for prepared, cut in each.values():
                 cuts.setdefault(prepared, set()).add(cut)
@@ -99,7 +99,7 @@ class SharedReadings:
                 ],
             )
 
-    def _raw(self, samples: Sequence[Sample]) -> dict[Prepared, RawInputs]:
+    def _raw(self, samples: Sequence[Sample]) -> dict[TowerInputs, RawInputs]:
         """Prepare raw inputs; all image towers share those of the same settings."""
         made: dict[tuple[str, InputSettings], RawInputs] = {}
         raw = {}

@@ -10,7 +10,7 @@ import torch
 
 pytest.importorskip("captum", reason="the extra `explain` is not installed")
 
-from tests.conftest import NARROW
+from tests.conftest import NARROW, TINY_BACKBONES
 from trainables.config import ROLES, InputSettings
 from trainables.evaluation.decision import DecisionRule
 from trainables.inference.grad_cam import Explainer, by_word
@@ -197,7 +197,7 @@ def test_the_largest_trained_member_is_explained(
 def test_a_model_of_regressions_alone_is_explained_by_the_largest(
     make_experiment: Callable[..., Experiment], corpus: Corpus, tmp_path: Path, variant: str
 ) -> None:
-    backbones = dict.fromkeys(VARIANTS[variant].backbones, "tiny")
+    backbones = TINY_BACKBONES[variant]
     bench = Workbench(make_experiment(variant=variant, backbones=backbones))
     params, rows = {"lexicon": True}, np.arange(30)
     members = [

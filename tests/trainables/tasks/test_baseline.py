@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load
 
-from tests.conftest import folds_of
+from tests.conftest import TINY_BACKBONES, folds_of
 from trainables.data.sample import Fold
 from trainables.data.views.lexicon import lexicon_features
 from trainables.modules.blocks.cut import Cut
@@ -146,7 +146,7 @@ def folded(
 def test_a_regression_is_a_linear_classifier_of_every_variant(
     make_experiment: Callable[..., Experiment], name: str, lexicon: bool
 ) -> None:
-    backbones = dict.fromkeys(VARIANTS[name].backbones, "tiny")
+    backbones = TINY_BACKBONES[name]
     bench = Workbench(make_experiment(variant=name, backbones=backbones))
     (fold,), params = folds_of(1), {"lexicon": lexicon}
     expected = regress_fold(bench, fold, params)
@@ -169,7 +169,7 @@ def test_it_reads_what_the_config_reads_however_deep_that_trains(
     params: dict[str, Any],
     changes: dict[str, Any],
 ) -> None:
-    backbones = dict.fromkeys(VARIANTS[variant].backbones, "tiny")
+    backbones = TINY_BACKBONES[variant]
     bench = Workbench(make_experiment(variant=variant, backbones=backbones, **changes))
     (fold,) = folds_of(1)
     expected = regress_fold(bench, fold, params)

@@ -61,15 +61,7 @@ class CrossAttentionTower(TextTower):
         return CrossAttentionPiece(image_encoder, piece)
 
     def segment(self, start: Cut | None, stop: Cut) -> Piece:
-        """Make the frozen layers between two cuts; the first of them that attend encode the image.
-
-        Args:
-            start: Where it starts, a cut with unfrozen layers; None starts at raw inputs.
-            stop: Where it ends, after `start`.
-
-        Returns:
-            A module from the activations at `start` to those at `stop`.
-        """
+        """Make the frozen layers between two cuts; the first that attend encode the image."""
         piece = super().segment(start, stop)
         if start is None or self._frozen(start) or not self._frozen(stop):
             return piece
