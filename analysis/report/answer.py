@@ -88,13 +88,13 @@ def answer(run: Run) -> Answer | None:
         rivals=tuple(rivals),
         verdicts=tuple(_verdicts(run, run.best, rivals, metric)),
         warning=f"{note}: scores say nothing about real tweets" if note else "",
-        standing=_standing(run.best.baseline),
+        standing=_standing(run.best),
     )
 
 
-def _standing(baseline: Baseline | None) -> str:
-    errors = baseline.standard_errors if baseline else None
-    if errors is None:
+def _standing(best: Best) -> str:
+    errors = best.baseline.standard_errors if best.baseline else None
+    if errors is None or best.shipped_ensemble:  # which the baseline was not compared with
         return ""
     return "above" if errors > 1 else "below" if errors < -1 else "level"
 

@@ -19,7 +19,7 @@ from analysis.tables.stages import stages
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from analysis.run_folder.best_record import Decision, Final
+    from analysis.run_folder.best_record import Best, Decision, Final
     from analysis.run_folder.run import Run
 
 _FOLDS = "folds"  # which runs of older versions called an ensemble
@@ -71,6 +71,11 @@ def config(run: Run) -> list[tuple[str, str]]:
     ranked = [name for name in run.importances["parameter"] if name in params]
     order = [*ranked, *(name for name in params if name not in ranked)]
     return [(readable(name), format_value(params[name])) for name in order]
+
+
+def config_heading(best: Best) -> str:
+    """Name the config that is listed: what ships, or the best beside an ensemble that ships."""
+    return "The best config alone" if best.shipped_ensemble else "The chosen config"
 
 
 def left_out(run: Run) -> list[str]:

@@ -90,6 +90,7 @@ def _answer(run: Run, found: Answer | None) -> dict[str, Any]:
     return shown | {
         "why": facts.why(run),
         "config": facts.config(run),
+        "config_heading": facts.config_heading(run.best),
         "decisions": facts.decisions(run),
         "forest": scale.drawing(marks),
     }

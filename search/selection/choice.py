@@ -252,17 +252,18 @@ def _ensemble(
 
 
 def _ensemble_verdict(plan: Plan, score: float, single: float, margin: float, error: float) -> str:
+    alone = f"the best config alone ({single:.4f})"
     if error == 0:
-        how = "decides as the best config alone does"
+        how = f"decides as {alone} does"
     elif margin > error:
-        how = f"beats the best config alone by {margin:.4f} ({margin / error:.1f} standard errors)"
+        how = f"beats {alone} by {margin:.4f} ({margin / error:.1f} standard errors)"
     else:
         how = (
-            f"does not beat the best config alone by more than its standard error"
+            f"does not beat {alone} by more than its standard error"
             f" ({margin:+.4f}, standard error {error:.4f})"
         )
     metric = plan.settings.tuning.metric
-    return f"on the fresh folds the ensemble's {metric} of {score:.4f} {how}, {single:.4f}"
+    return f"on the fresh folds the ensemble's {metric} of {score:.4f} {how}"
 
 
 def _runner_up(order: Sequence[Retrained], drawn: Draws) -> RunnerUp | None:

@@ -52,7 +52,7 @@ ENSEMBLE = {
 def folder(tmp_path: Path) -> RunFolder:
     folder = write_run(tmp_path / "run")
     best = read_best(folder)
-    floor = {"majority": {}, "logistic_regression": {METRIC: 0.5}}
+    floor = {"majority": {}, "logistic_regression": {METRIC: 0.5}, "standard_errors": 2.0}
     best |= {"confirmed": CONFIRMED, "floor": floor, "ensemble": ENSEMBLE}
     write_best(folder, best | {"final": {"kind": "ensemble", "why": "it is better"}})
     return folder
@@ -105,6 +105,8 @@ def test_an_ensemble_that_ships_is_the_answer_of_the_report(folder: RunFolder) -
         ["logistic regression (lexicon=True)", "0.25", "0.5000", ""],
     ]
     page = render(run)
+    assert "The best config alone" in page
+    assert found.standing == "", "the baseline was compared with the best config alone"
     assert "multiplies the probability of neutral by 1.50" in page
     assert "What each stage came to" in page
     assert "logistic regression (lexicon=True)" in page
