@@ -188,10 +188,6 @@ def _sample(run: Run, row: int) -> Any:
     return Sample(str(kept["guid"]), str(kept["text"]), Path(kept["image"]), image_digest="")
 
 
-if __name__ == "__main__":
-    print_and_exit(main)
-
-
 # Cividis at its ends and its middle: read alike with and without colour vision.
 _COLD, _MIDDLE, _HOT = "#00224e", "#7d7c78", "#fee838"
 _LEAST, _MOST = 0.15, 0.75  # how much of the picture the heat covers
@@ -223,3 +219,7 @@ def side_by_side(
     font = ImageFont.load_default(size=16)
     ImageDraw.Draw(page).text((4, _SIDE + 6), caption, fill=_INK, font=font)
     return page
+
+
+if __name__ == "__main__":
+    print_and_exit(main)

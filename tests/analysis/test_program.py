@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import signal
 import subprocess
@@ -162,3 +163,19 @@ def test_the_package_says_what_it_does_not_have() -> None:
 
     with pytest.raises(AttributeError, match="module 'analysis' has no attribute 'nothing'"):
         _ = analysis.nothing
+
+
+def test_a_program_begins_when_all_of_it_is_defined() -> None:
+    root, guarded, early = Path(__file__).parents[2], 0, []
+    for package in ("search", "analysis", "trainables", "spaces", "tests"):
+        for path in sorted((root / package).rglob("*.py")):
+            body = ast.parse(path.read_text(encoding="utf-8")).body
+            guards = [k for k, one in enumerate(body) if _is_guard(one)]
+            guarded += len(guards)
+            early += [str(path.relative_to(root)) for k in guards if k < len(body) - 1]
+    assert guarded > 8
+    assert early == []
+
+
+def _is_guard(one: ast.stmt) -> bool:
+    return isinstance(one, ast.If) and ast.unparse(one.test) == "__name__ == '__main__'"

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,8 +21,6 @@ from tests.conftest import tiny_experiment, train_final
 from trainables.config import InputSettings
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from analysis.run_folder.folder import RunFolder
     from trainables.data.sample import Corpus
 
@@ -70,6 +71,13 @@ def test_what_is_to_be_predicted_can_be_explained_too(folder: RunFolder) -> None
     record = json.loads(folder.explanations_index.read_text())
     assert [one["row"] for one in record["samples"]] == [30, 31]
     assert [one["truth"] for one in record["samples"]] == [None, None]
+
+
+def test_it_explains_in_a_process_of_its_own_as_typed(folder: RunFolder) -> None:
+    words = [sys.executable, "-m", "analysis.explain", str(folder.path), "--count", "2"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert done.stdout.startswith(f"2 samples explained in {folder.explanations}")
 
 
 def test_every_fault_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
