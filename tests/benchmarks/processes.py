@@ -18,6 +18,7 @@ class ProcessTree:
     Attributes:
         peak_mb: Most memory that the process itself held, its descendants not counted, in MB.
         held_mb: What it held at each look, by Unix time.
+        spent: Core-seconds that it and its descendants had used at each look, by Unix time.
         workers_mb: Most memory that one of Ray's workers held, in MB, by what it did.
     """
 
@@ -26,12 +27,14 @@ class ProcessTree:
         self._ticks: dict[int, int] = {}
         self.peak_mb = 0.0
         self.held_mb: dict[float, float] = {}
+        self.spent: dict[float, float] = {}
         self.workers_mb: dict[str, float] = {}
 
     def look(self) -> None:
         """Read what they have used; often, for what an ended process used since is not seen."""
         held, peak = _memory_mb(self._pid)
-        self.held_mb[time.time()] = held
+        now = time.time()
+        self.held_mb[now] = held
         self.peak_mb = max(self.peak_mb, peak)
         used, parents = {}, {}
         for path in Path("/proc").iterdir():
@@ -41,6 +44,7 @@ class ProcessTree:
             if self._descends(pid, parents):
                 self._ticks[pid] = max(used[pid], self._ticks.get(pid, 0))
                 self._look_at_worker(pid)
+        self.spent[now] = self.core_seconds
 
     def _look_at_worker(self, pid: int) -> None:
         try:

@@ -36,6 +36,7 @@ class Ran:
         core_seconds: Time of all cores that it and what it started used.
         peak_mb: Most memory that it itself held, its children not counted, in MB.
         held_mb: What it held while it ran, by Unix time.
+        spent: Core-seconds used up to then, by Unix time.
         workers_mb: Most memory that one of Ray's workers held, in MB, by what it did.
     """
 
@@ -43,6 +44,7 @@ class Ran:
     core_seconds: float
     peak_mb: float
     held_mb: Mapping[float, float]
+    spent: Mapping[float, float]
     workers_mb: Mapping[str, float]
 
 
@@ -76,7 +78,7 @@ def run_module(module: str, arguments: Sequence[str]) -> Ran:
     if process.returncode:
         msg = f"{' '.join(command)} failed with {process.returncode}:\n{said[-3000:]}"
         raise RuntimeError(msg)
-    return Ran(seconds, tree.core_seconds, tree.peak_mb, tree.held_mb, tree.workers_mb)
+    return Ran(seconds, tree.core_seconds, tree.peak_mb, tree.held_mb, tree.spent, tree.workers_mb)
 
 
 def search_arguments(options: Any, out: Path, cache: Path) -> list[str]:
