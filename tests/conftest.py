@@ -18,6 +18,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
@@ -51,6 +52,11 @@ TINY_BACKBONES = {
     name: dict.fromkeys(variant.backbones, "tiny") for name, variant in VARIANTS.items()
 }
 """Small random weights for every backbone, by variant."""
+
+
+# No test asserts a time: an example that takes longer on a busy machine is no fault.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -64,8 +64,8 @@ def test_cached_equals_uncached_in_every_precision_of_what_trains(
     monkeypatch.setattr("trainables.training.fold.precision_of", lambda _: precision)
     cached, _ = epochs(Workbench(make_experiment()), 2, **cut)
     uncached, _ = epochs(Workbench(make_experiment(cache=None)), 2, **cut)
-    # In bfloat16, a last bit of the float32 prefix can tip a rounding, of 2**-9 of the value: which
-    # do depends on the processor.
+    # In bfloat16 the last bit of a float32 prefix can tip a rounding, by 2**-9 of the value;
+    # whether one does depends on the processor.
     close = 1e-5 if precision == "float32" else 1e-3
     for one, other in zip(scores_of(cached), scores_of(uncached), strict=True):
         assert one == pytest.approx(other, abs=close)
