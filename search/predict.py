@@ -128,15 +128,14 @@ def _hand_over(table: str, out: Path | None) -> int:
 
 
 def _samples(settings: PredictSettings, about: Mapping[str, Any]) -> Sequence[Sample]:
-    from trainables.data.corpus import load_corpus  # noqa: PLC0415 - after the cheap checks
+    from trainables.data.corpus import load_pairs  # noqa: PLC0415 - after the cheap checks
     from trainables.data.encodings import Decoder  # noqa: PLC0415 - likewise
     from trainables.data.images import open_image  # noqa: PLC0415 - likewise
     from trainables.data.sample import Sample  # noqa: PLC0415 - likewise
 
     if settings.data is not None:
-        corpus = load_corpus(
+        corpus = load_pairs(
             settings.data,
-            require_labels=False,
             allow_outside=settings.allow_outside,
             modality=about["modality"],
             decoder=Decoder(settings.encoding, about["inputs"].get("encoding")),

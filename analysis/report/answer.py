@@ -12,6 +12,7 @@ from analysis.run_folder.best_record import Baseline
 from analysis.tables.comparison import model_of, note_of
 from analysis.tables.reference import MODELS, published
 from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.objective import CLASS_SCORES
 from trainables.evaluation.resampling import interval, resampled_scores
 from trainables.evaluation.scores import DECISION_SCORES, confusion, score_confusion
 
@@ -78,8 +79,8 @@ def answer(run: Run) -> Answer | None:
     metric = run.objective.removeprefix("val_")
     validated = run.validated(run.best.trial)
     chosen = _chosen(run, run.best, metric, validated)
-    rivals = [chosen, *_own(run, run.best, metric), *_baselines(run.best, metric, validated)]
-    rivals += _published(run, metric)
+    rivals = [chosen, *_tested(run, metric), *_own(run, run.best, metric)]
+    rivals += [*_baselines(run.best, metric, validated), *_published(run, metric)]
     note = note_of(run)
     return Answer(
         metric=metric,
@@ -132,6 +133,16 @@ def _own(run: Run, best: Best, metric: str) -> Iterator[Rival]:
         yield Rival(name, best.score, None, None, "own", "the best of many, so optimistic")
     if found := _hand_tuned(run, best, metric):
         yield found
+
+
+def _tested(run: Run, metric: str) -> list[Rival]:
+    """Return what ships on the labelled test set, where the data have one."""
+    if not run.folder.test_scores.exists():
+        return []
+    tested = run.folder.read_test_scores()
+    note = f"{format_count(tested.pairs)} pairs, held out and used once"
+    score, (low, high) = tested.scores[metric], tested.intervals[metric]
+    return [Rival("the final model on the test set", score, low, high, "own", note)]
 
 
 def _hand_tuned(run: Run, best: Best, metric: str) -> Rival | None:
@@ -200,6 +211,24 @@ def _verdicts(run: Run, best: Best, rivals: list[Rival], metric: str) -> Iterato
         gain = rivals[0].score - next(r.score for r in rivals if r.name == HAND_TUNED)
         yield f"Searching changed {heading(metric)} by {gain:+.4f} from the hand-tuned config."
     yield from _basis(run, best)
+    yield from _on_test_set(run)
+
+
+def _on_test_set(run: Run) -> Iterator[str]:
+    if not run.folder.test_scores.exists():
+        return
+    tested = run.folder.read_test_scores()
+    parts = ", ".join(
+        f"{heading(name)} {format_score(tested.scores[name])} "
+        f"({format_interval(*tested.intervals[name])})"
+        for name in CLASS_SCORES
+    )
+    yield f"Held out and used once, {format_count(tested.pairs)} pairs: {parts}."
+    if tested.shared:
+        yield (
+            f"{format_count(tested.shared)} of the held-out pairs share their text or image with "
+            "pairs that were trained on, which flatters."
+        )
 
 
 def _basis(run: Run, best: Best) -> Iterator[str]:

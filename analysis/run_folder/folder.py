@@ -29,6 +29,7 @@ from analysis.run_folder.probabilities import KeptProbabilities
 from analysis.run_folder.records import read_record, to_json
 from analysis.run_folder.search_record import Search
 from analysis.run_folder.stage_record import Stage
+from analysis.run_folder.test_record import TestScores
 from trainables.evaluation.classes import CLASSES
 
 if TYPE_CHECKING:
@@ -87,6 +88,15 @@ class RunFolder(KeptProbabilities):
         """Read the chosen config."""
         record = read_json(self.best, "no trial of this search has a score")
         return read_record(self.best, record, Best)
+
+    def write_test_scores(self, record: TestScores) -> None:
+        """Write the final model's scores on the labelled test set."""
+        write_json(self.test_scores, to_json(record))
+
+    def read_test_scores(self) -> TestScores:
+        """Read the final model's scores on the labelled test set."""
+        record = read_json(self.test_scores, "the data have no labelled test set")
+        return read_record(self.test_scores, record, TestScores)
 
     def write_stages(self, stages: Mapping[str, Stage]) -> None:
         """Write which stages after the trials are done, by name."""

@@ -89,6 +89,11 @@ class RunPaths:
         return self.path / "probabilities.csv"
 
     @property
+    def test_scores(self) -> Path:
+        """The final model's scores on a labelled test set, where the data have one (JSON)."""
+        return self.path / "test_scores.json"
+
+    @property
     def report(self) -> Path:
         """The report: one page that stands alone."""
         return self.path / "report.html"

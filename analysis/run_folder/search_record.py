@@ -51,6 +51,7 @@ class Data:
 
     Attributes:
         encoding: Of texts that are no UTF-8; None where all are.
+        held_out: How many of the unlabelled samples are a labelled test set.
         classes: Labelled samples by class.
     """
 
@@ -60,6 +61,7 @@ class Data:
     encoding: str | None = None
     labelled: Count
     unlabelled: Count
+    held_out: Count = 0
     classes: Mapping[str, Count]
 
 

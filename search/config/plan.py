@@ -17,8 +17,10 @@ from search.config.validation import (
     faults_of,
     folder_faults,
     held,
+    list_of_folds,
     seconds_of,
     selection_faults,
+    split_faults,
 )
 from search.errors import SettingsError
 from search.study.overrides import narrow, split_pair
@@ -28,7 +30,9 @@ from search.study.tiny_space import at_tiny_rates, is_tiny, tiny_space
 from search.study.warm_start import warm_starts
 from spaces import SPACES
 from trainables.config import InputSettings, nearest
-from trainables.data.corpus import find_corpus
+from trainables.data.corpus import CorpusError, find_corpus
+from trainables.data.encodings import Decoder
+from trainables.data.given_splits import GivenSplits, count_folds
 from trainables.experiment import on_this_node
 from trainables.modules.backbones.weights import local_path
 from trainables.variants import VARIANTS
@@ -36,7 +40,7 @@ from trainables.variants import VARIANTS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from search.config.settings import SearchSettings
+    from search.config.settings import DataSettings, SearchSettings
     from search.study.overrides import Overrides
     from search.study.storage import StudyStorage
     from search.study.warm_start import WarmStart
@@ -60,6 +64,8 @@ class Plan:
         name: Of the search, where others have theirs too.
         resumed: Whether it continues the search that the folder holds.
         rerun_lost: Whether trials that its study has lost are to run again.
+        given_folds: Folds of the split that comes with the data; None where it is drawn, or as
+            long as the data were not read.
     """
 
     settings: SearchSettings
@@ -71,6 +77,7 @@ class Plan:
     name: str
     resumed: bool = False
     rerun_lost: bool = False
+    given_folds: int | None = None
 
     @property
     def variant(self) -> Variant[Any]:
@@ -86,8 +93,16 @@ class Plan:
     @property
     def folds(self) -> int:
         """Folds trained side by side."""
-        assert self.settings.data.folds is not None, "worked out"
+        if self.given_folds is not None:
+            return self.given_folds
+        assert isinstance(self.settings.data.folds, int), "worked out"
         return self.settings.data.folds
+
+    @property
+    def given_splits(self) -> GivenSplits:
+        """The files that part the data."""
+        data = self.settings.data
+        return GivenSplits(data.val, data.test, list_of_folds(data))
 
     @property
     def epochs(self) -> int:
@@ -183,7 +198,11 @@ def make_plan(settings: SearchSettings) -> Plan:
     epochs = tuning.epochs or variant.hand_tuned.max_epochs
     if tuning.grace_epochs is not None and tuning.grace_epochs > epochs:
         faults.append(f"--grace-epochs must be <= --epochs ({epochs}), got {tuning.grace_epochs}")
-    folds = settings.data.folds or variant.folds
+    found = list(split_faults(settings.data, demo=source is None))
+    faults += found
+    given = None if found else _given_folds(settings.data, faults)
+    folds = given or (variant.folds if settings.data.folds is None else settings.data.folds)
+    folds = folds if isinstance(folds, int) else 1  # a fault of the list is told already
     faults += selection_faults(settings, folds)
     backbones, inputs = _choose_sources(settings, variant, source, faults)
     space, overrides = _choose_space(settings, variant, backbones, epochs)
@@ -195,7 +214,7 @@ def make_plan(settings: SearchSettings) -> Plan:
     if faults:
         raise SettingsError("\n".join(faults))
     tuning = replace(tuning, epochs=epochs)
-    asked = replace(settings, out=folder.path, tuning=tuning)
+    asked = replace(settings, out=folder.path, tuning=tuning, data=_absolute(settings.data))
     return Plan(
         settings=_worked_out(asked, source, backbones, inputs, folds),
         space=space,
@@ -206,7 +225,19 @@ def make_plan(settings: SearchSettings) -> Plan:
         name=name_run(folder, resumed=resumed),
         resumed=resumed,
         rerun_lost=settings.rerun_lost,
+        given_folds=given,
     )
+
+
+def _given_folds(data: DataSettings, faults: list[str]) -> int | None:
+    """Count the folds of the files that say which; a column of the data is not read yet."""
+    if (path := list_of_folds(data)) is None:
+        return 1 if data.val else None
+    try:
+        return count_folds(path, Decoder(data.encoding))
+    except CorpusError as error:
+        faults.append(f"--folds {error}")
+        return None
 
 
 def _find_variant(name: str, faults: list[str]) -> Variant[Any]:
@@ -295,7 +326,7 @@ def _worked_out(
         settings.data,
         path=Path(DEMO) if source is None else source.absolute(),
         backbone=tuple(f"{name.partition('/')[0]}={w}" for name, w in backbones.items()),
-        folds=folds,
+        folds=folds if list_of_folds(settings.data) is None else settings.data.folds,
         **asdict(inputs),
     )
     url = whole_url(settings.resources.study_storage)
@@ -307,6 +338,12 @@ def _worked_out(
     return replace(
         settings, data=data, tuning=tuning, resources=resources, resume=None, rerun_lost=False
     )
+
+
+def _absolute(data: DataSettings) -> DataSettings:
+    """Make the paths of the given splits absolute."""
+    files: dict[str, Any] = {"val": data.val, "test": data.test, "folds": list_of_folds(data)}
+    return replace(data, **{name: path.absolute() for name, path in files.items() if path})
 
 
 def _cache(settings: SearchSettings) -> Path:

@@ -25,7 +25,7 @@ MAY_DIFFER = frozenset(
         *("trials", "time_budget", "resume", "rerun_lost", "show_space", "dry_run"),
         *("gpus_per_trial", "cpus_per_trial", "max_concurrent", "reuse_actors", "address"),
         *("trial_timeout", "cache", "no_cache", "resident", "storage", "study_storage"),
-        *("path", "allow_outside", "tensorboard", "mlflow", "wandb"),
+        *("path", "val", "test", "allow_outside", "tensorboard", "mlflow", "wandb"),
         *("retrain", "confirm", "final", "final_seeds", "ensemble_size"),
     }
 )

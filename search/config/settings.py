@@ -68,8 +68,12 @@ class DataSettings:
     """Weights of a role: a folder, a file, a hub id, or tiny (small and random)."""
     split: Literal["grouped", "stratified", "lab"] = "grouped"
     """How samples part: grouped keeps duplicates together."""
-    folds: Annotated[int | None, unset("K", "the model's, mostly 1")] = None
-    """Folds trained side by side; 1 is one split."""
+    folds: Annotated[int | Path | None, unset("K|FILE", "the model's, mostly 1")] = None
+    """Folds trained side by side; 1 is one split. Or a list guid,fold of given ones."""
+    val: Annotated[Path | None, unset("FILE", "drawn, or the column split")] = None
+    """List of the pairs to validate on, by guid or in the format of the data."""
+    test: Annotated[Path | None, unset("FILE", "the column split")] = None
+    """Likewise a labelled test set: held out, and scored once at the end."""
     repeats: Annotated[int, arg(metavar="R")] = 1
     """Times the folds are drawn anew; a trial trains all."""
     encoding: Annotated[str | None, unset("NAME", "found by all texts together")] = None

@@ -6,6 +6,7 @@ import importlib.util
 import math
 import re
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis import outputs
@@ -13,16 +14,21 @@ from search.config.address import address_faults, chosen_address, room_faults
 from spaces import SPACES
 from trainables.config import nearest
 from trainables.data.encodings import encoding_faults
+from trainables.data.given_splits import GivenSplits
 from trainables.evaluation.objective import METRICS
 from trainables.experiment import on_this_node
 from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from analysis.run_folder.folder import RunFolder
-    from search.config.settings import ResourceSettings, SearchSettings, TrackingSettings
+    from search.config.settings import (
+        DataSettings,
+        ResourceSettings,
+        SearchSettings,
+        TrackingSettings,
+    )
 
 
 _TRACKERS = {"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"}
@@ -41,10 +47,10 @@ def faults_of(settings: SearchSettings) -> Iterator[str]:
 
 
 def _number_faults(settings: SearchSettings) -> Iterator[str]:
-    tuning = settings.tuning
+    tuning, drawn = settings.tuning, settings.data.folds
     counts = {
         "--trials": (settings.trials, 1_000_000),
-        "--folds": (settings.data.folds, 1_000),
+        "--folds": (drawn if isinstance(drawn, int) else None, 1_000),
         "--repeats": (settings.data.repeats, 1_000),
         "--epochs": (tuning.epochs, 1_000_000),
         "--grace-epochs": (tuning.grace_epochs, 1_000_000),
@@ -131,6 +137,41 @@ def cache_faults(cache: Path, resources: ResourceSettings) -> Iterator[str]:
         return
     flag = "--cache" if resources.cache is not None else "without --cache DIR, the user's cache"
     yield from outputs.folder_faults(flag, here)
+
+
+def split_faults(data: DataSettings, *, demo: bool) -> Iterator[str]:
+    """Yield one sentence per fault in how the data are to be split, and of the files that do.
+
+    Args:
+        data: What was asked.
+        demo: Whether the data are the built-in ones.
+
+    Yields:
+        The sentences.
+    """
+    given = GivenSplits(data.val, data.test, list_of_folds(data))
+    for flag, path in given.files.items():
+        if not path.is_file():
+            yield f"{flag} must be a list of pairs, got {path}, which is no file"
+    if given.files and demo:
+        yield f"{' and '.join(given.files)} must go with --data of your own, got the demo"
+    if data.val and data.folds not in {None, 1}:  # 1 is what it comes to
+        yield f"--folds must be left out beside --val, which says what validates, got {data.folds}"
+    if given.folds or data.val:
+        yield from given_split_faults(data)
+
+
+def given_split_faults(data: DataSettings) -> Iterator[str]:
+    """Yield one sentence per setting that cannot go with a split that is given."""
+    if data.repeats > 1:
+        yield f"--repeats must be 1 for a split that is given, got {data.repeats}"
+    if data.split == "lab":
+        yield "--split lab must be left out, as another split is given"
+
+
+def list_of_folds(data: DataSettings) -> Path | None:
+    """Return the list of given folds; None where folds are drawn."""
+    return data.folds if isinstance(data.folds, Path) else None
 
 
 def held(settings: SearchSettings) -> tuple[str, ...]:

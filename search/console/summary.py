@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from analysis.run_folder.best_record import Best
     from analysis.run_folder.folder import RunFolder
     from analysis.run_folder.records import Scores
+    from analysis.run_folder.test_record import TestScores
     from search.config.plan import Plan
     from search.study.trial import Records
     from trainables.data.sample import Corpus
@@ -78,10 +79,15 @@ def print_summary(console: Console, outcome: Outcome, folder: RunFolder, warning
         console.print(f"cut off: {outcome.stop_reason}", style="yellow")
     is_hand_tuned = best.hand_tuned is not None and best.hand_tuned.trial == best.trial
     console.print(_headline(best, is_hand_tuned=is_hand_tuned), highlight=False)
+    tested = folder.read_test_scores() if folder.test_scores.exists() else None
     rows = _rows(best, is_hand_tuned=is_hand_tuned) | fusion_rows(folder)
+    if tested is not None:
+        rows = {"test set, used once": {f"val_{k}": v for k, v in tested.scores.items()}} | rows
     console.print(_score_table(rows))
     for line in _findings(best):
         console.print(line, highlight=False)
+    if tested is not None:
+        console.print(finding_on_test_set(best.objective, tested), highlight=False)
     for note in outcome.notes:
         console.print(note, style="dim", highlight=False)
     for name, value in _places(outcome, folder).items():
@@ -155,6 +161,19 @@ def _findings(best: Best) -> Iterator[str]:
     if final := best.final:
         epochs = "" if final.kind == "ensemble" else f", {final.epochs} epochs"
         yield f"ships: {final.kind}{epochs}: {final.why}"
+
+
+def finding_on_test_set(metric: str, tested: TestScores) -> str:
+    """Say in a sentence how a model does on the test set."""
+    name = metric.removeprefix("val_")
+    low, high = tested.intervals[name]
+    known = f"; {tested.shared:,} of them share text or image with the training" * bool(
+        tested.shared
+    )
+    return (
+        f"on the test set of {tested.pairs:,} pairs, used once: {name} {tested.scores[name]:.4f},"
+        f" 95 % interval {low:.4f} to {high:.4f}{known}"
+    )
 
 
 def _score_table(rows: Mapping[str, Scores]) -> Table:

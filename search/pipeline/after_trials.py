@@ -23,6 +23,7 @@ from search.selection.final_model import UntrainableError, ship
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
+    from pathlib import Path
 
     from rich.console import Console
 
@@ -90,6 +91,7 @@ def select(
         lambda failed: choose_config(plan, records, corpus.labels, picked, failed, proposal),
         train,
         console,
+        [plan.folder.test_scores] * bool(corpus.held_out),
     )
     plan.folder.write_best(shipped)
     return shipped, notes + untrainable
@@ -140,6 +142,7 @@ def ship_the_best_that_trains(
     choose: Callable[[Collection[int]], Best | None],
     train: Callable[[Best], Best],
     console: Console,
+    further: Sequence[Path] = (),
 ) -> tuple[Best, list[str]]:
     """Train the final model of the chosen config; if that fails, of the next one.
 
@@ -151,6 +154,7 @@ def ship_the_best_that_trains(
         choose: Chooses a config, given the trials to pass over; None where no other is left.
         train: Trains the final model: see `ship`.
         console: Where to say what could not be trained, as soon as it is known.
+        further: Files that `train` writes besides the model and its predictions.
 
     Returns:
         The content of `best.json`, and a plain sentence for each config that was passed over.
@@ -163,7 +167,7 @@ def ship_the_best_that_trains(
     failed = {int(trial): str(reason) for trial, reason in known.result.items()} if known else {}
     fresh: dict[int, str] = {}
     while (best := choose(failed.keys() | fresh.keys())) is not None:
-        leaves = folder.model, folder.predictions, folder.probabilities
+        leaves = [folder.model, folder.predictions, folder.probabilities, *further]
         try:
             ground = {**to_json(best), "asked": [asked.final, asked.final_seeds]}
             result = once(folder, "ship", ground, lambda best=best: to_json(train(best)), leaves)  # type: ignore[misc]

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from search.config.validation import given_split_faults
 from search.errors import SettingsError
 from search.pipeline.views import unfit_notes
 from trainables.data.corpus import load_corpus
 from trainables.data.demo import demo_corpus
 from trainables.data.encodings import Decoder
 from trainables.data.files import is_there
-from trainables.data.splits import placeholder_notes
+from trainables.data.splits import leak_notes, placeholder_notes
 from trainables.data.whole_images import WholeImages
 from trainables.evaluation.classes import CLASSES
 from trainables.evaluation.objective import CLASS_SCORES
@@ -35,11 +36,23 @@ def load_data(plan: Plan) -> Corpus:
             whose score it searches for.
     """
     corpus = _read(plan)
+    if corpus.given_folds is not None:
+        faults = list(given_split_faults(plan.settings.data))
+        if faults:
+            raise SettingsError("\n".join(faults))
     _refuse_empty_class(plan.settings.tuning.metric, corpus)
     corpus = replace(corpus, notes=(*corpus.notes, *unfit_notes(plan, corpus)))
-    if plan.settings.data.split != "grouped":
+    corpus = replace(corpus, notes=(*corpus.notes, *leak_notes(corpus)))
+    if plan.settings.data.split != "grouped" or corpus.given_folds is not None:
         return corpus
     return replace(corpus, notes=(*corpus.notes, *placeholder_notes(corpus.labelled)))
+
+
+def with_given_folds(plan: Plan, corpus: Corpus) -> Plan:
+    """Return the plan with the number of folds of the split that comes with the data, if any."""
+    if corpus.given_folds is None:
+        return plan
+    return replace(plan, given_folds=max(corpus.given_folds) + 1)
 
 
 def _read(plan: Plan) -> Corpus:
@@ -56,6 +69,7 @@ def _read(plan: Plan) -> Corpus:
         modality=modality,
         decoder=Decoder(data.encoding, before),
         whole_images=WholeImages(None if plan.cache is None else on_this_node(plan.cache)),
+        given=plan.given_splits,
     )
 
 

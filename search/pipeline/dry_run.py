@@ -12,6 +12,7 @@ from search.cluster.connection import connected
 from search.cluster.resources import RETRIES, fetch, share_out
 from search.console.live import clock
 from search.errors import ClusterError
+from search.pipeline.data import with_given_folds
 from search.pipeline.rung_zero import is_wanted, readable
 from search.pipeline.views import without_unfit_views
 from search.study.space import draws
@@ -40,7 +41,7 @@ def dry_run(plan: Plan, experiment: Experiment, console: Console) -> None:
     Raises:
         ClusterError: If the frozen activations do not fit the disk.
     """
-    plan = without_unfit_views(plan, experiment.corpus)
+    plan = with_given_folds(without_unfit_views(plan, experiment.corpus), experiment.corpus)
     with connected(plan.address) as nodes:
         resources = share_out(nodes, plan.settings.resources)
         for note in describe(experiment)["notes"]:

@@ -69,6 +69,7 @@ def _files(folder: RunFolder) -> Iterator[tuple[Path, Callable[[], object], bool
         (folder.ensemble, folder.read_ensemble),
         (folder.member_regressions, folder.read_member_regressions),
         (folder.predictions, folder.read_predictions),
+        (folder.test_scores, folder.read_test_scores),
         (folder.probabilities, folder.read_probabilities),
     ):
         yield path, read, True

@@ -90,7 +90,7 @@ def search_record(
         grace_epochs=plan.grace_epochs,
         inputs=asdict(plan.inputs),
         data=data_record(corpus),
-        split=split_record(settings.data, folds),
+        split=split_record(settings.data, corpus, folds),
         backbones=plan.backbones,
         random_backbones=tuple(backbones.get("random_backbones", ())),
         backbone_fingerprints=backbones.get("fingerprints", {}),
@@ -135,16 +135,15 @@ def hardware_record(nodes: Sequence[Node], resources: TrialResources) -> Hardwar
     )
 
 
-def split_record(data: DataSettings, folds: Sequence[Fold]) -> Split:
+def split_record(data: DataSettings, corpus: Corpus, folds: Sequence[Fold]) -> Split:
     """Record the kind of split, how many samples are in each fold, and a digest of which."""
     digest = hashlib.sha256()
     for fold in folds:
         digest.update(fold.train.astype("<i8").tobytes())
         digest.update(fold.val.astype("<i8").tobytes())
-    assert data.folds is not None  # worked out
     return Split(
-        kind=data.split,
-        folds=data.folds,
+        kind=data.split if corpus.given_folds is None else "given",
+        folds=len(folds) // data.repeats,
         repeats=data.repeats,
         train=tuple(len(fold.train) for fold in folds),
         val=tuple(len(fold.val) for fold in folds),
@@ -162,6 +161,7 @@ def data_record(corpus: Corpus) -> Data:
         encoding=corpus.encoding,
         labelled=len(corpus.labelled),
         unlabelled=len(corpus.unlabelled),
+        held_out=sum(label is not None for label in corpus.held_out),
         classes={tag: int(count) for tag, count in zip(CLASSES, counts, strict=True)},
     )
 
@@ -203,7 +203,7 @@ def refuse_other_data(
             f" {now.labelled:,} and {now.unlabelled:,} with digest {now.digest}"
         )
         raise SettingsError(msg)
-    if split_record(asked, folds) != before.split:
+    if split_record(asked, corpus, folds) != before.split:
         msg = "the split must be the one that the search was begun with, got another"
         raise SettingsError(msg)
 

@@ -18,7 +18,7 @@ from search.config.settings import AUTO
 from search.console.live import LiveView, ViewInfo, show_building
 from search.console.summary import Outcome
 from search.pipeline.after_trials import select
-from search.pipeline.data import load_data
+from search.pipeline.data import load_data, with_given_folds
 from search.pipeline.repair import put_right
 from search.pipeline.report import write_report
 from search.pipeline.run_record import (
@@ -98,7 +98,7 @@ def prepare(plan: Plan) -> Experiment:
 def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
     """Search, choose, train the final model, and write the report."""
     deadline = time.monotonic() + plan.time_budget
-    plan = without_unfit_views(plan, experiment.corpus)
+    plan = with_given_folds(without_unfit_views(plan, experiment.corpus), experiment.corpus)
     with ExitStack() as held:
         if plan.resumed:
             held.enter_context(locked(plan.folder, new=False))

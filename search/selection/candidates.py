@@ -59,7 +59,8 @@ def fresh_folds(plan: Plan, corpus: Corpus) -> tuple[Fold, ...]:
 
     Returns:
         As many folds as the search had, of other seeds; two fifths where it had one split. The
-        lab's split, of which there is only one, is replaced by grouped ones.
+        lab's split, of which there is only one, is replaced by grouped ones. A split that comes
+        with the data stays, as its scores are to be compared; only the seeds are fresh.
     """
     data = plan.settings.data
     folds = make_folds(
@@ -69,13 +70,15 @@ def fresh_folds(plan: Plan, corpus: Corpus) -> tuple[Fold, ...]:
         seed=fresh_seed(plan),
         repeats=data.repeats,
     )
-    if plan.folds > 1:
+    if plan.folds > 1 or corpus.given_folds is not None:
         return folds
     return tuple(fold for k, fold in enumerate(folds) if k % _FIFTHS < _USED_FIFTHS)
 
 
 def per_repeat(plan: Plan) -> int:
     """Return how many of `fresh_folds` make one repeat."""
+    if plan.given_folds is not None:
+        return plan.given_folds
     return plan.folds if plan.folds > 1 else _USED_FIFTHS
 
 

@@ -17,6 +17,7 @@ from search.console.live import follow
 from search.errors import WorkError
 from search.selection.candidates import fresh_seed, per_repeat
 from search.selection.model_card import model_card
+from search.selection.test_set import score_test_set
 from search.study.trial import neutral_threshold
 from trainables.evaluation.calibration import fit_temperature
 from trainables.evaluation.classes import CLASSES, Sentiment
@@ -160,7 +161,13 @@ def publish(plan: Plan, corpus: Corpus, best: Best, written: Mapping[str, Any]) 
     guids = [sample.guid for sample in corpus.unlabelled]
     folder.write_predictions(guids, [Sentiment(c).tag for c in written["classes"]])
     folder.write_probabilities(guids, written["probabilities"])
-    card = model_card(folder.read_search(), best)
+    # Here, as all is chosen and trained, a labelled test set is looked at for the first time.
+    tested = score_test_set(
+        corpus, written["probabilities"], written["classes"], plan.settings.seed
+    )
+    if tested is not None:
+        folder.write_test_scores(tested)
+    card = model_card(folder.read_search(), best, tested)
     (folder.model / "README.md").write_text(card, encoding="utf-8")
     folder.write_best(best)
     return best

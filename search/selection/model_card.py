@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from analysis.run_folder.best_record import Best, Ensemble, Final
     from analysis.run_folder.search_record import Search
+    from analysis.run_folder.test_record import TestScores
 
 _SCORES = {
     "val_accuracy": "accuracy",
@@ -28,8 +29,17 @@ _KINDS = {
 }
 
 
-def model_card(search: Search, best: Best) -> str:
-    """Write the card of the final model, in Markdown."""
+def model_card(search: Search, best: Best, tested: TestScores | None = None) -> str:
+    """Write the card of the final model, in Markdown.
+
+    Args:
+        search: What was searched.
+        best: What ships.
+        tested: Its scores on a labelled test set; None where the data have none.
+
+    Returns:
+        The card.
+    """
     data, split = search.data, search.split
     classes = ", ".join(f"{count:,} {tag}" for tag, count in data.classes.items())
     parts = [
@@ -44,6 +54,7 @@ def model_card(search: Search, best: Best) -> str:
         _model(search, best),
         "## Scores",
         _scores(best),
+        _test_set(tested),
         "## Decision",
         _decision(best),
         "## Limits",
@@ -143,6 +154,35 @@ def _scores(best: Best) -> str:
     if best.verdict:
         lines += ["", f"{'Of that config' if ensemble else 'In words'}: {best.verdict}."]
     return "\n".join(lines)
+
+
+def _test_set(tested: TestScores | None) -> str:
+    if tested is None:
+        return ""
+    lines = [
+        "### On the test set",
+        "",
+        f"{tested.pairs:,} labelled pairs, held out and used once, for this model.{leaks(tested)}",
+        "",
+        "| | this model (95 % interval) | majority class |",
+        "|---|---|---|",
+    ]
+    for key, name in _SCORES.items():
+        score = key.removeprefix("val_")
+        low, high = tested.intervals[score]
+        own = f"{tested.scores[score]:.3f} ({low:.3f} to {high:.3f})"
+        lines.append(f"| {name} | {own} | {tested.majority[score]:.3f} |")
+    return "\n".join(lines)
+
+
+def leaks(tested: TestScores) -> str:
+    """Return a sentence on the pairs of a test set that the training knows, with a space first."""
+    if not tested.shared:
+        return ""
+    return (
+        f" {tested.shared:,} of them share their text or image with pairs that were trained on,"
+        " which flatters."
+    )
 
 
 def _decision(best: Best) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from trainables.data.encodings import Decoder
 from trainables.data.faults import CorpusError, Faults, legible
 from trainables.data.files import FileError, is_there, read_beginning, read_regular
+from trainables.data.given_splits import TEST, GivenSplits, fold_numbers
 from trainables.data.images import (
     IMAGE_SUFFIXES,
     MAX_IMAGE_BYTES,
@@ -19,7 +20,7 @@ from trainables.data.images import (
     check_image,
 )
 from trainables.data.listing import TRAIN_LIST, Entry, list_folder, list_table, refuse_outside
-from trainables.data.sample import Corpus, Sample
+from trainables.data.sample import Corpus, Sample, image_digest
 from trainables.data.whole_images import WholeImages
 from trainables.evaluation.classes import CLASSES
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from trainables.config import Modality
 
-__all__ = ["CorpusError", "find_corpus", "load_corpus"]
+__all__ = ["CorpusError", "find_corpus", "load_corpus", "load_pairs"]
 
 # Threads help: reads wait for the disk, often over a network, and decoding releases the GIL.
 _READERS = 8
@@ -49,13 +50,13 @@ def find_corpus(folder: Path) -> Path | None:
 def load_corpus(
     path: Path,
     *,
-    require_labels: bool = True,
     allow_outside: bool = False,
     modality: Modality = "both",
     decoder: Decoder | None = None,
     whole_images: WholeImages | None = None,
+    given: GivenSplits | None = None,
 ) -> Corpus:
-    """Load a data set and check all its files.
+    """Load a data set to learn from, and check all its files.
 
     Each file is read once, and each image decoded. Texts that are not UTF-8 or are empty are
     counted in `Corpus.notes`; those that are not UTF-8 are assumed to share one encoding, which is
@@ -64,39 +65,78 @@ def load_corpus(
     Args:
         path: A folder with `train.txt` (`guid,tag`), optionally `test_without_label.txt`, and
             `GUID.txt` and `GUID.jpg` in `data/` or beside the lists; or a CSV file
-            `guid,text,image,tag`.
-        require_labels: Whether at least two classes must be labelled, as training needs. If not, a
-            table needs no tags and a folder needs no list: all its pairs are used.
+            `guid,text,image,tag`. A further column `split` gives pairs to train, val or test.
         allow_outside: Whether links, `..` and absolute paths may lead out of the data's folder.
         modality: What is read of a pair; files of the other modality may be missing and are
             ignored.
         decoder: Decodes texts that are not UTF-8.
         whole_images: Images that need not be decoded again; newly decoded ones are added.
+        given: Files that part the data set.
 
     Returns:
         The data set, with absolute image paths.
 
     Raises:
-        CorpusError: If anything is missing or invalid; lists all faults.
+        CorpusError: If anything is missing or invalid, or fewer than two classes are labelled;
+            lists all faults.
     """
+    path, faults, decoder = _found(path), Faults(), decoder or Decoder()
+    if path.is_dir() and not (path / TRAIN_LIST).exists():
+        rule = f"a data folder must hold {TRAIN_LIST} (guid,tag) beside the pairs or data/"
+        faults.add(rule, f"got {path}")
+    if path.is_dir():
+        entries = list_folder(path, faults, decoder, modality)
+    else:
+        entries = list_table(path, faults, decoder, modality)
+    if not allow_outside:
+        refuse_outside(path, entries, faults)
+    if given is not None:
+        entries = given.part(path, entries, faults, decoder, modality)
+    if not faults:
+        _require_classes(entries, faults)
+    return _read_all(path, entries, faults, decoder, modality, whole_images)
+
+
+def load_pairs(
+    path: Path,
+    *,
+    allow_outside: bool = False,
+    modality: Modality = "both",
+    decoder: Decoder | None = None,
+) -> Corpus:
+    """Load a data set to predict or to score, as `load_corpus` does, whatever its tags are.
+
+    Returns:
+        The data set. A table needs no tags, and a folder no list: all its pairs are used.
+    """
+    path, faults, decoder = _found(path), Faults(), decoder or Decoder()
+    if path.is_dir():
+        entries = list_folder(path, faults, decoder, modality)
+    else:
+        entries = list_table(path, faults, decoder, modality, require_tags=False)
+    if not allow_outside:
+        refuse_outside(path, entries, faults)
+    return _read_all(path, entries, faults, decoder, modality)
+
+
+def _found(path: Path) -> Path:
     path = path.absolute()
     if not is_there(path):
         rule = f"data must be a folder with {TRAIN_LIST} or a CSV file"
         msg = f"{rule}, got {legible(path)}: it is missing"
         raise CorpusError(msg)
-    faults, decoder = Faults(), decoder or Decoder()
-    if path.is_dir():
-        path = find_corpus(path) or path
-        if require_labels and not (path / TRAIN_LIST).exists():
-            rule = f"a data folder must hold {TRAIN_LIST} (guid,tag) beside the pairs or data/"
-            faults.add(rule, f"got {path}")
-        entries = list_folder(path, faults, decoder, modality)
-    else:
-        entries = list_table(path, faults, decoder, modality, require_tags=require_labels)
-    if not allow_outside:
-        refuse_outside(path, entries, faults)
-    if require_labels and not faults:
-        _require_classes(entries, faults)
+    return (find_corpus(path) or path) if path.is_dir() else path
+
+
+def _read_all(
+    path: Path,
+    entries: Sequence[Entry],
+    faults: Faults,
+    decoder: Decoder,
+    modality: Modality,
+    whole_images: WholeImages | None = None,
+) -> Corpus:
+    """Read every file of the pairs; raise all faults found so far."""
     known = whole_images or WholeImages(None)
     with ThreadPoolExecutor(_READERS) as readers:
         reads = list(readers.map(partial(_read, known=known), entries))
@@ -106,12 +146,17 @@ def load_corpus(
             faults.add(rule, example)
     faults.raise_any(path)
     samples = _samples(entries, reads, decoder)
+    learnt = [entry.label is not None and entry.split != TEST for entry in entries]
+    rest = [sample for sample, learns in zip(samples, learnt, strict=True) if not learns]
+    held_out = tuple(sample.label for sample in rest)
     return Corpus(
         name=path.stem if path.is_file() else path.name,
-        labelled=tuple(sample for sample in samples if sample.label is not None),
-        unlabelled=tuple(sample for sample in samples if sample.label is None),
+        labelled=tuple(compress(samples, learnt)),
+        unlabelled=tuple(replace(sample, label=None) for sample in rest),
         notes=(*decoder.notes, *_notes(samples, reads, modality)),
         encoding=decoder.encoding,
+        given_folds=fold_numbers(list(compress(entries, learnt))),
+        held_out=held_out if any(label is not None for label in held_out) else (),
     )
 
 
@@ -150,7 +195,7 @@ def _read_text(text: Path | str, read: _Read) -> None:
 def _read_image(image: Path, read: _Read, known: WholeImages) -> None:
     try:
         raw = read_regular(image, MAX_IMAGE_BYTES)
-        digest = hashlib.blake2b(raw, digest_size=16).hexdigest()
+        digest = image_digest(raw)
         size = known.size_of(digest)
         if size is None:
             size = check_image(image, raw)
@@ -189,7 +234,9 @@ def _whole_characters(raw: bytes) -> bytes:
 
 
 def _require_classes(entries: list[Entry], faults: Faults) -> None:
-    counts = Counter(entry.label for entry in entries if entry.label is not None)
+    counts = Counter(
+        entry.label for entry in entries if entry.label is not None and entry.split != TEST
+    )
     if len(counts) < 2:
         found = " and ".join(f"{count:,} {label.tag}" for label, count in counts.items())
         rule = f"at least two of {', '.join(CLASSES)} must be labelled"

@@ -7,7 +7,7 @@ what is returned after a fault only serves to find more of them.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,8 +27,14 @@ TRAIN_LIST = "train.txt"
 TEST_LIST = "test_without_label.txt"
 LIST_COLUMNS = ("guid", "tag")
 TABLE_COLUMNS = ("guid", "text", "image", "tag")
+SPLIT_COLUMN = "split"
+"""An optional column of every list that has tags."""
+SPLITS = ("train", "val", "test")
 
 _NO_TAG = ("", "null")
+# What published data sets call them.
+_SPLITS = {"": "", "train": "train", "training": "train", "test": "test", "testing": "test"}
+_SPLITS |= dict.fromkeys(("val", "valid", "validation", "dev", "development"), "val")
 _MAX_NAME_BYTES = 200  # file systems allow 255, and suffixes are added
 _PLAIN_NAME = f"guid must be a plain name without / \\ or :, of at most {_MAX_NAME_BYTES} bytes"
 _IMAGE_ENDS = tuple(end for suffix in IMAGE_SUFFIXES for end in (suffix, suffix.upper()))
@@ -48,12 +54,15 @@ class Entry:
         text: The file of the text, or the text itself; None if it is not read.
         image: The file of the image; None if it is not read.
         label: The class; None if it is to be predicted.
+        split: The part of the data that it is given to: `train`, `val` or `test`, the name of the
+            fold that validates it, or empty where nothing says so.
     """
 
     guid: str
     text: Path | str | None
     image: Path | None
     label: Sentiment | None
+    split: str = ""
 
 
 def list_folder(
@@ -74,10 +83,7 @@ def list_folder(
         list, all pairs by name, to be predicted.
     """
     files = _folder_of_pairs(folder)
-    try:
-        present = {path.name for path in files.iterdir()}
-    except OSError as error:
-        faults.add("every folder must be readable", f"{files}: {error.strerror}")
+    if (present := _present(files, faults)) is None:
         return []
     if not any((folder / name).exists() for name in (TRAIN_LIST, TEST_LIST)):
         return _unlisted(files, present, faults, modality)
@@ -92,8 +98,41 @@ def list_folder(
             if (label is not None) is not must_be_labelled:
                 _misplaced(row, must_be_labelled, faults)
             if (guid := _guid(row, seen, faults)) is not None:
-                entries.append(_pair(files, guid, present, modality, label))
+                entry = _pair(files, guid, present, modality, label)
+                entries.append(replace(entry, split=_split(row, label, faults)))
     return entries
+
+
+def list_more(
+    path: Path, folder: Path, faults: Faults, decoder: Decoder, modality: Modality = "both"
+) -> list[Entry]:
+    """List pairs of a folder by a list of their own.
+
+    Args:
+        path: The list, `guid` and optionally `tag`.
+        folder: Holds the pairs, as in `list_folder`.
+        faults: Collects faults.
+        decoder: Decodes the list.
+        modality: What is read of a pair.
+
+    Returns:
+        The rows, in order.
+    """
+    files, seen = _folder_of_pairs(folder), dict[str, str]()
+    present = _present(files, faults) or set()
+    return [
+        _pair(files, guid, present, modality, _label(row, faults))
+        for row in read_rows(path, LIST_COLUMNS, faults, decoder, optional="tag")
+        if (guid := _guid(row, seen, faults)) is not None
+    ]
+
+
+def _present(files: Path, faults: Faults) -> set[str] | None:
+    try:
+        return {path.name for path in files.iterdir()}
+    except OSError as error:
+        faults.add("every folder must be readable", f"{files}: {error.strerror}")
+        return None
 
 
 def _unlisted(
@@ -134,7 +173,7 @@ def list_table(
     Args:
         table: A file with the columns `guid,text,image,tag`, in any order and among others,
             separated by commas, semicolons or tabs; images relative to its folder; the tag is
-            empty or `null` if it is to be predicted.
+            empty or `null` if it is to be predicted; a column `split` may give each to a part.
         faults: Collects faults.
         decoder: Decodes the file.
         modality: What is read of a pair; a column that is not read may be missing.
@@ -157,8 +196,9 @@ def list_table(
         guid = _guid(row, seen, faults)
         if named and guid is not None:
             text = row.values["text"] if "text" in roles else None
+            split = _split(row, label, faults)
             entries.append(
-                Entry(guid, text, None if image is None else table.parent / image, label)
+                Entry(guid, text, None if image is None else table.parent / image, label, split)
             )
     return entries
 
@@ -202,6 +242,20 @@ def _label(row: Row, faults: Faults) -> Sentiment | None:
         faults.add(rule, f"{row.place}: got {tag!r}; {nearest(tag, CLASSES)}")
         return None
     return Sentiment[tag.upper()]
+
+
+def _split(row: Row, label: Sentiment | None, faults: Faults) -> str:
+    """Read which part of the data a row is given to; none where there is no such column."""
+    said = row.values.get(SPLIT_COLUMN, "").strip().lower()
+    split = _SPLITS.get(said)
+    if split is None:
+        rule = f"{SPLIT_COLUMN} must be one of {', '.join(SPLITS)}"
+        faults.add(rule, f"{row.place}: got {said!r}; {nearest(said, SPLITS)}")
+        return ""
+    if label is None and split in {"train", "val"}:
+        rule = f"every pair of the {SPLIT_COLUMN}s train and val must have a tag"
+        faults.add(rule, f"{row.place}: got none")
+    return split
 
 
 def _misplaced(row: Row, must_be_labelled: bool, faults: Faults) -> None:

@@ -44,6 +44,11 @@ class Sample:
     image_size: tuple[int, int] | None = None
 
 
+def image_digest(raw: bytes) -> str:
+    """Return the digest of an image file's bytes, as in `Sample.image_digest`."""
+    return hashlib.blake2b(raw, digest_size=16).hexdigest()
+
+
 @dataclass(frozen=True)
 class Corpus:
     """A data set whose files were checked.
@@ -55,6 +60,11 @@ class Corpus:
         is_demo: Whether this is the built-in, generated demo data.
         notes: Sentences on what was noticed while reading, such as texts that are not UTF-8.
         encoding: Encoding of most texts that are not UTF-8; None if all are.
+        given_folds: For each labelled sample the fold that validates it, from 0, or -1 if none
+            does, where the data come with a split; else None.
+        held_out: For each unlabelled sample its class, where the data have it as a test set, or
+            None; empty if they have none. Its samples carry no label, so that nothing that learns
+            or chooses can see one.
     """
 
     name: str
@@ -63,6 +73,8 @@ class Corpus:
     is_demo: bool = False
     notes: tuple[str, ...] = ()
     encoding: str | None = None
+    given_folds: tuple[int, ...] | None = None
+    held_out: tuple[Sentiment | None, ...] = ()
 
     @property
     def samples(self) -> tuple[Sample, ...]:
@@ -87,10 +99,13 @@ class Corpus:
 
     @cached_property
     def digest(self) -> str:
-        """A digest that differs when any guid, text, image or label does."""
+        """A digest that differs when any guid, text, image, label or given split does."""
         digest = hashlib.blake2b(digest_size=16)
         for s in self.samples:
             digest.update(f"{s.guid}\0{s.text}\0{s.image_digest}\0{s.label}\0".encode())
+        for given in (self.given_folds, self.held_out):
+            if given:  # without, a data set has the digest that it has always had
+                digest.update(repr([None if one is None else int(one) for one in given]).encode())
         return digest.hexdigest()
 
 

@@ -47,7 +47,7 @@ def make_folds(
     """Split the labelled samples, stratified by class.
 
     Args:
-        corpus: The data set with N labelled samples.
+        corpus: The data set with N labelled samples; a split that comes with it is used as it is.
         split: `grouped` keeps samples that share a text or an image in one fold; `stratified`
             splits at random; `lab` is the split of the lab's reported results.
         folds: Number of folds K, >= 1; with K > 1 each sample is validated once, with K = 1 a
@@ -64,6 +64,8 @@ def make_folds(
             training, or differs by more than half from an even share of all samples or of a class
             in validation.
     """
+    if corpus.given_folds is not None:
+        return _given(corpus.labels, np.array(corpus.given_folds))
     faults = list(_faults(corpus.labels, split, folds, repeats))
     if faults:
         raise SplitError("\n".join(faults))
@@ -82,6 +84,39 @@ def make_folds(
     if faults := [*_gaps(corpus.labels, made), *_uneven(corpus.labels, made, shares)]:
         raise SplitError("\n".join(faults))
     return tuple(made)
+
+
+def _given(labels: NDArray[np.int64], validated_in: NDArray[np.int64]) -> tuple[Fold, ...]:
+    """Make the folds that come with the data; what no fold validates trains in all of them."""
+    rows = [np.flatnonzero(validated_in == k) for k in range(int(validated_in.max()) + 1)]
+    folds = tuple(Fold(np.setdiff1d(np.arange(len(labels)), val), val) for val in rows)
+    if faults := list(_gaps(labels, folds, "the split of the data must be another")):
+        raise SplitError("\n".join(faults))
+    return folds
+
+
+def leak_notes(corpus: Corpus) -> Iterator[str]:
+    """Yield a sentence on each part of a given split that shares pairs with what is learnt."""
+    count = len(corpus.labelled)
+    groups = duplicate_groups(corpus.samples)
+    learnt = groups[:count]
+    if corpus.given_folds is not None:
+        folds = _given(corpus.labels, np.array(corpus.given_folds))
+        leaks = sum(int(np.isin(learnt[f.val], learnt[f.train]).sum()) for f in folds)
+        yield _leak(leaks, sum(len(fold.val) for fold in folds), "to validate on")
+    tested = np.array([label is not None for label in corpus.held_out], dtype=bool)
+    if tested.any():
+        leaks = int(np.isin(groups[count:][tested], learnt).sum())
+        yield _leak(leaks, int(tested.sum()), "held out")
+
+
+def _leak(leaks: int, count: int, what: str) -> str:
+    if not leaks:
+        return f"none of the {count:,} pairs {what} shares its text or image with the training"
+    return (
+        f"{leaks:,} of the {count:,} pairs {what} share their text or image with pairs that are"
+        " trained on: their scores flatter; the split is used as it was given"
+    )
 
 
 def duplicate_groups(samples: Sequence[Sample]) -> NDArray[np.int64]:
@@ -171,11 +206,11 @@ def _faults(labels: NDArray[np.int64], split: str, folds: int, repeats: int) -> 
             yield f"class {tag} must have >= {needed} samples {aim}, got {count}"
 
 
-def _gaps(labels: NDArray[np.int64], folds: Sequence[Fold]) -> Iterator[str]:
+def _gaps(labels: NDArray[np.int64], folds: Sequence[Fold], remedy: str = _TIED) -> Iterator[str]:
     for number, fold in enumerate(folds, 1):
         for label in np.setdiff1d(labels, labels[fold.train]):
             tag = Sentiment(label).tag
-            yield f"fold {number} must train on every class, got no {tag}: {_TIED}"
+            yield f"fold {number} must train on every class, got no {tag}: {remedy}"
 
 
 def _uneven(labels: NDArray[np.int64], folds: Sequence[Fold], shares: int) -> Iterator[str]:

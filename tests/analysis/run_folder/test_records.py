@@ -152,6 +152,7 @@ SEARCH: dict[str, Any] = {
         "encoding": None,
         "labelled": 60,
         "unlabelled": 2,
+        "held_out": 1,
         "classes": {"positive": 20, "neutral": 20, "negative": 20},
     },
     "split": {

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.trainables.data.conftest import fault_message, jpeg, write_lab, write_table
-from trainables.data.corpus import CorpusError, find_corpus, load_corpus
+from trainables.data.corpus import CorpusError, find_corpus, load_corpus, load_pairs
 from trainables.data.encodings import Decoder
 from trainables.evaluation.classes import Sentiment
 
@@ -148,7 +148,7 @@ def test_what_is_not_read_need_not_be_there(lab: Path, tmp_path: Path, modality:
     assert load_corpus(lab, modality=modality) == whole
     (lab / "train.txt").unlink()
     (lab / "test_without_label.txt").unlink()
-    unlisted = load_corpus(lab, modality=modality, require_labels=False)
+    unlisted = load_pairs(lab, modality=modality)
     assert [s.guid for s in unlisted.unlabelled] == ["007", "12", "8", "9", "x-1"]
     corpus = load_corpus(table, modality=modality)
     assert [s.text for s in corpus.labelled] == (["hi", "ho"] if modality == "text" else ["", ""])
@@ -164,24 +164,24 @@ ROWS = {
 def test_to_predict_a_table_needs_no_tags(tmp_path: Path) -> None:
     table = write_table(tmp_path, "image;guid;text", "pics/1.jpg;1;a, b", "pics/2.jpg;2;c")
     assert "must name the columns guid,text,image,tag: " in fault_message(table).replace("\n", " ")
-    corpus = load_corpus(table, require_labels=False)
+    corpus = load_pairs(table)
     assert [(s.guid, s.text) for s in corpus.unlabelled] == [("1", "a, b"), ("2", "c")]
 
 
 def test_labels_are_not_required_to_predict(lab: Path) -> None:
     (lab / "train.txt").unlink()
     assert "train.txt" in fault_message(lab)
-    assert len(load_corpus(lab, require_labels=False).unlabelled) == 2
+    assert len(load_pairs(lab).unlabelled) == 2
 
 
 def test_to_predict_a_folder_of_pairs_needs_no_list(lab: Path, tmp_path: Path) -> None:
     guids = sorted(path.stem for path in (lab / "data").glob("*.txt"))
     (lab / "train.txt").unlink()
     (lab / "test_without_label.txt").unlink()
-    assert [s.guid for s in load_corpus(lab, require_labels=False).unlabelled] == guids
+    assert [s.guid for s in load_pairs(lab).unlabelled] == guids
     (tmp_path / "void").mkdir()
     with pytest.raises(CorpusError, match=r"must hold pairs GUID\.txt and GUID\.jpg"):
-        load_corpus(tmp_path / "void", require_labels=False)
+        load_pairs(tmp_path / "void")
 
 
 def test_a_missing_path_and_an_empty_folder_are_told(tmp_path: Path) -> None:

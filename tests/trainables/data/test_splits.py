@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
 
 from trainables.data.sample import Corpus, Fold, Sample
-from trainables.data.splits import SplitError, duplicate_groups, make_folds, placeholder_notes
+from trainables.data.splits import (
+    SplitError,
+    duplicate_groups,
+    leak_notes,
+    make_folds,
+    placeholder_notes,
+)
 from trainables.evaluation.classes import Sentiment
 
 if TYPE_CHECKING:
@@ -330,3 +336,34 @@ def test_fewer_distinct_samples_than_folds_are_told() -> None:
     samples = [sample(i, f"text {i % 2}", f"image {i}", (i // 2) % 2) for i in range(20)]
     with pytest.raises(SplitError, match="must have >= 3 samples without duplicates, got 2"):
         make_folds(Corpus("made", tuple(samples)), split="grouped", folds=3, seed=0)
+
+
+def test_a_split_that_comes_with_the_data_is_used_as_it_is() -> None:
+    corpus = replace(corpus_of([0, 1, 2] * 4), given_folds=(-1, 0, 0, 1, 1, -1) * 2)
+    first, second = make_folds(corpus, split="grouped", folds=5, seed=7)
+    assert first.val.tolist() == [1, 2, 7, 8]
+    assert second.val.tolist() == [3, 4, 9, 10]
+    assert first.train.tolist() == [0, 3, 4, 5, 6, 9, 10, 11]
+
+
+def test_a_given_split_without_a_class_in_training_is_refused() -> None:
+    corpus = replace(corpus_of([0, 0, 1]), given_folds=(-1, -1, 0))
+    with pytest.raises(SplitError, match=r"fold 1 must train on every class, got no neutral"):
+        make_folds(corpus, split="grouped", folds=1, seed=0)
+
+
+def test_what_leaks_across_given_parts_is_counted() -> None:
+    learnt = [sample(i, text, f"image {i}", i % 3) for i, text in enumerate("abacde")]
+    rest = [sample(i, text, f"image {i}") for i, text in enumerate("azb", 10)]
+    corpus = Corpus(
+        "made",
+        tuple(learnt),
+        tuple(rest),
+        given_folds=(-1, -1, 0, 0, -1, -1),  # an a, and a c
+        held_out=(Sentiment.POSITIVE, Sentiment.NEUTRAL, None),  # an a, and a z
+    )
+    validated, tested = leak_notes(corpus)
+    assert validated.startswith("1 of the 2 pairs to validate on share their text or image")
+    assert tested.startswith("1 of the 2 pairs held out share their text or image")
+    alone = replace(corpus, held_out=(None, Sentiment.NEUTRAL, None))
+    assert list(leak_notes(alone))[1].startswith("none of the 1 pairs held out shares")

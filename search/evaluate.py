@@ -1,0 +1,117 @@
+"""Score a run's model on labelled pairs: `python -m search.evaluate RUN --data LABELLED`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 - tyro reads the annotations
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from analysis.outputs import file_faults
+from analysis.program import fail, make_console, print_and_exit
+from search.config.settings import unset
+from trainables.data.encodings import encoding_faults
+from trainables.data.files import is_there
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import Console
+
+    from analysis.run_folder.test_record import TestScores
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """Score a model on labelled pairs that it was not trained on."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """A run folder of a search, or the model folder in it."""
+    data: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """A labelled data set: the test part of its column split, or else all that has a tag."""
+    allow_outside: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Take files outside the folder of the data too, by links, .. and absolute paths."""
+    encoding: Annotated[str | None, unset("NAME", "that of the search, where it fits")] = None
+    """Encoding of texts that are no UTF-8, such as gb18030 or cp1252."""
+    out: Annotated[Path | None, unset("FILE", "the terminal alone")] = None
+    """Where the scores go, as JSON."""
+
+    @property
+    def model(self) -> Path:
+        """The model folder."""
+        return self.run / "model" if (self.run / "model").is_dir() else self.run
+
+    def faults(self) -> Iterator[str]:
+        """Yield one sentence per fault of the request."""
+        if not self.run.is_dir():
+            yield f"RUN must be a run folder or its model folder: there is no folder {self.run}"
+        if not is_there(self.data):
+            yield f"--data must exist, got {self.data}"
+        yield from encoding_faults(self.encoding)
+        if self.out is not None:
+            yield from file_faults("--out", self.out)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code: 0, or 2 for bad input."""
+    settings = tyro.cli(EvaluateSettings, args=arguments, prog="python -m search.evaluate")
+    if faults := list(settings.faults()):
+        return fail(faults)
+    # After the cheap checks: it imports torch.
+    from search.selection.test_set import evaluate  # noqa: PLC0415
+
+    try:
+        tested, notes = evaluate(
+            settings.model,
+            settings.run,
+            settings.data,
+            allow_outside=settings.allow_outside,
+            encoding=settings.encoding,
+        )
+    except ValueError as error:  # of data or model: messages for the user
+        return fail([str(error)])
+    for note in notes:
+        sys.stderr.write(f"note: {note}\n")
+    _show(make_console(highlight=False), tested)
+    return 0 if settings.out is None else _write(settings.out, tested)
+
+
+def _write(out: Path, tested: TestScores) -> int:
+    from analysis.run_folder.io import write_json  # noqa: PLC0415 - after the cheap checks
+    from analysis.run_folder.records import to_json  # noqa: PLC0415 - likewise
+
+    try:
+        write_json(out, to_json(tested))
+    except OSError as error:
+        return fail([f"--out {out} cannot be written: {error.strerror}"], 1)
+    return 0
+
+
+def _show(console: Console, tested: TestScores) -> None:
+    from rich.table import Table  # noqa: PLC0415 - after the cheap checks
+
+    from analysis.render.text import heading  # noqa: PLC0415 - likewise
+
+    counts = ", ".join(f"{count:,} {name}" for name, count in tested.classes.items())
+    console.print(f"{tested.pairs:,} labelled pairs: {counts}")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("")
+    for name in ("this model", "95 % interval", "majority class"):
+        table.add_column(name, justify="right")
+    for name, score in tested.scores.items():
+        low, high = tested.intervals[name]
+        floor = f"{tested.majority[name]:.4f}" if name in tested.majority else ""
+        table.add_row(heading(name), f"{score:.4f}", f"{low:.4f} to {high:.4f}", floor)
+    console.print(table)
+    if tested.shared:
+        words = (
+            f"{tested.shared:,} of them share their text or image with pairs that the model was"
+            " trained on: the scores flatter"
+        )
+        console.print(words, style="yellow")
+
+
+if __name__ == "__main__":
+    print_and_exit(main)

@@ -1,0 +1,89 @@
+"""The evaluate command: a model's scores on labelled pairs, against the predictions themselves."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from sklearn.metrics import accuracy_score, f1_score
+
+from search.evaluate import main
+from search.predict import main as predict
+from tests.conftest import train_final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from trainables.experiment import Experiment
+
+PARAMS = {"batch_size": 8, "projection_width": 16, "hidden_width": 16}
+
+
+@pytest.fixture
+def run_folder(make_experiment: Callable[..., Experiment], tmp_path: Path) -> Path:
+    train_final(make_experiment(), PARAMS, 1, tmp_path / "run" / "model")
+    return tmp_path / "run"
+
+
+def table_of(experiment: Experiment, path: Path, test_every: int = 0) -> Path:
+    """Write the labelled pairs as a table; of each so many, one is of the test part."""
+    rows = [["guid", "text", "image", "tag", *["split"] * bool(test_every)]]
+    for index, sample in enumerate(experiment.corpus.labelled):
+        assert sample.label is not None
+        part = ["train" if test_every and index % test_every else "test"] * bool(test_every)
+        rows.append([sample.guid, sample.text, str(sample.image), sample.label.tag, *part])
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return path
+
+
+def test_scores_are_those_of_the_predictions(
+    run_folder: Path,
+    make_experiment: Callable[..., Experiment],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    experiment = make_experiment()
+    table, out = table_of(experiment, tmp_path / "pairs.csv"), tmp_path / "scores.json"
+    words = [str(run_folder), "--data", str(table), "--allow-outside"]
+    assert main([*words, "--out", str(out)]) == 0
+    shown = capsys.readouterr()
+    assert "30 labelled pairs: 10 positive, 10 neutral, 10 negative" in shown.out
+    assert "weights were random: this model is a demonstration" in shown.err
+    assert predict(words) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    decided = [row["tag"] for row in rows]
+    labels = [s.label.tag for s in experiment.corpus.labelled if s.label is not None]
+    scores = json.loads(out.read_text())["scores"]
+    assert scores["accuracy"] == pytest.approx(accuracy_score(labels, decided))
+    expected = f1_score(labels, decided, average="weighted", zero_division=0)
+    assert scores["weighted_f1"] == pytest.approx(expected)
+
+
+def test_of_data_with_a_test_part_that_alone_is_scored(
+    run_folder: Path,
+    make_experiment: Callable[..., Experiment],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table = table_of(make_experiment(), tmp_path / "pairs.csv", test_every=5)
+    assert main([str(run_folder), "--data", str(table), "--allow-outside"]) == 0
+    assert capsys.readouterr().out.startswith("6 labelled pairs: ")
+
+
+def test_a_bad_request_is_refused_with_all_its_faults(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path / "none"), "--data", "nowhere", "--encoding", "utf9"]) == 2
+    errors = capsys.readouterr().err
+    assert "RUN must be a run folder or its model folder" in errors
+    assert "--data must exist, got nowhere" in errors
+    assert "--encoding" in errors
+    bare = tmp_path / "pairs.csv"
+    bare.write_text("guid,text,image,tag\n")
+    assert main([str(run_folder), "--data", str(bare)]) == 2
+    assert "must have pairs with a tag, got none in pairs" in capsys.readouterr().err
