@@ -16,7 +16,7 @@ from pyarrow.fs import FileSystem
 from ray import tune
 from ray.tune.result import SHOULD_CHECKPOINT
 
-from trainables.evaluation.objective import worst
+from trainables.evaluation.metrics import score_of
 from trainables.reach import await_files
 from trainables.shares import memory_fraction
 
@@ -111,7 +111,8 @@ class SentimentTrainable(tune.Trainable):  # type: ignore[misc] # Ray is not typ
                 self._next_epoch, self._accumulation_steps
             )
         except DivergedError as error:
-            return {**self._report(), metric: worst(metric), "diverged": str(error), "done": True}
+            worst = score_of(metric).worst
+            return {**self._report(), metric: worst, "diverged": str(error), "done": True}
         run = self._ensure()
         report = self._report() | scores.metrics
         report["peak_memory_mb"] = peak_memory_mb(self._bench.device)

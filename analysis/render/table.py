@@ -18,6 +18,7 @@ from analysis.render.text import (
     format_score,
     heading,
 )
+from analysis.tables.comparison import COMPARED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,19 +32,14 @@ _NUMBERS: Mapping[str, tuple[str, Callable[[Any], str]]] = {
     "params": ("total_parameters", format_millions),
     "trainable": ("trainable_parameters", format_millions),
     "epochs": ("epochs", format_count),
-    **{
-        heading(name): (name, format_score)
-        for name in ("f1_positive", "f1_neutral", "f1_negative")
-    },
-    **{heading(name): (name, format_score) for name in ("accuracy", "macro_f1", "weighted_f1")},
+    **{heading(name): (name, format_score) for name in COMPARED},
     "time": ("seconds", format_duration),
     "samples/s": ("samples_per_second", format_count),
 }
 _INTERVAL = "95 % interval"
 _ORDER = (
     *("run", "model", "params", "trainable", "unfrozen", "epochs"),
-    *("F1 pos", "F1 neu", "F1 neg", "accuracy", "macro F1", "weighted F1", _INTERVAL),
-    *("time", "samples/s"),
+    *(*map(heading, COMPARED), _INTERVAL, "time", "samples/s"),
 )
 _DISPENSABLE = (
     "samples/s",

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 
-_HEADINGS = {
-    "loss": "loss",
-    "accuracy": "accuracy",
-    "macro_f1": "macro F1",
-    "weighted_f1": "weighted F1",
-    "f1_positive": "F1 pos",
-    "f1_neutral": "F1 neu",
-    "f1_negative": "F1 neg",
-}
+from trainables.evaluation.metrics import SCORES
 
 
 def heading(metric: str) -> str:
     """Return the short heading of a metric, given with or without `val_`."""
     name = metric.removeprefix("val_")
-    return _HEADINGS.get(name, name.replace("_", " "))
+    return SCORES[name].heading if name in SCORES else readable(name)
 
 
 def format_score(value: float | None) -> str:

@@ -12,9 +12,9 @@ from analysis.run_folder.best_record import Baseline
 from analysis.tables.comparison import model_of, note_of
 from analysis.tables.reference import MODELS, published
 from trainables.evaluation.classes import CLASSES
-from trainables.evaluation.objective import CLASS_SCORES
+from trainables.evaluation.metrics import CLASS_SCORES, DECISION_SCORES, SCORES
 from trainables.evaluation.resampling import interval, resampled_scores
-from trainables.evaluation.scores import DECISION_SCORES, confusion, score_confusion
+from trainables.evaluation.scores import confusion, score_confusion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,7 +118,7 @@ def _chosen(run: Run, best: Best, metric: str, validated: Validated | None) -> R
 
 
 def _bounds(validated: Validated | None, metric: str) -> tuple[float, float] | tuple[None, None]:
-    if validated is None or metric not in (*DECISION_SCORES, "loss"):
+    if validated is None or metric not in SCORES:
         return None, None
     return interval(resampled_scores(metric, [validated])[0])
 

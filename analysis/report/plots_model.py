@@ -10,6 +10,8 @@ from analysis.render.text import heading
 from analysis.report.figures import ACCENT, INK, SOFT, Figure, band, styled
 from analysis.tables.search import learning_curve
 from trainables.evaluation.calibration import reliability
+from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.metrics import decision_score
 from trainables.evaluation.threshold import threshold_curve
 
 if TYPE_CHECKING:
@@ -22,9 +24,7 @@ if TYPE_CHECKING:
 _CLASS_LINES: Mapping[str, tuple[str, str]] = {
     "weighted_f1": (INK, "solid"),
     "macro_f1": (SOFT, "dash"),
-    "f1_positive": ("var(--positive)", "solid"),
-    "f1_neutral": ("var(--neutral)", "solid"),
-    "f1_negative": ("var(--negative)", "solid"),
+    **{f"f1_{tag}": (f"var(--{tag})", "solid") for tag in CLASSES},
 }
 _POINTS = 400  # more steps would not be visible
 _LOWEST_THRESHOLD = 1 / 3  # lower thresholds never change a decision
@@ -156,7 +156,7 @@ def threshold_figure(
     for value, label in ((searched, "searched"), (shipped, "shipped")):
         if value is not None and value >= _LOWEST_THRESHOLD:
             _mark(plot, value, label)
-    name = metric if metric in curve.scores else "weighted_f1"
+    name = decision_score(metric)
     best, score = curve.best(name)
     reading = f"{heading(name)} would be best, {score:.4f}, at {best:.3f}"
     reading += " on these very samples, which flatters it."

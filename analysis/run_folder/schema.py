@@ -9,6 +9,7 @@ import pandas as pd
 from analysis.run_folder.folder import FATES
 from analysis.run_folder.io import DamageError
 from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.metrics import SCORES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,13 +57,10 @@ HISTORY: Mapping[str, Column] = {
     "trial": Column("int64", "number of the trial, from 0", needed=True),
     "epoch": Column("int64", "the epoch, from 1", needed=True),
     "train_loss": Column("float64", "mean training loss of the epoch, over folds"),
-    "val_loss": Column("float64", "validation cross-entropy, mean over folds"),
-    "val_accuracy": Column("float64", "share of validated samples decided right, in [0, 1]"),
-    "val_macro_f1": Column("float64", "mean F1 of the three classes, in [0, 1]"),
-    "val_weighted_f1": Column("float64", "mean F1 weighted by the classes' counts, in [0, 1]"),
-    "val_f1_positive": Column("float64", "F1 of positive, in [0, 1]"),
-    "val_f1_neutral": Column("float64", "F1 of neutral, in [0, 1]"),
-    "val_f1_negative": Column("float64", "F1 of negative, in [0, 1]"),
+    **{
+        f"val_{name}": Column("float64", f"{score.meaning}; mean over folds")
+        for name, score in SCORES.items()
+    },
     "head_learning_rate": Column("float64", "learning rate of the head at the epoch's start"),
     "backbone_learning_rate": Column("float64", "likewise of the unfrozen layers"),
     "epoch_seconds": Column("float64", "time of training and validating the epoch, all folds"),

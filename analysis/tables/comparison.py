@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +12,21 @@ import pandas as pd
 
 from analysis.run_folder.schema import Column, typed
 from analysis.tables.reference import published
+from trainables.evaluation.metrics import AVERAGE_SCORES, CLASS_SCORES, SCORES
 from trainables.evaluation.resampling import (
     Validated,
     interval,
     paired_bootstrap,
     resampled_scores,
 )
-from trainables.evaluation.scores import DECISION_SCORES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from analysis.run_folder.run import Run
+
+COMPARED = (*CLASS_SCORES, *AVERAGE_SCORES)
+"""The scores of decisions, in the order of the comparison's columns: classes before averages."""
 
 COLUMNS: Mapping[str, Column] = {
     "run": Column("str", "the run's folder, or what was published"),
@@ -32,12 +36,7 @@ COLUMNS: Mapping[str, Column] = {
     "trainable_parameters": Column("Int64", "parameters that trained"),
     "unfrozen_layers": Column("str", "blocks that trained, by tower"),
     "epochs": Column("Int64", "epochs of the scored model: until the best, or as confirmed"),
-    "f1_positive": Column("float64", "F1 of positive"),
-    "f1_neutral": Column("float64", "F1 of neutral"),
-    "f1_negative": Column("float64", "F1 of negative"),
-    "accuracy": Column("float64", "share decided right"),
-    "macro_f1": Column("float64", "mean F1 of the classes"),
-    "weighted_f1": Column("float64", "mean F1 weighted by the classes' counts"),
+    **{name: Column("float64", SCORES[name].meaning) for name in COMPARED},
     "low": Column("float64", "lower end of the 95 % interval of the compared score"),
     "high": Column("float64", "upper end of it"),
     "covers": Column("str", "what the interval covers; empty where the run does not say"),
@@ -58,8 +57,6 @@ PAIRS: Mapping[str, Column] = {
     "p_value": Column("float64", "two-sided, by the paired bootstrap"),
 }
 """Columns of `Comparison.pairs`."""
-
-_SCORES = [name for name in COLUMNS if name in DECISION_SCORES]
 
 
 @dataclass(frozen=True)
@@ -84,17 +81,18 @@ def compare_runs(
 
     Args:
         runs: The runs; one without a scored trial has a row without scores.
-        metric: The score to sort by and to give intervals for, one of `DECISION_SCORES`.
+        metric: The score to sort by and to give intervals for, one of `COMPARED`.
         reference: Whether to add published results.
 
     Returns:
         The comparison.
 
     Raises:
-        ValueError: If the metric is not one of `DECISION_SCORES`.
+        ValueError: If the metric is not one of `COMPARED`.
     """
-    if metric not in DECISION_SCORES:
-        msg = f"metric must be one of {', '.join(DECISION_SCORES)}, got {metric!r}"
+    if metric not in COMPARED:
+        near = sorted(COMPARED, key=lambda name: -SequenceMatcher(None, name, metric).ratio())
+        msg = f"metric must be one of {', '.join(near)}, got {metric!r}"
         raise ValueError(msg)
     named = dict(zip(_names(runs), runs, strict=True))
     predictions = {name: _predictions(run) for name, run in named.items()}
@@ -133,21 +131,24 @@ def _row(run: Run, predictions: Mapping[str, Validated], metric: str) -> dict[st
         "model": model_of(run),
         "note": note_of(run),
     }
-    row |= dict.fromkeys(_SCORES)
+    row |= dict.fromkeys(COMPARED)
     if run.best is None:
         return row
     alone = run.best.confirmed
     confirmed = run.best.shipped_ensemble or alone
     scores = {**run.best.scores, **(confirmed.scores if confirmed else {})}
-    row |= {name: scores.get(f"val_{name}") for name in _SCORES}
     row["scored"] = "confirmed" if confirmed else "searched"
+    validated = predictions.get(row["scored"])
+    for name in COMPARED:  # the record of an older run may lack some
+        row[name] = scores.get(f"val_{name}")
+        if row[name] is None and validated is not None:
+            row[name] = validated.score(name)
     if confirmed and run.objective == f"val_{metric}":
         row["low"], row["high"] = confirmed.interval
         row["covers"] = confirmed.covers
-    elif row["scored"] in predictions:
-        drawn = resampled_scores(metric, [predictions[row["scored"]]])
-        row["low"], row["high"] = interval(drawn[0])
-        row["covers"] = predictions[row["scored"]].covers
+    elif validated is not None:
+        row["low"], row["high"] = interval(resampled_scores(metric, [validated])[0])
+        row["covers"] = validated.covers
     unfrozen = {
         name.removesuffix("_unfrozen_layers"): value
         for name, value in run.best.params.items()

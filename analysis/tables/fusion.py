@@ -10,7 +10,7 @@ import pandas as pd
 
 from trainables.evaluation.choice import by_others, choose, choose_by_others
 from trainables.evaluation.classes import CLASSES
-from trainables.evaluation.scores import DECISION_SCORES
+from trainables.evaluation.metrics import DECISION_SCORES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

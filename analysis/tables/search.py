@@ -10,8 +10,9 @@ import pandas as pd
 
 from analysis.run_folder.folder import FATES
 from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.metrics import SCORES
 from trainables.evaluation.resampling import interval, resampled_scores
-from trainables.evaluation.scores import DECISION_SCORES, confusion
+from trainables.evaluation.scores import confusion
 
 if TYPE_CHECKING:
     from analysis.run_folder.run import Run
@@ -118,7 +119,7 @@ def contenders(run: Run, limit: int = 20) -> pd.DataFrame:
     columns = ["trial", "fate", "objective", "difference", "low", "high", "apart"]
     metric = run.objective.removeprefix("val_")
     chosen = None if run.best is None else run.validated(run.best.trial)
-    if chosen is None or run.best is None or metric not in (*DECISION_SCORES, "loss"):
+    if chosen is None or run.best is None or metric not in SCORES:
         return pd.DataFrame(columns=columns)
     table = progress(run).sort_values("objective", ascending=not run.larger_is_better)
     others = [trial for trial in table["trial"] if trial != run.best.trial][: limit - 1]

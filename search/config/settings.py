@@ -17,6 +17,7 @@ from tyro.conf import FlagCreatePairsOff, UseAppendAction, arg
 from search.config.serialization import read_settings, refuse_changes, resumed_run
 from spaces import SPACES
 from trainables.config import ImagePreparation, TextCleaning
+from trainables.evaluation.metrics import AVERAGE_SCORES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,8 @@ ALL = "all"
 
 AUTO = "auto"
 """The share of a GPU that the first trials show to be enough."""
+
+_METRICS = ", ".join(f"val_{name}" for name in (*reversed(AVERAGE_SCORES), "f1_CLASS", "loss"))
 
 
 def default_cache() -> Path:
@@ -98,8 +101,7 @@ class DataSettings:
 class TuningSettings:
     """How trials are drawn, compared and stopped."""
 
-    metric: Annotated[str, arg(metavar="NAME")] = "val_weighted_f1"
-    """Objective: val_weighted_f1, val_macro_f1, val_accuracy, val_f1_CLASS, val_loss."""
+    metric: Annotated[str, arg(metavar="NAME", help=f"Objective: {_METRICS}.")] = "val_weighted_f1"
     epochs: Annotated[int | None, unset("N", "the model's")] = None
     """Epochs of a trial that nothing stops."""
     scheduler: Literal["asha", "none"] = "asha"

@@ -15,7 +15,7 @@ from spaces import SPACES
 from trainables.config import nearest
 from trainables.data.encodings import encoding_faults
 from trainables.data.given_splits import GivenSplits
-from trainables.evaluation.objective import METRICS
+from trainables.evaluation.metrics import METRICS
 from trainables.experiment import on_this_node
 from trainables.variants import VARIANTS
 

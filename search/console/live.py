@@ -19,7 +19,7 @@ from rich.text import Text
 
 from analysis.program import make_console
 from search.study.trial import OUTCOMES, outcomes, ranked
-from trainables.evaluation.objective import mode_of
+from trainables.evaluation.metrics import mode_of
 from trainables.hyperparameter import Choices, FloatRange, IntRange
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from search.config.address import joining
 from search.console.live import clock
 from search.study.tiny_space import is_tiny
 from trainables.config import ROLES
+from trainables.evaluation.metrics import HEADLINES, SCORES
 from trainables.modules.backbones.weights import TINY
 
 if TYPE_CHECKING:
@@ -27,16 +28,6 @@ if TYPE_CHECKING:
     from search.config.plan import Plan
     from search.study.trial import Records
     from trainables.data.sample import Corpus
-
-
-_COLUMNS = {
-    "val_accuracy": "accuracy",
-    "val_weighted_f1": "weighted F1",
-    "val_macro_f1": "macro F1",
-    "val_f1_positive": "F1 pos",
-    "val_f1_neutral": "F1 neu",
-    "val_f1_negative": "F1 neg",
-}
 
 
 @dataclass(frozen=True)
@@ -179,10 +170,11 @@ def finding_on_test_set(metric: str, tested: TestScores) -> str:
 def _score_table(rows: Mapping[str, Scores]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("")
-    for name in _COLUMNS.values():
-        table.add_column(name, justify="right")
+    for name in HEADLINES:
+        table.add_column(SCORES[name].heading, justify="right")
+    keys = [f"val_{name}" for name in HEADLINES]
     for name, scores in rows.items():
-        cells = [f"{scores[key]:.4f}" if key in scores else "" for key in _COLUMNS]
+        cells = [f"{scores[key]:.4f}" if key in scores else "" for key in keys]
         table.add_row(name, *cells)
     return table
 

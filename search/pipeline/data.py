@@ -17,7 +17,7 @@ from trainables.data.files import is_there
 from trainables.data.splits import leak_notes, placeholder_notes
 from trainables.data.whole_images import WholeImages
 from trainables.evaluation.classes import CLASSES
-from trainables.evaluation.objective import CLASS_SCORES
+from trainables.evaluation.metrics import CLASS_SCORES, SCORES, score_of
 from trainables.experiment import on_this_node
 
 if TYPE_CHECKING:
@@ -76,11 +76,13 @@ def _read(plan: Plan) -> Corpus:
 def _refuse_empty_class(metric: str, corpus: Corpus) -> None:
     """Refuse an objective of a class without labelled pairs, which is 0 for every model."""
     counts = np.bincount(corpus.labels, minlength=len(CLASSES))
-    names = {f"val_{name}": tag for name, tag in zip(CLASS_SCORES, CLASSES, strict=True)}
-    found = [name for name, count in zip(names, counts, strict=True) if count]
-    if metric in names and metric not in found:
-        msg = (
-            f"--metric must be of a class that the data have, such as {' or '.join(found)}, got"
-            f" {metric}: no labelled pair is {names[metric]}"
-        )
-        raise SettingsError(msg)
+    of_class = score_of(metric).of_class
+    if of_class is None or counts[of_class]:
+        return
+    others = {f"val_{name}": SCORES[name].of_class for name in CLASS_SCORES}
+    found = [name for name, each in others.items() if each is not None and counts[each]]
+    msg = (
+        f"--metric must be of a class that the data have, such as {' or '.join(found)}, got"
+        f" {metric}: no labelled pair is {of_class.tag}"
+    )
+    raise SettingsError(msg)

@@ -20,7 +20,7 @@ from search.config.validation import seconds_of
 from search.errors import SettingsError
 from spaces import SPACES
 from trainables.config import nearest
-from trainables.evaluation.scores import DECISION_SCORES
+from trainables.evaluation.metrics import decision_score
 from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:
@@ -140,10 +140,9 @@ def print_comparison(
     for settings in searches:
         assert settings.out is not None
         runs.append(load(settings.out))
-        metric = settings.tuning.metric.removeprefix("val_")
+        metric = decision_score(settings.tuning.metric)
     if not runs:
         return
-    metric = metric if metric in DECISION_SCORES else "weighted_f1"
     console.print()
     to_terminal(compare_runs(runs, metric=metric, reference=reference), console)
 

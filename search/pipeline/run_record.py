@@ -30,7 +30,7 @@ from search.config.serialization import plain
 from search.errors import SettingsError
 from trainables.data.splits import duplicate_groups
 from trainables.evaluation.classes import CLASSES
-from trainables.evaluation.objective import mode_of
+from trainables.evaluation.metrics import mode_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -43,7 +43,7 @@ from search.tune.packing import pack_after_first
 from search.tune.tables import write_importances
 from search.tune.tuner import open_search
 from trainables.data.splits import make_folds
-from trainables.evaluation.objective import mode_of
+from trainables.evaluation.metrics import mode_of
 from trainables.experiment import Experiment
 from trainables.trainable import SentimentTrainable
 

@@ -19,7 +19,7 @@ from search.errors import WorkError
 from search.selection.candidates import per_repeat
 from trainables.evaluation.classes import CLASSES
 from trainables.evaluation.decision import decide
-from trainables.evaluation.objective import SCORES
+from trainables.evaluation.metrics import SCORES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.run_folder.best_record import Best, ScoredTrial
 from search.study.trial import EPOCH, ranked
-from trainables.evaluation.objective import mode_of
+from trainables.evaluation.metrics import mode_of
 
 if TYPE_CHECKING:
     from analysis.run_folder.folder import RunFolder

@@ -9,7 +9,7 @@ import numpy as np
 from search.study.trial import TrialRecord, ranked
 from trainables.data.splits import make_folds
 from trainables.evaluation.choice import Rule
-from trainables.evaluation.objective import mode_of
+from trainables.evaluation.metrics import mode_of
 from trainables.seeds import stream_seed
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ from search.study.trial import neutral_threshold, ranked
 from trainables.evaluation.calibration import fit_temperature
 from trainables.evaluation.choice import choose_by_others
 from trainables.evaluation.classes import CLASSES
-from trainables.evaluation.objective import mode_of
+from trainables.evaluation.metrics import mode_of
 from trainables.evaluation.resampling import interval, paired, resampled_scores
 
 if TYPE_CHECKING:

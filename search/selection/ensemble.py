@@ -20,8 +20,8 @@ from trainables.evaluation.choice import Course
 from trainables.evaluation.classes import CLASSES
 from trainables.evaluation.decision import decide
 from trainables.evaluation.ensembling import Members, bagged_by_others, select_bagged
+from trainables.evaluation.metrics import mode_of
 from trainables.evaluation.neutral_weight import best_neutral_weight
-from trainables.evaluation.objective import mode_of
 from trainables.evaluation.resampling import paired_bootstrap
 
 if TYPE_CHECKING:

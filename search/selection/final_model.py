@@ -22,7 +22,7 @@ from search.study.trial import neutral_threshold
 from trainables.evaluation.calibration import fit_temperature
 from trainables.evaluation.classes import CLASSES, Sentiment
 from trainables.evaluation.decision import DecisionRule, decide
-from trainables.evaluation.objective import is_better
+from trainables.evaluation.metrics import is_better
 from trainables.evaluation.resampling import Validated
 from trainables.seeds import stream_seed
 from trainables.tasks.final_member import FinalMember

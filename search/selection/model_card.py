@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from search.study.trial import neutral_threshold
+from trainables.evaluation.metrics import HEADLINES, SCORES
 from trainables.variants.towers import AND
 
 if TYPE_CHECKING:
@@ -14,14 +15,6 @@ if TYPE_CHECKING:
     from analysis.run_folder.search_record import Search
     from analysis.run_folder.test_record import TestScores
 
-_SCORES = {
-    "val_accuracy": "accuracy",
-    "val_weighted_f1": "weighted F1",
-    "val_macro_f1": "macro F1",
-    "val_f1_positive": "F1 positive",
-    "val_f1_neutral": "F1 neutral",
-    "val_f1_negative": "F1 negative",
-}
 _KINDS = {
     "refit": "one model of the config, trained on all labelled pairs",
     "average": "the mean of the weights of the models of all folds",
@@ -131,9 +124,10 @@ def _scores(best: Best) -> str:
         columns["logistic regression"] = baseline.logistic_regression
         columns["majority class"] = baseline.majority
     lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    for key, name in _SCORES.items():
-        values = " | ".join(f"{c[key]:.3f}" if key in c else "" for c in columns.values())
-        lines.append(f"| {name} | {values} |")
+    for name in HEADLINES:
+        found = (scores.get(f"val_{name}") for scores in columns.values())
+        cells = ["" if value is None else f"{value:.3f}" for value in found]
+        lines.append(f"| {SCORES[name].title} | {' | '.join(cells)} |")
     if confirmed:
         low, high = confirmed.interval
         covers = f" It covers {confirmed.covers}." if confirmed.covers else ""
@@ -167,11 +161,10 @@ def _test_set(tested: TestScores | None) -> str:
         "| | this model (95 % interval) | majority class |",
         "|---|---|---|",
     ]
-    for key, name in _SCORES.items():
-        score = key.removeprefix("val_")
-        low, high = tested.intervals[score]
-        own = f"{tested.scores[score]:.3f} ({low:.3f} to {high:.3f})"
-        lines.append(f"| {name} | {own} | {tested.majority[score]:.3f} |")
+    for name in (name for name in HEADLINES if name in tested.scores):
+        low, high = tested.intervals[name]
+        own = f"{tested.scores[name]:.3f} ({low:.3f} to {high:.3f})"
+        lines.append(f"| {SCORES[name].title} | {own} | {tested.majority[name]:.3f} |")
     return "\n".join(lines)
 
 

@@ -16,7 +16,7 @@ from trainables.data.images import MAX_IMAGE_BYTES
 from trainables.data.sample import Sample, image_digest
 from trainables.data.splits import duplicate_groups
 from trainables.evaluation.classes import CLASSES, Sentiment
-from trainables.evaluation.objective import SCORES
+from trainables.evaluation.metrics import SCORES
 from trainables.evaluation.resampling import Validated, interval, resampled_scores
 from trainables.evaluation.scores import classification_scores, confusion
 from trainables.inference.about import read_about

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import optuna
 
 from search.study.trial import HAND_TUNED
-from trainables.evaluation.objective import mode_of
+from trainables.evaluation.metrics import mode_of
 from trainables.seeds import stream_seed
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from trainables.config import TrainConfig
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trainables.evaluation.objective import Mode
+    from trainables.evaluation.metrics import Mode
 
 EPOCH = "epoch"
 """The key of a report that counts its epochs, from 1."""

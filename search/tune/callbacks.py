@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from search.config.plan import Plan
     from search.study.trial import Records, TrialRecord
     from search.tune.stopper import SearchStopper
-    from trainables.evaluation.objective import Mode
+    from trainables.evaluation.metrics import Mode
 
 
 # The table of trials is written whole and grows: not after every trial of a burst.

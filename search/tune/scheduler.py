@@ -14,7 +14,7 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from search.errors import cause_of, is_passing, one_line
 from search.study.resume import name_of
 from search.study.trial import EPOCH
-from trainables.evaluation.objective import mode_of
+from trainables.evaluation.metrics import mode_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ from ray.tune.search import Searcher
 
 from search.study.resume import name_of, records_of, requeue
 from search.study.trial import EPOCH, HAND_TUNED, Records, TrialRecord
-from trainables.evaluation.objective import Mode, mode_of
+from trainables.evaluation.metrics import Mode, mode_of
 from trainables.trainable import RESUME_FROM
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from analysis.run_folder.folder import RunFolder
     from search.study.trial import Records
-    from trainables.evaluation.objective import Mode
+    from trainables.evaluation.metrics import Mode
 
 _MIN_IMPORTANCE_TRIALS = 4
 

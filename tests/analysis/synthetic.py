@@ -18,7 +18,8 @@ from tests.records import write_best, write_search
 from trainables.evaluation.calibration import log_losses
 from trainables.evaluation.classes import CLASSES
 from trainables.evaluation.decision import decide
-from trainables.evaluation.scores import DECISION_SCORES, confusion, score_confusion
+from trainables.evaluation.metrics import DECISION_SCORES
+from trainables.evaluation.scores import confusion, score_confusion
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,7 +20,7 @@ from search.tune.stopper import SearchStopper
 from spaces.space import Space
 from tests.search.command import QUICK, Command
 from tests.search.postgresql import Server, installed
-from trainables.evaluation.objective import mode_of
+from trainables.evaluation.metrics import mode_of
 from trainables.hyperparameter import FloatRange, Hyperparameter, IntRange
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.conftest import NARROW
-from trainables.evaluation.objective import METRICS, SCORES
+from trainables.evaluation.metrics import METRICS, SCORES
 from trainables.trainable import SentimentTrainable
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from tests.trainables.conftest import ALWAYS, OTHER, PARAMS, SCORED, comparable, steps
 from trainables.config import ConfigError
-from trainables.evaluation.objective import worst
+from trainables.evaluation.metrics import score_of
 from trainables.trainable import SentimentTrainable, use_assigned_share
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def test_a_diverged_trial_reports_the_worst_finite_score_and_why(
     last = reports[-1]
     assert last["diverged"].startswith(("training loss is ", "validation loss is "))
     assert last["diverged"].endswith("lower the learning rates")
-    assert last[metric] == worst(metric)
+    assert last[metric] == score_of(metric).worst
     assert set(last) == {metric} | ALWAYS, "nothing else stands for scores that it has not"
     assert last["epoch"] == len(reports)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.trainables.conftest import PARAMS
-from trainables.evaluation.objective import METRICS
+from trainables.evaluation.metrics import METRICS
 from trainables.modules.heads.classifier import Classifier
 from trainables.worker import Workbench
 

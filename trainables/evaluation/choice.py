@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from trainables.evaluation.decision import decide
+from trainables.evaluation.metrics import decision_score
 from trainables.evaluation.resampling import Validated
 from trainables.evaluation.threshold import threshold_curve
 
@@ -61,8 +62,7 @@ class Rule:
         """
         if self.decision != "tuned":
             return self.own_threshold(neutral_threshold)
-        name = "weighted_f1" if self.score == "loss" else self.score
-        return threshold_curve(labels, probabilities).best(name)[0]
+        return threshold_curve(labels, probabilities).best(decision_score(self.score))[0]
 
 
 @dataclass(frozen=True)

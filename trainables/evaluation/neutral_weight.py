@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainables.evaluation.decision import decide
+from trainables.evaluation.metrics import decision_score
 from trainables.evaluation.scores import confusion, score_confusion
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def best_neutral_weight(
     Returns:
         The weight, as in `decide`: of those with the best score, the nearest to 1.
     """
-    wanted = "weighted_f1" if score == "loss" else score
+    wanted = decision_score(score)
     names = [wanted, "macro_f1"] if score in _FLAT else [wanted]
 
     def value(weight: float) -> float:

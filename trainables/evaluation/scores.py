@@ -11,13 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.metrics import DECISION_SCORES, SCORES, Counts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-
-DECISION_SCORES = ("accuracy", "macro_f1", "weighted_f1", *(f"f1_{name}" for name in CLASSES))
-"""The scores of decisions; the only other score, `loss`, needs probabilities."""
 
 
 def confusion(labels: NDArray[np.int64], decided: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -54,17 +51,10 @@ def score(
         decided is 0, as in scikit-learn with `zero_division=0`; the macro F1 is the mean over
         classes that occur.
     """
-    hits, decided, support = (np.asarray(x, dtype=np.float64) for x in (hits, decided, support))
-    if name == "accuracy":
-        return np.asarray(hits.sum(-1) / support.sum(-1))
-    either = support + decided
-    f1 = 2 * hits / np.where(either > 0, either, 1)
-    if name == "macro_f1":
-        occurs = support > 0
-        return np.asarray((f1 * occurs).sum(-1) / occurs.sum(-1))
-    if name == "weighted_f1":
-        return np.asarray((f1 * support).sum(-1) / support.sum(-1))
-    return np.asarray(f1[..., CLASSES.index(name.removeprefix("f1_"))])
+    compute = SCORES[name].compute
+    assert compute is not None, f"{name} needs probabilities"
+    counts = (np.asarray(each, dtype=np.float64) for each in (hits, decided, support))
+    return np.asarray(compute(Counts(*counts)))
 
 
 def score_confusion(name: str, counts: NDArray[np.generic]) -> NDArray[np.float64]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainables.evaluation.decision import NEUTRAL, POLAR
-from trainables.evaluation.scores import DECISION_SCORES, score
+from trainables.evaluation.metrics import DECISION_SCORES
+from trainables.evaluation.scores import score
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

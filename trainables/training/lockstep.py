@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainables.evaluation.decision import decide
-from trainables.evaluation.objective import SCORES, is_better
+from trainables.evaluation.metrics import SCORES, is_better
 from trainables.evaluation.scores import classification_scores
 
 if TYPE_CHECKING:

@@ -137,9 +137,24 @@ def test_runs_of_one_name_are_told_apart_by_the_folders_above(tmp_path: Path) ->
     assert comparison.pairs["run"].tolist() == ["a/clip"]
 
 
-def test_an_unknown_metric_is_refused(runs: list[Run]) -> None:
-    with pytest.raises(ValueError, match=r"metric must be one of accuracy, .*, got 'f1'"):
-        analysis.compare_runs(runs, metric="f1")
+def test_an_unknown_metric_is_refused_with_the_nearest_first(runs: list[Run]) -> None:
+    with pytest.raises(ValueError, match=r"metric must be one of macro_f1, .*, got 'macro'"):
+        analysis.compare_runs(runs, metric="macro")
+
+
+def test_a_score_that_an_older_run_did_not_keep_is_that_of_its_predictions(
+    tmp_path: Path,
+) -> None:
+    folder = write_run(tmp_path / "run")
+    scores = dict(read_best(folder)["scores"])
+    del scores["val_macro_f1"]
+    write_best(folder, read_best(folder) | {"scores": scores})
+    run = analysis.load(folder.path)
+    predicted = run.validated(read_best(folder)["trial"])
+    assert predicted is not None
+    row = analysis.compare_runs([run], metric="macro_f1").rows.iloc[0]
+    assert row["macro_f1"] == predicted.score("macro_f1")
+    assert row["low"] < row["macro_f1"] < row["high"]
 
 
 def test_published_rows_are_the_labs(runs: list[Run]) -> None:

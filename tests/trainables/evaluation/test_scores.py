@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
-from trainables.evaluation.objective import METRICS, SCORES
+from trainables.evaluation.metrics import METRICS, SCORES
 from trainables.evaluation.scores import classification_scores, confusion, score_confusion
 
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainables.evaluation.decision import decide
-from trainables.evaluation.scores import DECISION_SCORES, confusion, score_confusion
+from trainables.evaluation.metrics import DECISION_SCORES
+from trainables.evaluation.scores import confusion, score_confusion
 from trainables.evaluation.threshold import threshold_curve
 
 

@@ -11,7 +11,7 @@ import torch
 from tests.conftest import parameters_of
 from tests.trainables.training.conftest import LABELS, config_of, fold_of, run_of, trainer_of
 from trainables.evaluation.decision import decide
-from trainables.evaluation.objective import METRICS, SCORES
+from trainables.evaluation.metrics import METRICS, SCORES
 from trainables.evaluation.scores import classification_scores
 from trainables.training.fold import DivergedError, Validation
 from trainables.training.lockstep import LockstepRun
