@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 nothing came of it, 2 the input is wrong, 130 interrupted,
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from analysis.program import fail, make_console, work_and_exit
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
     from search.console.summary import Outcome
 
 DONE, NOTHING = 0, 1
+_LIST = "--list-backbones"  # read ahead of the rest: it needs no model
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    if _LIST in (sys.argv[1:] if arguments is None else arguments):
+        return _list_backbones()
     with interrupts.handled():
         try:
             with own_folder(parse(arguments)) as settings:
@@ -33,6 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return fail([str(error)])
         except KeyboardInterrupt:
             return fail([interrupts.words()], interrupts.exit_code())
+
+
+def _list_backbones() -> int:
+    from search.console.backbones import backbones_table  # noqa: PLC0415  # as below
+
+    make_console().print(backbones_table())
+    return DONE
 
 
 def _run_all(settings: SearchSettings) -> int:

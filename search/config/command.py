@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _PROGRAM = ("python", "-m", "search.run")
 _FLAGS = {"path": "data"}  # fields whose flag has another name
 # Not settings of the search itself; and another search needs another folder.
-_LEFT_OUT = {"show_space", "resume", "rerun_lost", "dry_run", "out"}
+_LEFT_OUT = {"show_space", "list_backbones", "resume", "rerun_lost", "dry_run", "out"}
 
 
 def command_line(settings: SearchSettings) -> str:

@@ -23,6 +23,7 @@ ALL_MODELS = "all_models.json"
 MAY_DIFFER = frozenset(
     {
         *("trials", "time_budget", "resume", "rerun_lost", "show_space", "dry_run"),
+        "list_backbones",
         *("gpus_per_trial", "cpus_per_trial", "max_concurrent", "reuse_actors", "address"),
         *("trial_timeout", "cache", "no_cache", "resident", "storage", "study_storage"),
         *("path", "val", "test", "allow_outside", "tensorboard", "mlflow", "wandb"),

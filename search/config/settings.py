@@ -219,6 +219,8 @@ class SearchSettings:
     """Same seed, same trials (one at a time)."""
     show_space: FlagCreatePairsOff[bool] = False
     """Print the search space and exit."""
+    list_backbones: FlagCreatePairsOff[bool] = False
+    """Print the families of backbones, a checkpoint of each and its size, and exit."""
     dry_run: FlagCreatePairsOff[bool] = False
     """Check data, weights, space and resources, time one step, say what it takes, and exit."""
     data: DataSettings = field(default_factory=DataSettings)

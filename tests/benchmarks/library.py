@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models.resnet import ResNet
 
-from trainables.modules.backbones.text_tower import shell
+from trainables.modules.backbones.parts import shell
 from trainables.modules.blocks.activations import Activations
 from trainables.modules.blocks.piece import mean_of_tokens
 

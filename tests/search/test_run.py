@@ -12,6 +12,7 @@ from analysis.run_folder.records import to_json
 from tests.records import read_best, read_search, write_search
 from tests.search.command import QUICK, SMALL, Command
 from tests.search.test_run_resume import assert_whole
+from trainables.modules.backbones.families import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +61,20 @@ def test_the_space_is_shown(run: Callable[[str], tuple[int, str, str]], tmp_path
         ["batch_size", "32", "32"]
     ]
     assert not (tmp_path / "runs").exists()
+
+
+def test_the_families_of_backbones_are_listed_without_a_model(
+    run: Callable[[str], tuple[int, str, str]],
+) -> None:
+    code, out, _ = run("--list-backbones")
+    assert code == 0
+    lines = out.splitlines()
+    assert len(lines) == 1 + len(FAMILIES)
+    (modern,) = (line.split() for line in lines if "ModernBERT" in line)
+    assert modern == ["ModernBERT", "answerdotai/ModernBERT-base", "149.0", "22"]
+    assert [line.split()[0] for line in lines if "=SOURCE" in line] == [
+        f"{role}=SOURCE" for role in ("text", "image", "clip", "blip")
+    ]
 
 
 @pytest.mark.slow

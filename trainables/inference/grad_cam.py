@@ -210,9 +210,9 @@ def feature_map(modules: Iterable[nn.Module]) -> Iterator[tuple[nn.Module, bool]
     grid = nn.Identity()
 
     def through(_: nn.Module, __: Any, tokens: Tensor) -> Tensor:
-        side = isqrt(tokens.shape[1] - 1)
-        patches = grid(tokens[:, 1:].transpose(1, 2).unflatten(2, (side, side)))
-        return torch.cat([tokens[:, :1], patches.flatten(2).transpose(1, 2)], dim=1)
+        extra, side = stack.extra_tokens, isqrt(tokens.shape[1] - stack.extra_tokens)
+        patches = grid(tokens[:, extra:].transpose(1, 2).unflatten(2, (side, side)))
+        return torch.cat([tokens[:, :extra], patches.flatten(2).transpose(1, 2)], dim=1)
 
     handle = stack.before_last.register_forward_hook(through)
     try:

@@ -25,6 +25,18 @@ def test_help_imports_no_framework() -> None:
     assert out.stdout.splitlines()[-1] == "[] 0"
 
 
+def test_the_list_of_backbones_imports_no_framework() -> None:
+    probe = (
+        "import sys\n"
+        "from search.run import main\n"
+        "code = main(['--list-backbones'])\n"
+        f"print([m for m in {HEAVY} if m in sys.modules], code)"
+    )
+    out = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert "answerdotai/ModernBERT-base" in out.stdout
+    assert out.stdout.splitlines()[-1] == "[] 0"
+
+
 def test_flags_reach_their_settings() -> None:
     words = (
         "--model early_fusion --trials 7 --data d --backbone text=a --backbone image=b"

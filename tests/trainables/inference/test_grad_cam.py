@@ -11,6 +11,8 @@ import torch
 pytest.importorskip("captum", reason="the extra `explain` is not installed")
 
 from tests.conftest import NARROW, TINY_BACKBONES
+from tests.trainables.modules.layouts import IMAGES as IMAGE_LAYOUTS
+from tests.trainables.modules.layouts import TEXTS, made, save
 from trainables.config import ROLES, InputSettings
 from trainables.evaluation.decision import DecisionRule
 from trainables.inference.grad_cam import Explainer, by_word
@@ -68,6 +70,30 @@ def test_every_family_is_explained_wherever_it_is_cut(
     assert [word for word, _ in found.words] == sample.text.split()
     assert any(score != 0 for _, score in found.words)
     assert 0 < found.probability < 1
+
+
+@pytest.mark.parametrize("unfrozen", [0, 1])
+@pytest.mark.parametrize(
+    ("text", "image"),
+    [
+        ("modernbert", "dinov2 with registers"),
+        ("albert", "swin"),
+        ("deberta-v3", "siglip vision"),
+    ],
+)
+def test_families_of_another_make_are_explained(
+    corpus: Corpus, tmp_path: Path, text: str, image: str, unfrozen: int
+) -> None:
+    sources = {
+        "text": save(made(TEXTS[text]), tmp_path / "text"),
+        "image": save(made(IMAGE_LAYOUTS[image]), tmp_path / "image"),
+    }
+    explainer, *_ = make("early_fusion", sources, unfrozen)
+    found = explainer.explain(corpus.labelled[5], 1)
+    assert found.heat is not None
+    assert found.heat.shape == (64, 64)
+    assert found.heat.max() in (pytest.approx(1), 0)
+    assert any(score != 0 for _, score in found.words)
 
 
 @pytest.mark.parametrize("variant", ["clip", "blip"])

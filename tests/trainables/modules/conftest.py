@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.trainables.modules.references import embed_maps, embed_text, embed_vit, standardized
 from trainables.modules.backbones.pretrained import load_image_tower, load_text_tower
 from trainables.modules.blocks.activations import Activations
 
@@ -29,39 +30,11 @@ class Family:
     blocks: Callable[[Any, int], list[nn.Module]]
 
 
-def embed_text(tower: Tower, inputs: Activations, pooling: Pooling) -> Tensor:
-    assert inputs.mask is not None
-    out = tower.model(input_ids=inputs.values, attention_mask=inputs.mask.long())
-    hidden: Tensor = out.last_hidden_state
-    if pooling == "cls":
-        return hidden[:, 0]
-    means = [row[mask].mean(dim=0) for row, mask in zip(hidden, inputs.mask, strict=True)]
-    return torch.stack(means)
-
-
-def standardized(tower: Any, inputs: Activations) -> Tensor:
-    mean, std = torch.tensor(tower.mean), torch.tensor(tower.std)
-    pixels = (inputs.values / 255 - mean.view(3, 1, 1)) / std.view(3, 1, 1)
-    # As ours: another memory format adds up in another order, which random weights amplify.
-    return pixels.contiguous(memory_format=torch.channels_last)
-
-
 def embed_resnet(tower: Tower, inputs: Activations, _: Pooling) -> Tensor:
     classifier, tower.model.fc = tower.model.fc, nn.Identity()
     embedding: Tensor = tower.model(standardized(tower, inputs))
     tower.model.fc = classifier
     return embedding
-
-
-def embed_mobilenet(tower: Tower, inputs: Activations, _: Pooling) -> Tensor:
-    embedding: Tensor = tower.model(standardized(tower, inputs)).pooler_output
-    return embedding
-
-
-def embed_vit(tower: Tower, inputs: Activations, pooling: Pooling) -> Tensor:
-    out = tower.model(standardized(tower, inputs), interpolate_pos_encoding=True)
-    hidden: Tensor = out.last_hidden_state
-    return hidden[:, 0] if pooling == "cls" else hidden.mean(dim=1)
 
 
 def last(blocks: Any, count: int) -> list[nn.Module]:
@@ -78,7 +51,7 @@ FAMILIES: Mapping[str, Family] = {
     "mobilenet": Family(
         "image",
         16,
-        embed_mobilenet,
+        embed_maps,
         lambda m, k: [*last(m.layer, k), *([m.conv_1x1] if k else [])],
     ),
     "vit": Family("image", 2, embed_vit, lambda m, k: last(m.layers, k)),

@@ -13,6 +13,8 @@ from transformers import (
     BlipModel,
     CLIPConfig,
     CLIPModel,
+    SiglipConfig,
+    SiglipModel,
 )
 
 from trainables.modules.backbones.tokenizers import HashTokenizer
@@ -38,6 +40,18 @@ def clip_model() -> Any:
         text_config=_SIZE | _TEXT, vision_config=_SIZE | _IMAGE | _SPREAD, projection_dim=24
     )
     return _made(CLIPModel, config)
+
+
+def siglip_model() -> Any:
+    text = _SIZE | _TEXT | {"max_position_embeddings": 9, "projection_size": 24}
+    return _made(SiglipModel, SiglipConfig(text_config=text, vision_config=_SIZE | _IMAGE))
+
+
+def open_clip_model() -> Any:
+    """A CLIP as OpenCLIP's are published: widths that differ, another activation, an older end."""
+    text = _SIZE | _TEXT | {"hidden_size": 40, "hidden_act": "gelu", "eos_token_id": 2}
+    image = _SIZE | _IMAGE | _SPREAD | {"hidden_act": "gelu", "patch_size": 8}
+    return _made(CLIPModel, CLIPConfig(text_config=text, vision_config=image, projection_dim=24))
 
 
 def blip_model() -> Any:

@@ -12,9 +12,9 @@ from transformers import BlipConfig, CLIPConfig, CLIPModel
 
 from trainables.config import ROLES, ConfigError
 from trainables.modules.backbones.blip import BlipTowers
-from trainables.modules.backbones.clip import ClipTextTower
 from trainables.modules.backbones.joint import JointModel
 from trainables.modules.backbones.loading import OPENAI_COLOURS
+from trainables.modules.backbones.opened_text_tower import OpenedTextTower
 from trainables.modules.backbones.text_tower import TextTower
 from trainables.modules.backbones.tokenizers import HashTokenizer
 from trainables.modules.backbones.weights import WeightsError
@@ -85,7 +85,7 @@ def real_towers(name: str) -> Mapping[str, Tower]:
     with torch.device("meta"):
         model = CLIPModel(CLIPConfig()) if name == "clip" else BlipTowers(BlipConfig())
     joint = JointModel(name, model, HashTokenizer(99), OPENAI_COLOURS, name, is_random=True)
-    return joint.towers(ROLES["both"], ClipTextTower if name == "clip" else TextTower)
+    return joint.towers(ROLES["both"], OpenedTextTower if name == "clip" else TextTower)
 
 
 @pytest.mark.parametrize(

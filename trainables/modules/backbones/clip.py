@@ -1,14 +1,18 @@
-"""CLIP: a causal text tower, pooled at the end-of-text token, and a vision transformer."""
+"""CLIP, OpenCLIP and SigLIP: a text tower pooled at its last token, and a vision transformer.
+
+CLIP's text is causal, and ends in the token that is read. SigLIP's texts are padded to the length
+of its pretraining, padding is attended to like any token, and the last position is read.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-import torch
-from transformers import CLIPConfig, CLIPModel
+from transformers import CLIPConfig, CLIPModel, SiglipConfig, SiglipModel
 
 from trainables.config import ROLES
-from trainables.modules.backbones.joint import JointModel
+from trainables.modules.backbones.families import COLOURS, names_of
+from trainables.modules.backbones.joint import PARTS, JointModel, Parts
 from trainables.modules.backbones.loading import (
     OPENAI_COLOURS,
     TINY_VOCABULARY,
@@ -19,49 +23,24 @@ from trainables.modules.backbones.loading import (
     reading,
     seeded,
 )
-from trainables.modules.backbones.text_tower import TextTower
-from trainables.modules.backbones.tokenizers import HashTokenizer
+from trainables.modules.backbones.opened_text_tower import OpenedTextTower
+from trainables.modules.backbones.tokenizers import HashTokenizer, PaddedTokenizer
 from trainables.modules.backbones.weights import TINY, WeightsError
-from trainables.modules.blocks.open_block import PreNormBlock
-from trainables.modules.blocks.packed import PackedTextPiece
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor, nn
-
     from trainables.config import Role
     from trainables.modules.backbones.tower import Tower
-    from trainables.modules.blocks.cut import Pooling
-    from trainables.modules.blocks.piece import Piece
 
 CLIP = "clip"
 
-
-class ClipTextTower(TextTower):
-    """CLIP's text tower; its embedding is the last token, which attends to the whole text."""
-
-    stacks: ClassVar[tuple[tuple[str, str], ...]] = (("encoder", "layers"),)
-
-    def _read(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        return hidden[torch.arange(len(hidden)), mask.sum(dim=1) - 1]
-
-    def _piece(self, start: int | None, stop: int, pooling: Pooling | None) -> Piece:
-        return PackedTextPiece(
-            [PreNormBlock(block) for block in self._blocks[start or 0 : stop]],
-            pooling,
-            causal=True,
-            embeddings=self.model.embeddings if start is None else None,
-            finish=None if pooling is None else self.model.final_layer_norm,
-        )
-
-    @property
-    def _finish(self) -> nn.Module | None:
-        return None  # the library's forward already includes the final norm
+# SigLIP's image embedding is what its head pools, without a projection.
+_SIGLIP: Parts = {"text": ("text_model", "text_model.head"), "image": ("vision_model", "")}
 
 
 def load_clip_towers(source: str, roles: Sequence[Role] = ROLES["both"]) -> dict[str, Tower]:
-    """Load the towers of CLIP from a folder, a hub id or `tiny`, in float32 on the CPU.
+    """Load the towers of CLIP or SigLIP from a folder, a hub id or `tiny`, in float32 on the CPU.
 
     Returns:
         The towers, by role.
@@ -74,17 +53,24 @@ def load_clip_towers(source: str, roles: Sequence[Role] = ROLES["both"]) -> dict
             model = CLIPModel(_tiny())
         hashed = HashTokenizer(TINY_VOCABULARY)
         tiny = JointModel(CLIP, model, hashed, OPENAI_COLOURS, source, is_random=True)
-        return tiny.towers(roles, ClipTextTower)
+        return tiny.towers(roles, OpenedTextTower)
     with reading(CLIP, source) as options:
         config = load_config(options)
-        if not isinstance(config, CLIPConfig):
-            msg = f"backbone {CLIP} must be a CLIP model, got a {config.model_type} from {source}"
+        if not isinstance(config, CLIPConfig | SiglipConfig):
+            msg = (
+                f"backbone {CLIP} must be a CLIP or SigLIP model, got a {config.model_type} from"
+                f" {source} (families of pairs: {names_of('pair')})"
+            )
             raise WeightsError(msg)
-        model, found = load_model(CLIPModel, config, options)
-    words = load_tokenizer(CLIP, source, model.text_model, causal=True)
-    colours = load_colours(CLIP, source, OPENAI_COLOURS)
-    loaded = JointModel(CLIP, model, words, colours, source, found=found)
-    return loaded.towers(roles, ClipTextTower)
+        pads = isinstance(config, SiglipConfig)
+        model, found = load_model(SiglipModel if pads else CLIPModel, config, options)
+    words = load_tokenizer(CLIP, source, model.text_model, causal=not pads)
+    if pads:
+        words = PaddedTokenizer(words, config.text_config.max_position_embeddings)
+    colours = load_colours(CLIP, source, COLOURS["halves"] if pads else OPENAI_COLOURS)
+    parts = _SIGLIP if pads else PARTS
+    loaded = JointModel(CLIP, model, words, colours, source, found=found, parts=parts)
+    return loaded.towers(roles, OpenedTextTower)
 
 
 def _tiny() -> CLIPConfig:

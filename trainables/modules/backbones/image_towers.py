@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from trainables.modules.backbones.families import COLOURS
 from trainables.modules.backbones.preprocessor import PREPROCESSOR
 from trainables.modules.backbones.tower import Tower
 from trainables.modules.backbones.weights import RESNET_FILE
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
     from trainables.modules.backbones.tower import Joint
     from trainables.modules.blocks.cut import Pooling
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+IMAGENET_MEAN, IMAGENET_STD = COLOURS["imagenet"]
 
 
 class ImageTower(Tower):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from trainables.config import ROLES
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from trainables.modules.backbones.tokenizers import Tokenizer
     from trainables.modules.backbones.tower import Tower
 
-# Attribute names of a tower's transformer and of its projection into the shared space.
+# Attribute names of a tower's transformer and of its projection into the shared space; the latter
+# may be inside the former, after a dot, or empty.
 Parts = Mapping["Role", tuple[str, str]]
 
 PARTS: Parts = {
@@ -90,18 +92,21 @@ class JointModel:
             self._refuse_misfits(roles)
         for role in self.parts.keys() - {*roles}:
             for part in self.parts[role]:
-                setattr(self.model, part, None)
+                if part and "." not in part:
+                    setattr(self.model, part, None)
         towers: dict[str, Tower] = {role: self._tower(role, text_tower) for role in roles}
         return towers if self.is_random else {r: verified(tower) for r, tower in towers.items()}
 
     def _refuse_misfits(self, roles: Sequence[Role]) -> None:
-        read = tuple(f"{part}." for role in roles for part in self.parts[role])
+        read = tuple(f"{part}." for role in roles for part in self.parts[role] if part)
         missing = [name for name in self.found["missing_keys"] if name.startswith(read)]
         found = {**self.found, "missing_keys": missing}
         refuse_misfits(self.backbone, self.source, self.model, found, tuple(_OPTIONAL))
 
     def _tower(self, role: Role, text_tower: type[TextTower]) -> Tower:
-        transformer, projection = (getattr(self.model, part) for part in self.parts[role])
+        transformer, projection = (
+            attrgetter(part)(self.model) if part else None for part in self.parts[role]
+        )
         joint = Joint(
             self.backbone,
             projection,
@@ -119,6 +124,10 @@ class JointModel:
         """Count unused parameters; a pooler that the checkpoint lacks is removed."""
         own = self.model.parameters(recurse=False)  # the logit scale
         count: int = sum(parameter.numel() for parameter in own)
+        if "." in (place := self.parts["text"][1]):
+            count -= total_parameters(
+                attrgetter(place)(self.model)
+            )  # counted with the transformer
         if self._lacks("text_model.pooler."):
             count += total_parameters(text.pooler)
             text.pooler = None

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoTokenizer
-from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 from transformers.utils import logging
 
+from trainables.modules.backbones.families import COLOURS
 from trainables.modules.backbones.preprocessor import read_preprocessor
 from trainables.modules.backbones.tokenizers import HashTokenizer, PretrainedTokenizer, is_hashed
 from trainables.modules.backbones.torch_files import read_state_dict
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from trainables.modules.backbones.preprocessor import Colours
     from trainables.modules.backbones.tokenizers import Tokenizer
 
-# What CLIP and BLIP were trained on.
-OPENAI_COLOURS: Colours = (tuple(OPENAI_CLIP_MEAN), tuple(OPENAI_CLIP_STD))
+OPENAI_COLOURS: Colours = COLOURS["openai"]
 
 TINY_VOCABULARY = 2_048
 _SEED = 20_261

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
 PREPROCESSOR = "preprocessor_config.json"
 _PROCESSOR = "processor_config.json"  # newer format, which contains that of images
+_CONFIG = "config.json"  # timm's holds it
 
 Colours = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation of each colour channel, of pixels in [0, 1]."""
 
 _CHANNELS = 3
+_UNCROPPED = 384  # larger images are not cropped by those that have a `crop_pct`
 _SWITCHES = ("do_resize", "do_center_crop", "do_rescale", "do_normalize")
 _FILTERS = {"0": "nearest", "1": "Lanczos", "2": "bilinear", "3": "bicubic"}
 # Each preparation: its description, the fraction of the shorter side that it keeps, and its
@@ -118,19 +120,49 @@ def read_preprocessor(role: str, source: str) -> Preprocessor | None:
     Raises:
         WeightsError: If it is damaged or has invalid settings; one line per fault.
     """
-    for name in (_PROCESSOR, PREPROCESSOR):
+    for name in (_PROCESSOR, PREPROCESSOR, _CONFIG):
         path = local_path(source) / name if is_local(source) else _from_hub(source, name)
         if path is None or not path.is_file():
             continue
         settings = _read(role, path)
         if name == _PROCESSOR:
             settings = settings.get("image_processor")
+        if name == _CONFIG:
+            settings = _of_timm(settings.get("pretrained_cfg"))
         if not isinstance(settings, dict):
             continue
         if faults := [f"backbone {role}: {path}: {fault}" for fault in _faults(settings)]:
             raise WeightsError("\n".join(faults))
-        return Preprocessor(settings)
+        return Preprocessor(_cropped(settings))
     return None
+
+
+def _of_timm(settings: Any) -> dict[str, Any] | None:
+    """Translate what a checkpoint of timm says of its images; None if it says nothing."""
+    if not isinstance(settings, dict) or not isinstance(settings.get("mean"), list):
+        return None
+    *_, side = settings.get("input_size") or (None,)
+    filters: dict[Any, int] = {"bilinear": 2, "bicubic": 3}
+    translated = {
+        "image_mean": settings["mean"],
+        "image_std": settings.get("std"),
+        "size": {"shortest_edge": side},
+        "crop_pct": settings.get("crop_pct"),
+        "resample": filters.get(settings.get("interpolation")),
+    }
+    return {name: value for name, value in translated.items() if value is not None}
+
+
+def _cropped(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Spell out what `crop_pct` means: which part of a scaled image is cut out."""
+    share: Any = settings.get("crop_pct")
+    size: Any = settings.get("size")
+    if not _is_number(share) or not isinstance(size, dict) or "crop_size" in settings:
+        return settings
+    side = size.get("shortest_edge")
+    if not side or side >= _UNCROPPED or not 0 < share < 1:
+        return settings
+    return {**settings, "size": {"shortest_edge": int(side / share)}, "crop_size": side}
 
 
 @cache

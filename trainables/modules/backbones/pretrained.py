@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,17 @@ from transformers import (
     MODEL_MAPPING,
     BertConfig,
     BertModel,
-    MobileNetV2Model,
-    ViTModel,
 )
 
+from trainables.modules.backbones.families import (
+    COLOURS,
+    Family,
+    MapPlaces,
+    TextPlaces,
+    TokenPlaces,
+    family_of,
+    names_of,
+)
 from trainables.modules.backbones.image_towers import ImageTower, MobileNetTower, ResNetTower
 from trainables.modules.backbones.loading import (
     TINY_VOCABULARY,
@@ -30,7 +38,11 @@ from trainables.modules.backbones.loading import (
     refuse_misfits,
     seeded,
 )
+from trainables.modules.backbones.map_tower import MapTower
+from trainables.modules.backbones.opened_text_tower import OpenedTextTower
+from trainables.modules.backbones.parts import declared_places, type_of
 from trainables.modules.backbones.text_tower import TextTower, find_stack
+from trainables.modules.backbones.timm_tower import TimmVisionTransformerTower
 from trainables.modules.backbones.tokenizers import HashTokenizer
 from trainables.modules.backbones.torch_files import read_state_dict, without_wrapping
 from trainables.modules.backbones.verification import verified
@@ -49,10 +61,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-# Channel statistics if the checkpoint has none: those of ViT's pretraining.
-_HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-
-_IMAGE_MODELS = (MobileNetV2Model, ViTModel)
+_TIMM = "timm_wrapper"
 _LONG = 200  # characters of torch's message that are shown
 
 
@@ -79,17 +88,21 @@ def load_text_tower(source: str) -> TextTower:
             model = BertModel(config)
         return TextTower(model, HashTokenizer(TINY_VOCABULARY), source, is_random=True)
     model = _from_pretrained("text", source)
-    find_stack(model)  # report an unsupported family before any other fault
+    places = declared_places(model)
+    opens = isinstance(places, TextPlaces) and places.opens
+    if not opens:
+        find_stack(model)  # report an unsupported family before any other fault
     tokenizer = load_tokenizer("text", source, model)
-    return verified(TextTower(model, tokenizer, source, is_random=False))
+    tower = OpenedTextTower if opens else TextTower
+    return verified(tower(model, tokenizer, source, is_random=False))
 
 
 def load_image_tower(source: str) -> ImageTower:
     """Load an image backbone.
 
     Args:
-        source: `resnet18`, a ResNet weights file, a folder or hub id of MobileNetV2 or ViT, or
-            `tiny`.
+        source: `resnet18`, a ResNet weights file, a folder or hub id of one of the families for
+            images, or `tiny`.
 
     Returns:
         The tower, in float32 on the CPU.
@@ -106,30 +119,50 @@ def load_image_tower(source: str) -> ImageTower:
     if path.is_file() or (path / RESNET_FILE).is_file():
         return ResNetTower(_resnet_of(source), source, is_random=False)
     model = _from_pretrained("image", source)
-    mean, std = load_colours("image", source, _HALVES)
-    if isinstance(model, MobileNetV2Model):
-        return verified(MobileNetTower(model, mean, std, source, is_random=False))
-    return verified(VisionTransformerTower(model, mean, std, source, is_random=False))
+    family = family_of(type_of(model), "image")
+    if family is None:  # the class of a model of timm is known once it is made
+        raise WeightsError(_no_image_family(type_of(model), source))
+    mean, std = load_colours("image", source, COLOURS[family.colours])
+    return verified(_image_tower(family)(model, mean, std, source, is_random=False))
+
+
+def _image_tower(family: Family) -> type[ImageTower]:
+    """Return the class of a family's tower, by what is declared of its places."""
+    if isinstance(family.places, MapPlaces):
+        return MapTower
+    if isinstance(family.places, TokenPlaces):
+        return TimmVisionTransformerTower if family.library == "timm" else VisionTransformerTower
+    return MobileNetTower
+
+
+def _no_image_family(kind: str, source: str) -> str:
+    return (
+        "backbone image must be resnet18, resnet34, a ResNet weights file, or of one of the"
+        f" families {names_of('image')}, got {kind} from {source}"
+    )
 
 
 def _from_pretrained(role: str, source: str) -> Any:
     """Load a base model; only its pooler, which is unused, may be missing."""
     with reading(role, source) as options:
         config = load_config(options)
+        if role == "image":  # of a checkpoint of both, its image tower
+            config = getattr(config, "vision_config", config)
         kind = MODEL_MAPPING.get(type(config), None)
-        if role == "image" and kind not in _IMAGE_MODELS:
-            msg = (
-                "backbone image must be resnet18, a ResNet weights file, or a MobileNetV2 or ViT "
-                f"of transformers, got {getattr(kind, '__name__', config.model_type)} from "
-                f"{source}"
-            )
-            raise WeightsError(msg)
+        named = getattr(kind, "__name__", config.model_type)
+        is_timm = config.model_type == _TIMM
+        if role == "image" and not is_timm and family_of(config.model_type, "image") is None:
+            raise WeightsError(_no_image_family(named, source))
         if not isinstance(kind, type):
             msg = (
-                f"backbone text must be of the BERT family, got {config.model_type} from {source}"
+                f"backbone text must be of one of the families {names_of('text')}, got"
+                f" {config.model_type} from {source}"
             )
             raise WeightsError(msg)
-        model, found = load_model(kind, config, options)
+        if is_timm and find_spec("timm") is None:
+            msg = f"backbone image: {source} is a model of timm; install the extra `timm`"
+            raise WeightsError(msg)
+        model, found = load_model(kind, config, options, {r"^vision_model\.": ""})
         refuse_misfits(role, source, model, found, ("pooler.",))
         return model
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
+from trainables.modules.backbones.families import names_of, text_blocks
+from trainables.modules.backbones.parts import shell
 from trainables.modules.backbones.tower import Tower
 from trainables.modules.backbones.weights import WeightsError
 from trainables.modules.blocks.activations import Activations
 from trainables.modules.blocks.cut import POOLED_LAYERS
+from trainables.modules.blocks.disentangled_block import disentangled_blocks
 from trainables.modules.blocks.packed import PackedTextPiece, can_pack
 from trainables.modules.blocks.piece import Piece, mean_of_tokens
 
@@ -24,10 +26,6 @@ if TYPE_CHECKING:
     from trainables.modules.backbones.tokenizers import Tokenizer
     from trainables.modules.backbones.tower import Joint
     from trainables.modules.blocks.cut import Layers, Pooling
-
-# Attribute names of the module that contains the list of blocks, and of the list in it.
-_STACKS = (("encoder", "layer"), ("transformer", "layer"))
-_Stacks = tuple[tuple[str, str], ...]
 
 # What some families apply once between their embeddings and their first block.
 _AFTER_EMBEDDINGS = ("embeddings_project", "embedding_hidden_mapping_in")
@@ -53,7 +51,6 @@ class TextTower(Tower):
 
     role: ClassVar[Role] = "text"
     unread: ClassVar[tuple[str, ...]] = ("pooler.",)
-    stacks: ClassVar[_Stacks] = _STACKS
 
     def __init__(
         self,
@@ -66,10 +63,11 @@ class TextTower(Tower):
     ) -> None:
         super().__init__(model, source, is_random=is_random, joint=joint)
         self.tokenizer = tokenizer
-        self._stack, self._list = find_stack(model, self.stacks)
+        self._stack = self._list = ""
+        self._blocks = self._find_blocks()
         self.depth = len(self._blocks)
         self.hidden_size: int = model.config.hidden_size
-        self.packs = all(map(can_pack, self._blocks))
+        self.packs = self._opened() is not None
 
     @property
     def layers(self) -> tuple[Layers, ...]:
@@ -78,18 +76,27 @@ class TextTower(Tower):
             return ("last",)
         return tuple(name for name, back in POOLED_LAYERS.items() if max(back) <= self.depth)
 
-    @property
-    def _blocks(self) -> Any:
+    def _find_blocks(self) -> Any:
+        self._stack, self._list = find_stack(self.model)
         return getattr(getattr(self.model, self._stack), self._list)
+
+    def _opened(self) -> Sequence[Any] | None:
+        """Return the blocks as `PackedTextPiece` takes them; None if it cannot run them."""
+        if all(map(can_pack, self._blocks)):
+            return list(self._blocks)
+        return disentangled_blocks(getattr(self.model, self._stack))
 
     def _reads(self) -> dict[str, Any]:
         return super()._reads() | {"tokenizer": self.tokenizer.fingerprint}
 
     def _piece(self, start: int | None, stop: int, pooling: Pooling | None) -> Piece:
-        blocks = list(self._blocks[start or 0 : stop])
         finish = self._finish if pooling else None
-        if start is not None and pooling is not None and self.packs:
-            return PackedTextPiece(blocks, pooling, finish=finish)
+        opened = (
+            self._opened() if start is not None and pooling is not None and self.packs else None
+        )
+        if opened is not None:
+            return PackedTextPiece(opened[start:stop], pooling, finish=finish)
+        blocks = list(self._blocks[start or 0 : stop])
         return self._whole(blocks, pooling, finish, from_ids=start is None)
 
     @property
@@ -147,7 +154,7 @@ class TextTower(Tower):
 
     def _trainable(self, suffix: Any) -> Sequence[nn.Module]:
         if isinstance(suffix, PackedTextPiece):
-            return [suffix.blocks]
+            return [opened.block for opened in suffix.blocks]
         return [getattr(getattr(suffix.model, self._stack), self._list)]
 
     def _save(self, folder: Path) -> None:
@@ -236,33 +243,25 @@ class PassStack(nn.Module):
         return BaseModelOutput(last_hidden_state=hidden_states, hidden_states=(hidden_states,))
 
 
-def find_stack(model: nn.Module, stacks: _Stacks = _STACKS) -> tuple[str, str]:
-    """Find a model's list of blocks.
+def find_stack(model: nn.Module) -> tuple[str, str]:
+    """Find a model's list of blocks, wherever a family that its library runs has it.
 
     Args:
         model: A base model of transformers.
-        stacks: Candidates: attribute name of the containing module, and of the list in it.
 
     Returns:
-        The attribute names of the containing module and of the list.
+        The attribute names of the module that contains the list, and of the list.
 
     Raises:
         WeightsError: If the model has no such list.
     """
-    for stack, blocks in stacks:
-        holder = getattr(model, stack, None)
-        if isinstance(getattr(holder, blocks, None), nn.ModuleList):
+    places = list(text_blocks())
+    for place in places:
+        stack, _, blocks = place.partition(".")
+        if isinstance(getattr(getattr(model, stack, None), blocks, None), nn.ModuleList):
             return stack, blocks
-    places = " or ".join(map(".".join, stacks))
     msg = (
-        f"text backbone must be of the BERT family (a block list at {places}), "
-        f"got {type(model).__name__}"
+        f"backbone text must be of one of the families {names_of('text')}, or of their kin (a"
+        f" block list at {' or '.join(places)}), got {type(model).__name__}"
     )
     raise WeightsError(msg)
-
-
-def shell(module: Any) -> Any:
-    """Copy a module whose children can then be replaced; the children themselves are shared."""
-    clone = copy.copy(module)
-    clone._modules = dict(module._modules)
-    return clone

@@ -241,6 +241,40 @@ class HashTokenizer:
         )
 
 
+class PaddedTokenizer:
+    """Pad each text to one length, as a model was pretrained that attends to padding (SigLIP).
+
+    Args:
+        tokenizer: The backbone's own tokenizer.
+        width: The number of ids of every text; longer texts are truncated.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, width: int) -> None:
+        self._tokenizer = tokenizer
+        self._width = width
+        self.pad_id: int = tokenizer.pad_id
+        self.unknown_id: int | None = tokenizer.unknown_id
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest that differs when any text could be tokenised differently."""
+        return f"{self._tokenizer.fingerprint}, padded to {self._width}"
+
+    def encode(self, texts: Sequence[str], length: int) -> list[list[int]]:
+        """Tokenise texts, truncated to the length and padded, as `Tokenizer.encode`."""
+        rows = self._tokenizer.encode(texts, min(length, self._width))
+        return [row + [self.pad_id] * (self._width - len(row)) for row in rows]
+
+    def spans(self, text: str, length: int) -> list[tuple[int, int]]:
+        """Locate the tokens of a text, as `Tokenizer.spans`; padding is a special token."""
+        spans = self._tokenizer.spans(text, min(length, self._width))
+        return spans + [(0, 0)] * (self._width - len(spans))
+
+    def save(self, folder: Path) -> None:
+        """Write the files of the tokenizer into an existing folder."""
+        self._tokenizer.save(folder)
+
+
 def is_hashed(folder: Path) -> bool:
     """Return whether `HashTokenizer` wrote the tokenizer of a folder."""
     path = folder / "tokenizer_config.json"

@@ -78,7 +78,7 @@ class Tower(ABC):
     ) -> None:
         self.model: Any = model.eval().requires_grad_(requires_grad=False)
         self.projection: Any = None
-        if joint is not None:
+        if joint is not None and joint.projection is not None:
             self.projection = joint.projection.requires_grad_(requires_grad=False)
         self.source = source
         self.is_random = is_random
@@ -107,7 +107,7 @@ class Tower(ABC):
     @property
     def width(self) -> int:
         """Width of the embedding."""
-        size: int = self.projection.out_features if self.joint else self.hidden_size
+        size: int = self.projection.out_features if self.projection else self.hidden_size
         return size
 
     def width_at(self, cut: Cut) -> int:
@@ -127,9 +127,9 @@ class Tower(ABC):
     def parameter_count(self) -> int:
         """Parameters of the library model, with unused poolers but without other tasks' heads."""
         count = total_parameters(self.model) - self.unused_parameters
-        return (
-            count + total_parameters(self.projection) + self.joint.unread if self.joint else count
-        )
+        if self.projection is not None:
+            count += total_parameters(self.projection)
+        return count + self.joint.unread if self.joint else count
 
     @property
     def fingerprint(self) -> str:
@@ -165,6 +165,11 @@ class Tower(ABC):
     def layers(self) -> tuple[Layers, ...]:
         """The layers, or sets of layers, that it can pool when frozen entirely."""
         return ("last",)
+
+    @property
+    def _norm_of_tokens(self) -> nn.Module | None:
+        """What norms tokens after the last block, where text layers are pooled."""
+        return None
 
     @abstractmethod
     def probe(self) -> Activations:
@@ -275,7 +280,8 @@ class Tower(ABC):
             stop = self.depth - back
             runs.append(PassPooled() if start == stop else self._piece(start, stop, None))
             start = stop
-        return LayeredPiece(runs, pooling, averages=cut.layers == "last_four")
+        averages = cut.layers == "last_four"
+        return LayeredPiece(runs, pooling, averages=averages, norm=self._norm_of_tokens)
 
     @abstractmethod
     def _trainable(self, suffix: Any) -> Sequence[nn.Module]:
@@ -296,7 +302,8 @@ class Joint:
 
     Attributes:
         backbone: Name of the checkpoint, such as `clip`.
-        projection: From this tower's embedding into the shared space.
+        projection: From this tower's embedding into the shared space; None if what it embeds lies
+            there already.
         save: Writes both towers in the library's own format.
         notes: Which of this tower's weights the checkpoint lacks, in sentences.
         unread: Parameters of the library model that neither tower uses, counted with this one.

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
+from trainables.modules.backbones.families import names_of
 from trainables.modules.backbones.loading import first_line
 from trainables.modules.backbones.text_tower import TextTower
+from trainables.modules.backbones.vision_transformer import VisionTransformerTower
 from trainables.modules.backbones.weights import WeightsError
 from trainables.modules.blocks.cut import Cut
 
@@ -21,17 +23,13 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from trainables.modules.backbones.families import Kind
     from trainables.modules.backbones.tower import Tower
     from trainables.modules.blocks.activations import Activations
     from trainables.modules.blocks.cut import Pooling
 
 # Tolerance relative to the largest value: summing in another order gives such differences.
 _NOISE = 1e-3
-
-_ABLE = {
-    "text": "BERT, RoBERTa, XLM-R, ELECTRA, DistilBERT, MPNet, DeBERTa",
-    "image": "ViT, MobileNetV2, ResNet-18 or -34",
-}
 
 AnyTower = TypeVar("AnyTower", bound="Tower")
 
@@ -52,11 +50,15 @@ def verified(tower: AnyTower) -> AnyTower:
         if fault and isinstance(tower, TextTower) and tower.packs:
             tower.packs = False
             fault = _fault(tower)
+        if fault and isinstance(tower, VisionTransformerTower) and tower.opens:
+            tower.opens = False
+            fault = _fault(tower)
     if fault:
+        kind: Kind = "pair" if tower.joint else "image" if tower.role == "image" else "text"
         msg = (
             f"backbone {tower.backbone}: {tower.source} is a {type(tower.model).__name__}, which "
-            f"cannot be cut between its blocks ({fault}); take one of {_ABLE[tower.role]}, or of "
-            "their kin"
+            f"cannot be cut between its blocks ({fault}); take one of "
+            f"{names_of(kind)}, or of their kin"
         )
         raise WeightsError(msg)
     return tower

@@ -9,6 +9,7 @@ parameters. Outputs and gradients equal those of the library's block.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch.nn.functional as F
@@ -134,23 +135,49 @@ class PostNormBlock(OpenBlock):
 
 
 class _Names(NamedTuple):
-    """The library's attribute names in a pre-norm block."""
+    """The library's attribute names in a pre-norm block, dots between.
+
+    The scales are learned factors of both residual branches; the dropouts zero parts of them.
+    """
 
     attention: str
     attention_norm: str
     output: str
     mlp_norm: str
+    scales: tuple[str, str] = ("", "")
+    dropouts: tuple[str, str] = ("dropout", "dropout")
 
 
 _PRE_NORM = (
-    _Names("attention", "layernorm_before", "o_proj", "layernorm_after"),  # ViT
-    _Names("self_attn", "layer_norm1", "out_proj", "layer_norm2"),  # CLIP
-    _Names("self_attn", "layer_norm1", "projection", "layer_norm2"),  # BLIP's vision
+    _Names("attention", "layernorm_before", "attention.o_proj", "layernorm_after"),  # ViT, DeiT
+    _Names("self_attn", "layer_norm1", "self_attn.out_proj", "layer_norm2"),  # CLIP, SigLIP
+    _Names("self_attn", "layer_norm1", "self_attn.projection", "layer_norm2"),  # BLIP's vision
+    *(  # DINOv2, as newer and older versions of the library make it
+        _Names(
+            attention,
+            "norm1",
+            output,
+            "norm2",
+            ("layer_scale1", "layer_scale2"),
+            ("drop_path", "drop_path"),
+        )
+        for attention, output in (
+            ("attention", "attention.o_proj"),
+            ("attention.attention", "attention.output.dense"),
+        )
+    ),
+    _Names(
+        "attn", "norm1", "attn.proj", "norm2", ("ls1", "ls2"), ("drop_path1", "drop_path2")
+    ),  # timm
 )
+_DROPOUTS = ("attention_dropout", "dropout", "dropout_prob", "attn_drop")
+_PROJECTIONS = (("q_proj", "k_proj", "v_proj"), ("query", "key", "value"))
+# Of timm's attention: what some of its models have between projections and output.
+_INSIDE_ATTENTION = ("q_norm", "k_norm", "norm", "gate")
 
 
 class PreNormBlock(OpenBlock):
-    """A block that norms before attention and before its MLP (ViT, CLIP, BLIP's vision).
+    """A block that norms before attention and before its MLP (ViT, CLIP, DINOv2, timm's ViT).
 
     Raises:
         TypeError: If the block's class is not supported.
@@ -158,44 +185,82 @@ class PreNormBlock(OpenBlock):
 
     def __init__(self, block: Any) -> None:
         names = _names_of(block)
-        attention = getattr(block, names.attention)
-        dropout = getattr(attention, "attention_dropout", None)
-        if dropout is None:
-            dropout = getattr(attention.dropout, "p", attention.dropout)
-        super().__init__(block, attention.head_dim, dropout)
+        attention = attrgetter(names.attention)(block)
+        named = (getattr(attention, name, None) for name in _DROPOUTS)
+        dropout = next((found for found in named if found is not None), 0.0)
+        head_size = getattr(attention, "head_dim", None) or attention.attention_head_size
+        super().__init__(block, head_size, getattr(dropout, "p", dropout))
         self._names = names
 
     def _part(self, name: str) -> Any:
-        return getattr(self.block, getattr(self._names, name))
+        return attrgetter(name)(self.block)
 
     def project(self, readers: Tensor, tokens: Tensor) -> Projections:
         """Norm; compute queries (..., R, D) of the readers, keys and values (..., T, D) of all."""
-        norm, attention = self._part("attention_norm"), self._part("attention")
+        norm, attention = self._part(self._names.attention_norm), self._part(self._names.attention)
         normed = norm(tokens)
         asking = normed if readers is tokens else norm(readers)
-        if not hasattr(attention, "qkv"):
-            return Projections(
-                attention.q_proj(asking), attention.k_proj(normed), attention.v_proj(normed)
-            )
-        if readers is tokens:
-            return Projections(*attention.qkv(normed).chunk(3, dim=-1))
-        weight, bias, width = attention.qkv.weight, attention.qkv.bias, normed.shape[-1]
-        query = F.linear(asking, weight[:width], bias[:width])
-        return Projections(query, *F.linear(normed, weight[width:], bias[width:]).chunk(2, dim=-1))
+        if hasattr(attention, "qkv"):
+            return project_fused(attention.qkv, asking, normed)
+        query, key, value = (
+            getattr(attention, name)
+            for name in next(names for names in _PROJECTIONS if hasattr(attention, names[0]))
+        )
+        return Projections(query(asking), key(normed), value(normed))
 
     def finish(self, context: Tensor, readers: Tensor) -> Tensor:
         """Compute the readers' next hidden states (..., R, D)."""
-        dropout = getattr(self.block, "dropout", nn.Identity())
-        output = getattr(self._part("attention"), self._names.output)
-        attended = readers + dropout(output(context))
-        result: Tensor = attended + dropout(self.block.mlp(self._part("mlp_norm")(attended)))
-        return result
+        output = self._part(self._names.output)
+        attended = readers + self._branch(0, output(context))
+        mlp_norm = self._part(self._names.mlp_norm)
+        return attended + self._branch(1, self.block.mlp(mlp_norm(attended)))
+
+    def _branch(self, which: int, values: Tensor) -> Tensor:
+        for name in (self._names.scales[which], self._names.dropouts[which]):
+            values = getattr(self.block, name, nn.Identity())(values)
+        return values
+
+
+def project_fused(layer: Any, readers: Tensor, tokens: Tensor) -> Projections:
+    """Compute queries of the readers, keys and values of all tokens by one layer of all three.
+
+    Args:
+        layer: From (..., D) to (..., 3 D): queries, keys and values side by side.
+        readers: `tokens` itself or some of them, shape (..., R, D).
+        tokens: All tokens, shape (..., T, D).
+
+    Returns:
+        The three.
+    """
+    if readers is tokens:
+        return Projections(*layer(tokens).chunk(3, dim=-1))
+    weight, width = layer.weight, layer.out_features // 3
+    bias = (None, None) if layer.bias is None else (layer.bias[:width], layer.bias[width:])
+    query = F.linear(readers, weight[:width], bias[0])
+    return Projections(query, *F.linear(tokens, weight[width:], bias[1]).chunk(2, dim=-1))
+
+
+def is_pre_norm(block: Any) -> bool:
+    """Return whether `PreNormBlock` knows a block's parts."""
+    return any(_fits(names, block) for names in _PRE_NORM)
 
 
 def _names_of(block: Any) -> _Names:
     for names in _PRE_NORM:
-        attention = getattr(block, names.attention, None)
-        if hasattr(block, names.attention_norm) and hasattr(attention, names.output):
+        if _fits(names, block):
             return names
-    msg = f"block must be a pre-norm block of ViT, CLIP or BLIP, got {type(block).__name__}"
+    msg = f"block must be a pre-norm block of a known kind, got {type(block).__name__}"
     raise TypeError(msg)
+
+
+def _fits(names: _Names, block: Any) -> bool:
+    try:
+        attrgetter(names.attention_norm, names.output, names.mlp_norm, "mlp")(block)
+        attention = attrgetter(names.attention)(block)
+    except AttributeError:
+        return False
+    inside = (getattr(attention, name, None) for name in _INSIDE_ATTENTION)
+    known = ("qkv", *(first for first, *_ in _PROJECTIONS))
+    return all(part is None or isinstance(part, nn.Identity) for part in inside) and any(
+        hasattr(attention, name) for name in known
+    )

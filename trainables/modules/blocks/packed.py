@@ -66,30 +66,39 @@ class PackedTextPiece(Piece):
     """A run of a text model's blocks.
 
     Args:
-        blocks: The library's BERT-like blocks, or blocks already split.
+        blocks: The library's BERT-like blocks, or blocks already split; one that stands there
+            several times runs several times.
         pooling: How it ends in one embedding per text: `cls` reads one token, `mean` averages all;
             None ends in hidden states.
-        causal: Whether a token attends only to those before it; `cls` then reads the last token
-            rather than the first.
         embeddings: From token ids to the first hidden states; None starts at hidden states.
+        norm: What norms tokens before they are pooled.
         finish: What the model applies to the pooled token, from (B, D) to (B, D).
+
+    Attributes:
+        causal: Whether a token attends only to those before it.
+        reads_last: Whether `cls` reads the last token, rather than the first.
     """
+
+    causal = False
+    reads_last = False
 
     def __init__(
         self,
         blocks: Sequence[nn.Module],
         pooling: Pooling | None,
         *,
-        causal: bool = False,
         embeddings: nn.Module | None = None,
+        norm: nn.Module | None = None,
         finish: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        opened = (b if isinstance(b, OpenBlock) else PostNormBlock(b) for b in blocks)
-        self.blocks: Any = nn.ModuleList(opened)
+        opened = [b if isinstance(b, OpenBlock) else PostNormBlock(b) for b in blocks]
+        distinct = list(dict.fromkeys(opened))
+        self.blocks: Any = nn.ModuleList(distinct)
+        self.order = [distinct.index(block) for block in opened]
         self.pooling = pooling
-        self.causal = causal
         self.embeddings = embeddings
+        self.norm = norm or nn.Identity()
         self.finish = finish
 
     def forward(self, activations: Activations) -> Activations:
@@ -107,17 +116,18 @@ class PackedTextPiece(Piece):
             mask = hidden.new_ones(hidden.shape[:2]).bool()
         layout = TokenLayout.of(mask)
         tokens = hidden.flatten(0, 1)[layout.places]  # (T, D)
-        whole = self.blocks[:-1] if self.pooling == "cls" else self.blocks
-        for block in whole:
+        blocks = [self.blocks[place] for place in self.order]
+        for block in blocks[:-1] if self.pooling == "cls" else blocks:
             tokens = self._run(block, tokens, tokens, layout)
         if self.pooling is None:
             return Activations(layout.pad(tokens), mask)
         if self.pooling == "cls":
-            embedding = tokens[layout.lasts if self.causal else layout.firsts]
-            for block in self.blocks[-1:]:
+            embedding = tokens[layout.lasts if self.reads_last else layout.firsts]
+            for block in blocks[-1:]:
                 embedding = self._run(block, embedding, tokens, layout)
+            embedding = self.norm(embedding)
         else:
-            embedding = layout.mean(tokens)
+            embedding = layout.mean(self.norm(tokens))
         return Activations(embedding if self.finish is None else self.finish(embedding))
 
     def _run(

@@ -80,19 +80,29 @@ class LayeredPiece(Piece):
         pooling: How the tokens of a layer become one vector: `cls` or `mean`.
         averages: Whether the layers are averaged; otherwise they are concatenated, the last one
             first.
+        norm: What norms the tokens of each layer before they are pooled.
     """
 
-    def __init__(self, runs: Sequence[nn.Module], pooling: Pooling, *, averages: bool) -> None:
+    def __init__(
+        self,
+        runs: Sequence[nn.Module],
+        pooling: Pooling,
+        *,
+        averages: bool,
+        norm: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.runs: Any = nn.ModuleList(runs)
         self.pooling = pooling
         self.averages = averages
+        self.norm = norm or nn.Identity()
 
     @property
     def embeddings(self) -> nn.Module:
         """The embedding module, if the run starts at token ids."""
-        first: nn.Module = self.runs[0].model.embeddings
-        return first
+        first = self.runs[0]
+        embeddings: nn.Module = getattr(first, "model", first).embeddings
+        return embeddings
 
     def forward(self, activations: Activations) -> Activations:
         """Run the blocks and pool.
@@ -107,8 +117,9 @@ class LayeredPiece(Piece):
         for run in self.runs:
             activations = run(activations)
             hidden, mask, _ = activations
+            normed = self.norm(hidden[:, :1] if self.pooling == "cls" else hidden)
             first = self.pooling == "cls"
-            pooled.insert(0, hidden[:, 0] if first else mean_of_tokens(hidden, mask))
+            pooled.insert(0, normed[:, 0] if first else mean_of_tokens(normed, mask))
         if self.averages:
             return Activations(torch.stack(pooled).mean(dim=0))
         return Activations(torch.cat(pooled, dim=-1))

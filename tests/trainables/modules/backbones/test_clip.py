@@ -76,7 +76,10 @@ def test_a_token_is_not_changed_by_what_follows_it(tmp_path: Path) -> None:
 
 def test_a_model_of_another_kind_is_refused_by_its_type(tmp_path: Path) -> None:
     source = save(blip_model(), tmp_path)
-    assert fault_of(source) == f"backbone clip must be a CLIP model, got a blip from {source}"
+    assert fault_of(source) == (
+        f"backbone clip must be a CLIP or SigLIP model, got a blip from {source} (families of"
+        " pairs: CLIP, OpenCLIP, SigLIP, SigLIP 2, BLIP)"
+    )
 
 
 def test_a_checkpoint_without_its_towers_is_refused(tmp_path: Path) -> None:

@@ -27,6 +27,38 @@ IMAGENET = {"size": {"shortest_edge": 256}, "crop_size": 224, "resample": 2}
 SQUEEZED = {"size": {"height": 384, "width": 384}, "resample": 3}
 
 
+def read(folder: Path, name: str, content: dict[str, Any]) -> Preprocessor:
+    (folder / name).write_text(json.dumps(content))
+    found = read_preprocessor("image", str(folder))
+    assert found is not None
+    return found
+
+
+def test_what_a_checkpoint_of_timm_says_of_its_images_is_read(tmp_path: Path) -> None:
+    pretrained = {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.25, 0.3], "input_size": [3, 224, 224]}
+    cropped = pretrained | {"crop_pct": 0.875, "interpolation": "bicubic"}
+    found = read(tmp_path, "config.json", {"pretrained_cfg": cropped})
+    assert found.colours(HALVES) == ((0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
+    assert found.side == 224
+    assert "scaled to 256 pixels and cut to the 224 in their centre (bicubic)" in found.difference(
+        InputSettings(image_size=224)
+    )
+    plain = read(tmp_path, "config.json", {"pretrained_cfg": pretrained})
+    assert plain.side == 224
+    (tmp_path / "config.json").write_text('{"model_type": "vit"}')
+    assert read_preprocessor("image", str(tmp_path)) is None
+
+
+def test_a_share_that_is_cut_out_is_the_crop_of_a_larger_image(tmp_path: Path) -> None:
+    settings = {"size": {"shortest_edge": 224}, "crop_pct": 0.875, "resample": 2}
+    found = read(tmp_path, PREPROCESSOR, settings)
+    assert found.side == 224
+    inputs = InputSettings(image_size=224, image_preparation="imagenet")
+    assert found.difference(inputs) == "", "scaled to 256, as this preparation does"
+    large = read(tmp_path, PREPROCESSOR, settings | {"size": {"shortest_edge": 384}})
+    assert large.side == 384
+
+
 @pytest.mark.parametrize(
     "settings",
     [

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from tests.trainables.modules.conftest import embed_mobilenet, embed_text, embed_vit
 from tests.trainables.modules.layouts import (
     IMAGES,
     REFUSED_IMAGES,
@@ -18,6 +17,7 @@ from tests.trainables.modules.layouts import (
     made,
     save,
 )
+from tests.trainables.modules.references import reference_of
 from trainables.modules.backbones.pretrained import load_image_tower, load_text_tower
 from trainables.modules.backbones.weights import WeightsError
 from trainables.modules.blocks.cut import Cut
@@ -34,7 +34,7 @@ LAYOUTS = {**TEXTS, **IMAGES}
 # Blocks that read in both directions, of BERT's make: only these run without padding.
 PACKED = (
     *("bert", "roberta", "xlm-roberta", "camembert", "electra", "ernie", "data2vec", "rembert"),
-    "big-bird",
+    *("big-bird", "modernbert", "albert", "deberta-v3", "deberta-v2 of one key each"),
 )
 
 each_layout = pytest.mark.parametrize("name", LAYOUTS)
@@ -61,12 +61,8 @@ def load(name: str, source: str) -> Any:
 def library_says(base: Any, tower: Any, inputs: Activations, pooling: Any) -> Tensor:
     uncut = copy.copy(tower)
     uncut.model = base
-    embed: Any = embed_text if tower.role == "text" else embed_vit
-    if type(base).__name__.startswith("MobileNet"):
-        embed = embed_mobilenet
     with torch.no_grad():
-        embedding: Tensor = embed(uncut, inputs, pooling)
-    return embedding
+        return reference_of(base)(uncut, inputs, pooling)
 
 
 @each_layout
@@ -128,7 +124,9 @@ def test_an_image_layout_of_another_family_is_refused_in_one_line(
     source = save(made(REFUSED_IMAGES[name]), tmp_path)
     with pytest.raises(WeightsError) as error:
         load_image_tower(source)
-    assert str(error.value) == (
-        "backbone image must be resnet18, a ResNet weights file, or a MobileNetV2 or ViT of "
-        f"transformers, got {REFUSED_IMAGES[name].family}Model from {source}"
+    message = str(error.value)
+    assert message.startswith(
+        "backbone image must be resnet18, resnet34, a ResNet weights file, or of one of the"
     )
+    assert "DINOv2 with registers, CLIP's image tower" in message
+    assert message.endswith(f"got {REFUSED_IMAGES[name].family}Model from {source}")

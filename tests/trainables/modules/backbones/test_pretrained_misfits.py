@@ -166,13 +166,21 @@ def test_a_tokenizer_with_more_words_than_its_model_is_refused(folder: Path) -> 
     assert "has ids up to 90, and the model knows" in fault_of(folder)
 
 
-def test_a_vocabulary_of_sentencepiece_alone_is_read(tmp_path: Path) -> None:
+SENTENCEPIECE = {
+    "deberta-v3": ("DebertaV2Tokenizer", "spm.model"),
+    "xlm-roberta": ("XLMRobertaTokenizer", "sentencepiece.bpe.model"),
+    "albert": ("AlbertTokenizer", "spiece.model"),
+}
+
+
+@pytest.mark.parametrize("name", SENTENCEPIECE)
+def test_a_vocabulary_of_sentencepiece_alone_is_read(tmp_path: Path, name: str) -> None:
     import sentencepiece
 
     from tests.trainables.modules.layouts import TEXTS, made
 
-    layout = TEXTS["deberta-v3"]
-    made(layout._replace(sizes={**layout.sizes, "vocab_size": 40})).save_pretrained(tmp_path)
+    layout, (kind, file) = TEXTS[name], SENTENCEPIECE[name]
+    made(layout._replace(sizes={**layout.sizes, "vocab_size": 44})).save_pretrained(tmp_path)
     written = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(["what a lovely day by the river", "not so good is it"] * 9),
@@ -184,13 +192,16 @@ def test_a_vocabulary_of_sentencepiece_alone_is_read(tmp_path: Path) -> None:
         unk_id=1,
         bos_id=2,
         eos_id=3,
+        user_defined_symbols=["[CLS]", "[SEP]", "[MASK]"],  # as ALBERT's vocabulary has
     )
-    (tmp_path / "spm.model").write_bytes(written.getvalue())
-    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "DebertaV2Tokenizer"}')
+    (tmp_path / file).write_bytes(written.getvalue())
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": kind}))
     tower = load_text_tower(str(tmp_path))
     (ids,) = tower.tokenizer.encode(["a lovely day"], 12)
     assert len(set(ids)) > 5
     assert tower.tokenizer.unknown_id not in ids
+    tower.save(tmp_path / "again")
+    assert load_text_tower(str(tmp_path / "again")).fingerprint == tower.fingerprint
 
 
 def resnet_file(weights: Mapping[str, str], to: Path, change: Callable[[State], Any]) -> Path:

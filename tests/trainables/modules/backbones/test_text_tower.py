@@ -62,8 +62,8 @@ def test_the_block_list_of_each_family_is_found(
 
 def test_a_model_without_a_known_block_list_is_refused_by_its_type() -> None:
     message = (
-        r"text backbone must be of the BERT family \(a block list at encoder.layer or "
-        r"transformer.layer\), got Linear"
+        r"backbone text must be of one of the families BERT, .*, or of their kin \(a block list at"
+        r" encoder.layer or transformer.layer\), got Linear"
     )
     with pytest.raises(WeightsError, match=message):
         find_stack(nn.Linear(1, 1))
