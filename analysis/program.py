@@ -38,6 +38,11 @@ def make_console(**options: Any) -> Console:
     return console if console.is_terminal else Console(width=_WIDE, soft_wrap=True, **options)
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with what it counts, which gets an s unless there is one."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def tell(notes: Iterable[str]) -> None:
     """Write notes to standard error, a line each, without duplicates."""
     for line in dict.fromkeys(notes):

@@ -102,8 +102,8 @@ def _show(console: Console, tested: TestScores) -> None:
         table.add_column(name, justify="right")
     for name, score in tested.scores.items():
         low, high = tested.intervals[name]
-        floor = f"{tested.majority[name]:.4f}" if name in tested.majority else ""
-        table.add_row(heading(name), f"{score:.4f}", f"{low:.4f} to {high:.4f}", floor)
+        majority = f"{tested.majority[name]:.4f}" if name in tested.majority else ""
+        table.add_row(heading(name), f"{score:.4f}", f"{low:.4f} to {high:.4f}", majority)
     console.print(table)
     if tested.shared:
         words = (

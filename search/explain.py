@@ -17,7 +17,7 @@ import tyro
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from analysis.outputs import folder_faults
-from analysis.program import fail, print_and_exit
+from analysis.program import counted, fail, print_and_exit
 from search.pipeline.report import write_report
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         explain(run, predictor, chosen)
     except (ResultsError, ValueError) as error:  # of the model or an image: messages for the user
         return fail([str(error)])
-    sys.stdout.write(f"{len(chosen)} samples explained in {run.folder.explanations}\n")
+    sys.stdout.write(f"{counted(len(chosen), 'sample')} explained in {run.folder.explanations}\n")
     sys.stdout.write(f"{write_report(run.folder) or run.folder.report}\n")
     return 0
 
@@ -118,11 +118,11 @@ def choose(run: Run, split: Literal["val", "test"], count: int) -> list[Chosen]:
         rows = [row for row, tag in enumerate(samples["tag"]) if tag != tag][:count]
         found = [Chosen(row, None, None) for row in rows]
     else:
-        said = None if run.best is None else run.validated(run.best.trial)
-        places = [] if said is None else surest(said, count)
-        assert said is not None or not places
+        validated = None if run.best is None else run.validated(run.best.trial)
+        places = [] if validated is None else surest(validated, count)
+        assert validated is not None or not places
         found = [
-            Chosen(int(said.rows[p]), int(said.labels[p]), int(said.decided[p]))  # type: ignore[union-attr]  # see above
+            Chosen(int(validated.rows[p]), int(validated.labels[p]), int(validated.decided[p]))  # type: ignore[union-attr]  # see above
             for p in places
         ]
     if not found:
@@ -162,7 +162,9 @@ def _explanation(folder: Path, one: Chosen, target: int, found: Attribution) -> 
     if found.pixels is not None and found.heat is not None:
         name = f"{one.row}.jpg"
         truth = "" if one.truth is None else f"is {CLASSES[one.truth]}, "
-        caption = f"{truth}seen as {CLASSES[target]} ({found.probability:.0%} by the final model)"
+        caption = (
+            f"{truth}predicted as {CLASSES[target]} ({found.probability:.0%} by the final model)"
+        )
         over = overlay(found.pixels, found.heat)
         write_whole(folder / name, lambda path: over.save(path, "JPEG", quality=88))
         pair = side_by_side(found.pixels, found.heat, caption)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.render.text import format_count, format_interval, format_score, heading
+from analysis.program import counted
+from analysis.render.text import format_interval, format_score, heading
 from analysis.run_folder.best_record import Baseline
 from analysis.tables.comparison import model_of, note_of
 from analysis.tables.reference import MODELS, published
@@ -32,7 +33,7 @@ class Rival:
 
     Attributes:
         low: Lower end of its 95 % interval; None if there is none.
-        kind: `chosen`, `own` (of this search), `floor` (a baseline) or `published`.
+        kind: `chosen`, `own` (of this search), `baseline` or `published`.
         note: What the score is based on, in a few words.
     """
 
@@ -112,7 +113,7 @@ def _chosen(run: Run, best: Best, metric: str, validated: Validated | None) -> R
         note = "trained again on fresh seeds and folds"
         note += ", chosen on other folds" * (confirmed.contenders > 1)
         return Rival(name, confirmed.score, *confirmed.interval, "chosen", note)
-    note = f"the best of {format_count(len(run.trials))} trials"
+    note = f"the best of {counted(len(run.trials), 'trial')}"
     low, high = _bounds(validated, metric)
     return Rival(name, best.score, low, high, "chosen", note)
 
@@ -140,7 +141,7 @@ def _tested(run: Run, metric: str) -> list[Rival]:
     if not run.folder.test_scores.exists():
         return []
     tested = run.folder.read_test_scores()
-    note = f"{format_count(tested.pairs)} pairs, held out and used once"
+    note = f"{counted(tested.pairs, 'pair')}, held out and used once"
     score, (low, high) = tested.scores[metric], tested.intervals[metric]
     return [Rival("the final model on the test set", score, low, high, "own", note)]
 
@@ -166,14 +167,19 @@ def _baselines(best: Best, metric: str, validated: Validated | None) -> Iterator
     if value is not None:
         low, high = baseline.interval or (None, None)
         yield Rival(
-            "logistic regression", value, low, high, "floor", "on the frozen features, same folds"
+            "logistic regression",
+            value,
+            low,
+            high,
+            "baseline",
+            "on the frozen features, same folds",
         )
     value = baseline.majority.get(f"val_{metric}")
     if value is None and validated is not None and metric in DECISION_SCORES:
         value = majority_score(validated, metric)
     if value is not None:
         yield Rival(
-            "majority class", value, None, None, "floor", "says the commonest class always"
+            "majority class", value, None, None, "baseline", "says the commonest class always"
         )
 
 
@@ -203,7 +209,7 @@ def _verdicts(run: Run, best: Best, rivals: list[Rival], metric: str) -> Iterato
         yield f"{sentence[0].upper()}{sentence[1:]}."
     else:
         yield from _against_majority(rivals, metric)
-        yield "No logistic regression was fitted on the frozen features: there is no real floor."
+        yield "No logistic regression was fitted on frozen features: there is no real baseline."
     tuned = best.hand_tuned
     if tuned and tuned.trial == best.trial:
         yield "The hand-tuned config, tried first, was not beaten."
@@ -223,10 +229,10 @@ def _on_test_set(run: Run) -> Iterator[str]:
         f"({format_interval(*tested.intervals[name])})"
         for name in CLASS_SCORES
     )
-    yield f"Held out and used once, {format_count(tested.pairs)} pairs: {parts}."
+    yield f"Held out and used once, {counted(tested.pairs, 'pair')}: {parts}."
     if tested.shared:
         yield (
-            f"{format_count(tested.shared)} of the held-out pairs share their text or image with "
+            f"{tested.shared:,} of the held-out pairs share their text or image with "
             "pairs that were trained on, which flatters."
         )
 
@@ -236,7 +242,7 @@ def _basis(run: Run, best: Best) -> Iterator[str]:
     confirmed = best.confirmed
     if not confirmed:
         yield (
-            f"The score is the best of {format_count(len(run.trials))} trials on the samples that "
+            f"The score is the best of {counted(len(run.trials), 'trial')} on the samples that "
             "chose it, so it is optimistic."
         )
     elif confirmed.contenders > 1:

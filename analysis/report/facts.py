@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pandas import isna
 
+from analysis.program import counted
 from analysis.render.text import (
     format_count,
     format_duration,
@@ -36,9 +37,7 @@ def counts(run: Run) -> str:
     fates = run.trials["fate"].value_counts()
     ended = ", ".join(f"{count} {fate}" for fate, count in fates.items() if count)
     folds = run.search.split.folds
-    parts = [
-        f"{format_count(len(run.trials))} trials ({ended})" if ended else "no trial has ended"
-    ]
+    parts = [f"{counted(len(run.trials), 'trial')} ({ended})" if ended else "no trial has ended"]
     return " · ".join([*parts, f"{folds} folds" if folds > 1 else "one split"])
 
 
@@ -53,7 +52,7 @@ def why(run: Run) -> str:
             return sentence
         return f"{sentence} Spread over {folds} folds: {ensemble.spread:.4f}."
     if (confirmed := best.confirmed) and confirmed.epochs is not None:
-        at = f", {confirmed.epochs} epochs"
+        at = f", {counted(confirmed.epochs, 'epoch')}"
         spread, folds = confirmed.spread, len(confirmed.folds_chose) or folds
     else:
         at = f" at epoch {best.best_epoch}"

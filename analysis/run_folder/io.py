@@ -38,7 +38,7 @@ _ANEW = f"{_RESUME} makes it anew"
 _REMEDIES: Mapping[str, str] = {
     "search.json": "put back a copy of it: it says what was searched",
     "study.journal": "put back a copy of it: it is the search",
-    "history.csv": f"delete it, and {_RESUME} goes on without the epochs that it told",
+    "history.csv": f"delete it, and {_RESUME} goes on without the epochs that it held",
     "probabilities": "delete it to go without: they are of a trial that has ended",
     "index.json": "python -m analysis.explain {run} makes it anew",
     "explanations": "python -m analysis.explain {run} makes it anew",

@@ -177,7 +177,7 @@ class RunPaths:
         return self.path / "confirmations" / f"{trial}.parquet"
 
     @property
-    def told(self) -> Path:
+    def reported(self) -> Path:
         """Predictions of the confirmed score (Parquet), each fold by what the other folds chose.
 
         `repeat`, `fold`, `trial` (the config that they chose), `epoch` (likewise), `row`, one

@@ -51,7 +51,7 @@ class KeptProbabilities(RunPaths):
     def read_trial_probabilities(self, trial: int) -> pd.DataFrame:
         """Read a trial's probabilities: `row`, one column per class, and any `BRANCH_CLASS`."""
         path = self.trial_probabilities(trial)
-        return _said(path, f"trial {trial} has reported no epoch", "row")
+        return _read_probabilities(path, f"trial {trial} has reported no epoch", "row")
 
     def write_confirmation(self, trial: int, frame: pd.DataFrame) -> None:
         """Write a confirmation after every epoch, columns as `RunPaths.confirmation` says."""
@@ -60,7 +60,7 @@ class KeptProbabilities(RunPaths):
     def read_courses(self, trial: int) -> pd.DataFrame:
         """Read a confirmation after every epoch, columns as `RunPaths.confirmation` says."""
         path = self.confirmation(trial)
-        return _said(path, f"trial {trial} was not confirmed", "fold", "row")
+        return _read_probabilities(path, f"trial {trial} was not confirmed", "fold", "row")
 
     def read_confirmation(self, trial: int) -> pd.DataFrame:
         """Read a confirmation at its chosen epochs, the only ones that older runs kept."""
@@ -70,14 +70,14 @@ class KeptProbabilities(RunPaths):
         kept = frame[frame["chosen"]].drop(columns="chosen")
         return kept.sort_values("fold", kind="stable", ignore_index=True)
 
-    def write_told(self, frame: pd.DataFrame) -> None:
-        """Write the predictions of the confirmed score, columns as `RunPaths.told` says."""
-        write_parquet(self.told, frame)
+    def write_reported(self, frame: pd.DataFrame) -> None:
+        """Write the predictions of the confirmed score, columns as `RunPaths.reported` says."""
+        write_parquet(self.reported, frame)
 
-    def read_told(self) -> pd.DataFrame:
-        """Read the predictions of the confirmed score, columns as `RunPaths.told` says."""
+    def read_reported(self) -> pd.DataFrame:
+        """Read the predictions of the confirmed score, columns as `RunPaths.reported` says."""
         missing = "no config was confirmed, or by an older version"
-        return _said(self.told, missing, "fold", "row", "decided")
+        return _read_probabilities(self.reported, missing, "fold", "row", "decided")
 
     def write_baseline(self, frame: pd.DataFrame) -> None:
         """Write the logistic regression's out-of-fold probabilities."""
@@ -85,7 +85,7 @@ class KeptProbabilities(RunPaths):
 
     def read_baseline(self) -> pd.DataFrame:
         """Read the logistic regression's out-of-fold probabilities."""
-        return _said(self.baseline, "this search had no floor", "fold", "row")
+        return _read_probabilities(self.baseline, "this search had no baseline", "fold", "row")
 
     def write_rung_zero_probabilities(self, frame: pd.DataFrame) -> None:
         """Write rung zero's probabilities, columns as `RunPaths.rung_zero_probabilities` says."""
@@ -94,7 +94,9 @@ class KeptProbabilities(RunPaths):
     def read_rung_zero_probabilities(self) -> pd.DataFrame:
         """Read rung zero's probabilities, columns as `RunPaths.rung_zero_probabilities` says."""
         missing = "this search had no rung zero"
-        return _said(self.rung_zero_probabilities, missing, "combination", "fold", "row")
+        return _read_probabilities(
+            self.rung_zero_probabilities, missing, "combination", "fold", "row"
+        )
 
     def write_ensemble(self, frame: pd.DataFrame) -> None:
         """Write an ensemble's predictions, columns as `RunPaths.ensemble` says."""
@@ -102,7 +104,9 @@ class KeptProbabilities(RunPaths):
 
     def read_ensemble(self) -> pd.DataFrame:
         """Read an ensemble's predictions, columns as `RunPaths.ensemble` says."""
-        return _said(self.ensemble, "no ensemble was confirmed", "fold", "row", "decided")
+        return _read_probabilities(
+            self.ensemble, "no ensemble was confirmed", "fold", "row", "decided"
+        )
 
     def write_member_regressions(self, frame: pd.DataFrame) -> None:
         """Write predictions of its regressions, columns as `RunPaths.member_regressions` says."""
@@ -111,7 +115,7 @@ class KeptProbabilities(RunPaths):
     def read_member_regressions(self) -> pd.DataFrame:
         """Read predictions of its regressions, columns as `RunPaths.member_regressions` says."""
         missing = "no regression is in the ensemble"
-        return _said(self.member_regressions, missing, "combination", "fold", "row")
+        return _read_probabilities(self.member_regressions, missing, "combination", "fold", "row")
 
     def write_test_probabilities(
         self, trial: int, guids: Sequence[str], probabilities: NDArray[np.float32]
@@ -124,13 +128,13 @@ class KeptProbabilities(RunPaths):
     def read_test_probabilities(self, trial: int) -> pd.DataFrame:
         """Read a config's predictions: `guid` (text), `positive`, `neutral`, `negative`."""
         path = self.test_probabilities(trial)
-        found = _said(path, f"trial {trial} was not confirmed")
+        found = _read_probabilities(path, f"trial {trial} was not confirmed")
         if "guid" not in found.columns:
             raise DamageError(path, "must have the column guid, got none such")
         return found
 
 
-def _said(path: Path, missing: str, *indices: str) -> pd.DataFrame:
+def _read_probabilities(path: Path, missing: str, *indices: str) -> pd.DataFrame:
     """Read class probabilities, and check that index columns are in range."""
     frame = read_parquet(path, missing)
     numbers = frame.select_dtypes("number")
@@ -144,7 +148,7 @@ def _said(path: Path, missing: str, *indices: str) -> pd.DataFrame:
         raise DamageError(path, f"must have a row of each fold, got fold {numbers['fold'].max()}")
     if "decided" in indices and not numbers["decided"].lt(len(CLASSES)).all():
         raise DamageError(path, "must have indices of classes in decided, got others")
-    said = numbers[list(CLASSES)]
-    if not ((said >= 0) & (said <= _LARGEST)).all(axis=None):
+    values = numbers[list(CLASSES)]
+    if not ((values >= 0) & (values <= _LARGEST)).all(axis=None):
         raise DamageError(path, "must have probabilities in [0, 1], got others")
     return frame

@@ -87,9 +87,9 @@ class Run:
         table = _table(path, self.folder.read_trials, TRIALS)
         if table["trial"].duplicated().any() or (table["trial"] < 0).any():
             raise DamageError(path, "must have one row for each trial, got others")
-        return table if is_noted(path) else self._with_untold(table)
+        return table if is_noted(path) else self._with_missing(table)
 
-    def _with_untold(self, table: pd.DataFrame) -> pd.DataFrame:
+    def _with_missing(self, table: pd.DataFrame) -> pd.DataFrame:
         """Add the ended trials that the table of a killed or interrupted search lacks."""
         from analysis.run_folder.study import ended_trials  # noqa: PLC0415 - Optuna, for this alone
 
@@ -99,14 +99,14 @@ class Run:
             larger_is_better=self.larger_is_better,
             database=self.database,
         )
-        untold = ended[~ended["trial"].isin(table["trial"])]
-        if untold.empty:
+        missing = ended[~ended["trial"].isin(table["trial"])]
+        if missing.empty:
             return table
         self.notes.append(
-            f"{self.folder.trials} has {len(table)} of the {len(table) + len(untold)} trials that"
+            f"{self.folder.trials} has {len(table)} of the {len(table) + len(missing)} trials that"
             " ended: the others are as the study has them"
         )
-        return typed(pd.concat([table, untold]).sort_values("trial", ignore_index=True), TRIALS)
+        return typed(pd.concat([table, missing]).sort_values("trial", ignore_index=True), TRIALS)
 
     @cached_property
     def history(self) -> pd.DataFrame:
@@ -216,15 +216,15 @@ class Run:
         return by_others(course, rule).validated
 
     @cached_property
-    def told(self) -> Validated | None:
+    def reported(self) -> Validated | None:
         """Predictions of the confirmed score: each fold by the config that the others chose.
 
-        Where an ensemble ships, what it says. Of a run of an older version, what the chosen
-        config said; None where none was confirmed.
+        Where an ensemble ships, those of it. Of a run of an older version, those of the
+        chosen config; None where none was confirmed.
         """
         if self.best is None or self.best.confirmed is None:
             return None
-        path, read = self.folder.told, self.folder.read_told
+        path, read = self.folder.reported, self.folder.read_reported
         if self.best.shipped_ensemble:
             path, read = self.folder.ensemble, self.folder.read_ensemble
         if not path.exists() or self.samples.empty:

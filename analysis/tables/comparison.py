@@ -121,7 +121,7 @@ def _predictions(run: Run) -> dict[str, Validated]:
     """Return a run's held-out predictions, keyed by `confirmed` and `searched`."""
     if run.best is None:
         return {}
-    found = {"confirmed": run.told, "searched": run.validated(run.best.trial)}
+    found = {"confirmed": run.reported, "searched": run.validated(run.best.trial)}
     return {scored: made for scored, made in found.items() if made is not None}
 
 

@@ -202,7 +202,7 @@ def make_plan(settings: SearchSettings) -> Plan:
     faults += found
     given = None if found else _given_folds(settings.data, faults)
     folds = given or (variant.folds if settings.data.folds is None else settings.data.folds)
-    folds = folds if isinstance(folds, int) else 1  # a fault of the list is told already
+    folds = folds if isinstance(folds, int) else 1  # a fault of the list is reported already
     faults += selection_faults(settings, folds)
     backbones, inputs = _choose_sources(settings, variant, source, faults)
     space, overrides = _choose_space(settings, variant, backbones, epochs)

@@ -46,7 +46,7 @@ class LiveView(Callback):  # type: ignore[misc]  # Ray has no types
         self._console: Console | None = None
         self._start = 0.0
         self._drawn = 0.0
-        self._said = {r.number for r in records.values() if r.fate in OUTCOMES}
+        self._printed = {r.number for r in records.values() if r.fate in OUTCOMES}
 
     def setup(self, *_: Any, **__: Any) -> None:
         """Begin to show, once."""
@@ -66,11 +66,11 @@ class LiveView(Callback):  # type: ignore[misc]  # Ray has no types
 
     def on_trial_complete(self, **_: Any) -> None:
         """Say how a trial ended."""
-        self._say()
+        self._print_ended()
 
     def on_trial_error(self, **_: Any) -> None:
         """Say why a trial failed."""
-        self._say()
+        self._print_ended()
 
     def say(self, line: str) -> None:
         """Print a line for people between the trials."""
@@ -83,16 +83,16 @@ class LiveView(Callback):  # type: ignore[misc]  # Ray has no types
             self._live.update(self._render(), refresh=True)
             self._live.stop()
             self._live = None
-        self._say(closing=True)
+        self._print_ended(closing=True)
 
-    def _say(self, *, closing: bool = False) -> None:
+    def _print_ended(self, *, closing: bool = False) -> None:
         if self._console is None or self._console.is_terminal:
             return
         for record in self._records.values():
             ended = record.fate in OUTCOMES or (closing and record.fate is not None)
-            if ended and record.number not in self._said:
-                self._said.add(record.number)
-                line = ended_line(self._info, self._records, record, len(self._said))
+            if ended and record.number not in self._printed:
+                self._printed.add(record.number)
+                line = ended_line(self._info, self._records, record, len(self._printed))
                 self._console.print(line, markup=False, highlight=False)
 
     def _render(self) -> RenderableType:

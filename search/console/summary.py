@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from analysis.program import counted
 from search.config.address import joining
 from search.console.live import clock
 from search.study.tiny_space import is_tiny
@@ -65,7 +66,9 @@ def print_summary(console: Console, outcome: Outcome, folder: RunFolder, warning
     assert best is not None
     fates = Counter(record.fate for record in outcome.records.values())
     counts = ", ".join(f"{count} {fate}" for fate, count in fates.items())
-    console.print(f"\n{len(outcome.records)} trials in {clock(outcome.seconds)}: {counts}")
+    console.print(
+        f"\n{counted(len(outcome.records), 'trial')} in {clock(outcome.seconds)}: {counts}"
+    )
     if outcome.stop_reason:
         console.print(f"cut off: {outcome.stop_reason}", style="yellow")
     is_hand_tuned = best.hand_tuned is not None and best.hand_tuned.trial == best.trial
@@ -108,8 +111,9 @@ def _headline(best: Best, *, is_hand_tuned: bool) -> str:
 def _score_of_config(best: Best) -> str:
     score = f"[bold green]{best.objective} {(best.confirmed or best).score:.4f}[/]"
     if best.confirmed:
-        epochs = best.confirmed.epochs
-        return f"best {score} as confirmed by trial {best.trial}, {epochs} epochs"
+        epochs = best.confirmed.epochs  # older runs lack them
+        words = "" if epochs is None else f", {counted(epochs, 'epoch')}"
+        return f"best {score} as confirmed by trial {best.trial}{words}"
     return f"best {score} by trial {best.trial} at epoch {best.best_epoch}"
 
 
@@ -150,7 +154,7 @@ def _findings(best: Best) -> Iterator[str]:
             f"{member.name} {member.weight:.2f}" for member in ensemble.members
         )
     if final := best.final:
-        epochs = "" if final.kind == "ensemble" else f", {final.epochs} epochs"
+        epochs = "" if final.kind == "ensemble" else f", {counted(final.epochs, 'epoch')}"
         yield f"ships: {final.kind}{epochs}: {final.why}"
 
 

@@ -49,14 +49,14 @@ def dry_run(plan: Plan, experiment: Experiment, console: Console) -> None:
         with console.status("one step of the heaviest and of the lightest config"):
             worker = _rehearse.options(num_cpus=resources.cpus, num_gpus=resources.gpus)
             random = draws(plan.space, _DRAWS, plan.settings.seed)
-            told = fetch(worker.remote(experiment, [*configs_ahead(plan), *random]))
-    console.print(_table(told))
-    for line in lines(told, plan, experiment, resources):
+            measured = fetch(worker.remote(experiment, [*configs_ahead(plan), *random]))
+    console.print(_table(measured))
+    for line in lines(measured, plan, experiment, resources):
         console.print(line, highlight=False)
-    if told["bytes"] > told["free_bytes"]:
+    if measured["bytes"] > measured["free_bytes"]:
         msg = (
-            f"frozen activations of {_size(told['bytes'])} must fit the disk of {plan.cache}, got"
-            f" {_size(told['free_bytes'])} free; give --cache DIR or use --no-cache"
+            f"frozen activations of {_size(measured['bytes'])} must fit the disk of {plan.cache},"
+            f" got {_size(measured['free_bytes'])} free; give --cache DIR or use --no-cache"
         )
         raise ClusterError(msg)
 
@@ -68,12 +68,12 @@ def _rehearse(experiment: Experiment, configs: list[dict[str, Any]]) -> dict[str
     return rehearse(experiment, configs, use_assigned_share())
 
 
-def _table(told: Mapping[str, Any]) -> Table:
+def _table(measured: Mapping[str, Any]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for name in ("", "trainable", "batch", "memory MB", "s/step", "full trial"):
         table.add_column(name, justify="right" if name else "left")
     for name in ("heaviest", "lightest"):
-        one = told[name]
+        one = measured[name]
         table.add_row(
             name,
             f"{one['trainable']:,}",
@@ -86,28 +86,28 @@ def _table(told: Mapping[str, Any]) -> Table:
 
 
 def lines(
-    told: Mapping[str, Any], plan: Plan, experiment: Experiment, resources: TrialResources
+    measured: Mapping[str, Any], plan: Plan, experiment: Experiment, resources: TrialResources
 ) -> list[str]:
     """Say in plain sentences what a search will cost, from what `rehearse` measured."""
-    said = []
+    sentences = []
     samples = len(experiment.corpus.samples)
-    if told["files"]:
-        said.append(
-            f"frozen activations of {samples:,} samples: {_size(told['bytes'])} in"
-            f" {told['files']} files ({_size(told['free_bytes'])} free), built in about"
-            f" {clock(told['build_seconds'])} per machine where they are missing"
+    if measured["files"]:
+        sentences.append(
+            f"frozen activations of {samples:,} samples: {_size(measured['bytes'])} in"
+            f" {measured['files']} files ({_size(measured['free_bytes'])} free), built in about"
+            f" {clock(measured['build_seconds'])} per machine where they are missing"
         )
     if is_wanted(plan) and len(read := readable(plan)) > 1:
-        said.append(f"rung zero: {len(read)} logistic regressions before the first trial")
+        sentences.append(f"rung zero: {len(read)} logistic regressions before the first trial")
     rounds = -(-plan.settings.trials // resources.slots)
-    low, high = (told[name]["seconds"] * rounds for name in ("lightest", "heaviest"))
+    low, high = (measured[name]["seconds"] * rounds for name in ("lightest", "heaviest"))
     stopping = "" if plan.settings.tuning.scheduler == "none" else "; ASHA ends most trials sooner"
-    said.append(
+    sentences.append(
         f"{plan.settings.trials} trials, {resources.slots} at a time: {clock(low)} to"
         f" {clock(high)} if all ran in full{stopping}"
     )
-    said.append("dry run: nothing was searched")
-    return said
+    sentences.append("dry run: nothing was searched")
+    return sentences
 
 
 def _size(count: float) -> str:

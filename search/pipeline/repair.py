@@ -65,7 +65,7 @@ def _files(folder: RunFolder) -> Iterator[tuple[Path, Callable[[], object], bool
         (folder.baseline, folder.read_baseline),
         (folder.rung_zero, folder.read_rung_zero),
         (folder.rung_zero_probabilities, folder.read_rung_zero_probabilities),
-        (folder.told, folder.read_told),
+        (folder.reported, folder.read_reported),
         (folder.ensemble, folder.read_ensemble),
         (folder.member_regressions, folder.read_member_regressions),
         (folder.predictions, folder.read_predictions),
@@ -96,9 +96,8 @@ def _fault_of(path: Path, read: Callable[[], object]) -> str:
 
 def _set_aside(path: Path) -> str:
     digests.forget(path)
-    if (
-        path.parent.name == "test_probabilities"
-    ):  # it is made with what the config said out of fold
+    # They are made together with the config's out-of-fold predictions.
+    if path.parent.name == "test_probabilities":
         twin = path.parents[1] / "confirmations" / path.name
         if twin.exists():
             _set_aside(twin)
@@ -140,7 +139,7 @@ def _lost_trials(plan: Plan) -> tuple[list[str], list[str]]:
 def _ended_by_table(folder: RunFolder) -> set[int]:
     try:
         table = folder.read_trials()
-    except ResultsError:  # missing, or told as damaged beside this
+    except ResultsError:  # missing, or reported as damaged beside this
         return set()
     return set(table.loc[table["fate"].isin(OUTCOMES), "trial"].astype(int))
 

@@ -66,14 +66,14 @@ def regressions(
         for fold in folds
     ]
     frames: dict[int, pd.DataFrame] = {}
-    for number, said in follow(console, words, runner.run(tasks), len(tasks)):
-        if isinstance(said, WorkError):
-            raise said
+    for number, result in follow(console, words, runner.run(tasks), len(tasks)):
+        if isinstance(result, WorkError):
+            raise result
         if time.monotonic() > until:
             msg = "the time budget is too short for it"
             raise WorkError(msg)
         way, fold = divmod(number, len(folds))
-        frame = pd.DataFrame(said, columns=list(CLASSES))
+        frame = pd.DataFrame(result, columns=list(CLASSES))
         frame.insert(0, "row", folds[fold].val)
         frame.insert(0, "fold", fold)
         frame.insert(0, "combination", way)
@@ -106,7 +106,7 @@ def measure_baseline(
     try:
         frame = regressions(runner, [read], folds, (words, console)).drop(columns="combination")
     except WorkError as error:
-        return [f"there is no floor to compare with: {error}"]
+        return [f"there is no baseline to compare with: {error}"]
     frame.insert(0, "repeat", frame["fold"] // per_repeat(plan))
     plan.folder.write_baseline(frame)
     return []
@@ -169,5 +169,5 @@ def verdict(metric: str, score: float, margins: Mapping[str, tuple[float, float 
             how = "beats" if margin > 0 else "loses to"
             parts.append(f"{how} {_SPELT[key]} by {abs(margin):.4f} ({sure})")
     tail = "" if HAND_TUNED in margins else "; it is the hand-tuned config"
-    said = ", ".join(parts[:-1]) + f" and {parts[-1]}"
-    return f"the confirmed {metric} of {score:.4f} {said}{tail}"
+    compared = ", ".join(parts[:-1]) + f" and {parts[-1]}"
+    return f"the confirmed {metric} of {score:.4f} {compared}{tail}"

@@ -20,6 +20,11 @@ _WHY = {
     "stopped": "the best score among the {n} trials with one; ASHA stopped them all",
     "interrupted": "the best score so far among the {n} trials that were cut off; none ended",
 }
+_WHY_ALONE = {
+    "finished": "the only trial that ran its course",
+    "stopped": "the only trial with a score; ASHA stopped it",
+    "interrupted": "the only trial with a score so far; it was cut off",
+}
 
 
 def best_trial(
@@ -42,7 +47,8 @@ def best_trial(
     order = ranked(records, mode_of(metric))
     history = _history(folder)
     among = sum(record.fate == order[0].fate for record in order)
-    best, why = chosen or (order[0], _WHY[str(order[0].fate)].format(n=among))
+    sentences = _WHY if among > 1 else _WHY_ALONE
+    best, why = chosen or (order[0], sentences[str(order[0].fate)].format(n=among))
     tried_first = next((record for record in order if record.hand_tuned), None)
     return Best(
         objective=metric,

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 
 Draws = dict[str, "NDArray[np.float64]"]
-"""Scores on the same resampled samples, by what said them."""
+"""Scores on the same resampled samples, by what made the predictions."""
 
 _REPORTED, _ENSEMBLE = "reported", "ensemble"
 
@@ -134,7 +134,7 @@ def _joined(
     known = {one.record.number: one for one in order}
     together = joined(plan, proposal, *data, known)
     if together is not None:
-        plan.folder.write_ensemble(_said_frame(together.validated))
+        plan.folder.write_ensemble(_prediction_frame(together.validated))
     return together
 
 
@@ -157,15 +157,15 @@ def _retrained(
 
 
 def _write_reported(plan: Plan, order: Sequence[Retrained], reported: NestedPredictions) -> None:
-    frame = _said_frame(reported.validated)
+    frame = _prediction_frame(reported.validated)
     trials = np.array([one.record.number for one in order])
     epochs = np.stack([one.epochs for one in order])
     frame.insert(2, "trial", trials[reported.picks])
     frame.insert(3, "epoch", epochs[reported.picks, reported.validated.parts])
-    plan.folder.write_told(frame)
+    plan.folder.write_reported(frame)
 
 
-def _said_frame(validated: Validated) -> pd.DataFrame:
+def _prediction_frame(validated: Validated) -> pd.DataFrame:
     frame = pd.DataFrame(validated.probabilities, columns=list(CLASSES))
     frame.insert(0, "row", validated.rows)
     frame.insert(0, "fold", validated.parts)

@@ -55,19 +55,19 @@ def confirm(
     todo = [r for r in picked if not plan.folder.confirmation(r.number).exists()]
     tasks = [_task(plan, record, fold, k) for record in todo for k, fold in enumerate(folds)]
     done: dict[int, dict[int, Any]] = {record.number: {} for record in todo}
-    told: dict[int, str] = {}
+    troubles: dict[int, str] = {}
     words = f"confirming {len(todo)} config{'s' * (len(todo) > 1)} on {len(folds)} fresh folds"
     for index, result in follow(console, words, runner.run(tasks), len(tasks)):
         record, fold = todo[index // len(folds)], index % len(folds)
         done[record.number][fold] = result
-        if (trouble := _trouble(result)) and record.number not in told:
-            told[record.number] = f"trial {record.number} could not be confirmed: {trouble}"
-            console.print(told[record.number], highlight=False)
+        if (trouble := _trouble(result)) and record.number not in troubles:
+            troubles[record.number] = f"trial {record.number} could not be confirmed: {trouble}"
+            console.print(troubles[record.number], highlight=False)
         if len(done[record.number]) == len(folds):
             courses = [course for _, course in sorted(done.pop(record.number).items())]
-            if record.number not in told:
+            if record.number not in troubles:
                 _keep(plan, corpus, folds, record, courses)
-    return list(told.values())
+    return list(troubles.values())
 
 
 def _task(plan: Plan, record: TrialRecord, fold: Fold, number: int) -> Task:
@@ -98,9 +98,9 @@ def _keep(
     epochs = by_others(course, rule_of(plan)).epochs
     frame["chosen"] = frame["epoch"] == np.tile(epochs + 1, len(course.probabilities))
     ends = np.cumsum([len(fold.val) for fold in folds]) - 1
-    said = [each["unlabelled"][epochs[end]] for each, end in zip(courses, ends, strict=True)]
+    predicted = [each["unlabelled"][epochs[end]] for each, end in zip(courses, ends, strict=True)]
     guids = [sample.guid for sample in corpus.unlabelled]
-    plan.folder.write_test_probabilities(record.number, guids, np.mean(said, axis=0))
+    plan.folder.write_test_probabilities(record.number, guids, np.mean(predicted, axis=0))
     plan.folder.write_confirmation(record.number, frame)
 
 
@@ -112,8 +112,8 @@ def _frame(
     numbers = np.repeat(np.arange(len(folds)), sizes)
     frames = []
     for epoch in range(min(len(course["validated"]) for course in courses)):
-        said = np.concatenate([course["validated"][epoch] for course in courses])
-        frame = pd.DataFrame(said, columns=list(CLASSES))
+        predicted = np.concatenate([course["validated"][epoch] for course in courses])
+        frame = pd.DataFrame(predicted, columns=list(CLASSES))
         frame.insert(0, "row", np.concatenate([fold.val for fold in folds]))
         frame.insert(0, "epoch", epoch + 1)
         frame.insert(0, "fold", numbers)

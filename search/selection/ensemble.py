@@ -124,15 +124,15 @@ def propose(
         raise NoEnsembleError(msg)
     rows = np.concatenate([fold.val for fold in folds])
     parts = np.repeat(np.arange(len(folds)), [len(fold.val) for fold in folds])
-    said = np.stack([probabilities for _, probabilities in candidates])
-    members = Members(rows, parts, labels[rows], said, np.zeros(len(said)))
+    predicted = np.stack([probabilities for _, probabilities in candidates])
+    members = Members(rows, parts, labels[rows], predicted, np.zeros(len(predicted)))
     if asked is None and (why := _no_better(plan, members, size)):
         raise NoEnsembleError(why)
     weights = select_bagged(members, size, seed=plan.settings.seed)
     if (weights > 0).sum() < 2:
         msg = "no ensemble is tried: one config alone predicts as well as any with others"
         raise NoEnsembleError(msg)
-    mean = np.tensordot(weights, said, axes=1)
+    mean = np.tensordot(weights, predicted, axes=1)
     rule, weight = rule_of(plan), 1.0
     if rule.decision != "argmax":
         weight = best_neutral_weight(members.labels, mean, rule.score)
@@ -261,7 +261,7 @@ def joined(
         members.append((one.validated, one.mean_epochs))
     weights = [member.weight for member in proposal.members]
     alone = [validated.probabilities for validated, _ in members]
-    said = np.tensordot(weights, alone, axes=1)
-    decided = decide(said, neutral_weight=proposal.neutral_weight)
+    predicted = np.tensordot(weights, alone, axes=1)
+    decided = decide(predicted, neutral_weight=proposal.neutral_weight)
     first, _ = members[0]
-    return Joined(replace(first, probabilities=said, decided=decided), tuple(members))
+    return Joined(replace(first, probabilities=predicted, decided=decided), tuple(members))

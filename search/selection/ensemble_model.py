@@ -88,13 +88,13 @@ def _parts(
     plan: Plan, proposal: Proposal, ensemble: Ensemble, rows: NDArray[np.int64]
 ) -> Iterator[tuple[FinalMember, Task]]:
     """Return each member of the model, without its weights, and the training that makes them."""
-    for member, told in zip(proposal.members, ensemble.members, strict=True):
+    for member, record in zip(proposal.members, ensemble.members, strict=True):
         if member.trial is None:
             params = dict(member.reads)
             task = Task(fit_regression, {"params": params, "rows": rows})
             yield FinalMember(params, [], member.weight, "regression"), task
             continue
         params = dict(member.trial.params)
-        tasks = trainings(plan, params, [rows], told.epochs)
+        tasks = trainings(plan, params, [rows], record.epochs)
         for task in tasks:
             yield FinalMember(params, [], member.weight / len(tasks)), task

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from analysis.program import counted
 from analysis.run_folder.best_record import Final
 from search.cluster.tasks import Task, assemble, in_order, train_member, validate_joining
 from search.console.live import follow
@@ -107,7 +108,7 @@ def _trained(
     is_refit = choice.kind == "refit"
     rows = [np.arange(len(corpus.labelled))] if is_refit else [fold.train for fold in folds]
     tasks = trainings(plan, best.params, rows, epochs)
-    words = f"training what ships: {choice.kind} of {len(tasks)}, {epochs} epochs"
+    words = f"training what ships: {choice.kind} of {len(tasks)}, {counted(epochs, 'epoch')}"
     try:
         return choice, rows, in_order(follow(console, words, runner.run(tasks), len(tasks)))
     except WorkError as error:
@@ -245,7 +246,7 @@ def choose_kind(
         reason = "there are too few folds to join, or none was confirmed"
         return Choice("refit", f"{reason}: one model is trained on all data")
     try:
-        said = _said_by_kind(runner, plan, folds, best, console)
+        predicted = _predictions_by_kind(runner, plan, folds, best, console)
     except WorkError as error:
         kind, reason = asked or "refit", f"joining fold models could not be validated: {error}"
         console.print(reason, highlight=False)
@@ -258,11 +259,11 @@ def choose_kind(
     def score(one: NDArray[Any]) -> float:
         return Validated(rows, parts, labels, one, decide(one, threshold)).score(name)
 
-    scores = {kind: score(said[kind]) for kind in ("refit", "average", "folds")}
-    scores["members"] = float(np.mean([score(member) for member in said["members"]]))
+    scores = {kind: score(predicted[kind]) for kind in ("refit", "average", "folds")}
+    scores["members"] = float(np.mean([score(member) for member in predicted["members"]]))
     kind, why = preferred(plan.settings.tuning.metric, scores, asked)
     # Fold models alone, of which there were more, have calibrated the refit already.
-    temperature = None if kind == "refit" else fit_temperature(labels, said[kind])
+    temperature = None if kind == "refit" else fit_temperature(labels, predicted[kind])
     return Choice(kind, why, scores, temperature)
 
 
@@ -289,12 +290,12 @@ def preferred(metric: str, scores: Mapping[str, float], asked: Kind | None) -> t
     for other in kinds[1:]:
         if is_better(metric, scores[other], scores[kind]):
             kind = other
-    told = ", ".join(f"{name} {scores[name]:.4f}" for name in kinds)
-    why = f"the best in nested validation ({told})"
+    compared = ", ".join(f"{name} {scores[name]:.4f}" for name in kinds)
+    why = f"the best in nested validation ({compared})"
     return kind, f"{why}; {warned}" if worse else why
 
 
-def _said_by_kind(
+def _predictions_by_kind(
     runner: TaskRunner,
     plan: Plan,
     folds: Sequence[Fold],

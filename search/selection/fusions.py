@@ -37,7 +37,7 @@ def write_fusions(
     parts = np.repeat(np.arange(len(folds)), [len(fold.val) for fold in folds])
     own = neutral_threshold(best.params)
     first, second = (
-        Course(rows, parts, labels[rows], said[None], own) for said in branches.values()
+        Course(rows, parts, labels[rows], predicted[None], own) for predicted in branches.values()
     )
     # The rows beside it are as searched: decided by the trial's own threshold.
     sign = 1 if best.mode == "max" else -1

@@ -80,14 +80,14 @@ def join_runs(paths: Sequence[Path]) -> Joined:
     faults = list(_faults(runs))
     if faults:
         raise JoiningError("\n".join(faults))
-    names, courses, said = [], [], []
+    names, courses, predicted = [], [], []
     for run in runs:
         for one in run.candidates:
             number = one.trial
             names.append(f"trial {number} of {run.name}")
             courses.append(_course(run, number))
-            said.append(run.folder.read_test_probabilities(number))
-    _refuse_other_samples(names, courses, said)
+            predicted.append(run.folder.read_test_probabilities(number))
+    _refuse_other_samples(names, courses, predicted)
     sign = 1 if runs[0].larger_is_better else -1
     rule = Rule(
         runs[0].objective.removeprefix("val_"), sign, runs[0].search.settings.selection.decision
@@ -97,11 +97,11 @@ def join_runs(paths: Sequence[Path]) -> Joined:
     threshold = ensemble_threshold(members, weights, rule)
     record = _record(rule, courses, names, weights)
     record |= {"decision": rule.decision, "neutral_threshold": threshold}
-    mean = np.tensordot(weights, [each[list(CLASSES)].to_numpy() for each in said], axes=1)
+    mean = np.tensordot(weights, [each[list(CLASSES)].to_numpy() for each in predicted], axes=1)
     decided = decide(mean, threshold)
     return Joined(
         record=record,
-        guids=said[0]["guid"].tolist(),
+        guids=predicted[0]["guid"].tolist(),
         probabilities=mean.astype(np.float32),
         tags=[CLASSES[c] for c in decided],
         notes=[note for run in runs for note in run.notes],
@@ -112,24 +112,24 @@ def _faults(runs: Sequence[Run]) -> Iterator[str]:
     for run in runs:
         if not run.candidates:
             yield f"{run.folder.path} must have confirmed configs, got none; search with --confirm"
-    told = [_identity(run.search) for run in runs]
-    for run, one in zip(runs[1:], told[1:], strict=True):
-        other = [name for name, a, b in zip(_ALIKE, told[0], one, strict=True) if a != b]
+    identities = [_identity(run.search) for run in runs]
+    for run, one in zip(runs[1:], identities[1:], strict=True):
+        other = [name for name, a, b in zip(_ALIKE, identities[0], one, strict=True) if a != b]
         if other:
             same = ", ".join(other)
             yield f"{run.folder.path} must be of the same {same} as {runs[0].folder.path}"
 
 
 def _refuse_other_samples(
-    names: Sequence[str], courses: Sequence[Course], said: Sequence[pd.DataFrame]
+    names: Sequence[str], courses: Sequence[Course], predicted: Sequence[pd.DataFrame]
 ) -> None:
     """Refuse configs whose predictions are not of the same samples in the same order."""
     first = courses[0]
-    for name, course, one in zip(names, courses, said, strict=True):
+    for name, course, one in zip(names, courses, predicted, strict=True):
         alike = np.array_equal(course.rows, first.rows) and np.array_equal(
             course.parts, first.parts
         )
-        if not alike or not one["guid"].equals(said[0]["guid"]):
+        if not alike or not one["guid"].equals(predicted[0]["guid"]):
             msg = f"{name} must be confirmed on the samples and folds of {names[0]}, got others"
             raise JoiningError(msg)
 
@@ -170,13 +170,13 @@ def _record(
         f" config (difference {found.difference:+.4f}, 95 % interval {low:+.4f} to"
         f" {high:+.4f}, p {found.p_value:.2f}; the interval covers {ensemble.covers})"
     )
-    told = [
+    members = [
         {"name": which, "score": score, "weight": float(weight)}
         for which, score, weight in zip(names, scores, weights, strict=True)
     ]
     return {
         "objective": f"val_{name}",
-        "members": told,
+        "members": members,
         "ensemble": ensemble.score(name),
         "single": single.score(name),
         "difference": found.difference,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from analysis.program import counted
 from search.study.trial import neutral_threshold
 from trainables.evaluation.metrics import HEADLINES, SCORES
 from trainables.variants.towers import AND
@@ -72,7 +73,7 @@ def _model(search: Search, best: Best) -> str:
     backbones = ", ".join(_backbones(search.backbones, best.params))
     seeds = f", averaged over {final.seeds} seeds" * (final.seeds > 1)
     about = (
-        f"Kind: {final.kind}, {_KINDS[final.kind]}{seeds}; {final.epochs} epochs,"
+        f"Kind: {final.kind}, {_KINDS[final.kind]}{seeds}; {counted(final.epochs, 'epoch')},"
         f" {final.parameters:,} parameters. Why: {final.why}. Backbones: {backbones}."
         f" Config of trial {best.trial}: {best.why}."
     )

@@ -164,7 +164,7 @@ def sentences(
         The sentences.
     """
     alike = {_key(one.params): one.alike for one in found}
-    said = []
+    sentences = []
     for name, values in left_out.items():
         for value in sorted(values, key=str):
             nearest = next(
@@ -172,11 +172,11 @@ def sentences(
                 for one in order
                 if any(params[name] == value for params in alike[_key(one.params)])
             )
-            said.append(
+            sentences.append(
                 f"rung zero leaves {name}={spelt(value)} out of the space: at best a logistic"
                 f" regression on it is {_behind(nearest, metric)}; --no-rung-zero keeps it"
             )
-    return said
+    return sentences
 
 
 def _behind(one: Standing, metric: str) -> str:

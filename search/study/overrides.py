@@ -89,7 +89,7 @@ def narrow(
     ]
     unread = variant.unread(modality)
     found.faults += [
-        f"{name} has no say with --modality {modality}; leave it out"
+        f"{name} is inactive with --modality {modality}; leave it out"
         for name in sorted((found.fixed.keys() | found.narrowed) & unread)
     ]
     found.faults += _config_faults(variant, found.fixed, "--fix")

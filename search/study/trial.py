@@ -79,9 +79,9 @@ class TrialRecord:
         sign = 1 if mode == "max" else -1
         return max(finite, key=lambda pair: sign * pair[1])
 
-    def story(self, mode: Mode) -> dict[str, Any]:
-        """Return JSON-ready facts on how it ended, which its parameters and reports do not say."""
-        facts: dict[str, Any] = {
+    def user_attrs(self, mode: Mode) -> dict[str, Any]:
+        """Return what the study keeps of it besides its parameters and reports, ready for JSON."""
+        attrs: dict[str, Any] = {
             "fate": self.fate,
             "error": self.error,
             "note": self.note,
@@ -92,7 +92,7 @@ class TrialRecord:
             "peak_memory_mb": round(self.peak_memory_mb, 1),
         }
         best = self.best(mode)
-        return facts if best is None else facts | {"best_epoch": best[0], "objective": best[1]}
+        return attrs if best is None else attrs | {"best_epoch": best[0], "objective": best[1]}
 
 
 OUTCOMES: frozenset[str] = frozenset({"finished", "stopped", "diverged", "failed"})

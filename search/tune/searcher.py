@@ -130,7 +130,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         """Tell the study how a trial ended; without a result, it crashed or never began."""
         record = self.records[trial_id]
         if trial_id not in self._asked:
-            return  # told already: Ray takes our error at a trial's end for the trial's own
+            return  # reported already: Ray takes our error at a trial's end for the trial's own
         with self._stopper.guarding(), self._one_write():
             if error:
                 self._tell(trial_id, "interrupted" if record.retryable else "failed")
@@ -159,17 +159,17 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
     def _tell(self, trial_id: str, fate: Fate) -> None:
         trial, record = self._asked.pop(trial_id), self.records[trial_id]
         record.fate = fate
-        story = record.story(self._mode)
+        attrs = record.user_attrs(self._mode)
         if self._stopper.fault is not None:
             return  # after a torn line, nothing may be appended: the next attempt cuts it off
-        for name, fact in story.items():
-            trial.set_user_attr(name, fact)
+        for name, value in attrs.items():
+            trial.set_user_attr(name, value)
         if fate == "interrupted":
             requeue(self._study, trial)
             return
         state = _STATES.get(fate, TrialState.FAIL)
-        value = story["objective"] if state is TrialState.COMPLETE else None
-        self._study.tell(trial, value, state=state, skip_if_finished=True)
+        objective = attrs["objective"] if state is TrialState.COMPLETE else None
+        self._study.tell(trial, objective, state=state, skip_if_finished=True)
 
     def save(self, checkpoint_path: str) -> None:
         """Write an empty file, as Ray wants one: the state is in the study."""
@@ -185,5 +185,15 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         raise NotImplementedError(msg)
 
     def __getstate__(self) -> dict[str, Any]:
-        truth = {"_study", "_one_write", "_space", "_asked", "_cut_off", "_checkpoints", "_slots"}
-        return {name: value for name, value in self.__dict__.items() if name not in truth}
+        kept_by_the_study = {
+            "_study",
+            "_one_write",
+            "_space",
+            "_asked",
+            "_stopper",
+            "_checkpoints",
+            "_slots",
+        }
+        return {
+            name: value for name, value in self.__dict__.items() if name not in kept_by_the_study
+        }

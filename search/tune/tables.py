@@ -27,7 +27,7 @@ def trials_table(records: Records, mode: Mode) -> pd.DataFrame:
     for record in sorted(records.values(), key=lambda record: record.number):
         if record.fate is None:
             continue
-        row = dict.fromkeys(TRIALS) | {"trial": record.number} | record.story(mode)
+        row = dict.fromkeys(TRIALS) | {"trial": record.number} | record.user_attrs(mode)
         rows.append(row | {CONFIG + name: value for name, value in record.params.items()})
     frame = pd.DataFrame(rows, columns=None if rows else ["trial", "fate", "objective", "error"])
     return frame.astype({"best_epoch": "Int64", "objective": "float64"}) if rows else frame

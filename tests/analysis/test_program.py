@@ -12,9 +12,18 @@ from pathlib import Path
 import pytest
 from rich.table import Table
 
-from analysis.program import fail, make_console
+from analysis.program import counted, fail, make_console
 from tests.analysis.synthetic import write_run
 from trainables.activations.ownership import mark
+
+
+def test_one_of_a_thing_is_counted_in_the_singular() -> None:
+    assert [counted(n, "trial") for n in (0, 1, 2, 1000)] == [
+        "0 trials",
+        "1 trial",
+        "2 trials",
+        "1,000 trials",
+    ]
 
 
 def test_every_fault_has_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:

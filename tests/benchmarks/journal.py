@@ -32,7 +32,7 @@ from tests.benchmarks.reporting import machine
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_FACTS = TrialRecord(0, {}, scores={1: 0.5}).story("max")
+_FACTS = TrialRecord(0, {}, scores={1: 0.5}).user_attrs("max")
 _KINDS = ("ours", "optuna")
 _REPORTS = 10
 

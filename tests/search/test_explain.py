@@ -108,4 +108,4 @@ def test_heat_is_yellow_and_cold_is_dark() -> None:
     hot, cold = drawn[4, 6], drawn[4, 1]
     assert hot[:2].sum() > cold[:2].sum() + 100
     assert hot[2] < 128
-    assert side_by_side(pixels, heat, "is a, seen as b").size == (680, 366)
+    assert side_by_side(pixels, heat, "is a, predicted as b").size == (680, 366)

@@ -246,11 +246,11 @@ def _label(row: Row, faults: Faults) -> Sentiment | None:
 
 def _split(row: Row, label: Sentiment | None, faults: Faults) -> str:
     """Read which part of the data a row is given to; none where there is no such column."""
-    said = row.values.get(SPLIT_COLUMN, "").strip().lower()
-    split = _SPLITS.get(said)
+    named = row.values.get(SPLIT_COLUMN, "").strip().lower()
+    split = _SPLITS.get(named)
     if split is None:
         rule = f"{SPLIT_COLUMN} must be one of {', '.join(SPLITS)}"
-        faults.add(rule, f"{row.place}: got {said!r}; {nearest(said, SPLITS)}")
+        faults.add(rule, f"{row.place}: got {named!r}; {nearest(named, SPLITS)}")
         return ""
     if label is None and split in {"train", "val"}:
         rule = f"every pair of the {SPLIT_COLUMN}s train and val must have a tag"

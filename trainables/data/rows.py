@@ -106,8 +106,8 @@ def _lines(
             start = reader.line_num
     except csv.Error as error:
         number, what = _stray_quote(text, start, delimiter)
-        told = f"the quote that opens here {what}" if what else str(error)
-        faults.add(_SOUND, f"{name} line {number}: {told}")
+        fault = f"the quote that opens here {what}" if what else str(error)
+        faults.add(_SOUND, f"{name} line {number}: {fault}")
 
 
 def _stray_quote(text: str, start: int, delimiter: str) -> tuple[int, str]:

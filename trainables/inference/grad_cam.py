@@ -122,13 +122,13 @@ class Explainer:
         self, pixels: Tensor, ends: Mapping[str, Activations], target: int
     ) -> NDArray[np.float32]:
         """Sum the evidence over the image towers."""
-        heats = [self._seen(slot, pixels, ends, target) for slot in ends if _is(slot, "image")]
+        heats = [self._heat_of(slot, pixels, ends, target) for slot in ends if _is(slot, "image")]
         heat = torch.stack(heats).sum(dim=0)
         heat = heat / heat.max().clamp(min=torch.finfo(heat.dtype).tiny)
         array: NDArray[np.float32] = heat.float().cpu().numpy()
         return array
 
-    def _seen(
+    def _heat_of(
         self, slot: str, pixels: Tensor, ends: Mapping[str, Activations], target: int
     ) -> Tensor:
         modules = [*self._prefixes[slot].modules(), *self._suffix(slot).modules()]

@@ -21,7 +21,7 @@ FLOOR = {
     "interval": [0.58, 0.62],
     "standard_errors": 2.0,
 }
-VERDICT = "the confirmed val_weighted_f1 of 0.64 beats the floor by 0.02"
+VERDICT = "the confirmed val_weighted_f1 of 0.64 beats the baseline by 0.02"
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_searched_score_is_bounded_and_called_optimistic(folder: RunFolder) ->
     assert chosen.high is not None
     assert chosen.low < chosen.score < chosen.high
     assert any("so it is optimistic" in verdict for verdict in found.verdicts)
-    assert any("no real floor" in verdict for verdict in found.verdicts)
+    assert any("no real baseline" in verdict for verdict in found.verdicts)
 
 
 def test_the_hand_tuned_config_and_the_lab_stand_beside_the_chosen_one(folder: RunFolder) -> None:
@@ -96,30 +96,33 @@ def test_a_confirmed_score_is_held_against_the_confirmed_score_of_the_hand_tuned
     assert "Searching changed weighted F1 by +0.0050 from the hand-tuned config." in found.verdicts
 
 
-def test_a_floor_that_was_measured_is_shown_with_its_verdict_first(folder: RunFolder) -> None:
+def test_a_baseline_that_was_measured_is_shown_with_its_verdict_first(folder: RunFolder) -> None:
     found = answer(analysis.load(with_best(folder, floor=FLOOR, verdict=VERDICT).path))
     assert found is not None
-    floors = {rival.name: rival for rival in found.rivals if rival.kind == "floor"}
-    assert floors["logistic regression"].score == 0.6
-    assert (floors["logistic regression"].low, floors["logistic regression"].high) == (0.58, 0.62)
-    assert floors["majority class"].score == 0.4
-    assert found.verdicts[0] == "The confirmed weighted F1 of 0.64 beats the floor by 0.02."
-    assert not any("no real floor" in verdict for verdict in found.verdicts)
+    baselines = {rival.name: rival for rival in found.rivals if rival.kind == "baseline"}
+    assert baselines["logistic regression"].score == 0.6
+    assert (baselines["logistic regression"].low, baselines["logistic regression"].high) == (
+        0.58,
+        0.62,
+    )
+    assert baselines["majority class"].score == 0.4
+    assert found.verdicts[0] == "The confirmed weighted F1 of 0.64 beats the baseline by 0.02."
+    assert not any("no real baseline" in verdict for verdict in found.verdicts)
 
 
-def test_a_floor_of_nothing_is_shown(folder: RunFolder) -> None:
+def test_a_baseline_of_nothing_is_shown(folder: RunFolder) -> None:
     nothing = {"logistic_regression": {METRIC: 0.0}, "majority": {METRIC: 0.0}}
     found = answer(analysis.load(with_best(folder, floor=FLOOR | nothing).path))
     assert found is not None
-    floors = {rival.name: rival.score for rival in found.rivals if rival.kind == "floor"}
-    assert floors == {"logistic regression": 0.0, "majority class": 0.0}
+    baselines = {rival.name: rival.score for rival in found.rivals if rival.kind == "baseline"}
+    assert baselines == {"logistic regression": 0.0, "majority class": 0.0}
 
 
 @pytest.mark.parametrize(
     ("errors", "standing"),
     [(2.0, "above"), (0.9, "level"), (-0.9, "level"), (-2.0, "below"), (None, "")],
 )
-def test_a_standard_error_is_what_it_takes_to_stand_above_the_floor(
+def test_a_standard_error_is_what_it_takes_to_stand_above_the_baseline(
     folder: RunFolder, errors: float | None, standing: str
 ) -> None:
     floor = FLOOR | {"standard_errors": errors}

@@ -163,11 +163,11 @@ def faults(words: str) -> list[str]:
         ),
         (
             "--modality text --fix image_unfrozen_layers=1",
-            "image_unfrozen_layers has no say with --modality text; leave it out",
+            "image_unfrozen_layers is inactive with --modality text; leave it out",
         ),
         (
             "--modality image --range text_unfrozen_layers=0:1",
-            "text_unfrozen_layers has no say with --modality image; leave it out",
+            "text_unfrozen_layers is inactive with --modality image; leave it out",
         ),
         ("--cache c --no-cache", "--cache and --no-cache must not be given together"),
         ("--image-size 100000", "--image-size must be <= 2048, got 100000"),

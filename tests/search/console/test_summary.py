@@ -74,8 +74,8 @@ def test_every_place_tells_the_same_score_and_what_it_covers(
     folder, best = judged
     told, covers = best["confirmed"]["score"], best["confirmed"]["covers"]
     run = analysis.load(folder.path)
-    assert run.told is not None
-    assert run.told.score("weighted_f1") == pytest.approx(told)
+    assert run.reported is not None
+    assert run.reported.score("weighted_f1") == pytest.approx(told)
 
     found = answer(run)
     assert found is not None
@@ -142,14 +142,14 @@ def test_a_run_that_kept_one_score_for_its_choice_is_told_as_it_was(
     folder, best = judged
     for number in (one["trial"] for one in best["candidates"]):
         folder.write_confirmation(number, folder.read_confirmation(number))
-    folder.told.unlink()
+    folder.reported.unlink()
     old = {"score": 0.61, "interval": [0.5, 0.7], "scores": {}, "epochs": 2}
     write_best(folder, best | {"confirmed": old})
     run = analysis.load(folder.path)
     own = run.confirmed(best["trial"])
     assert own is not None
-    assert run.told is not None
-    assert run.told.score("weighted_f1") == own.score("weighted_f1")
+    assert run.reported is not None
+    assert run.reported.score("weighted_f1") == own.score("weighted_f1")
     assert own.score("weighted_f1") == pytest.approx(best["candidates"][0]["confirmed"])
     found = answer(run)
     assert found is not None

@@ -121,7 +121,7 @@ def test_what_is_told_is_the_score_of_folds_that_had_no_part_in_choosing(tmp_pat
     assert best["confirmed"]["score"] == pytest.approx((5 + 6 + 6) / 36)
     assert best["confirmed"]["scores"]["val_accuracy"] == best["confirmed"]["score"]
     assert best["confirmed"]["contenders"] == 3
-    told = plan.folder.read_told()
+    told = plan.folder.read_reported()
     assert told.groupby("fold")["trial"].unique().map(list).tolist() == [[2], [1], [1]]
     right = told["decided"] == LABELS[told["row"]]
     assert right.groupby(told["fold"]).mean().mean() == pytest.approx(17 / 36)
@@ -142,7 +142,7 @@ def test_epochs_are_those_that_the_rule_of_now_chooses(tmp_path: Path) -> None:
     assert best.confirmed is not None
     assert best.confirmed.epochs == 2
     assert best.confirmed.score == pytest.approx(0.75)
-    assert set(plan.folder.read_told()["epoch"]) == {2}
+    assert set(plan.folder.read_reported()["epoch"]) == {2}
 
 
 def test_duplicates_are_drawn_together_and_what_the_interval_covers_is_told(
@@ -207,7 +207,9 @@ def test_the_majority_is_scored_as_worked_by_hand(judged: Any) -> None:
     )
 
 
-def test_the_margin_above_the_floor_is_in_standard_errors_of_the_difference(judged: Any) -> None:
+def test_the_margin_above_the_baseline_is_in_standard_errors_of_the_difference(
+    judged: Any,
+) -> None:
     _, best = judged("", {0: 0.2, 2: 0.9}, baseline=0.4)
     baseline = best["floor"]
     gap = best["confirmed"]["score"] - baseline["logistic_regression"]["val_weighted_f1"]

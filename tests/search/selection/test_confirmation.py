@@ -127,7 +127,7 @@ def test_a_config_that_crashes_or_diverges_is_told_and_the_others_are_kept(tmp_p
     assert [plan.folder.confirmation(n).exists() for n in (1, 2, 3)] == [False, False, True]
 
 
-def test_the_floor_is_kept_once(tmp_path: Path) -> None:
+def test_the_baseline_is_kept_once(tmp_path: Path) -> None:
     plan = plan_of("--folds 3", tmp_path)
     runner: Any = ScriptedRunner(lambda task: EYE[corpus_of().labels[task.arguments["fold"].val]])
     assert measure_baseline(runner, plan, FOLDS, READ, QUIET) == []
@@ -139,7 +139,7 @@ def test_the_floor_is_kept_once(tmp_path: Path) -> None:
     assert [task.arguments["params"] for task in runner.tasks] == [READ] * 3
 
 
-def test_a_floor_that_cannot_be_had_is_told(tmp_path: Path) -> None:
+def test_a_baseline_that_cannot_be_had_is_told(tmp_path: Path) -> None:
     plan = plan_of("--folds 3", tmp_path)
     runner: Any = ScriptedRunner(lambda _: WorkError("out of memory"))
     (note,) = measure_baseline(runner, plan, FOLDS, READ, QUIET)

@@ -100,6 +100,20 @@ def history(folder: RunFolder, *records: TrialRecord) -> None:
             )
 
 
+@pytest.mark.parametrize(
+    ("fate", "why"),
+    [
+        ("finished", "the only trial that ran its course"),
+        ("stopped", "the only trial with a score; ASHA stopped it"),
+        ("interrupted", "the only trial with a score so far; it was cut off"),
+    ],
+)
+def test_one_trial_with_a_score_is_not_the_best_of_many(
+    folder: RunFolder, fate: str, why: str
+) -> None:
+    assert best_trial(folder, keyed(record(0, fate, 0.5)), METRIC).why == why
+
+
 def test_the_best_config_is_written_with_all_its_scores(folder: RunFolder) -> None:
     records = [
         record(0, "finished", 0.5, 0.4, hand_tuned=True),
@@ -133,7 +147,7 @@ def test_where_asha_stopped_all_the_best_of_them_is_chosen_and_that_is_said(
 
 def test_the_study_keeps_all_that_the_table_of_trials_has() -> None:
     one = record(0, "finished", 0.5)
-    assert {"trial", *one.story("max")} == set(TRIALS)
+    assert {"trial", *one.user_attrs("max")} == set(TRIALS)
     assert list(trials_table(keyed(one), "max")) == [*TRIALS, "config/rate", "config/width"]
 
 

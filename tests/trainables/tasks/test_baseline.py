@@ -1,4 +1,4 @@
-"""The floor reads the frozen activations that trials read, and nothing of what it validates."""
+"""The baseline reads the frozen activations that trials read, and nothing of what it validates."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def lexicon_features(samples: Sequence[Sample]) -> NDArray[np.float32]:
 
 def _row(text: str) -> list[float]:
     analyzer = _analyzer()
-    said = analyzer.polarity_scores(" ".join(text.split()[:_MOST_WORDS]))
+    polarity = analyzer.polarity_scores(" ".join(text.split()[:_MOST_WORDS]))
     words = _WORD.findall(_MENTION.sub(" ", _LINK.sub(" ", text)))
     valences = [analyzer.lexicon.get(word.lower(), 0.0) for word in words]
     counts = (
@@ -74,7 +74,7 @@ def _row(text: str) -> list[float]:
         *_counts(text, words),
     )
     return [
-        *(said[name] for name in _SCORES),
+        *(polarity[name] for name in _SCORES),
         max([0.0, *valences]),
         min([0.0, *valences]),
         *(math.log1p(count) for count in counts),
