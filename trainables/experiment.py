@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from socket import gethostname
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
 from trainables.modules.backbones.weights import local_path
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from trainables.config import CacheDtype, InputSettings, Modality, Residence
     from trainables.data.sample import Corpus, Fold
+    from trainables.evaluation.decision import Precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,8 @@ class Experiment:
             computes them for every batch.
         cache_dtype: How activations are stored.
         resident: Whether activations are moved to the device at once.
+        precision: In which models train and predict; `auto` until it is chosen, and then as
+            `precision_of` says. Frozen activations are in float32.
         identity: Tells it, and its copies in other processes, from every other experiment.
     """
 
@@ -52,6 +55,7 @@ class Experiment:
     modality: Modality = "both"
     cache_dtype: CacheDtype = "float16"
     resident: Residence = "auto"
+    precision: Precision | Literal["auto"] = "auto"
     identity: str = field(init=False, compare=False, default_factory=lambda: uuid4().hex)
 
     @property

@@ -27,6 +27,7 @@ from trainables.modules.blocks.parameters import total_parameters
 from trainables.seeds import stream_seed
 from trainables.training.fold import FoldTrainer, TrainingData
 from trainables.training.lockstep import LockstepRun
+from trainables.training.precision import choose_precision, precision_of
 from trainables.variants import VARIANTS
 from trainables.variants.reading import Reading, prepared_as
 from trainables.variants.towers import sources_to_choose
@@ -34,7 +35,10 @@ from trainables.variants.towers import sources_to_choose
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
+    from torch import nn
+
     from trainables.data.sample import Fold
+    from trainables.evaluation.decision import Precision
     from trainables.experiment import Experiment
     from trainables.modules.backbones.tower import Tower
     from trainables.modules.blocks.cut import Cut
@@ -65,6 +69,12 @@ class Workbench:
         self._sources: dict[Reading, Source] = {}
         self._views: dict[str, ViewFeatures] = {}
         self._crowded = False
+
+    @cached_property
+    def precision(self) -> Precision:
+        """The precision in which models train and predict."""
+        chosen = self.experiment.precision
+        return precision_of(self.device) if chosen == "auto" else chosen
 
     @cached_property
     def towers(self) -> LazyTowers:
@@ -127,6 +137,7 @@ class Workbench:
             towers | {name: self.view(name) for name in views},
             torch.tensor(experiment.corpus.labels).to(self.device),
             self.device,
+            self.precision,
         )
         trainers = [
             FoldTrainer(
@@ -296,13 +307,23 @@ def build_activations(
     yield from bench.build_for([bench.config(p) for p in params])
 
 
-def describe(experiment: Experiment) -> dict[str, Any]:
-    """Load the towers and describe them.
+def describe(
+    experiment: Experiment,
+    params: Sequence[Mapping[str, Any]] = (),
+    device: torch.device | None = None,
+) -> dict[str, Any]:
+    """Load the towers and describe them, and choose the precision to train in.
+
+    Args:
+        experiment: What the search holds fixed.
+        params: Hyperparameters of trials, one for each way to cut the towers.
+        device: Where trials train; None for the CPU.
 
     Returns:
         `random_backbones` (names), `notes` on parts that start random and on inputs that a
-        checkpoint does not know, `fingerprints` of the towers by name, and `parameters` of the
-        hand-tuned config: `total` and `trainable`.
+        checkpoint does not know, `fingerprints` of the towers by name, `parameters` of the
+        hand-tuned config: `total` and `trainable`, and the `precision` of the experiment, chosen
+        for these trials if it is `auto`, with the `speedup` that was measured for it or None.
     """
     bench = kept_workbench(experiment.identity, torch.device("cpu"), lambda: experiment)
     towers = bench.towers.values()
@@ -310,6 +331,10 @@ def describe(experiment: Experiment) -> dict[str, Any]:
         name: value for name, value in asdict(bench.variant.hand_tuned).items() if value != ""
     }
     random = [bench.towers.backbone_of(name) for name, t in bench.towers.items() if t.is_random]
+    precision, speedup = experiment.precision, None
+    if precision == "auto":
+        device = device or bench.device
+        precision, speedup = choose_precision(device, _training(bench, params))
     return {
         "random_backbones": list(dict.fromkeys(random)),
         "notes": [
@@ -323,7 +348,20 @@ def describe(experiment: Experiment) -> dict[str, Any]:
         ],
         "fingerprints": {name: bench.fingerprint(name) for name in bench.towers},
         "parameters": bench.count(bench.variant.build(bench.config(hand_tuned), bench.towers)),
+        "precision": precision,
+        "speedup": speedup,
     }
+
+
+def _training(bench: Workbench, params: Iterable[Mapping[str, Any]]) -> Iterator[nn.Module]:
+    """Make what trains of each tower in some trials, at one depth: its blocks are alike."""
+    seen = set()
+    for values in params:
+        config = bench.config(values)
+        for read in bench.variant.readings(config, bench.experiment.modality).values():
+            if read.cut.unfrozen_layers and read.tower not in seen:
+                seen.add(read.tower)
+                yield tower_for(read.tower, bench.towers).suffix(read.cut)
 
 
 def _unlike(tower: Tower, experiment: Experiment) -> Iterator[str]:

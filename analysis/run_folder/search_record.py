@@ -98,6 +98,23 @@ class Hardware:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Precision:
+    """In which precision a search computed; heads, losses and weights are in float32.
+
+    Attributes:
+        training: Trials and all that trains after them, and their predictions; `auto` in runs of
+            versions that chose it by the device alone.
+        activations: The frozen part of the backbones.
+        speedup: How many times as fast as float32 bfloat16 was when the search began; None where
+            it was not measured.
+    """
+
+    training: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    activations: Literal["float32"] = "float32"
+    speedup: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Code:
     """The commit of this program, and whether its files differed from it."""
 
@@ -183,6 +200,7 @@ class Search:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     hardware: Hardware = Hardware()
+    precision: Precision = Precision()
     versions: Mapping[str, str] = field(default_factory=dict)
     code: Code | None = None
     started: str = ""

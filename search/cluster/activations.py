@@ -32,7 +32,7 @@ from trainables.trainable import use_assigned_share
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from search.cluster.resources import Node
+    from search.cluster.resources import Node, TrialResources
     from search.config.plan import Plan
     from trainables.experiment import Experiment
 
@@ -115,19 +115,31 @@ def _build(held: tuple[Experiment, list[dict[str, Any]]]) -> Iterator[dict[str, 
             return
 
 
-def describe(experiment: Experiment) -> dict[str, Any]:
-    """Describe an experiment's backbones, JSON-ready, as `trainables.worker.describe`."""
-    description: dict[str, Any] = fetch(_describe.remote(experiment))
+def describe(
+    experiment: Experiment, params: Sequence[Mapping[str, Any]], resources: TrialResources
+) -> dict[str, Any]:
+    """Describe an experiment as `trainables.worker.describe`, with the share of a trial."""
+    remote = _on_share(resources).remote(experiment, list(params))
+    description: dict[str, Any] = fetch(remote)
     return description
 
 
-@ray.remote(num_cpus=1, max_retries=RETRIES)  # type: ignore[untyped-decorator]
-def _describe(experiment: Experiment) -> dict[str, Any]:
+def _on_share(resources: TrialResources) -> Any:
+    remote = ray.remote(
+        num_cpus=resources.cpus,
+        num_gpus=resources.gpus,
+        max_retries=RETRIES,
+        max_calls=int(resources.gpus > 0),  # as above
+    )
+    return remote(_describe)
+
+
+def _describe(experiment: Experiment, params: list[dict[str, Any]]) -> dict[str, Any]:
     from trainables.worker import describe as describe_here  # noqa: PLC0415  # as above
 
-    use_assigned_share()
+    device = use_assigned_share()
     while True:
         try:
-            return dict(describe_here(experiment))
+            return dict(describe_here(experiment, params, device))
         except Exception as error:  # noqa: BLE001 - as above
             await_files(experiment, error)

@@ -93,6 +93,20 @@ def share_out(nodes: Sequence[Node], asked: ResourceSettings) -> TrialResources:
     return TrialResources(cpus, gpus, min(slots, asked.max_concurrent or slots))
 
 
+def refuse_slow_precision(asked: ResourceSettings, trial: TrialResources) -> None:
+    """Refuse float16 on CPUs, none of which trains in it faster than in float32.
+
+    Raises:
+        ClusterError: If trials have no GPU.
+    """
+    if asked.precision == "float16" and not trial.gpus:
+        msg = (
+            "--precision must be auto, float32 or bfloat16 where trials have no GPU, got float16;"
+            " auto measures which is faster"
+        )
+        raise ClusterError(msg)
+
+
 def _cpu_share(nodes: Sequence[Node], gpus: float) -> float:
     # Evenly among the trials of the machine that has the fewest CPUs per trial.
     share = min(node.cpus / max(1, _places(node.gpus, gpus)) for node in nodes if node.gpus)

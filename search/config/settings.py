@@ -183,6 +183,8 @@ class ResourceSettings:
     """How frozen activations are stored."""
     resident: Literal["auto", "device", "host"] = "auto"
     """Where frozen activations live in training."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Of what trains; auto takes what is fast on the GPU, or proves faster on the CPU."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -9,10 +10,11 @@ from rich.table import Table
 
 from search.cluster.activations import configs_ahead, describe
 from search.cluster.connection import connected
-from search.cluster.resources import RETRIES, fetch, share_out
+from search.cluster.resources import RETRIES, fetch, refuse_slow_precision, share_out
 from search.console.live import clock
 from search.errors import ClusterError
 from search.pipeline.data import with_given_folds
+from search.pipeline.run_record import precision_notes
 from search.pipeline.rung_zero import is_wanted, readable
 from search.pipeline.views import without_unfit_views
 from search.study.space import draws
@@ -44,8 +46,13 @@ def dry_run(plan: Plan, experiment: Experiment, console: Console) -> None:
     plan = with_given_folds(without_unfit_views(plan, experiment.corpus), experiment.corpus)
     with connected(plan.address) as nodes:
         resources = share_out(nodes, plan.settings.resources)
-        for note in describe(experiment)["notes"]:
+        refuse_slow_precision(plan.settings.resources, resources)
+        described = describe(experiment, configs_ahead(plan), resources)
+        for note in described["notes"]:
             console.print(note, style="yellow", highlight=False)
+        for note in precision_notes(described):
+            console.print(note, highlight=False)
+        experiment = replace(experiment, precision=described["precision"])
         with console.status("one step of the heaviest and of the lightest config"):
             worker = _rehearse.options(num_cpus=resources.cpus, num_gpus=resources.gpus)
             random = draws(plan.space, _DRAWS, plan.settings.seed)

@@ -21,6 +21,7 @@ from analysis.run_folder.search_record import (
     Code,
     Data,
     Hardware,
+    Precision,
     Search,
     Settings,
     Split,
@@ -97,6 +98,9 @@ def search_record(
         parameters=backbones.get("parameters", {}),
         notes=(*corpus.notes, *backbones.get("notes", ())),
         hardware=hardware,
+        precision=Precision(
+            training=backbones.get("precision", "auto"), speedup=backbones.get("speedup")
+        ),
         versions=attempt.versions,
         code=attempt.code,
         started=attempt.started,
@@ -133,6 +137,15 @@ def hardware_record(nodes: Sequence[Node], resources: TrialResources) -> Hardwar
         slots=resources.slots,
         system=f"{platform.system()} {platform.machine()}",
     )
+
+
+def precision_notes(backbones: Mapping[str, Any]) -> tuple[str, ...]:
+    """Say that trials train in fewer bits, if that was chosen because it is faster."""
+    precision, speedup = backbones["precision"], backbones["speedup"]
+    if speedup is None or precision == "float32":
+        return ()
+    how = f"{speedup:.1f} times as fast as float32 here (--precision float32 keeps all digits)"
+    return (f"trains in {precision}, {how}",)
 
 
 def split_record(data: DataSettings, corpus: Corpus, folds: Sequence[Fold]) -> Split:

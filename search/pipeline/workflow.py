@@ -13,7 +13,7 @@ from ray import tune
 from analysis.run_folder.digests import settle
 from search.cluster.activations import build_everywhere, configs_ahead, describe
 from search.cluster.connection import connected
-from search.cluster.resources import Slots, alive, fitting, share_out
+from search.cluster.resources import Slots, alive, fitting, refuse_slow_precision, share_out
 from search.config.settings import AUTO
 from search.console.live import LiveView, ViewInfo, show_building
 from search.console.summary import Outcome
@@ -23,6 +23,7 @@ from search.pipeline.repair import put_right
 from search.pipeline.report import write_report
 from search.pipeline.run_record import (
     hardware_record,
+    precision_notes,
     refuse_other_backbones,
     refuse_other_data,
     samples_table,
@@ -92,6 +93,7 @@ def prepare(plan: Plan) -> Experiment:
         cache=plan.cache,
         cache_dtype=settings.resources.cache_dtype,
         resident=settings.resources.resident,
+        precision=settings.resources.precision,
     )
 
 
@@ -106,7 +108,7 @@ def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
                 console.print(found, style="yellow", highlight=False)
         nodes = held.enter_context(connected(plan.address))
         resources = share_out(nodes, plan.settings.resources)
-        record = _prepare_nodes(plan, experiment, nodes, resources, console)
+        record, experiment = _prepare_nodes(plan, experiment, nodes, resources, console)
         # The folder is a search's from here on: what is wrong with the input has shown by now.
         if not plan.resumed:
             held.enter_context(locked(plan.folder, new=True))
@@ -138,12 +140,25 @@ def _prepare_nodes(
     nodes: Sequence[Node],
     resources: TrialResources,
     console: Console,
-) -> SearchRecord:
-    """Read the weights and build the frozen activations; return the content of `search.json`."""
-    backbones = describe(experiment)
-    before = plan.folder.read_search() if plan.resumed else None
-    if before is not None:
+) -> tuple[SearchRecord, Experiment]:
+    """Read the weights, choose the precision and build the frozen activations.
+
+    Returns:
+        The content of `search.json`, and the experiment in the precision that was chosen.
+    """
+    trials, before = configs_ahead(plan), plan.folder.read_search() if plan.resumed else None
+    if before is None:
+        refuse_slow_precision(plan.settings.resources, resources)
+        backbones = describe(experiment, trials, resources)
+    else:  # in the precision that it was begun with, whatever is faster here
+        experiment = replace(experiment, precision=before.precision.training)
+        backbones = describe(experiment, (), resources)
         refuse_other_backbones(before.backbone_fingerprints, backbones["fingerprints"])
+    for note in precision_notes(backbones):
+        console.print(note, highlight=False)
+    # A changed experiment is another one to processes that keep it; `auto` is float32 on a CPU.
+    if backbones["precision"] not in {experiment.precision, "float32"}:
+        experiment = replace(experiment, precision=backbones["precision"])
     built: list[ActivationBuild] = []
     if experiment.cache is not None:
         able = [
@@ -151,12 +166,14 @@ def _prepare_nodes(
             for node in nodes
             if fitting(node, resources.cpus, resources.gpus)
         ]
-        trials = configs_ahead(plan)
         built = show_building(console, build_everywhere(able, experiment, trials))
     hardware = hardware_record(nodes, resources)
     record = search_record(plan, experiment.corpus, experiment.folds, hardware, backbones, built)
-    earlier = before.attempts if before else ()
-    return replace(record, attempts=(*earlier, *record.attempts))
+    if before is None:
+        return record, experiment
+    precision = replace(record.precision, speedup=before.precision.speedup)
+    attempts = (*before.attempts, *record.attempts)
+    return replace(record, precision=precision, attempts=attempts), experiment
 
 
 def _run_trials(search: Search, experiment: Experiment, slots: Slots) -> Outcome:

@@ -153,7 +153,7 @@ def main() -> None:
     rows = [[name, f"{rate:.1f}", f"{rate / limit:.2f}"] for name, rate in lines.items()]
     title = f"Building {result['samples']} images' activations, {result['cut']}"
     note = "The limit is min(decode, prefix) on a GPU; on a CPU both share the cores: harmonic."
-    record = {"machine": machine(options.device), **result}
+    record = {"machine": machine(options.device), "precision": "float32", **result}
     show(title, ("", "images/s", "of the limit"), rows, record, note)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 
@@ -23,6 +23,8 @@ from tests.benchmarks.flops import count_evaluation, count_training
 from tests.benchmarks.reporting import cores, machine, show
 from tests.benchmarks.ways import WAYS, Way, make_ways
 from tests.benchmarks.whole_trial import show_trials
+from trainables.evaluation.decision import Precision
+from trainables.training.precision import precision_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -136,6 +138,8 @@ def run(variant: str, options: argparse.Namespace) -> dict[str, Any]:
     ways = make_ways(architecture, loaded, options.batch, options.unfrozen, device)
     gap = check_agreement(ways)
     gflops = count(ways)
+    for way in ways.values():
+        way.precision = options.precision
     for way in ways.values():  # warm up: allocators, kernels, the optimiser's state
         way.train()
         way.evaluate()
@@ -175,6 +179,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--variant", nargs="+", choices=ARCHITECTURES, default=[*ARCHITECTURES])
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--precision", choices=get_args(Precision), help="the device's by default")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--unfrozen", type=int, default=2, help="blocks that train, per tower")
     parser.add_argument("--threads", type=int, default=cores(), help="of the CPU")
@@ -183,6 +188,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=4000, help="of a whole trial")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    options.precision = options.precision or precision_of(torch.device(options.device))
     if options.epochs:
         show_trials(options)
         return
@@ -192,7 +198,17 @@ def main() -> None:
     )
     note = "Seconds are medians, the ways timed in turns; a multiplication and an addition are 2."
     rows = [row for result in results for row in _rows(result)]
-    show(title, _COLUMNS, rows, {"machine": machine(options.device), "results": results}, note)
+    show(
+        title,
+        _COLUMNS,
+        rows,
+        {
+            "machine": machine(options.device),
+            "precision": options.precision,
+            "results": results,
+        },
+        note,
+    )
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from search.config.plan import make_plan
 from search.config.settings import parse
 from search.pipeline.workflow import prepare
 from tests.benchmarks.reporting import machine, show
+from tests.benchmarks.searches import in_precision
 from trainables.seeds import stream_seed
 from trainables.worker import Workbench
 
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str]) -> None:
         RuntimeError: If the folds in lock step say other than each alone.
     """
     plan = make_plan(parse(arguments))
-    bench = Workbench(prepare(plan))
+    bench = Workbench(in_precision(prepare(plan), plan))
     config, folds = bench.config(plan.hand_tuned), bench.experiment.folds
     train(bench, config, folds[:1], 0)  # opens the activations
     together, alone = [], []
@@ -90,7 +91,14 @@ def main(arguments: Sequence[str]) -> None:
         f"{len(folds)} folds, {config.max_epochs} epochs, median of {_ROUNDS} rounds",
         ("", "seconds"),
         rows,
-        {"machine": machine(), "together": together, "alone": alone, "ratio": ratio, "gap": gap},
+        {
+            "machine": machine(),
+            "precision": bench.precision,
+            "together": together,
+            "alone": alone,
+            "ratio": ratio,
+            "gap": gap,
+        },
     )
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,13 +84,15 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     search = run_module("search.run", words)
     configs, trials = read_configs(folder / "run"), RunFolder(folder / "run").read_trials()
     epochs = trials.sort_values("trial")["epochs"].tolist()
-    bare = train_bare(experiment, configs, epochs)
+    precision = RunFolder(folder / "run").read_search().precision.training
+    bare = train_bare(replace(experiment, precision=precision), configs, epochs)
     spans = trial_times(folder / "run")
     # The first trial also pays for the worker's start: imports, towers, activations.
     steady = max(end for _, end in spans) - spans[0][1]
     inside = RunFolder(folder / "run").read_history().groupby("trial")["epoch_seconds"].sum()
     loop = bare["loop"]
     return {
+        "precision": precision,
         "trials": len(configs),
         "epochs": int(sum(epochs)),
         "search_seconds": search.seconds,

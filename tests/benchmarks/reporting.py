@@ -25,13 +25,15 @@ def machine(device: str = "cpu") -> dict[str, Any]:
 
     Returns:
         JSON-ready: `cpu` (model), `cores` that this process may use, `gpu` (empty unless it was
-        used), `load` (of the last minute, in processes: above 0 others were at work) and the
-        versions of `python`, `torch` and `transformers`.
+        used), `bfloat16` (the flags of a CPU that computes in it), `load` (of the last minute, in
+        processes: above 0 others were at work) and the versions of `python`, `torch` and
+        `transformers`.
     """
     return {
         "cpu": _cpu_model(),
         "cores": cores(),
         "gpu": torch.cuda.get_device_name() if device.startswith("cuda") else "",
+        "bfloat16": _bfloat16_flags(),
         "load": round(os.getloadavg()[0], 1),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -61,11 +63,13 @@ def show(
         title: Over the table.
         columns: Its heads; the first column is aligned left, all others right.
         rows: Its cells.
-        record: JSON-ready; must hold `machine`.
+        record: JSON-ready; must hold `machine`, and `precision` where something trains.
         note: Under the table.
     """
     m = record["machine"]
     where = f"{m['gpu'] or m['cpu']}, {m['cores']} cores, load {m['load']}, torch {m['torch']}"
+    where += f", {' '.join(m['bfloat16']) or 'no bfloat16'}"
+    where += f", in {record['precision']}" if "precision" in record else ""
     table = Table(title=f"{title}\n{where}", caption=note or None, caption_justify="left")
     for i, column in enumerate(columns):
         table.add_column(column, justify="right" if i else "left")
@@ -79,9 +83,18 @@ def show(
 
 
 def _cpu_model() -> str:
+    return _cpu_info("model name") or platform.processor() or platform.machine()
+
+
+def _bfloat16_flags() -> list[str]:
+    return sorted({"avx512_bf16", "amx_bf16"} & set(_cpu_info("flags").split()))
+
+
+def _cpu_info(name: str) -> str:
+    """Read a line about the first CPU; an empty one if the system does not say."""
     path = Path("/proc/cpuinfo")
     if path.is_file():
         for line in path.read_text().splitlines():
-            if line.startswith("model name"):
+            if line.startswith(name):
                 return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+    return ""

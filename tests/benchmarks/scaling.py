@@ -56,6 +56,7 @@ def measure(trials: int, seed: int, sampler: str, folder: Path) -> dict[str, Any
         trials=trials,
         epochs=1,
         seed=seed,
+        precision="auto",
         text_unfrozen=0,
         image_unfrozen=0,
     )

@@ -11,17 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import optuna
 import pandas as pd
+import torch
 
 from analysis.run_folder.folder import CONFIG, RunFolder
+from search.cluster.activations import configs_ahead
 from search.config.plan import make_plan
 from search.config.settings import parse
 from search.pipeline.workflow import prepare
 from tests.benchmarks.processes import ProcessTree
+from trainables.worker import describe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from search.config.plan import Plan
     from trainables.experiment import Experiment
 
 _POLL_SECONDS = 0.25
@@ -85,7 +89,7 @@ def search_arguments(options: Any, out: Path, cache: Path) -> list[str]:
     """Spell out a search without ASHA and without retraining, so that its work is known.
 
     Args:
-        options: `data`, `backbone` (ROLE=SOURCE words), `trials`, `epochs`, `seed`,
+        options: `data`, `backbone` (ROLE=SOURCE words), `trials`, `epochs`, `seed`, `precision`,
             `text_unfrozen` and `image_unfrozen` (None to search them).
         out: Folder of the results.
         cache: Folder of frozen activations.
@@ -98,6 +102,7 @@ def search_arguments(options: Any, out: Path, cache: Path) -> list[str]:
         words += ["--backbone", backbone]
     words += ["--trials", str(options.trials), "--epochs", str(options.epochs)]
     words += ["--seed", str(options.seed), "--scheduler", "none", "--no-retrain"]
+    words += ["--precision", options.precision]
     words += ["--out", str(out), "--cache", str(cache)]
     for role in ("text", "image"):
         if (unfrozen := getattr(options, f"{role}_unfrozen")) is not None:
@@ -118,6 +123,7 @@ def add_search_options(parser: Any, *, trials: int, epochs: int) -> None:
     parser.add_argument("--trials", type=int, default=trials)
     parser.add_argument("--epochs", type=int, default=epochs)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--precision", default="auto", help="as of search.run")
     parser.add_argument("--text-unfrozen", type=int, metavar="N", help="searched by default")
     parser.add_argument("--image-unfrozen", type=int, metavar="N", help="searched by default")
 
@@ -138,6 +144,14 @@ def make_experiment(arguments: Sequence[str], limit: int | None = None) -> Exper
     corpus = experiment.corpus
     return replace(
         experiment, corpus=replace(corpus, labelled=corpus.labelled[:limit], unlabelled=())
+    )
+
+
+def in_precision(experiment: Experiment, plan: Plan) -> Experiment:
+    """Give an experiment the precision that a search would choose for it on this CPU."""
+    cpu = torch.device("cpu")
+    return replace(
+        experiment, precision=describe(experiment, configs_ahead(plan), cpu)["precision"]
     )
 
 

@@ -41,7 +41,7 @@ def run_ours(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
     Returns:
         `seconds`, `core_seconds`, `trials`, `per_hour`, `configs`, `best` objective and `epochs`
-        per config.
+        per config, and the `precision`.
     """
     out = folder / "run"
     ran = run_module("search.run", search_arguments(options, out, folder / "cache"))
@@ -54,6 +54,7 @@ def run_ours(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "configs": read_configs(out),
         "best": trials["objective"].tolist(),
         "epochs": trials["epochs"].tolist(),
+        "precision": RunFolder(out).read_search().precision.training,
     }
 
 
@@ -136,7 +137,12 @@ def main() -> None:
     if plain["trials"] < ours["trials"]:
         note += f" The plain way ran {plain['trials']} trials, scaled to {ours['trials']}."
     title = f"{options.trials} trials of {options.epochs} epochs, all included, cache empty"
-    record = {"machine": machine(), "ratio": ratio, "largest_gap": max(gaps)}
+    record = {
+        "machine": machine(),
+        "precision": ours["precision"],
+        "ratio": ratio,
+        "largest_gap": max(gaps),
+    }
     rows = _rows(ours, plain, ratio)
     show(title, ("", "ours", "plain", ""), rows, record | {"ours": ours, "plain": plain}, note)
 

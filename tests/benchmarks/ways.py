@@ -18,7 +18,8 @@ from trainables.evaluation.classes import Sentiment
 from trainables.modules.blocks.piece import on_device
 from trainables.modules.heads.classifier import Classifier
 from trainables.training.losses import make_loss
-from trainables.training.optimization import autocast, make_optimizer, precision_of
+from trainables.training.optimization import make_optimizer
+from trainables.training.precision import autocast, precision_of
 from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ class Way:
         inputs: What it reads, by role.
         labels: Classes, shape (B,), int64.
         config: The hyperparameters.
+
+    Attributes:
+        precision: That of a trial on the device.
     """
 
     def __init__(
@@ -53,7 +57,7 @@ class Way:
         self._inputs, self._labels, self._config = inputs, labels, config
         self._optimizer = make_optimizer(classifier, config)
         self._loss = make_loss(torch.ones(len(Sentiment)), config, labels.device)
-        self._device, self._precision = labels.device, precision_of(labels.device)
+        self._device, self.precision = labels.device, precision_of(labels.device)
 
     def train(self) -> None:
         """Take one optimiser step, as a trial does."""
@@ -64,9 +68,9 @@ class Way:
 
     def backward(self) -> None:
         """Compute the loss and its gradients."""
-        with autocast(self._device, self._precision):
+        with autocast(self._device, self.precision):
             logits = self.classifier(self._inputs)
-            loss = self._loss(logits.float(), self._labels)
+            loss = self._loss(logits, self._labels)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
 
@@ -77,7 +81,7 @@ class Way:
         Returns:
             Logits, shape (B, C), float32.
         """
-        with autocast(self._device, self._precision):
+        with autocast(self._device, self.precision):
             return self.logits()
 
     @torch.no_grad()
@@ -87,7 +91,7 @@ class Way:
         Returns:
             Logits, shape (B, C), float32.
         """
-        logits: Tensor = self.classifier.eval()(self._inputs).float()
+        logits: Tensor = self.classifier.eval()(self._inputs)
         return logits
 
 

@@ -26,6 +26,7 @@ from trainables.modules.blocks.piece import on_device
 from trainables.training.fold import FoldTrainer, TrainingData
 from trainables.training.lockstep import LockstepRun
 from trainables.training.memory import peak_memory_mb
+from trainables.training.precision import precision_of
 from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.architectures import Architecture
     from trainables.config import Residence
+    from trainables.evaluation.decision import Precision
     from trainables.modules.backbones.tower import Tower
     from trainables.modules.heads.classifier import Classifier
     from trainables.variants.towers import TowersConfig
@@ -111,7 +113,8 @@ class Trial:
         )
         stored = {role: _repeat(each, rows) for role, each in self.distinct.items()}
         there = {role: placed(each, device, residence) for role, each in stored.items()}
-        return TrainingData(there, torch.tensor(self.labels).to(device), device)
+        labels = torch.tensor(self.labels).to(device)
+        return TrainingData(there, labels, device, precision_of(device))
 
     @property
     def labels(self) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -160,7 +163,8 @@ def show_trials(options: argparse.Namespace) -> None:
     """Train one trial of each variant per residence, and print what an epoch takes.
 
     Args:
-        options: `variant` (names), `device`, `epochs`, `samples`, `unfrozen` and `batch`.
+        options: `variant` (names), `device`, `precision`, `epochs`, `samples`, `unfrozen`
+            and `batch`.
     """
     device = torch.device(options.device)
     residences: tuple[Residence, ...] = ("device", "host") if device.type == "cuda" else ("host",)
@@ -180,7 +184,7 @@ def show_trials(options: argparse.Namespace) -> None:
                 "variant": variant,
                 "title": architecture.title,
                 "residence": residence,
-                **_train(trial, device, residence),
+                **_train(trial, device, residence, options.precision),
             }
             results.append(result)
             rows.append([f"{result['title']}: {residence}", *_cells(result)])
@@ -197,7 +201,8 @@ def show_trials(options: argparse.Namespace) -> None:
         "s/epoch: the median, training and validation. Peak: all that the trial holds on the GPU;"
         " without one, all that the process ever held, so name one variant at a time."
     )
-    record = {"machine": machine(options.device), "results": results}
+    record = {"machine": machine(options.device), "precision": options.precision}
+    record["results"] = results
     show(title, columns, rows, record, note)
 
 
@@ -234,11 +239,13 @@ def _repeat(activations: Activations, rows: torch.Tensor) -> StoredActivations:
     return StoredActivations(torch.cat(texts), mask.sum(dim=1)[rows])
 
 
-def _train(trial: Trial, device: torch.device, residence: Residence) -> dict[str, Any]:
+def _train(
+    trial: Trial, device: torch.device, residence: Residence, precision: Precision
+) -> dict[str, Any]:
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    data = trial.data(device, residence)
+    data = replace(trial.data(device, residence), precision=precision)
     run = trial.run(data, [trial.fold(0)])
     with Utilisation() as utilisation:
         epochs = []

@@ -59,7 +59,7 @@ def cuda(device: torch.device) -> torch.device:
 @pytest.fixture
 def exact(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training in float32, as on the CPU, so that differences are those of rounding alone."""
-    monkeypatch.setattr("trainables.training.fold.precision_of", lambda _: "float32")
+    monkeypatch.setattr("trainables.worker.precision_of", lambda _: "float32")
 
 
 def without_dropout(model: nn.Module) -> None:

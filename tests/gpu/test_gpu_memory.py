@@ -12,7 +12,7 @@ from trainables.activations.files import StoredActivations
 from trainables.activations.residence import _left_to_take, placed
 from trainables.modules.heads.classifier import Classifier
 from trainables.training.memory import accumulate_on_oom, peak_memory_mb
-from trainables.training.optimization import precision_of
+from trainables.training.precision import precision_of
 from trainables.worker import Workbench
 
 if TYPE_CHECKING:

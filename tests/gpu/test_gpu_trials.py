@@ -28,16 +28,9 @@ each_variant = pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("precision", TOLERANCE)
 @each_variant
 def test_cached_equals_uncached(
-    make_experiment: Callable[..., Experiment],
-    monkeypatch: pytest.MonkeyPatch,
-    device: torch.device,
-    variant: str,
-    precision: str,
+    make_experiment: Callable[..., Experiment], device: torch.device, variant: str, precision: str
 ) -> None:
-    if device.type == "cpu" and precision == "float16":
-        pytest.skip("needs a GPU")
-    monkeypatch.setattr("trainables.training.fold.precision_of", lambda _: precision)
-    settings = {"variant": variant, "backbones": VARIANTS[variant]}
+    settings = {"variant": variant, "backbones": VARIANTS[variant], "precision": precision}
     cached, _ = epochs(Workbench(make_experiment(**settings), device), 2)
     uncached, _ = epochs(Workbench(make_experiment(**settings, cache=None), device), 2)
     for one, other in zip(cached, uncached, strict=True):
@@ -47,19 +40,13 @@ def test_cached_equals_uncached(
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 @each_variant
 def test_half_precision_trains_nearly_as_float32_does(
-    make_experiment: Callable[..., Experiment],
-    monkeypatch: pytest.MonkeyPatch,
-    device: torch.device,
-    variant: str,
-    precision: str,
+    make_experiment: Callable[..., Experiment], device: torch.device, variant: str, precision: str
 ) -> None:
-    if device.type == "cpu" and precision == "float16":
-        pytest.skip("needs a GPU")
-    bench = Workbench(make_experiment(variant=variant, backbones=VARIANTS[variant]), device)
-    found = []
-    for each in ("float32", precision):
-        monkeypatch.setattr("trainables.training.fold.precision_of", lambda _, each=each: each)
-        found.append(epochs(bench, 2)[0][-1])
+    settings = {"variant": variant, "backbones": VARIANTS[variant]}
+    found = [
+        epochs(Workbench(make_experiment(**settings, precision=each), device), 2)[0][-1]
+        for each in ("float32", precision)
+    ]
     assert found[0].probabilities == pytest.approx(found[1].probabilities, abs=5e-2)
     assert found[0].metrics["train_loss"] == pytest.approx(found[1].metrics["train_loss"], abs=0.1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import TYPE_CHECKING
 
@@ -105,6 +106,8 @@ def test_a_search_on_the_demo_data_writes_its_folder(searched: Command) -> None:
     record = read_search(folder)
     assert record["data"]["classes"] == {"positive": 180, "neutral": 30, "negative": 90}
     assert record["random_backbones"] == ["text", "image"]
+    precision = {"training": "float32", "activations": "float32", "speedup": None}
+    assert record["precision"] == precision, "tiny towers are not even measured"
     assert (record["objective"], record["mode"]) == ("val_weighted_f1", "max")
     trials = folder.read_trials()
     assert len(trials) == 4
@@ -165,6 +168,25 @@ def test_a_finished_search_is_extended_and_done_stages_are_not_repeated(
     code, _, errors = command.run("--resume out --trials 7")
     assert code == 2
     assert errors.startswith("error: --data must be those that the search was begun with, ")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_search_goes_on_in_its_precision_and_ships_a_model_of_it(
+    run: Callable[[str], tuple[int, str, str]], tmp_path: Path
+) -> None:
+    folder = RunFolder(tmp_path / "out")
+    words = f"{SMALL} --fix text_unfrozen_layers=1 --fix image_unfrozen_layers=0 --epochs 1"
+    for line in (f"{words} --precision bfloat16 --confirm 0 --trials 1 --out out", "--resume out"):
+        code, _, errors = run(f"{line} --trials 2" if "resume" in line else line)
+        assert code == 0, errors
+        assert read_search(folder)["precision"]["training"] == "bfloat16"
+        about = json.loads((folder.model / "config.json").read_text())
+        assert about["decision"]["precision"] == "bfloat16"
+    code, _, errors = run(f"{SMALL} --precision float16 --out other")
+    assert code == 2
+    assert "--precision must be auto, float32 or bfloat16 where trials have no GPU" in errors
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.slow

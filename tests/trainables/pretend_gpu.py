@@ -146,7 +146,7 @@ def install(patch: pytest.MonkeyPatch, total: int = 10**9) -> None:
         patch.setattr(torch.cuda, name, said)
     patch.setattr(torch, "tensor", tensor)
     patch.setattr(forward, "ThreadPoolExecutor", _Threads)
-    patch.setattr("trainables.training.fold.precision_of", lambda _: "float32")
+    patch.setattr("trainables.worker.precision_of", lambda _: "float32")
     # Views of these tensors cannot be taken in inference mode.
     classify: Any = FoldTrainer._classify
     patch.setattr(FoldTrainer, "_classify", torch.no_grad()(classify.__wrapped__))

@@ -21,16 +21,17 @@ if TYPE_CHECKING:
     from trainables.trainable import SentimentTrainable
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("reused", [False, True])
 def test_a_trial_resumed_from_its_checkpoint_equals_an_unbroken_one(
-    start: Callable[..., SentimentTrainable], tmp_path: Path, reused: bool
+    start: Callable[..., SentimentTrainable], tmp_path: Path, reused: bool, precision: str
 ) -> None:
-    unbroken = start(PARAMS)
+    unbroken = start(PARAMS, precision=precision)
     expected = steps(unbroken, 3)
-    broken = start(PARAMS)
+    broken = start(PARAMS, precision=precision)
     steps(broken, 1)
     broken.save_checkpoint(str(tmp_path))
-    resumed = start(OTHER if reused else PARAMS)
+    resumed = start(OTHER if reused else PARAMS, precision=precision)
     if reused:
         steps(resumed, 1)
         resumed.reset_config(dict(PARAMS))

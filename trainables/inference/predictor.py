@@ -26,7 +26,7 @@ from trainables.inference.model_folder import Member
 from trainables.inference.shared_readings import SharedReadings
 from trainables.modules.backbones.cross_attention import PAIR
 from trainables.modules.backbones.saving import not_finite
-from trainables.training.optimization import autocast
+from trainables.training.precision import autocast
 from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class Predictor:
                 for member, batch in zip(self._members, batches, strict=True):
                     with autocast(self._device, self.rule.precision):
                         logits = member.classifier(batch)
-                    output = F.softmax(logits.float(), dim=-1).cpu().numpy()
+                    output = F.softmax(logits, dim=-1).cpu().numpy()
                     mean[rows.numpy()] += member.weight / total * output
         if not (finite := np.isfinite(mean).all(axis=1)).all():
             guid = samples[int(np.flatnonzero(~finite)[0])].guid

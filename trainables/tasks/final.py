@@ -15,7 +15,6 @@ from trainables.evaluation.classes import CLASSES
 from trainables.inference.model_folder import Member, save_model
 from trainables.modules.backbones.saving import writing
 from trainables.training.memory import accumulate_on_oom
-from trainables.training.optimization import precision_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -138,7 +137,7 @@ def assemble(
         joined.append(Member(config, trainer.classifier, share, kind))
         parameters = max(parameters, bench.count(trainer.classifier)["total"])
     mean /= sum(member.weight for member in joined)
-    rule = replace(rule, precision=precision_of(bench.device))
+    rule = replace(rule, precision=bench.precision)
     _replace(
         folder,
         lambda path: save_model(

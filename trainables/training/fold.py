@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from trainables.evaluation.classes import Sentiment
 from trainables.modules.heads.views import ViewProjection
 from trainables.training.losses import make_loss
-from trainables.training.optimization import Schedule, autocast, make_optimizer, precision_of
+from trainables.training.optimization import Schedule, make_optimizer
+from trainables.training.precision import autocast
 from trainables.training.randomness import RandomStream
 from trainables.training.sampling import draw_epoch, drawn_counts, hold_back
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from trainables.activations.raw import Source
     from trainables.config import TrainConfig
     from trainables.data.sample import Fold
+    from trainables.evaluation.decision import Precision
     from trainables.modules.heads.classifier import Classifier
 
 # Rows per forward pass without gradients; fewer once memory was short.
@@ -44,11 +46,13 @@ class TrainingData:
         sources: Activations of all samples, by role, and the features of views, by name.
         labels: Classes of the labelled samples, shape (N,), int64, on the device.
         device: Where the models are trained.
+        precision: In which they compute, but for heads and losses.
     """
 
     sources: Mapping[str, Source]
     labels: Tensor
     device: torch.device
+    precision: Precision
 
 
 class Validation(NamedTuple):
@@ -104,8 +108,7 @@ class FoldTrainer:
         self.optimizer = make_optimizer(self.classifier, config)
         steps = math.ceil(round(counts.sum().item()) / config.batch_size)
         self._schedule = Schedule(self.optimizer, config, steps)
-        self._precision = precision_of(data.device)
-        scaled = self._precision == "float16"
+        scaled = data.precision == "float16"
         self._scaler = torch.amp.GradScaler(data.device.type, enabled=scaled)
 
     def _parted(self, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -150,9 +153,9 @@ class FoldTrainer:
         for part in rows.chunk(self._accumulation_steps):
             labels = self._data.labels[part]
             batch = self._gather(part)  # outside autocast, as when the cache is built
-            with autocast(self._data.device, self._precision):
+            with autocast(self._data.device, self._data.precision):
                 branches = self.classifier.branches(batch)
-                losses = [self._loss(logits.float(), labels) for logits in branches.values()]
+                losses = [self._loss(logits, labels) for logits in branches.values()]
                 loss = torch.stack(losses).sum() * (len(part) / len(rows))
             self._scaler.scale(loss).backward()
             total += loss.detach()
@@ -175,11 +178,11 @@ class FoldTrainer:
         parts: dict[str, list[Tensor]] = {}
         for part in rows.split(_EVALUATION_ROWS // self._accumulation_steps):
             batch = self._gather(part)  # outside autocast, as when the cache is built
-            with autocast(self._data.device, self._precision):
+            with autocast(self._data.device, self._data.precision):
                 branches = self.classifier.branches(batch)
-                fused.append(self.classifier.head.fuse(branches).float())
+                fused.append(self.classifier.head.fuse(branches))
             for name, logits in branches.items():
-                parts.setdefault(name, []).append(logits.float())
+                parts.setdefault(name, []).append(logits)
         return _log_probabilities(fused), {
             name: _log_probabilities(p) for name, p in parts.items()
         }

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import torch
 from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
@@ -15,10 +13,8 @@ from trainables.modules.blocks.slots import is_second
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from contextlib import AbstractContextManager
 
     from trainables.config import TrainConfig
-    from trainables.evaluation.decision import Precision
     from trainables.modules.heads.classifier import Classifier
 
 # The lab's plateau schedule: each plateau multiplies the rates by 0.7, down to 1e-7.
@@ -93,26 +89,6 @@ class Schedule:
         if isinstance(self._scheduler, LambdaLR):
             state = {**state, "lr_lambdas": [None] * len(self._scheduler.lr_lambdas)}
         self._scheduler.load_state_dict(state)
-
-
-def precision_of(device: torch.device) -> Precision:
-    """Choose the training precision of a device.
-
-    Returns:
-        `bfloat16` if the GPU supports it natively (emulation is slow), else `float16` with loss
-        scaling; `float32` on the CPU.
-    """
-    if device.type != "cuda":
-        return "float32"
-    native = torch.cuda.is_bf16_supported(including_emulation=False)
-    return "bfloat16" if native else "float16"
-
-
-def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
-    """Return an autocast context for a precision; does nothing for `float32`."""
-    if precision == "float32":
-        return nullcontext()
-    return torch.autocast(device.type, getattr(torch, precision))
 
 
 def cosine(step: int, warmup: int, total: int) -> float:

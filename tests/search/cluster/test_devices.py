@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from search.cluster import activations, tasks
-from search.cluster.resources import Node
+from search.cluster.resources import Node, TrialResources
 from search.pipeline import dry_run
 from trainables import worker
 
@@ -39,6 +39,8 @@ def test_a_task_computes_on_its_gpu_unless_it_says_otherwise(
     [
         (activations._on(Node("a" * 56, cpus=2, gpus=1)), 1),
         (activations._on(Node("a" * 56, cpus=2, gpus=0)), 0),  # kept, as it has loaded the towers
+        (activations._on_share(TrialResources(1, 0.5, 2)), 1),
+        (activations._on_share(TrialResources(1, 0, 2)), 0),
         (dry_run._rehearse, 1),
     ],
 )

@@ -17,6 +17,7 @@ from search.cluster.resources import (
     TrialResources,
     WorkError,
     fetch,
+    refuse_slow_precision,
     share_out,
 )
 from search.config.settings import ResourceSettings
@@ -110,6 +111,17 @@ def test_work_that_fails_is_bad_input_a_full_disk_or_told_as_it_is(
 
 
 SMALL, LARGE = Node("one", cpus=2, gpus=0), Node("two", cpus=4, gpus=1)
+
+
+def test_float16_is_refused_where_trials_have_no_gpu() -> None:
+    message = (
+        r"^--precision must be auto, float32 or bfloat16 where trials have no GPU, got float16;"
+        r" auto measures which is faster$"
+    )
+    with pytest.raises(ClusterError, match=message):
+        refuse_slow_precision(ResourceSettings(precision="float16"), TrialResources(1, 0, 2))
+    refuse_slow_precision(ResourceSettings(precision="float16"), TrialResources(1, 0.5, 2))
+    refuse_slow_precision(ResourceSettings(precision="bfloat16"), TrialResources(1, 0, 2))
 
 
 class Cluster:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from rich.console import Console
 
 from analysis.run_folder.folder import RunFolder
 from analysis.run_folder.search_record import Hardware
+from search.cluster.resources import TrialResources
 from search.config.plan import make_plan
 from search.config.settings import parse
 from search.errors import SettingsError
+from search.pipeline import workflow
 from search.pipeline.run_record import search_record
 from search.pipeline.workflow import prepare
 from tests.records import read_search, write_search
@@ -116,6 +120,62 @@ def test_data_that_were_moved_are_searched_where_they_are(
     moved.write_text(moved.read_text().replace("number 7", "number seven"))
     with pytest.raises(SettingsError, match="--data must be those that the search was begun with"):
         prepare(make_plan(parse(words)))
+
+
+def prepared_nodes(monkeypatch: pytest.MonkeyPatch, words: str, said: dict[str, Any]) -> Any:
+    """Prepare a search, to which a description is given; return its record and what was asked."""
+    plan, asked = make_plan(parse(words.split())), []
+
+    def describe(experiment: Experiment, params: Any, _: Any) -> dict[str, Any]:
+        asked.append((experiment.precision, len(params)))
+        return {"fingerprints": {}, **said}
+
+    monkeypatch.setattr(workflow, "describe", describe)
+    experiment = replace(prepare(plan), cache=None)
+    record, chosen = workflow._prepare_nodes(
+        plan, experiment, [], TrialResources(1, 0, 1), Console(quiet=True)
+    )
+    assert chosen.precision in {record.precision.training, "auto"}
+    asked.append(chosen.precision)
+    return record, asked
+
+
+def test_the_precision_of_a_search_is_chosen_once_and_kept_by_a_resume(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    words = f"{TEXTS} --data {table} --out {folder.path}"
+    record, asked = prepared_nodes(monkeypatch, words, {"precision": "bfloat16", "speedup": 2.5})
+    (precision, cuts), chosen = asked
+    assert (precision, chosen) == ("auto", "bfloat16")
+    assert cuts > 0
+    folder.write_search(record)
+    kept = {"training": "bfloat16", "activations": "float32", "speedup": 2.5}
+    assert read_search(folder)["precision"] == kept
+    # On a machine where nothing is measured, as it was asked for by name.
+    words, said = f"--resume {folder.path}", {"precision": "bfloat16", "speedup": None}
+    record, asked = prepared_nodes(monkeypatch, words, said)
+    assert asked == [("bfloat16", 0), "bfloat16"]
+    assert asdict(record.precision) == kept
+
+
+def test_a_search_of_before_there_was_a_choice_goes_on_as_its_device_says(
+    begun: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = read_search(RunFolder(begun))
+    del before["precision"]
+    del before["settings"]["resources"]["precision"]
+    write_search(RunFolder(begun), before)
+    said = {"precision": "float32", "speedup": None}
+    record, asked = prepared_nodes(monkeypatch, f"--resume {begun}", said)
+    assert asked == [("auto", 0), "auto"], "nothing to measure: the choice by the device alone"
+    assert record.precision.training == "float32"
+
+
+def test_the_precision_may_not_change_when_a_search_goes_on(begun: Path) -> None:
+    message = "--precision must stay as the search was begun with, auto, got float32"
+    with pytest.raises(SettingsError, match=message):
+        parse(["--resume", str(begun), "--precision", "float32"])
 
 
 def _of(experiment: Experiment) -> tuple[Any, Any]:

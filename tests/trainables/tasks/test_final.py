@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from safetensors.torch import load, load_file
 
 from tests.conftest import NARROW, folds_of, tiny_experiment, train_final
 from trainables.data.sample import Fold
-from trainables.evaluation.decision import DecisionRule, decide
+from trainables.evaluation.decision import DecisionRule, Precision, decide
 from trainables.inference import model_folder
 from trainables.inference.about import read_about
 from trainables.inference.predictor import Predictor
@@ -162,6 +162,12 @@ def mixed_members(bench: Workbench) -> list[FinalMember]:
     return [*trained, regression]
 
 
+def two_sources(weights: Mapping[str, str], corpus: Corpus, **changes: Any) -> Experiment:
+    sources = {f"text/{name}": weights[name] for name in ("bert", "roberta")}
+    backbones = {**sources, "image": weights["vit"]}
+    return tiny_experiment(corpus=corpus, backbones=backbones, **changes)
+
+
 Mixed = tuple[Workbench, list[FinalMember], dict[str, Any], Any]
 
 
@@ -170,9 +176,7 @@ def mixed(
     weights: Mapping[str, str], corpus: Corpus, tmp_path_factory: pytest.TempPathFactory
 ) -> Mixed:
     """A bench of two text sources, members of it, and what they were assembled to."""
-    sources = {f"text/{name}": weights[name] for name in ("bert", "roberta")}
-    experiment = tiny_experiment(corpus=corpus, backbones={**sources, "image": weights["vit"]})
-    bench = Workbench(experiment)
+    bench = Workbench(two_sources(weights, corpus))
     members = mixed_members(bench)
     folder = tmp_path_factory.mktemp("mixed") / "model"
     return bench, members, assemble(bench, members, DecisionRule(0.37), folder), folder
@@ -264,16 +268,32 @@ def test_joining_is_validated_on_samples_that_no_member_saw(
 
 
 def test_a_model_predicts_in_the_precision_that_its_threshold_was_chosen_in(
-    make_experiment: Callable[..., Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_experiment: Callable[..., Experiment], tmp_path: Path
 ) -> None:
-    experiment, said = make_experiment(cache=None), {}
-    for precision in ("bfloat16", "float32"):
-        for module in ("tasks.final", "training.fold"):
-            monkeypatch.setattr(f"trainables.{module}.precision_of", lambda _, p=precision: p)
+    said = {}
+    for precision in get_args(Precision):
+        experiment = make_experiment(cache=None, precision=precision)
         folder = tmp_path / precision
         trained = train_final(experiment, PARAMS, 1, folder)["probabilities"]
         predictor = Predictor(folder)
         assert predictor.rule.precision == precision
         said[precision] = predictor.probabilities(experiment.corpus.unlabelled)
         assert said[precision] == pytest.approx(trained, abs=1e-6)
-    assert abs(said["bfloat16"] - said["float32"]).max() > 1e-5
+    for fewer in ("bfloat16", "float16"):
+        assert abs(said[fewer] - said["float32"]).max() > 1e-5
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_every_member_of_a_model_predicts_in_its_precision(
+    weights: Mapping[str, str], corpus: Corpus, tmp_path: Path, mixed: Mixed, precision: Precision
+) -> None:
+    bench = Workbench(two_sources(weights, corpus, precision=precision, cache=None))
+    members, rest = mixed[1], corpus.unlabelled
+    for number, member in enumerate(members):
+        shipped, exact = tmp_path / str(number), tmp_path / f"exact-{number}"
+        assembled = assemble(bench, [member], DecisionRule(0.0), shipped)["probabilities"]
+        assemble(mixed[0], [member], DecisionRule(0.0), exact)
+        said = Predictor(shipped).probabilities(rest)
+        assert said == pytest.approx(assembled, abs=1e-6)
+        differs = (said != Predictor(exact).probabilities(rest)).any()
+        assert differs == (member.kind == "trained"), "a regression computes in float32"

@@ -19,6 +19,8 @@ from trainables.training.lockstep import LockstepRun
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from trainables.evaluation.decision import Precision
+
 SAMPLES, WIDTH = 45, 6
 LABELS = np.arange(SAMPLES) % 3
 
@@ -95,14 +97,20 @@ def trainer_of(
     seed: int = 3,
     labels: Tensor | None = None,
     accumulation_steps: int = 1,
+    precision: Precision = "float32",
 ) -> FoldTrainer:
     device = torch.device("cpu")
     labels = torch.tensor(LABELS) if labels is None else labels
-    data = TrainingData({"text": Table()}, labels, device)
+    data = TrainingData({"text": Table()}, labels, device, precision)
     fold = fold_of(fold) if isinstance(fold, int) else fold
     return FoldTrainer(classifier, data, fold, config, seed, accumulation_steps)
 
 
-def run_of(config: TrainConfig, folds: int = 1, metric: str = "val_weighted_f1") -> LockstepRun:
-    trainers = [trainer_of(config, k, seed=3 + k) for k in range(folds)]
+def run_of(
+    config: TrainConfig,
+    folds: int = 1,
+    metric: str = "val_weighted_f1",
+    precision: Precision = "float32",
+) -> LockstepRun:
+    trainers = [trainer_of(config, k, seed=3 + k, precision=precision) for k in range(folds)]
     return LockstepRun(trainers, LABELS, config, metric)

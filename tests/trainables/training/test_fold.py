@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from tests.trainables.training.conftest import (
     trainer_of,
 )
 from trainables.data.sample import Fold
+from trainables.evaluation.decision import Precision
 from trainables.training.fold import DivergedError
 from trainables.training.losses import ClassificationLoss, class_weights
 
@@ -207,45 +208,39 @@ def test_a_validation_loss_that_is_not_finite_is_divergence() -> None:
         trainer.validate()
 
 
+@pytest.mark.parametrize("precision", get_args(Precision))
 @pytest.mark.parametrize("schedule", ["cosine", "plateau"])
 def test_a_trainer_resumed_at_any_epoch_equals_an_unbroken_one(
-    schedule: str, tmp_path: Path
+    schedule: str, precision: Precision, tmp_path: Path
 ) -> None:
     config = config_of(schedule=schedule, head_learning_rate=0.3)
-    unbroken, broken = trainer_of(config), trainer_of(config)
+    unbroken, broken = (trainer_of(config, precision=precision) for _ in range(2))
     for epoch in range(6):
         expected: tuple[Any, ...] = (unbroken.train_epoch(), *unbroken.validate())
         got: tuple[Any, ...] = (broken.train_epoch(), *broken.validate())
         assert (got[0], got[2]) == (expected[0], expected[2])
         assert (got[1] == expected[1]).all()
         torch.save(broken.state_dict(), tmp_path / f"{epoch}.pt")
-        broken = trainer_of(config, seed=100 + epoch)
+        broken = trainer_of(config, seed=100 + epoch, precision=precision)
         broken.load_state_dict(torch.load(tmp_path / f"{epoch}.pt", weights_only=True))
         assert broken.learning_rates == unbroken.learning_rates
     assert all(torch.equal(value, state(broken)[name]) for name, value in state(unbroken).items())
 
 
-@pytest.mark.parametrize("scaled", [(False, True), (True, False)])
+@pytest.mark.parametrize("scaled", [("float32", "float16"), ("float16", "float32")])
 def test_a_checkpoint_crosses_to_where_losses_are_scaled_and_back(
-    monkeypatch: pytest.MonkeyPatch, scaled: tuple[bool, bool]
+    scaled: tuple[Precision, Precision],
 ) -> None:
-    def trainer(*, in_float16: bool) -> FoldTrainer:
-        precision = "float16" if in_float16 else "float32"
-        monkeypatch.setattr("trainables.training.fold.precision_of", lambda _: precision)
-        return trainer_of(config_of())
-
-    first, second = (trainer(in_float16=each) for each in scaled)
+    first, second = (trainer_of(config_of(), precision=each) for each in scaled)
     first.train_epoch()
     second.load_state_dict(first.state_dict())
     assert math.isfinite(second.train_epoch())
 
 
 @pytest.mark.parametrize("parts", [1, 2])
-def test_gradients_are_unscaled_before_they_are_clipped(
-    monkeypatch: pytest.MonkeyPatch, parts: int
-) -> None:
-    monkeypatch.setattr("trainables.training.fold.precision_of", lambda _: "float16")
-    trainer = trainer_of(config_of(max_grad_norm=0.01), accumulation_steps=parts)
+def test_gradients_are_unscaled_before_they_are_clipped(parts: int) -> None:
+    config = config_of(max_grad_norm=0.01)
+    trainer = trainer_of(config, accumulation_steps=parts, precision="float16")
     norms: list[float] = []
 
     def look(*_: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ import torch
 
 from tests.conftest import parameters_of
 from tests.trainables.training.conftest import LABELS, config_of, fold_of, run_of, trainer_of
-from trainables.evaluation.decision import decide
+from trainables.evaluation.decision import Precision, decide
 from trainables.evaluation.metrics import METRICS, SCORES
 from trainables.evaluation.scores import classification_scores
 from trainables.training.fold import DivergedError, Validation
@@ -47,12 +47,13 @@ def comparable(scores: EpochScores) -> dict[str, float]:
     return {name: value for name, value in scores.metrics.items() if name != "epoch_seconds"}
 
 
-def test_folds_in_lock_step_equal_each_fold_alone() -> None:
+@pytest.mark.parametrize("precision", get_args(Precision))
+def test_folds_in_lock_step_equal_each_fold_alone(precision: Precision) -> None:
     config = config_of()
-    together = run_of(config, folds=3)
+    together = run_of(config, folds=3, precision=precision)
     history = [together.next_epoch() for _ in range(3)]
     for k, trainer in enumerate(together.trainers):
-        alone = trainer_of(config, k, seed=3 + k)
+        alone = trainer_of(config, k, seed=3 + k, precision=precision)
         for epoch in history:
             alone.train_epoch()
             probabilities = alone.validate().probabilities

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
 import torch
@@ -13,10 +12,8 @@ from trainables.config import TrainConfig
 from trainables.modules.heads.classifier import Classifier
 from trainables.training.optimization import (
     Schedule,
-    autocast,
     cosine,
     make_optimizer,
-    precision_of,
 )
 
 
@@ -164,27 +161,3 @@ def test_a_schedule_goes_on_from_a_saved_state(name: str) -> None:
     other.load_state_dict(optimizer.state_dict())
     assert first + run(again, other, 6) == unbroken
     assert unbroken[0] != unbroken[-1]
-
-
-@pytest.mark.parametrize(
-    ("native", "emulated", "precision"),
-    [(True, True, "bfloat16"), (False, True, "float16"), (False, False, "float16")],
-)
-def test_a_gpu_trains_in_what_it_has_natively(
-    monkeypatch: pytest.MonkeyPatch, native: bool, emulated: bool, precision: str
-) -> None:
-    def is_supported(including_emulation: bool = True) -> bool:
-        return native or (including_emulation and emulated)
-
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_supported)
-    assert precision_of(torch.device("cuda")) == precision
-    assert precision_of(torch.device("cpu")) == "float32"
-
-
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_matrices_are_multiplied_in_the_precision_asked_for(precision: Any) -> None:
-    layer, values = torch.nn.Linear(4, 2), torch.randn(3, 4)
-    with autocast(torch.device("cpu"), precision):
-        assert layer(values).dtype == getattr(torch, precision)
-    with autocast(torch.device("cpu"), "float32"):
-        assert layer(values).dtype == torch.float32

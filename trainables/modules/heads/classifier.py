@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 class Classifier(nn.Module):
     """Classify pairs from the activations at the cuts of their towers.
 
+    The head and the views compute in float32 whatever the precision of the suffixes: they are
+    small, rounded logits cross neutral thresholds, and a regression, whose features are not
+    standardised, would lose their digits to their means.
+
     Args:
         suffixes: The trainable part of each tower, by slot; `image` before `pair`, which attends
             to its tokens.
@@ -70,11 +74,12 @@ class Classifier(nn.Module):
                 # Without an image suffix, nothing trainable attends to the image.
                 given = given._replace(encoder_hidden_states=embeddings.get(beside(slot, "image")))
             embeddings[slot] = suffix(given).values
-        read = concatenate_by_role(embeddings)
-        if self.views is not None:
-            features = {name: activations[name].values for name in self.views.names}
-            read[VIEW] = self.views(features)
-        return self.head.branches(read)
+        read = {role: each.float() for role, each in concatenate_by_role(embeddings).items()}
+        with torch.autocast(next(iter(read.values())).device.type, enabled=False):
+            if self.views is not None:
+                features = {name: activations[name].values for name in self.views.names}
+                read[VIEW] = self.views(features)
+            return self.head.branches(read)
 
     def forward(self, activations: Mapping[str, Activations]) -> Tensor:
         """Classify activations by slot, at the cut of each tower, to logits (B, C)."""

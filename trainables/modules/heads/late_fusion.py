@@ -70,7 +70,7 @@ class LateFusionHead(Head):
         """
         if len(branches) == 1:
             return super().fuse(branches)
-        first, second = (F.log_softmax(logits.float(), dim=-1) for logits in branches.values())
+        first, second = (F.log_softmax(logits, dim=-1) for logits in branches.values())
         if self.fusion == "vote":
             surer = first.amax(dim=-1, keepdim=True) >= second.amax(dim=-1, keepdim=True)
             return torch.where(surer, first, second)

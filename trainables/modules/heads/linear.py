@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 class LinearHead(Head):
     """Concatenate all that is read, and map it to logits by one linear layer.
 
-    It computes in float32 whatever the precision of the rest: as features are not standardised,
-    lower precision would lose digits to their means.
-
     Args:
         widths: Width of each role's embedding, and of the views', in the order of concatenation.
         classes: Number of classes.
@@ -30,8 +27,6 @@ class LinearHead(Head):
         self.linear = nn.Linear(sum(widths.values()), classes)
 
     def forward(self, embeddings: Mapping[str, Tensor]) -> Tensor:
-        """Classify embeddings (B, D) by role to logits (B, C), float32."""
-        features = torch.cat([embeddings[name].float() for name in self.names], dim=-1)
-        with torch.autocast(features.device.type, enabled=False):
-            logits: Tensor = self.linear(features)
+        """Classify embeddings (B, D) by role to logits (B, C)."""
+        logits: Tensor = self.linear(torch.cat([embeddings[name] for name in self.names], dim=-1))
         return logits

@@ -28,13 +28,6 @@ def test_all_that_is_read_is_concatenated_and_mapped_to_logits() -> None:
     assert by_hand().fuse(by_hand().branches(READ)).tolist() == [[5321.5, 4.25], [100.5, 0.25]]
 
 
-def test_it_keeps_float32_where_the_rest_is_computed_in_fewer_bits() -> None:
-    with torch.autocast("cpu", torch.bfloat16):
-        logits = by_hand()({name: value.bfloat16() for name, value in READ.items()})
-    assert logits.dtype == torch.float32
-    assert logits.tolist() == [[5321.5, 4.25], [100.5, 0.25]]
-
-
 def test_features_of_views_are_given_as_they_are() -> None:
     views = ViewConcatenation(["one", "other"])
     read = {"other": torch.tensor([[3.0]]), "one": torch.tensor([[1.0, 2.0]])}

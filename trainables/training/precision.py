@@ -1,0 +1,119 @@
+"""The precision in which models train and predict: chosen once per search, by measuring on a CPU.
+
+Weights, optimiser states, heads and losses stay in float32 whatever it is: it is that of autocast.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import nullcontext
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from contextlib import AbstractContextManager
+
+    from trainables.evaluation.decision import Precision
+
+LEAST_SPEEDUP = 1.3
+"""How many times as fast as float32 bfloat16 must be on a CPU: less may be noise of a busy one."""
+
+_LEAST_WEIGHTS = 100_000  # of a layer: of less, to cast costs more than it saves
+_ROWS = 128  # tokens of the trial run: a few milliseconds a step
+_ROUNDS = 5
+
+
+def precision_of(device: torch.device) -> Precision:
+    """Choose a precision by the device alone, without measuring.
+
+    Returns:
+        `bfloat16` if the GPU supports it natively (emulation is slow), else `float16` with loss
+        scaling; `float32` on the CPU.
+    """
+    if device.type != "cuda":
+        return "float32"
+    native = torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bfloat16" if native else "float16"
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
+    """Return an autocast context for a precision; does nothing for `float32`."""
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, getattr(torch, precision))
+
+
+def choose_precision(
+    device: torch.device, training: Iterable[nn.Module]
+) -> tuple[Precision, float | None]:
+    """Choose the precision of a search.
+
+    A CPU is measured, as what it knows of bfloat16 may be emulated, or no faster; but not where
+    PyTorch has no fast multiplication for it at all, which would take seconds to see.
+
+    Args:
+        device: Where models will train.
+        training: What will train of the towers, without heads.
+
+    Returns:
+        That of `precision_of` on a GPU. On a CPU `bfloat16` if it is clearly faster on the largest
+        linear layer that trains, else `float32`, also where only small ones or none train. Then
+        how many times as fast as float32 bfloat16 was; None where that was not measured.
+    """
+    if device.type != "cpu" or not _multiplies_bfloat16():
+        return precision_of(device), None
+    sizes = [
+        (layer.in_features, layer.out_features)
+        for module in training
+        for layer in module.modules()
+        if isinstance(layer, nn.Linear) and layer.weight.requires_grad
+    ]
+    width, inner = max(sizes, key=math.prod, default=(0, 0))
+    if width * inner < _LEAST_WEIGHTS:
+        return "float32", None
+    return faster_precision(*_measured(width, inner))
+
+
+def _multiplies_bfloat16() -> bool:
+    """Return whether oneDNN has kernels for bfloat16 on this CPU, real or emulated."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def faster_precision(
+    float32: Sequence[float], bfloat16: Sequence[float]
+) -> tuple[Precision, float]:
+    """Choose by seconds of the same work in both, at least one of each.
+
+    Returns:
+        `bfloat16` if by medians it is `LEAST_SPEEDUP` times as fast, else `float32`; and how many
+        times as fast it is.
+    """
+    speedup = median(float32) / median(bfloat16)
+    return ("bfloat16" if speedup >= LEAST_SPEEDUP else "float32"), speedup
+
+
+def _measured(width: int, inner: int) -> tuple[list[float], list[float]]:
+    """Time forward and backward of two linear layers in both precisions, in turns."""
+    values = torch.ones(_ROWS, width)
+    into = torch.full((inner, width), 1 / width, requires_grad=True)
+    out = torch.full((width, inner), 1 / inner, requires_grad=True)
+
+    def seconds(precision: Precision) -> float:
+        began = time.perf_counter()
+        with autocast(values.device, precision):
+            result = F.linear(F.gelu(F.linear(values, into)), out)
+        result.float().sum().backward()
+        into.grad = out.grad = None
+        return time.perf_counter() - began
+
+    rounds = [(seconds("float32"), seconds("bfloat16")) for _ in range(1 + _ROUNDS)]
+    float32, bfloat16 = zip(*rounds[1:], strict=True)  # the first one warms up
+    return list(float32), list(bfloat16)
