@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis.run_folder.folder import RunFolder
 from analysis.run_folder.run import load
 from search.config.plan import make_plan
 from search.config.settings import parse
@@ -91,6 +92,7 @@ def main() -> None:
         epochs = float(run.history["epoch_seconds"].sum())
         inside = inside_trials(trials, epochs, trial_times(folder / "run"))
         score = run.best.confirmed.score if run.best and run.best.confirmed else None
+        precision = RunFolder(folder / "run").read_search().precision.training
     whole = Step("whole", sum(s.seconds for s in steps), sum(s.core_seconds for s in steps))
     rows = []
     for step in [*steps, whole]:
@@ -98,6 +100,7 @@ def main() -> None:
         rows += [_row(one, whole.seconds) for one in inside if step.name == TRIALS]
     record: dict[str, Any] = {
         "machine": where,
+        "precision": precision,
         "words": words,
         "steps": [step._asdict() for step in steps],
         "inside_trials": [step._asdict() for step in inside],
