@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel
 
-from tests.trainables.modules.comparison import compare
+from tests.trainables.modules.comparison import compare, relative, weighted_sum
 from tests.trainables.modules.layouts import FAMILY_LAYOUTS, made, save
 from tests.trainables.modules.references import blocks_of
 from trainables.modules.backbones.families import FAMILIES, family_of, names_of, places_of
@@ -17,11 +17,13 @@ from trainables.modules.backbones.pretrained import load_image_tower, load_text_
 from trainables.modules.blocks.cut import POOLED_LAYERS, Cut
 from trainables.modules.blocks.parameters import total_parameters
 from trainables.modules.blocks.piece import mean_of_tokens
+from trainables.training.precision import autocast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from trainables.evaluation.decision import Precision
     from trainables.modules.blocks.activations import Activations
     from trainables.modules.blocks.cut import Layers
 
@@ -52,6 +54,40 @@ def test_outputs_and_gradients_equal_the_library_at_several_cuts(
             assert max(found) < NOISE, (unfrozen, pooling)
     suffix = tower.suffix(Cut(1))
     assert 0 < total_parameters(suffix, trainable=True) < tower.parameter_count
+
+
+# Rounding to 8 bits in a few small random blocks, relative to the largest value.
+FEWER_BITS = {"bfloat16": 0.1, "float16": 0.02}
+
+
+@pytest.mark.parametrize("precision", FEWER_BITS)
+@pytest.mark.parametrize("name", FAMILY_LAYOUTS)
+def test_what_trains_computes_nearly_the_same_in_fewer_bits(
+    inputs: Mapping[str, Activations], tmp_path: Path, name: str, precision: Precision
+) -> None:
+    family = next(family for family in FAMILIES if family.name == name)
+    if family.library == "timm":
+        pytest.importorskip("timm")
+    source = save(made(FAMILY_LAYOUTS[name]), tmp_path)
+    tower: Any = (load_text_tower if family.kind == "text" else load_image_tower)(source)
+    for pooling in tower.poolings:
+        cut = Cut(1, pooling)
+        suffix = tower.suffix(cut).eval()
+        with torch.no_grad():
+            hidden = tower.prefix(cut)(inputs[tower.role])
+        found = {}
+        for each in ("float32", precision):
+            suffix.zero_grad()
+            with autocast(torch.device("cpu"), each):
+                embedding = suffix(hidden).values.float()
+            weighted_sum(embedding).backward()
+            gradients = [p.grad for p in suffix.parameters() if p.requires_grad]
+            found[each] = [embedding], gradients
+        outputs, gradients = map(relative, found[precision], found["float32"])
+        assert outputs < FEWER_BITS[precision], pooling
+        # The gradient of a rectifier whose input changes its sign comes or goes as a whole.
+        assert gradients < 5 * FEWER_BITS[precision], pooling
+        assert found[precision][0][0].ne(found["float32"][0][0]).any()
 
 
 @pytest.mark.parametrize(
