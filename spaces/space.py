@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from spaces.domain import cut, nearest_value, suggest, values_of
-from trainables.hyperparameter import Choices, Hyperparameter
+from trainables.hyperparameter import Choices, FloatRange, Hyperparameter, IntRange
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     import optuna
 
     from trainables.hyperparameter import Domain, Value
+
+
+class EmptyRangeError(ValueError):
+    """A range leaves no value of a domain."""
 
 
 class Space(Mapping[str, Hyperparameter]):
@@ -70,7 +74,7 @@ class Space(Mapping[str, Hyperparameter]):
         drawn: dict[str, Value] = {}
         for name, each in self.items():
             if _acts(each, drawn):
-                drawn[name] = suggest(trial, name, self.domains[name])
+                drawn[name] = _suggest(trial, name, self.domains[name])
 
     def fix(self, values: Mapping[str, Value]) -> Space:
         """Hold hyperparameters in every trial, whatever their condition.
@@ -99,7 +103,7 @@ class Space(Mapping[str, Hyperparameter]):
             EmptyRangeError: If nothing is left of one.
         """
         return self.replace(
-            {name: cut(name, self.domains[name], *ends) for name, ends in ranges.items()}
+            {name: _cut(name, self.domains[name], *ends) for name, ends in ranges.items()}
         )
 
     def choose(self, choices: Mapping[str, tuple[Value, ...]]) -> Space:
@@ -186,3 +190,74 @@ class Space(Mapping[str, Hyperparameter]):
 
 def _acts(each: Hyperparameter, params: Mapping[str, Value]) -> bool:
     return each.when is None or params.get(each.when.name) in each.when.values
+
+
+def _suggest(trial: optuna.Trial, name: str, domain: Domain) -> Value:
+    """Draw a value of the domain."""
+    match domain:
+        case FloatRange(low, high, log):
+            return trial.suggest_float(name, low, high, log=log)
+        case IntRange(low, high, step):
+            return trial.suggest_int(name, low, high, step=step)
+        case Choices(values):
+            return cast("Value", trial.suggest_categorical(name, values))
+
+
+def values_of(domain: Domain) -> Sequence[Value]:
+    """List all values of a domain; of real numbers, the ends."""
+    match domain:
+        case FloatRange(low, high):
+            return low, high
+        case IntRange(low, high, step):
+            return range(low, high + 1, step)
+        case Choices(values):
+            return values
+
+
+def nearest_value(value: Any, domain: Domain) -> Any:
+    """Move a value to the nearest of a domain; a string that is not a choice to the first."""
+    match domain:
+        case FloatRange(low, high):
+            return min(max(value, low), high)
+        case IntRange(low, high, step):
+            return low + round((min(max(value, low), high) - low) / step) * step
+        case Choices(values):
+            if value in values:
+                return value
+            if isinstance(value, str):
+                return values[0]
+            return min(values, key=lambda choice: abs(cast("float", choice) - value))
+
+
+def _cut(name: str, domain: Domain, low: float, high: float) -> Domain:
+    """Keep what lies between two ends, on the grid that starts at the domain's own lowest value.
+
+    Args:
+        name: Of the hyperparameter, for the error.
+        domain: Of numbers.
+        low: The lowest value to keep.
+        high: The highest.
+
+    Returns:
+        The part of the domain that is left.
+
+    Raises:
+        EmptyRangeError: If nothing is left.
+    """
+    match domain:
+        case FloatRange(first, last, log):
+            ends = max(first, low), min(last, high)
+            kept: Domain = FloatRange(*ends, log)
+            left, where = ends[0] <= ends[1], f"in [{first:g}, {last:g}]"
+        case IntRange(first, last, step):
+            begin = first + math.ceil((max(first, low) - first) / step) * step
+            end = first + math.floor((min(last, high) - first) / step) * step
+            kept, left = IntRange(begin, end, step), begin <= end
+            where = f"in [{first:g}, {last:g}] in steps of {step:g}"
+        case Choices(values):
+            kept = Choices(*(each for each in values if low <= cast("float", each) <= high))
+            left, where = bool(kept.values), f"one of {list(values)}"
+    if not left:
+        msg = f"--range {name}={low:g}:{high:g} leaves nothing: the space draws it {where}"
+        raise EmptyRangeError(msg)
+    return kept

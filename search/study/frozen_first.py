@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from search.study.tiny_space import is_tiny
-from spaces.domain import values_of
+from spaces.space import values_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.study.space import draws
-from spaces.domain import EmptyRangeError, nearest_value
-from spaces.space import Space
+from spaces.space import EmptyRangeError, Space, nearest_value
 from trainables.hyperparameter import Choices, FloatRange, Hyperparameter, IntRange, When
 
 RATE = Hyperparameter("rate", 1e-2, FloatRange(1e-4, 1e-1, log=True))

@@ -17,7 +17,7 @@ from optuna.distributions import (
 
 from search.study.space import distributions, draws
 from spaces import SPACES
-from spaces.domain import nearest_value
+from spaces.space import nearest_value
 from trainables.hyperparameter import hyperparameters_of
 from trainables.variants import VARIANTS
 
