@@ -43,7 +43,7 @@ class PredictSettings:
     image: Annotated[Path | None, unset("FILE", "none")] = None
     """The image of one pair."""
     data: Annotated[Path | None, unset("DIR", "none")] = None
-    """Many pairs: a folder of GUID.txt and GUID.jpg, a data set (the unlabelled), or a CSV."""
+    """Many pairs: a folder of GUID.txt and GUID.jpg, a data set (the unlabelled), or a table."""
     allow_outside: tyro.conf.FlagCreatePairsOff[bool] = False
     """Take files outside the folder of the data too, by links, .. and absolute paths."""
     encoding: Annotated[str | None, unset("NAME", "that of the search, where it fits")] = None

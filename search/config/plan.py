@@ -158,6 +158,11 @@ class Plan:
         return on_this_node(_cache(self.settings)) / DEMO
 
     @property
+    def unpacked_images(self) -> Path:
+        """Folder of the images that are in a table themselves."""
+        return on_this_node(_cache(self.settings)) / "unpacked_images"
+
+    @property
     def storage(self) -> str:
         """Where Ray keeps what it writes: a folder or a URI."""
         shared = self.settings.resources.storage

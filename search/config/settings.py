@@ -61,7 +61,7 @@ class DataSettings:
     """What to learn from, and how it becomes a model's input."""
 
     path: Annotated[Path | None, unset("PATH", "data found here, else demo", "data")] = None
-    """Folder of train.txt + data/, a CSV (guid,text,image,tag), or the word demo."""
+    """Folder of train.txt + data/, a table guid,text,image,tag (CSV, jsonl, parquet), or demo."""
     allow_outside: FlagCreatePairsOff[bool] = False
     """Take files outside the folder of the data too, by links, .. and absolute paths."""
     backbone: Annotated[

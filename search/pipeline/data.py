@@ -68,7 +68,9 @@ def _read(plan: Plan) -> Corpus:
         allow_outside=data.allow_outside,
         modality=modality,
         decoder=Decoder(data.encoding, before),
-        whole_images=WholeImages(None if plan.cache is None else on_this_node(plan.cache)),
+        whole_images=WholeImages(
+            None if plan.cache is None else on_this_node(plan.cache), plan.unpacked_images
+        ),
         given=plan.given_splits,
     )
 

@@ -19,7 +19,14 @@ from trainables.data.images import (
     ImageError,
     check_image,
 )
-from trainables.data.listing import TRAIN_LIST, Entry, list_folder, list_table, refuse_outside
+from trainables.data.listing import (
+    TRAIN_LIST,
+    Entry,
+    Lists,
+    list_folder,
+    list_table,
+    refuse_outside,
+)
 from trainables.data.sample import Corpus, Sample, image_digest
 from trainables.data.whole_images import WholeImages
 from trainables.evaluation.classes import CLASSES
@@ -65,12 +72,14 @@ def load_corpus(
     Args:
         path: A folder with `train.txt` (`guid,tag`), optionally `test_without_label.txt`, and
             `GUID.txt` and `GUID.jpg` in `data/` or beside the lists; or a CSV file
-            `guid,text,image,tag`. A further column `split` gives pairs to train, val or test.
+            `guid,text,image,tag`, or a JSON lines or Parquet file of the same. A further column
+            `split` gives pairs to train, val or test.
         allow_outside: Whether links, `..` and absolute paths may lead out of the data's folder.
         modality: What is read of a pair; files of the other modality may be missing and are
             ignored.
         decoder: Decodes texts that are not UTF-8.
-        whole_images: Images that need not be decoded again; newly decoded ones are added.
+        whole_images: Images that need not be decoded again; newly decoded ones are added. Images
+            in a Parquet file are unpacked beside its record.
         given: Files that part the data set.
 
     Returns:
@@ -80,21 +89,19 @@ def load_corpus(
         CorpusError: If anything is missing or invalid, or fewer than two classes are labelled;
             lists all faults.
     """
-    path, faults, decoder = _found(path), Faults(), decoder or Decoder()
+    path, images = _found(path), whole_images or WholeImages(None)
+    lists = Lists(faults := Faults(), decoder or Decoder(), images.unpack, modality)
     if path.is_dir() and not (path / TRAIN_LIST).exists():
         rule = f"a data folder must hold {TRAIN_LIST} (guid,tag) beside the pairs or data/"
         faults.add(rule, f"got {path}")
-    if path.is_dir():
-        entries = list_folder(path, faults, decoder, modality)
-    else:
-        entries = list_table(path, faults, decoder, modality)
+    entries = list_folder(path, lists) if path.is_dir() else list_table(path, lists)
     if not allow_outside:
         refuse_outside(path, entries, faults)
     if given is not None:
-        entries = given.part(path, entries, faults, decoder, modality)
+        entries = given.part(path, entries, lists)
     if not faults:
         _require_classes(entries, faults)
-    return _read_all(path, entries, faults, decoder, modality, whole_images)
+    return _read_all(path, entries, lists, images)
 
 
 def load_pairs(
@@ -103,20 +110,22 @@ def load_pairs(
     allow_outside: bool = False,
     modality: Modality = "both",
     decoder: Decoder | None = None,
+    whole_images: WholeImages | None = None,
 ) -> Corpus:
     """Load a data set to predict or to score, as `load_corpus` does, whatever its tags are.
 
     Returns:
         The data set. A table needs no tags, and a folder no list: all its pairs are used.
     """
-    path, faults, decoder = _found(path), Faults(), decoder or Decoder()
+    path, images = _found(path), whole_images or WholeImages(None)
+    lists = Lists(Faults(), decoder or Decoder(), images.unpack, modality)
     if path.is_dir():
-        entries = list_folder(path, faults, decoder, modality)
+        entries = list_folder(path, lists)
     else:
-        entries = list_table(path, faults, decoder, modality, require_tags=False)
+        entries = list_table(path, lists, require_tags=False)
     if not allow_outside:
-        refuse_outside(path, entries, faults)
-    return _read_all(path, entries, faults, decoder, modality)
+        refuse_outside(path, entries, lists.faults)
+    return _read_all(path, entries, lists, images)
 
 
 def _found(path: Path) -> Path:
@@ -128,16 +137,9 @@ def _found(path: Path) -> Path:
     return (find_corpus(path) or path) if path.is_dir() else path
 
 
-def _read_all(
-    path: Path,
-    entries: Sequence[Entry],
-    faults: Faults,
-    decoder: Decoder,
-    modality: Modality,
-    whole_images: WholeImages | None = None,
-) -> Corpus:
+def _read_all(path: Path, entries: Sequence[Entry], lists: Lists, known: WholeImages) -> Corpus:
     """Read every file of the pairs; raise all faults found so far."""
-    known = whole_images or WholeImages(None)
+    faults, decoder = lists.faults, lists.decoder
     with ThreadPoolExecutor(_READERS) as readers:
         reads = list(readers.map(partial(_read, known=known), entries))
     known.save()
@@ -153,7 +155,7 @@ def _read_all(
         name=path.stem if path.is_file() else path.name,
         labelled=tuple(compress(samples, learnt)),
         unlabelled=tuple(replace(sample, label=None) for sample in rest),
-        notes=(*decoder.notes, *_notes(samples, reads, modality)),
+        notes=(*decoder.notes, *_notes(samples, reads, lists.modality)),
         encoding=decoder.encoding,
         given_folds=fold_numbers(list(compress(entries, learnt))),
         held_out=held_out if any(label is not None for label in held_out) else (),

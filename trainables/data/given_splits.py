@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 
 from trainables.config import nearest
 from trainables.data.faults import Faults
-from trainables.data.listing import Entry, list_more, list_table, refuse_outside
+from trainables.data.listing import Entry, Lists, list_more, list_table, refuse_outside
 from trainables.data.rows import read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from trainables.config import Modality
     from trainables.data.encodings import Decoder
 
 TRAIN, VAL, TEST = "train", "val", "test"
@@ -48,35 +47,26 @@ class GivenSplits:
         named = {"--val": self.val, "--test": self.test, "--folds": self.folds}
         return {flag: path for flag, path in named.items() if path is not None}
 
-    def part(
-        self,
-        data: Path,
-        entries: Sequence[Entry],
-        faults: Faults,
-        decoder: Decoder,
-        modality: Modality,
-    ) -> list[Entry]:
+    def part(self, data: Path, entries: Sequence[Entry], lists: Lists) -> list[Entry]:
         """Give the pairs of a data set to their parts.
 
         Args:
             data: The data set: a folder, or a table.
             entries: Its pairs, which a column may have given to parts already.
-            faults: Collects faults.
-            decoder: Decodes the lists.
-            modality: What is read of a pair.
+            lists: How lists are read.
 
         Returns:
             The pairs, and after them those that only a list of its own names.
         """
-        found = {entry.guid: entry for entry in entries}
+        found, faults = {entry.guid: entry for entry in entries}, lists.faults
         placed: dict[str, str] = {}
         for split, path in ((VAL, self.val), (TEST, self.test)):
             if path is None:
                 continue
             if data.is_dir():
-                listed = list_more(path, data, faults, decoder, modality)
+                listed = list_more(path, data, lists)
             else:
-                listed = list_table(path, faults, decoder, modality)
+                listed = list_table(path, lists)
                 # Who names a table trusts its folder as that of the data.
                 refuse_outside(path, [e for e in listed if e.guid not in found], faults)
             for entry in listed:
@@ -85,15 +75,13 @@ class GivenSplits:
                     faults.add("a pair must be in one part only", f"{where}, as in {VAL}")
                 found[entry.guid] = _placed(found.get(entry.guid), entry, split, where, faults)
         if self.folds is not None:
-            found = self._by_fold(found, faults, decoder)
+            found = self._by_fold(found, lists)
         return list(found.values())
 
-    def _by_fold(
-        self, found: Mapping[str, Entry], faults: Faults, decoder: Decoder
-    ) -> dict[str, Entry]:
+    def _by_fold(self, found: Mapping[str, Entry], lists: Lists) -> dict[str, Entry]:
         assert self.folds is not None
-        path = self.folds
-        fold_of = dict(_folds(path, faults, decoder))
+        path, faults = self.folds, lists.faults
+        fold_of = dict(_folds(path, faults, lists.decoder))
         for guid in fold_of.keys() - found.keys():
             rule = "every guid of a fold must be in the data"
             faults.add(rule, f"{path.name}: got {guid!r}; {nearest(guid, found)}")

@@ -17,7 +17,7 @@ from trainables.data.rows import Row, read_rows
 from trainables.evaluation.classes import CLASSES, Sentiment
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from trainables.config import Modality
     from trainables.data.encodings import Decoder
@@ -56,6 +56,7 @@ class Entry:
         label: The class; None if it is to be predicted.
         split: The part of the data that it is given to: `train`, `val` or `test`, the name of the
             fold that validates it, or empty where nothing says so.
+        unpacked: Whether the image was in the list itself, and its file is ours.
     """
 
     guid: str
@@ -63,26 +64,44 @@ class Entry:
     image: Path | None
     label: Sentiment | None
     split: str = ""
+    unpacked: bool = False
 
 
-def list_folder(
-    folder: Path, faults: Faults, decoder: Decoder, modality: Modality = "both"
-) -> list[Entry]:
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """How lists are read.
+
+    Attributes:
+        faults: Collects faults.
+        decoder: Decodes the lists.
+        unpack: Writes an image that is in a list into a file, and returns it.
+        modality: What is read of a pair; files and columns of the other are ignored.
+    """
+
+    faults: Faults
+    decoder: Decoder
+    unpack: Callable[[bytes], Path]
+    modality: Modality = "both"
+
+    def rows(self, path: Path, columns: Sequence[str], optional: str = "") -> Iterator[Row]:
+        """Read the rows of a list, as `read_rows`."""
+        return read_rows(path, columns, self.faults, self.decoder, optional=optional)
+
+
+def list_folder(folder: Path, lists: Lists) -> list[Entry]:
     """List the pairs of a folder in the lab's layout.
 
     Args:
         folder: Holds `train.txt`, `test_without_label.txt` or both, and the pairs' files
             `GUID.txt` and `GUID.jpg` (or another of `IMAGE_SUFFIXES`, the first that exists) in
             `data/`, or beside the lists if there is no `data/`.
-        faults: Collects faults.
-        decoder: Decodes the lists.
-        modality: What is read of a pair; files of the other modality are ignored.
+        lists: How lists are read.
 
     Returns:
         The rows of `train.txt`, then those of `test_without_label.txt`, in file order; without any
         list, all pairs by name, to be predicted.
     """
-    files = _folder_of_pairs(folder)
+    files, faults, modality = _folder_of_pairs(folder), lists.faults, lists.modality
     if (present := _present(files, faults)) is None:
         return []
     if not any((folder / name).exists() for name in (TRAIN_LIST, TEST_LIST)):
@@ -93,7 +112,7 @@ def list_folder(
         if not (folder / name).exists():
             continue
         optional = "" if must_be_labelled else "tag"
-        for row in read_rows(folder / name, LIST_COLUMNS, faults, decoder, optional=optional):
+        for row in lists.rows(folder / name, LIST_COLUMNS, optional):
             label = _label(row, faults)
             if (label is not None) is not must_be_labelled:
                 _misplaced(row, must_be_labelled, faults)
@@ -103,27 +122,23 @@ def list_folder(
     return entries
 
 
-def list_more(
-    path: Path, folder: Path, faults: Faults, decoder: Decoder, modality: Modality = "both"
-) -> list[Entry]:
+def list_more(path: Path, folder: Path, lists: Lists) -> list[Entry]:
     """List pairs of a folder by a list of their own.
 
     Args:
         path: The list, `guid` and optionally `tag`.
         folder: Holds the pairs, as in `list_folder`.
-        faults: Collects faults.
-        decoder: Decodes the list.
-        modality: What is read of a pair.
+        lists: How lists are read.
 
     Returns:
         The rows, in order.
     """
     files, seen = _folder_of_pairs(folder), dict[str, str]()
-    present = _present(files, faults) or set()
+    present = _present(files, lists.faults) or set()
     return [
-        _pair(files, guid, present, modality, _label(row, faults))
-        for row in read_rows(path, LIST_COLUMNS, faults, decoder, optional="tag")
-        if (guid := _guid(row, seen, faults)) is not None
+        _pair(files, guid, present, lists.modality, _label(row, lists.faults))
+        for row in lists.rows(path, LIST_COLUMNS, "tag")
+        if (guid := _guid(row, seen, lists.faults)) is not None
     ]
 
 
@@ -160,47 +175,49 @@ def _pair(
     return Entry(guid, text, image, label)
 
 
-def list_table(
-    table: Path,
-    faults: Faults,
-    decoder: Decoder,
-    modality: Modality = "both",
-    *,
-    require_tags: bool = True,
-) -> list[Entry]:
-    """List the pairs of a CSV file.
+def list_table(table: Path, lists: Lists, *, require_tags: bool = True) -> list[Entry]:
+    """List the pairs of a table.
 
     Args:
-        table: A file with the columns `guid,text,image,tag`, in any order and among others,
-            separated by commas, semicolons or tabs; images relative to its folder; the tag is
-            empty or `null` if it is to be predicted; a column `split` may give each to a part.
-        faults: Collects faults.
-        decoder: Decodes the file.
-        modality: What is read of a pair; a column that is not read may be missing.
+        table: A CSV, JSON lines or Parquet file with the columns `guid,text,image,tag`, in any
+            order and among others; the image is a name relative to its folder, or in a Parquet
+            file the image itself; the tag is empty or `null` if it is to be predicted; a column
+            `split` may give each to a part. A column that is not read may be missing.
+        lists: How lists are read.
         require_tags: Whether there must be a column `tag`.
 
     Returns:
         The rows, in order.
     """
-    roles: tuple[str, ...] = ROLES[modality]
+    roles: tuple[str, ...] = ROLES[lists.modality]
     columns = [name for name in TABLE_COLUMNS if name in {"guid", "tag", *roles}]
-    optional = "" if require_tags else "tag"
     entries: list[Entry] = []
     seen: dict[str, str] = {}
-    for row in read_rows(table, columns, faults, decoder, optional=optional):
-        label = _label(row, faults)
-        image = row.values["image"].strip() if "image" in roles else None
-        named = image is None or (bool(image) and image.isprintable())
-        if not named:
-            faults.add("image must name a file", f"{row.place}: got {image!r}")
-        guid = _guid(row, seen, faults)
-        if named and guid is not None:
+    for row in lists.rows(table, columns, "" if require_tags else "tag"):
+        label = _label(row, lists.faults)
+        split = _split(row, label, lists.faults)
+        image = _image(row, table, lists) if "image" in roles else None
+        guid = _guid(row, seen, lists.faults)
+        if guid is not None and (image is not None or "image" not in roles):
             text = row.values["text"] if "text" in roles else None
-            split = _split(row, label, faults)
-            entries.append(
-                Entry(guid, text, None if image is None else table.parent / image, label, split)
-            )
+            entries.append(Entry(guid, text, image, label, split, row.image is not None))
     return entries
+
+
+def _image(row: Row, table: Path, lists: Lists) -> Path | None:
+    """Return the file of a row's image; None if there is none, which is a fault."""
+    if row.image is not None:
+        try:
+            return lists.unpack(row.image)
+        except OSError as error:
+            rule = "images in a table must be unpacked into the cache; --cache DIR names another"
+            lists.faults.add(rule, f"{error.filename}: {error.strerror}")
+            return None
+    name = row.values["image"].strip()
+    if not name or not name.isprintable():
+        lists.faults.add("image must name a file", f"{row.place}: got {name!r}")
+        return None
+    return table.parent / name
 
 
 def _folder_of_pairs(folder: Path) -> Path:
@@ -213,7 +230,7 @@ def refuse_outside(data: Path, entries: Sequence[Entry], faults: Faults) -> None
     inside = os.path.realpath(_folder_of_pairs(data) if data.is_dir() else data.parent)
     parents: dict[Path, str] = {}
     for entry in entries:
-        for path in (entry.text, entry.image):
+        for path in (entry.text, None if entry.unpacked else entry.image):
             if not isinstance(path, Path):
                 continue
             if path.parent not in parents:  # resolving every path would be slow

@@ -22,7 +22,8 @@ from trainables.data.corpus import MAX_TEXT_BYTES, load_corpus
 from trainables.data.encodings import Decoder
 from trainables.data.faults import CorpusError, Faults
 from trainables.data.images import ImageError, open_image, prepare_image
-from trainables.data.listing import list_folder, list_table
+from trainables.data.listing import Lists, list_folder, list_table
+from trainables.data.whole_images import WholeImages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -268,7 +269,7 @@ def test_a_table_is_read_back_as_it_was_written(
     path = tmp_path_factory.mktemp("table") / "pairs.csv"
     path.write_bytes(b"\xef\xbb\xbf" * mark + written.getvalue().encode())
     faults = Faults()
-    entries = list_table(path, faults, Decoder())
+    entries = list_table(path, Lists(faults, Decoder(), WholeImages(None).unpack))
     faults.raise_any(path)
     read = [(e.guid, e.text, e.label) for e in entries]
     assert [row[:2] for row in read] == [row[:2] for row in rows]
@@ -284,8 +285,9 @@ def test_no_bytes_of_a_list_raise_anything_but_told_faults(
     folder = tmp_path_factory.mktemp("lists")
     (folder / "train.txt").write_bytes(raw)
     (folder / "pairs.csv").write_bytes(raw)
-    list_folder(folder, Faults(), Decoder())
-    list_table(folder / "pairs.csv", Faults(), Decoder())
+    lists = Lists(Faults(), Decoder(), WholeImages(None).unpack)
+    list_folder(folder, lists)
+    list_table(folder / "pairs.csv", lists)
 
 
 def test_pixels_stay_in_range_for_any_shape() -> None:

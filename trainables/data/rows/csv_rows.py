@@ -1,14 +1,14 @@
-"""Rows of a list file: CSV with commas, semicolons or tabs, and a header."""
+"""Rows of a CSV file with commas, semicolons or tabs, and a header."""
 
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
 from io import StringIO
 from typing import TYPE_CHECKING
 
 from trainables.data.encodings import is_wide
 from trainables.data.files import FileError, read_regular
+from trainables.data.rows.row import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,25 +23,17 @@ _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _SOUND = "every list file must be sound CSV"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of a list file: values by column, and its file and first line for messages."""
-
-    place: str
-    values: dict[str, str]
-
-
-def read_rows(
-    path: Path, columns: Sequence[str], faults: Faults, decoder: Decoder, *, optional: str = ""
+def csv_rows(
+    path: Path, columns: Sequence[str], faults: Faults, decoder: Decoder, optional: str
 ) -> Iterator[Row]:
-    """Read a list file that starts with a header.
+    """Read a CSV file that starts with a header.
 
     Args:
         path: The file.
         columns: The columns it must have, in any order and among others.
         faults: Collects faults.
         decoder: Decodes the file, each line separately.
-        optional: A column that may be missing, and is then empty.
+        optional: A column that may be missing, and is then empty; or none.
 
     Yields:
         The valid rows, in order.
