@@ -14,6 +14,7 @@ from analysis.program import fail, make_console, print_and_exit, tell
 from analysis.render.table import FORMATS, to_terminal
 from analysis.run_folder.io import ResultsError, write_text
 from analysis.run_folder.run import load
+from analysis.run_folder.several_models import runs_of
 from analysis.tables.comparison import compare_runs
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class CompareSettings:
     """Put runs side by side: size, scores with intervals, time, and who is really better."""
 
     runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN...")]
-    """Run folders of searches."""
+    """Run folders of searches; that of --model all stands for those in it."""
     out: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="(default: print)")] = None
     """Where the table goes: .html, .md, .csv, .tex."""
     metric: Annotated[str, arg(metavar="NAME")] = "weighted_f1"
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     runs = []
     for path in settings.runs:
         try:
-            runs.append(load(path))
+            runs += [load(run) for run in runs_of(path)]
         except ResultsError as error:
             faults.append(str(error))
     try:

@@ -41,7 +41,9 @@ class DashboardSettings:
     def faults(self) -> Iterator[str]:
         """Yield one sentence per invalid setting."""
         folder = RunFolder(self.run)
-        if not folder.holds_search():
+        if folder.all_models.exists():
+            yield f"RUN must be the folder of one search, got {self.run}: name a model's in it"
+        elif not folder.holds_search():
             yield f"RUN must hold a study, got {self.run}: there is no file {folder.study.name}"
         if not 0 < self.port <= _MOST_PORTS:
             yield f"--port must be in [1, {_MOST_PORTS}], got {self.port}"

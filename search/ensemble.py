@@ -26,7 +26,8 @@ class EnsembleSettings:
     """Join the confirmed configs of one run, or of runs of several models."""
 
     runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN...")]
-    """Run folders: of the same data, objective, split, folds, repeats, seed and --decision."""
+    """Run folders: of the same data, objective, split, folds, repeats, seed and --decision; or
+    that of --model all, for those in it."""
     out: Annotated[Path | None, unset("DIR", "print only")] = None
     """Folder of predictions.csv, probabilities.csv and ensemble.json."""
 
@@ -48,10 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return fail(faults)
     # Pandas is imported only now: --help and bad input answer at once.
     from analysis.run_folder.io import ResultsError  # noqa: PLC0415
+    from analysis.run_folder.several_models import runs_of  # noqa: PLC0415
     from search.selection.joined_runs import JoiningError, join_runs  # noqa: PLC0415
 
     try:
-        joined = join_runs(settings.runs)
+        joined = join_runs([run for path in settings.runs for run in runs_of(path)])
     except (JoiningError, ResultsError) as error:
         return fail([str(error)])
     tell(joined.notes)

@@ -60,17 +60,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if faults := list(settings.faults()):
         return fail(faults)
     # After the cheap checks: it imports torch.
+    from analysis.run_folder.io import ResultsError  # noqa: PLC0415
+    from analysis.run_folder.several_models import run_that_ships  # noqa: PLC0415
     from search.selection.test_set import evaluate  # noqa: PLC0415
 
     try:
         tested, notes = evaluate(
             settings.model,
-            settings.run,
+            run_that_ships(settings.run),
             settings.data,
             allow_outside=settings.allow_outside,
             encoding=settings.encoding,
         )
-    except ValueError as error:  # of data or model: messages for the user
+    except (ResultsError, ValueError) as error:  # of data or model: messages for the user
         return fail([str(error)])
     for note in notes:
         sys.stderr.write(f"note: {note}\n")

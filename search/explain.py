@@ -39,7 +39,7 @@ class ExplainSettings:
     """Show where a run's final model looks, by Grad-CAM, and which words speak for it."""
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """The folder of a search that has trained its final model."""
+    """The folder of a search that has trained its final model, or of --model all."""
     split: Literal["val", "test"] = "val"
     """val: the samples that validated the chosen trial; test: those to be predicted."""
     count: Annotated[int, tyro.conf.arg(metavar="N")] = 24
@@ -82,10 +82,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Torch is imported only now: --help and bad input answer at once.
     from analysis.run_folder.io import ResultsError  # noqa: PLC0415
     from analysis.run_folder.run import load  # noqa: PLC0415
+    from analysis.run_folder.several_models import run_that_ships  # noqa: PLC0415
     from trainables.inference.predictor import Predictor  # noqa: PLC0415
 
     try:
-        run = load(settings.run)
+        run = load(run_that_ships(settings.run))
         chosen = choose(run, settings.split, settings.count)
         predictor = Predictor(run.folder.model)
         explain(run, predictor, chosen)

@@ -15,8 +15,9 @@ from search.config.settings import ALL, parse
 from search.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from analysis.run_folder.folder import RunFolder
     from search.config.plan import Plan
     from search.config.settings import SearchSettings
     from search.console.summary import Outcome
@@ -47,23 +48,46 @@ def _list_backbones() -> int:
 
 
 def _run_all(settings: SearchSettings) -> int:
-    from search.config.plan import make_plan  # noqa: PLC0415
     from search.pipeline import multi_model as all_models  # noqa: PLC0415  # as below
+    from search.study.lock import locked  # noqa: PLC0415
 
     searches = all_models.settings_by_model(settings)
+    one = _numbered(searches)
     if settings.show_space or settings.dry_run:
-        return max(all_models.search_all(searches, _run).values())
-    is_demo = make_plan(next(iter(searches.values()))).source is None
-    if settings.resume is None:
-        all_models.write_record(settings, searches)
-    try:
-        codes = all_models.search_all(searches, _run)
-    finally:
-        all_models.forget_record(searches)
-    done = [searches[name] for name, code in codes.items() if code == DONE]
-    all_models.print_comparison(make_console(), done, reference=not is_demo)
+        return max(all_models.search_all(searches, one).values())
+    deadline, folder = all_models.deadline_of(searches), all_models.folder_of(searches)
+    codes: dict[str, int] = {}
+    with locked(folder, new=False):
+        if settings.resume is None:
+            all_models.write_record(settings, searches)
+        try:
+            codes = all_models.search_all(searches, one, deadline)
+            if not all_models.interrupted(codes):
+                codes[ALL] = _answer(folder, list(searches))
+        except KeyboardInterrupt:  # between two searches, or amid the answer
+            codes[ALL] = fail([interrupts.words()], interrupts.exit_code())
+        finally:
+            all_models.forget_record(searches)
     left = list(all_models.left_over(searches, codes))
     return max([*codes.values(), *[fail(left, NOTHING)] * bool(left)])
+
+
+def _numbered(searches: Mapping[str, SearchSettings]) -> Callable[[SearchSettings], int]:
+    """Return what searches one of several models, and says which of them."""
+
+    def run(settings: SearchSettings) -> int:
+        number = 1 + list(searches).index(settings.model)
+        time = f", {settings.time_budget} for it" if settings.time_budget else ""
+        make_console().print(f"\n[dim]model {number} of {len(searches)}{time}[/]", highlight=False)
+        return _run(settings)
+
+    return run
+
+
+def _answer(folder: RunFolder, models: Sequence[str]) -> int:
+    from search.pipeline.one_answer import give_one_answer  # noqa: PLC0415  # as below
+
+    return NOTHING if give_one_answer(folder, models, make_console()) is None else DONE
 
 
 def _run(settings: SearchSettings) -> int:

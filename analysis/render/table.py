@@ -153,6 +153,16 @@ def to_latex(comparison: Comparison) -> str:
 
 def to_html(comparison: Comparison) -> str:
     """Format a comparison as a self-contained page."""
+    return render_page(
+        "comparison.html",
+        **sortable(comparison),
+        notes=notes(comparison),
+        count=int((comparison.rows["kind"] == "run").sum()),
+    )
+
+
+def sortable(comparison: Comparison) -> dict[str, Any]:
+    """Format a comparison as `columns`, `rows` and `marks` of the templates' sortable table."""
     rows, frame = comparison.rows, formatted(comparison)
     raw = {name: column for name, (column, _) in _NUMBERS.items()} | {_INTERVAL: "low"}
     cells = [
@@ -162,14 +172,11 @@ def to_html(comparison: Comparison) -> str:
         ]
         for index, texts in zip(rows.index, frame.itertuples(index=False), strict=True)
     ]
-    return render_page(
-        "comparison.html",
-        columns=[{"name": name, "text": name in _TEXT} for name in _ORDER],
-        rows=cells,
-        marks=marks(comparison),
-        notes=notes(comparison),
-        count=int((rows["kind"] == "run").sum()),
-    )
+    return {
+        "columns": [{"name": name, "text": name in _TEXT} for name in _ORDER],
+        "rows": cells,
+        "marks": marks(comparison),
+    }
 
 
 FORMATS: Mapping[str, Callable[[Comparison], str]] = {

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from analysis.run_folder.best_record import Best
+    from analysis.run_folder.folder import RunFolder
     from analysis.run_folder.run import Run
     from trainables.evaluation.resampling import Validated
 
@@ -217,13 +218,14 @@ def _verdicts(run: Run, best: Best, rivals: list[Rival], metric: str) -> Iterato
         gain = rivals[0].score - next(r.score for r in rivals if r.name == HAND_TUNED)
         yield f"Searching changed {heading(metric)} by {gain:+.4f} from the hand-tuned config."
     yield from _basis(run, best)
-    yield from _on_test_set(run)
+    yield from on_test_set(run.folder)
 
 
-def _on_test_set(run: Run) -> Iterator[str]:
-    if not run.folder.test_scores.exists():
+def on_test_set(folder: RunFolder) -> Iterator[str]:
+    """Yield sentences on how what ships does on the labelled test set, where there is one."""
+    if not folder.test_scores.exists():
         return
-    tested = run.folder.read_test_scores()
+    tested = folder.read_test_scores()
     parts = ", ".join(
         f"{heading(name)} {format_score(tested.scores[name])} "
         f"({format_interval(*tested.intervals[name])})"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from analysis.run_folder.best_model_record import BestModel
 from analysis.run_folder.best_record import Best
 from analysis.run_folder.digests import keep_digests, note
 from analysis.run_folder.io import (
@@ -97,6 +98,15 @@ class RunFolder(KeptProbabilities):
         """Read the final model's scores on the labelled test set."""
         record = read_json(self.test_scores, "the data have no labelled test set")
         return read_record(self.test_scores, record, TestScores)
+
+    def write_best_model(self, record: BestModel) -> None:
+        """Write which of several searched models ships."""
+        write_json(self.best_model, to_json(record))
+
+    def read_best_model(self) -> BestModel:
+        """Read which of several searched models ships."""
+        record = read_json(self.best_model, "no model was chosen among several")
+        return read_record(self.best_model, record, BestModel)
 
     def write_stages(self, stages: Mapping[str, Stage]) -> None:
         """Write which stages after the trials are done, by name."""

@@ -44,6 +44,8 @@ _REMEDIES: Mapping[str, str] = {
     "explanations": "python -m analysis.explain {run} makes it anew",
     "thumbnails": f"delete it, and {_RESUME} makes it anew",
     **dict.fromkeys(("trials.csv", "best.json", "importances.csv", "fusions.csv"), _ANEW),
+    "all_models.json": "put back a copy of it: it says what was searched",
+    "best_model.json": _ANEW,
     **dict.fromkeys(("samples.parquet", "stages.json", "floor.parquet"), _ANEW),
     **dict.fromkeys(("predictions.csv", "probabilities.csv"), _ANEW),
     **dict.fromkeys(("rung_zero.csv", "rung_zero.parquet"), _ANEW),

@@ -69,6 +69,20 @@ class RunPaths:
         return self.path / "best.json"
 
     @property
+    def all_models(self) -> Path:
+        """Of a folder that holds a search of each model: what was asked, of all and each (JSON).
+
+        Such a folder has `model`, `predictions`, `probabilities`, `report` and `stages` of its
+        own, and the search of each model in a folder of the model's name.
+        """
+        return self.path / "all_models.json"
+
+    @property
+    def best_model(self) -> Path:
+        """Of searches of several models, which of them ships and why (JSON)."""
+        return self.path / "best_model.json"
+
+    @property
     def stages(self) -> Path:
         """The stages after the trials that are done: `depends_on` and `result` by name (JSON)."""
         return self.path / "stages.json"

@@ -25,6 +25,7 @@ from analysis.run_folder.schema import (
     checked,
     typed,
 )
+from analysis.run_folder.several_models import runs_of
 from trainables.evaluation.choice import Rule, by_others
 from trainables.evaluation.classes import CLASSES
 from trainables.evaluation.decision import decide
@@ -303,6 +304,10 @@ def load(path: str | Path, *, database: bool = False) -> Run:
     folder = RunFolder(Path(path).absolute())
     if not folder.path.is_dir():
         msg = f"{path} must be the folder of a search: there is no such folder"
+        raise ResultsError(msg)
+    if folder.all_models.exists() and not folder.search.exists():
+        names = ", ".join(run.name for run in runs_of(folder.path))
+        msg = f"{path} must be the folder of one search, got those of several models: {names}"
         raise ResultsError(msg)
     search = folder.read_search()
     best = folder.read_best() if folder.best.exists() or is_noted(folder.best) else None

@@ -17,9 +17,6 @@ from trainables.modules.backbones.weights import local_path
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-ALL_MODELS = "all_models.json"
-"""The file of a folder that holds a search of each model: what was asked, of all and of each."""
-
 MAY_DIFFER = frozenset(
     {
         *("trials", "time_budget", "resume", "rerun_lost", "show_space", "dry_run"),
@@ -61,8 +58,8 @@ def read_settings(kind: type[SettingsT], run: Path) -> SettingsT:
     from analysis.run_folder.folder import RunFolder  # noqa: PLC0415  # brings pandas
     from analysis.run_folder.io import ResultsError, read_json  # noqa: PLC0415
 
-    folder, all_models = RunFolder(run), run / ALL_MODELS
-    path = folder.search if folder.search.exists() else all_models
+    folder = RunFolder(run)
+    path = folder.search if folder.search.exists() else folder.all_models
     if not path.exists():
         name = folder.search.name
         msg = f"--resume must be the folder of a search, got {run}, which has no {name}"

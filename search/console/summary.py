@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from analysis.run_folder.test_record import TestScores
     from search.config.plan import Plan
     from search.study.trial import Records
+    from trainables.config import Modality
     from trainables.data.sample import Corpus
 
 
@@ -191,10 +192,15 @@ def _places(outcome: Outcome, folder: RunFolder) -> dict[str, str]:
         places["model"] = str(folder.model)
         if folder.predictions.exists():
             places["predictions"] = str(folder.predictions)
-        pair = {"text": '--text "what a day"', "image": "--image cat.jpg"}
-        words = [pair[role] for role in ROLES[folder.read_search().modality]]
-        places["predict"] = " ".join(["python -m search.predict", str(folder.path), *words])
+        places["predict"] = predict_command(folder, folder.read_search().modality)
     return places
+
+
+def predict_command(folder: RunFolder, modality: Modality) -> str:
+    """Return a command that classifies a pair with the model of a folder."""
+    pair = {"text": '--text "what a day"', "image": "--image cat.jpg"}
+    words = [pair[role] for role in ROLES[modality]]
+    return " ".join(["python -m search.predict", str(folder.path), *words])
 
 
 def headlines(plan: Plan, corpus: Corpus) -> Iterator[tuple[str, str]]:

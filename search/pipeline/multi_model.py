@@ -1,4 +1,4 @@
-"""`--model all`: every variant searched in turn, each in a folder of its own, then compared."""
+"""`--model all`: every variant searched in turn, on the same folds, in a folder of its own."""
 
 from __future__ import annotations
 
@@ -6,27 +6,23 @@ import math
 import time
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from analysis.render.table import to_terminal
+from analysis.run_folder.digests import NAME, keep_digests
 from analysis.run_folder.folder import RunFolder
 from analysis.run_folder.io import read_json, write_json
-from analysis.run_folder.run import load
-from analysis.tables.comparison import compare_runs
+from search.config.command import command_line
 from search.config.default_folder import default_name
 from search.config.plan import make_plan
-from search.config.serialization import ALL_MODELS, plain, read_settings, restored, with_changes
+from search.config.serialization import plain, read_settings, restored, with_changes
 from search.config.validation import seconds_of
 from search.errors import SettingsError
 from spaces import SPACES
 from trainables.config import nearest
-from trainables.evaluation.metrics import decision_score
 from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-
-    from rich.console import Console
 
     from search.config.settings import SearchSettings
     from trainables.config import Modality
@@ -54,7 +50,7 @@ def settings_by_model(settings: SearchSettings) -> dict[str, SearchSettings]:
         return found
     tuning, modality = settings.tuning, settings.modality
     out = settings.out or Path("runs", default_name(settings.model))
-    if (out / ALL_MODELS).exists():
+    if RunFolder(out).all_models.exists():
         where = f"got {out}, which holds some; --resume {out} goes on with them"
         msg = f"--out must be a folder without searches, {where}"
         raise SettingsError(msg)
@@ -63,9 +59,22 @@ def settings_by_model(settings: SearchSettings) -> dict[str, SearchSettings]:
         *_unknown("--fix", tuning.fix, _parameters, modality),
         *_unknown("--range", tuning.range, _parameters, modality),
     ]
+    settings = _on_the_same_folds(settings)
     found = {name: _of_model(settings, name, out / name) for name in SPACES}
     _check(found, faults)
     return found
+
+
+def _on_the_same_folds(settings: SearchSettings) -> SearchSettings:
+    """Return settings with the most folds that any model is designed for, unless others are given.
+
+    The models are chosen among by their scores on the same samples, so the folds must be the same.
+    """
+    if settings.data.folds is not None or settings.data.val is not None:
+        return settings
+    most = max(VARIANTS[name].folds for name in SPACES)
+    folds = 1 if settings.data.split == "lab" else most  # of which there is only one
+    return replace(settings, data=replace(settings.data, folds=folds))
 
 
 def _check(searches: Mapping[str, SearchSettings], faults: list[str]) -> None:
@@ -86,40 +95,50 @@ def write_record(settings: SearchSettings, searches: Mapping[str, SearchSettings
     """Record the settings of all, so that searches that have not begun can begin on a resume."""
     plans = {name: make_plan(own) for name, own in searches.items()}
     first = next(iter(plans.values())).settings
-    folder = _folder_of(searches)
+    folder = folder_of(searches)
     data = replace(settings.data, path=first.data.path)
-    whole = replace(settings, out=folder, data=data, resources=first.resources)
+    whole = replace(settings, out=folder.path, data=data, resources=first.resources)
     each = {name: plain(plan.settings) for name, plan in plans.items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / ALL_MODELS, {"settings": plain(whole), "models": each})
+    keep_digests(folder.path)
+    command = command_line(settings)
+    record = {"command": command, "settings": plain(whole), "models": each}
+    write_json(folder.all_models, record)
 
 
 def forget_record(searches: Mapping[str, SearchSettings]) -> None:
     """Remove the record where no search has begun: there is nothing to resume."""
-    folder = _folder_of(searches)
-    if not any(RunFolder(folder / name).holds_search() for name in searches):
-        (folder / ALL_MODELS).unlink(missing_ok=True)
+    folder = folder_of(searches)
+    if not any(RunFolder(folder.path / name).holds_search() for name in searches):
+        for path in (folder.all_models, folder.path / NAME, folder.lock):
+            path.unlink(missing_ok=True)
+
+
+def interrupted(codes: Mapping[str, int]) -> bool:
+    """Return whether a signal has ended a search, and so all."""
+    return max(codes.values(), default=0) > _SIGNALS
 
 
 def left_over(searches: Mapping[str, SearchSettings], codes: Mapping[str, int]) -> Iterator[str]:
     """Yield a sentence on which searches have not begun and how to resume all, if any can be."""
     waiting = [name for name in searches if name not in codes]
-    folder = _folder_of(searches)
-    goes_on = f"--resume {folder} goes on with all models"
-    if waiting and max(codes.values(), default=0) <= _SIGNALS:
+    folder = folder_of(searches)
+    goes_on = f"--resume {folder.path} goes on with all models"
+    if waiting and not interrupted(codes):
         yield f"no time is left for {', '.join(waiting)}; {goes_on}"
-    elif max(codes.values(), default=0) > _SIGNALS and (folder / ALL_MODELS).exists():
+    elif interrupted(codes) and folder.all_models.exists():
         yield goes_on
 
 
-def _folder_of(searches: Mapping[str, SearchSettings]) -> Path:
+def folder_of(searches: Mapping[str, SearchSettings]) -> RunFolder:
+    """Return the folder that holds the searches."""
     first = next(iter(searches.values()))
     assert first.out is not None
-    return first.out.absolute().parent
+    return RunFolder(first.out.absolute().parent)
 
 
 def _gone_on_with(settings: SearchSettings, folder: Path) -> dict[str, SearchSettings]:
-    begun = read_json(folder / ALL_MODELS, "its models were not searched together")["models"]
+    missing = "its models were not searched together"
+    begun = read_json(RunFolder(folder).all_models, missing)["models"]
     found: dict[str, SearchSettings] = {}
     for name in SPACES:
         run = folder / name
@@ -131,25 +150,16 @@ def _gone_on_with(settings: SearchSettings, folder: Path) -> dict[str, SearchSet
     return found
 
 
-def print_comparison(
-    console: Console, searches: Iterable[SearchSettings], *, reference: bool
-) -> None:
-    """Print one table of all searches that have a result, with published ones if `reference`."""
-    runs: list[Any] = []
-    metric = "weighted_f1"
-    for settings in searches:
-        assert settings.out is not None
-        runs.append(load(settings.out))
-        metric = decision_score(settings.tuning.metric)
-    if not runs:
-        return
-    console.print()
-    to_terminal(compare_runs(runs, metric=metric, reference=reference), console)
+def deadline_of(searches: Mapping[str, SearchSettings]) -> float:
+    """Return when all must be done, on the clock of `time.monotonic`; infinity for no limit."""
+    first = next(iter(searches.values()))
+    return time.monotonic() + seconds_of("--time-budget", first.time_budget, [])
 
 
 def search_all(
     searches: Mapping[str, SearchSettings],
     search: Callable[[SearchSettings], int],
+    deadline: float = math.inf,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, int]:
     """Search each variant; a failed one does not stop the others.
@@ -159,14 +169,13 @@ def search_all(
     Args:
         searches: The settings of each, by variant.
         search: Searches one and returns its exit code; one that a signal has ended ends all.
+        deadline: When all must be done, on the clock.
         clock: Tells the time in seconds.
 
     Returns:
         The exit code of each that was begun, by variant.
     """
     codes: dict[str, int] = {}
-    budget = seconds_of("--time-budget", next(iter(searches.values())).time_budget, [])
-    deadline = clock() + budget
     for number, (name, settings) in enumerate(searches.items()):
         share = (deadline - clock()) / (len(searches) - number)
         if share < _LEAST_SECONDS:

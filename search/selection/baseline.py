@@ -160,14 +160,27 @@ def verdict(metric: str, score: float, margins: Mapping[str, tuple[float, float 
     Returns:
         The sentence.
     """
+    tail = "" if HAND_TUNED in margins else "; it is the hand-tuned config"
+    named = {_SPELT[key]: margin for key, margin in margins.items()}
+    return f"the confirmed {metric} of {score:.4f} {compared(named)}{tail}"
+
+
+def compared(margins: Mapping[str, tuple[float, float | None]]) -> str:
+    """Say in words what a score beats, is level with and loses to.
+
+    Args:
+        margins: As for `verdict`, by what the score is compared with, in words; at least one.
+
+    Returns:
+        The words.
+    """
     parts = []
-    for key, (margin, errors) in margins.items():
+    for name, (margin, errors) in margins.items():
         sure = f"{abs(errors):.1f} standard errors" if errors is not None else "no difference"
         if errors is None or abs(errors) < 1:
-            parts.append(f"is level with {_SPELT[key]} ({margin:+.4f}, {sure})")
+            parts.append(f"is level with {name} ({margin:+.4f}, {sure})")
         else:
             how = "beats" if margin > 0 else "loses to"
-            parts.append(f"{how} {_SPELT[key]} by {abs(margin):.4f} ({sure})")
-    tail = "" if HAND_TUNED in margins else "; it is the hand-tuned config"
-    compared = ", ".join(parts[:-1]) + f" and {parts[-1]}"
-    return f"the confirmed {metric} of {score:.4f} {compared}{tail}"
+            parts.append(f"{how} {name} by {abs(margin):.4f} ({sure})")
+    *firsts, last = parts
+    return f"{', '.join(firsts)} and {last}" if firsts else last

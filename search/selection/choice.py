@@ -187,7 +187,7 @@ def _confirmed(
     best, validated = order[0], reported.validated
     _, firsts = np.unique(validated.parts, return_index=True)
     return Confirmed(
-        **_estimate(plan, validated, draws),
+        **estimate(rule_of(plan).score, validated, draws),
         epochs=best.mean_epochs,
         repeats=best.repeats,
         contenders=len(order),
@@ -195,9 +195,17 @@ def _confirmed(
     )
 
 
-def _estimate(plan: Plan, validated: Validated, draws: NDArray[np.float64]) -> dict[str, Any]:
-    """Return the fields of an `Estimate`."""
-    name = rule_of(plan).score
+def estimate(name: str, validated: Validated, draws: NDArray[np.float64]) -> dict[str, Any]:
+    """Return the fields of an `Estimate`.
+
+    Args:
+        name: The objective, without `val_`.
+        validated: The predictions that are scored.
+        draws: Their score on resampled samples, shape (B,).
+
+    Returns:
+        The fields, by name.
+    """
     return {
         "score": validated.score(name),
         "spread": float(validated.part_scores(name).std()),
@@ -230,7 +238,7 @@ def _ensemble(
     found = paired(score - single, draws - drawn[_REPORTED])
     margin, error = rule.sign * found.difference, found.standard_error
     return Ensemble(
-        **_estimate(plan, validated, draws),
+        **estimate(rule_of(plan).score, validated, draws),
         members=tuple(
             EnsembleMember(
                 trial=member.trial.number if member.trial else None,

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from search.config.plan import Plan
     from trainables.data.sample import Corpus, Fold
 
+CARD = "README.md"
+"""The model card, in the model folder."""
+
 
 class UntrainableError(WorkError):
     """No model of the chosen config can be trained: another config must be used."""
@@ -169,7 +172,7 @@ def publish(plan: Plan, corpus: Corpus, best: Best, written: Mapping[str, Any]) 
     if tested is not None:
         folder.write_test_scores(tested)
     card = model_card(folder.read_search(), best, tested)
-    (folder.model / "README.md").write_text(card, encoding="utf-8")
+    (folder.model / CARD).write_text(card, encoding="utf-8")
     folder.write_best(best)
     return best
 

@@ -85,7 +85,7 @@ def join_runs(paths: Sequence[Path]) -> Joined:
         for one in run.candidates:
             number = one.trial
             names.append(f"trial {number} of {run.name}")
-            courses.append(_course(run, number))
+            courses.append(course_in(run, number))
             predicted.append(run.folder.read_test_probabilities(number))
     _refuse_other_samples(names, courses, predicted)
     sign = 1 if runs[0].larger_is_better else -1
@@ -112,12 +112,16 @@ def _faults(runs: Sequence[Run]) -> Iterator[str]:
     for run in runs:
         if not run.candidates:
             yield f"{run.folder.path} must have confirmed configs, got none; search with --confirm"
-    identities = [_identity(run.search) for run in runs]
-    for run, one in zip(runs[1:], identities[1:], strict=True):
-        other = [name for name, a, b in zip(_ALIKE, identities[0], one, strict=True) if a != b]
-        if other:
+    for run in runs[1:]:
+        if other := unlike(runs[0], run):
             same = ", ".join(other)
             yield f"{run.folder.path} must be of the same {same} as {runs[0].folder.path}"
+
+
+def unlike(one: Run, other: Run) -> list[str]:
+    """Name what two runs differ in that must be the same for their scores to be compared."""
+    pairs = zip(_ALIKE, _identity(one.search), _identity(other.search), strict=True)
+    return [name for name, mine, theirs in pairs if mine != theirs]
 
 
 def _refuse_other_samples(
@@ -147,7 +151,15 @@ def _identity(search: Search) -> tuple[Any, ...]:
     )
 
 
-def _course(run: Run, trial: int) -> Course:
+def course_in(run: Run, trial: int) -> Course:
+    """Read the out-of-fold predictions of a config of a run that was confirmed.
+
+    Returns:
+        The predictions after each epoch.
+
+    Raises:
+        JoiningError: If the table of trials lacks the config's.
+    """
     if trial not in set(run.trials["trial"]):
         msg = f"{run.folder.trials} must have trial {trial}, which was confirmed, and has not"
         raise JoiningError(msg)

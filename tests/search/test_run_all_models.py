@@ -1,23 +1,44 @@
+"""`--model all` as a user meets it: what lies in its folder, and that it goes on as one."""
+
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
 from analysis.run_folder.folder import RunFolder
+from search import run as command
+from search.pipeline import multi_model
 from spaces import SPACES
-from tests.records import read_search
+from tests.analysis.synthetic import SEARCHED
+from tests.records import read_search, write_search
+from trainables.inference.predictor import Predictor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from search.config.settings import SearchSettings
+
+    Run = Callable[[str], tuple[int, str, str]]
+
+TWO = ("early_fusion", "late_fusion")
+WORDS = (
+    "--model all --data demo --trials 2 --epochs 1 --folds 2 --image-size 32 --max-concurrent 1"
+    " --no-rung-zero --fix text_unfrozen_layers=0 --fix image_unfrozen_layers=0"
+)
+
+
+@pytest.fixture
+def two_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all models be two of them."""
+    monkeypatch.setattr(multi_model, "SPACES", {name: SPACES[name] for name in TWO})
+
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_all_models_are_searched_and_end_in_one_table(
-    run: Callable[[str], tuple[int, str, str]], tmp_path: Path
-) -> None:
+def test_all_models_are_searched_and_end_in_one_table(run: Run, tmp_path: Path) -> None:
     words = "--model all --data demo --trials 1 --epochs 1 --folds 1 --image-size 32"
     code, out, errors = run(f"{words} --confirm 0 --no-retrain --out out")
     assert code == 0, errors
@@ -29,3 +50,79 @@ def test_all_models_are_searched_and_end_in_one_table(
     assert named == set(SPACES)
     for name in SPACES:
         assert read_search(RunFolder(tmp_path / "out" / name))["model"] == name
+    best = RunFolder(tmp_path / "out").read_best_model()
+    assert (best.basis, best.shipped, len(best.models)) == ("searched", None, len(SPACES))
+    assert not (tmp_path / "out" / "model").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("two_models")
+def test_two_models_end_in_one_answer_and_go_on_as_one(run: Run, tmp_path: Path) -> None:
+    code, out, errors = run(f"{WORDS} --out whole")
+    assert code == 0, errors
+    assert "model 1 of 2" in out
+    whole = RunFolder(tmp_path / "whole")
+    best = whole.read_best_model()
+    assert {one.model for one in best.models} == set(TWO)
+    assert (best.basis, best.left_out) == ("confirmed", {})
+    own = RunFolder(whole.path / best.model)
+    assert whole.predictions.read_text() == own.predictions.read_text()
+    assert whole.probabilities.read_text() == own.probabilities.read_text()
+    assert Predictor(whole.model).rule == Predictor(own.model).rule
+    assert whole.report.exists()
+
+    # The same as it is when the second search is interrupted before its first trial.
+    broken = RunFolder(tmp_path / "broken")
+    shutil.copytree(whole.path, broken.path, ignore=shutil.ignore_patterns("late_fusion"))
+    for path in (broken.best_model, broken.predictions, broken.probabilities, broken.report):
+        path.unlink()
+    shutil.rmtree(broken.model)
+    code, out, errors = run("--resume broken")
+    assert code == 0, errors
+    assert broken.predictions.read_text() == whole.predictions.read_text()
+    assert broken.probabilities.read_text() == whole.probabilities.read_text()
+    assert broken.read_best_model() == best
+
+
+@pytest.mark.usefixtures("two_models")
+@pytest.mark.parametrize("how", ["in a search", "between two"])
+def test_an_interrupted_search_leaves_no_answer_and_says_how_all_go_on(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    def search(settings: SearchSettings) -> int:
+        assert settings.out is not None
+        write_search(RunFolder(settings.out), SEARCHED)
+        if how == "between two":
+            raise KeyboardInterrupt
+        return 130
+
+    monkeypatch.setattr(command, "_run", search)
+    code, _, errors = run(f"{WORDS} --out out")
+    assert code == 130
+    assert errors.endswith(f"error: --resume {tmp_path / 'out'} goes on with all models\n")
+    assert not RunFolder(tmp_path / "out").best_model.exists()
+
+
+@pytest.mark.usefixtures("two_models")
+def test_where_nothing_can_begin_no_folder_is_left(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "_run", lambda _: 2)
+    code, _, _ = run(WORDS)
+    assert code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("two_models")
+def test_a_second_command_in_the_folder_is_refused(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def search(_: SearchSettings) -> int:
+        code, _, errors = run("--resume out")
+        assert code == 2
+        assert "out must have one search at a time; process" in errors
+        return 0
+
+    monkeypatch.setattr(command, "_run", search)
+    run(f"{WORDS} --out out")

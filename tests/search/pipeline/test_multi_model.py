@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from analysis.run_folder.folder import RunFolder
 from search.config.plan import make_plan
-from search.config.serialization import ALL_MODELS, plain
+from search.config.serialization import plain
 from search.config.settings import parse
 from search.errors import SettingsError
 from search.pipeline.multi_model import (
@@ -42,6 +43,14 @@ def test_each_variant_is_searched_in_a_folder_of_its_own(tmp_path: Path) -> None
     for name, settings in found.items():
         assert (settings.model, settings.trials) == (name, 3)
         assert settings.out == tmp_path / "out" / name
+
+
+def test_all_models_are_searched_on_the_folds_that_one_of_them_needs() -> None:
+    assert {each.data.folds for each in searches("").values()} == {5}
+    assert {each.data.folds for each in searches("--folds 3").values()} == {3}
+    assert {each.data.folds for each in searches("--split lab").values()} == {1}
+    folds = {make_plan(each).folds for each in searches("").values()}
+    assert folds == {5}
 
 
 def test_flags_go_to_the_variants_that_know_the_name() -> None:
@@ -83,7 +92,7 @@ def test_all_share_one_time_budget() -> None:
         return 0
 
     # 1,000 seconds for five: 200; 900 for four; 550 for three; 200 for two; none is left.
-    codes = search_all(searches("--time-budget 1000s --out out"), search, lambda: now[0])
+    codes = search_all(searches("--out out"), search, 1000.0, lambda: now[0])
     assert given == ["200s", "225s", "183s", "100s"]
     assert list(codes) == list(SPACES)[:4]
     (left,) = left_over(searches("--out out"), codes)
@@ -125,7 +134,7 @@ def test_all_goes_on_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(SettingsError, match="--seed must stay as the search was begun with, 4"):
         parse(["--resume", str(tmp_path / "out"), "--seed", "5"])
     forget_record(found)
-    assert (tmp_path / "out" / ALL_MODELS).exists(), "a search has begun"
+    assert RunFolder(tmp_path / "out").all_models.exists(), "a search has begun"
 
 
 def test_nothing_is_left_to_go_on_with_where_none_has_begun(tmp_path: Path) -> None:

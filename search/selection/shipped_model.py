@@ -1,0 +1,76 @@
+"""What ships of several searched models: a copy of the chosen one's model and predictions."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.run_folder.best_model_record import ShippedModel
+from analysis.tables.rung_zero import behind
+from search.selection.final_model import CARD
+from trainables.evaluation.classes import CLASSES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from analysis.run_folder.best_model_record import BestModel
+    from analysis.run_folder.folder import RunFolder
+    from analysis.run_folder.run import Run
+
+_LIMITS = "## Limits"
+
+
+def ship_chosen(folder: RunFolder, best: BestModel, run: Run) -> BestModel:
+    """Copy the chosen model with its card and its predictions to the top of the folder.
+
+    Args:
+        folder: The folder of all searches.
+        best: The choice among them.
+        run: The search of the chosen model.
+
+    Returns:
+        The same with `shipped`; without where the search has trained no final model.
+    """
+    if run.best is None or run.best.final is None or not run.folder.model.is_dir():
+        return best
+    partial = folder.model.with_name(f"{folder.model.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(run.folder.model, partial)
+    card = (partial / CARD).read_text(encoding="utf-8")
+    (partial / CARD).write_text(card_among_models(card, best), encoding="utf-8")
+    shutil.rmtree(folder.model, ignore_errors=True)
+    partial.rename(folder.model)
+    predicted, probabilities = run.folder.read_predictions(), run.folder.read_probabilities()
+    folder.write_predictions(predicted["guid"].tolist(), predicted["tag"].tolist())
+    folder.write_probabilities(
+        probabilities["guid"].tolist(), probabilities[list(CLASSES)].to_numpy(np.float32)
+    )
+    if run.folder.test_scores.exists():
+        folder.write_test_scores(run.folder.read_test_scores())
+    kind = run.best.final.kind
+    return replace(best, shipped=ShippedModel(kind=kind, why=f"the model of {best.model}"))
+
+
+def card_among_models(card: str, best: BestModel) -> str:
+    """Add to the card of a model how it was chosen among others, in Markdown."""
+    section = "\n".join(["## Chosen among models", "", *_section(best), ""])
+    before, limits, after = card.partition(_LIMITS)
+    return f"{before}{section}\n{limits}{after}"
+
+
+def _section(best: BestModel) -> Iterator[str]:
+    low, high = best.interval
+    optimistic = " (as searched, so optimistic)" * (best.basis == "searched")
+    yield (
+        f"The {best.objective} of choosing among {len(best.models)} models is {best.score:.4f}"
+        f"{optimistic}, 95 % bootstrap interval {low:.4f} to {high:.4f}: each fold is scored by"
+        f" the model that the other folds choose. In words: {best.verdict}."
+    )
+    yield from ("", f"| model | {best.objective} | 95 % interval | behind |", "|---|---|---|---|")
+    for one in best.models:
+        low, high = one.interval
+        lost = behind(one.margin or 0, one.margin_error or 0)
+        yield f"| {one.model} | {one.score:.4f} | {low:.4f} to {high:.4f} | {lost} |"
