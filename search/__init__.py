@@ -1,9 +1,27 @@
-"""The search: Optuna draws the trials, Ray runs them, the best is trained and shipped."""
+"""The search: Optuna draws the trials, Ray runs them, the best is trained and shipped.
 
+From Python, `search.search(model="early_fusion", trials=12, data=frame)` returns a run.
+"""
+
+import importlib
 import importlib.util
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from search.python_api import Run, search
+
+__all__ = ["Run", "search"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import lazily: a command's `--help` must not wait for pandas."""
+    if name not in __all__:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(importlib.import_module("search.python_api"), name)
 
 
 def _refuse_shadows() -> None:

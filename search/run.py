@@ -132,28 +132,14 @@ def _search(plan: Plan) -> int:
 
 
 def _searched(plan: Plan) -> int:
-    from rich.text import Text  # noqa: PLC0415  # as above
-
-    from search.console.summary import (  # noqa: PLC0415
-        headlines,
-        print_summary,
-        warning,
-    )
     from search.pipeline import workflow  # noqa: PLC0415
     from search.pipeline.dry_run import dry_run  # noqa: PLC0415
 
     console = make_console()
-    experiment = workflow.prepare(plan)
-    warned = warning(plan, experiment.corpus)
-    for line, style in headlines(plan, experiment.corpus):
-        console.print(Text(line, style=style))
     if plan.settings.dry_run:
-        dry_run(plan, experiment, console)
+        dry_run(plan, workflow.begin(plan, console), console)
         return DONE
-    outcome = workflow.run_search(plan, experiment, console)
-    if outcome.best is not None:
-        print_summary(console, outcome, plan.folder, warned)
-    return _verdict(plan, outcome)
+    return _verdict(plan, workflow.carry_out(plan, console))
 
 
 def _verdict(plan: Plan, outcome: Outcome) -> int:

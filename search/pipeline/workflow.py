@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ray import tune
+from rich.text import Text
 
 from analysis.run_folder.digests import settle
 from search.cluster.activations import build_everywhere, configs_ahead, describe
@@ -16,7 +17,7 @@ from search.cluster.connection import connected
 from search.cluster.resources import Slots, alive, fitting, refuse_slow_precision, share_out
 from search.config.settings import AUTO
 from search.console.live import LiveView, ViewInfo, show_building
-from search.console.summary import Outcome
+from search.console.summary import Outcome, headlines, print_summary, warning
 from search.pipeline.after_trials import select
 from search.pipeline.data import load_data, with_given_folds
 from search.pipeline.repair import put_right
@@ -59,6 +60,23 @@ if TYPE_CHECKING:
     from search.config.plan import Plan
     from search.tune.packing import Packing
     from search.tune.tuner import Search
+
+
+def carry_out(plan: Plan, console: Console) -> Outcome:
+    """Do a whole search, and print what it begins with and what came of it."""
+    experiment = begin(plan, console)
+    outcome = run_search(plan, experiment, console)
+    if outcome.best is not None:
+        print_summary(console, outcome, plan.folder, warning(plan, experiment.corpus))
+    return outcome
+
+
+def begin(plan: Plan, console: Console) -> Experiment:
+    """Load and split the data, and print what is about to be searched."""
+    experiment = prepare(plan)
+    for line, style in headlines(plan, experiment.corpus):
+        console.print(Text(line, style=style))
+    return experiment
 
 
 def prepare(plan: Plan) -> Experiment:

@@ -1,0 +1,138 @@
+"""The search from Python: the words of the command line, frames, and a run that predicts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import search
+from search.errors import SettingsError
+from search.python_api import stored, words_of
+from tests.trainables.data.conftest import jpeg
+from trainables.data.corpus import load_corpus
+
+
+def test_settings_are_spelt_as_on_the_command_line() -> None:
+    words = words_of(
+        {
+            "data": Path("pairs.csv"),
+            "backbone": {"text": ["a", "b"], "image": "c"},
+            "fix": {"lexicon": False, "hidden_width": 64},
+            "range": {"head_dropout": (0.1, 0.5), "text_cleaning": ["basic", "minimal"]},
+            "trials": 12,
+            "time_budget": "20m",
+            "out": None,
+            "retrain": False,
+            "no_cache": True,
+            "warm_start": ["runs/a", "runs/b"],
+        }
+    )
+    assert " ".join(words) == (
+        "--data pairs.csv --backbone text=a --backbone text=b --backbone image=c"
+        " --fix lexicon=false --fix hidden_width=64 --range head_dropout=0.1:0.5"
+        " --range text_cleaning=basic,minimal --trials 12 --time-budget 20m --no-retrain"
+        " --no-cache --warm-start runs/a --warm-start runs/b"
+    )
+
+
+def test_what_is_no_setting_or_searches_nothing_is_refused_by_name() -> None:
+    with pytest.raises(TypeError, match="got 'trails'; did you mean 'trials'"):
+        search.search(model="early_fusion", trails=3)
+    with pytest.raises(TypeError, match="got 'dry_run'"):
+        search.search(model="early_fusion", dry_run=True)
+
+
+def test_faults_are_exceptions_with_the_messages_of_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError) as error:
+        search.search(model="early_fusio", trials=0)
+    assert str(error.value).splitlines() == [
+        "--model must be a model, got 'early_fusio'; did you mean 'early_fusion'?",
+        "--trials must be >= 1, got 0",
+    ]
+    with pytest.raises(SettingsError, match="trials"):
+        search.search(model="early_fusion", trials="many")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_frame_is_stored_once_and_read_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number in (1, 2):
+        Path(f"{number}.jpg").write_bytes(jpeg(number))
+    frame = pd.DataFrame(
+        {
+            "Text": ["good", "bad", "?"],
+            "image": ["1.jpg", Path("2.jpg"), "1.jpg"],
+            "tag": ["positive", "negative", None],
+        }
+    )
+    table = stored(frame, tmp_path / "cache")
+    assert table == stored(frame.copy(), tmp_path / "cache")
+    assert table != stored(frame.assign(Text="other"), tmp_path / "cache")
+    corpus = load_corpus(table, allow_outside=True)
+    assert [(s.guid, s.text, s.image) for s in corpus.samples] == [
+        ("0", "good", tmp_path / "1.jpg"),
+        ("1", "bad", tmp_path / "2.jpg"),
+        ("2", "?", tmp_path / "1.jpg"),
+    ]
+    assert list(frame.columns) == ["Text", "image", "tag"], "the caller's own is left alone"
+    with pytest.raises(ValueError, match="or bytes of images, got bytes and str"):
+        stored(frame.assign(image=["1.jpg", b"2", "3"]), tmp_path)
+    with pytest.raises(ValueError, match="a frame that Parquet can hold: "):
+        stored(frame.assign(tag=["positive", 3, object()]), tmp_path)
+
+
+EXAMPLE = """
+from pathlib import Path
+
+import pandas as pd
+import search
+from trainables.data.demo import demo_corpus
+
+samples = demo_corpus(Path("demo")).labelled
+frame = pd.DataFrame(
+    {
+        "text": [sample.text for sample in samples],
+        "image": [sample.image.read_bytes() for sample in samples],
+        "tag": [sample.label.tag for sample in samples],
+    }
+)
+run = search.search(
+    model="early_fusion", trials=2, epochs=1, data=frame, out="run", max_concurrent=1,
+    backbones={"text": "tiny", "image": "tiny"}, image_size=32, confirm=0,
+    fix={"text_unfrozen_layers": 0, "image_unfrozen_layers": 0},
+)
+print(len(run.trials), run.best.trial in set(run.trials["trial"]))
+found = run.predictor().predict(frame.head(3).set_index(pd.Index(list("abc"))))
+print(list(found.columns), list(found.index), found.iloc[:, 2:].sum(axis=1).round(3).tolist())
+run = search.search(resume="run", trials=3)
+print(len(run.trials))
+"""
+
+
+@pytest.mark.slow
+def test_the_example_runs_in_a_plain_interpreter(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", EXAMPLE],
+        cwd=tmp_path,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    lines = ran.stdout.splitlines()
+    assert "2 True" in lines
+    columns = ["guid", "tag", "positive", "neutral", "negative"]
+    assert f"{columns} ['a', 'b', 'c'] [1.0, 1.0, 1.0]" in lines
+    assert lines[-1] == "3"
