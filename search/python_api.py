@@ -259,7 +259,7 @@ def stored(frame: pd.DataFrame, cache: Path) -> Path:
     except (TypeError, ValueError) as error:  # pyarrow's among them
         msg = f"data must be a frame that Parquet can hold: {error}"
         raise ValueError(msg) from error
-    path = cache / "frames" / f"{image_digest(raw.getvalue())}.parquet"
+    path = cache / "frames" / f"frame-{image_digest(raw.getvalue())[:12]}.parquet"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")

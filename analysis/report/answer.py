@@ -111,7 +111,7 @@ def _chosen(run: Run, best: Best, metric: str, validated: Validated | None) -> R
         )
         return Rival(name, ensemble.score, *ensemble.interval, "chosen", note)
     if confirmed := best.confirmed:
-        note = "trained again on fresh seeds and folds"
+        note = f"trained again on {run.search.split.fresh}"
         note += ", chosen on other folds" * (confirmed.contenders > 1)
         return Rival(name, confirmed.score, *confirmed.interval, "chosen", note)
     note = f"the best of {counted(len(run.trials), 'trial')}"
@@ -127,7 +127,7 @@ def _bounds(validated: Validated | None, metric: str) -> tuple[float, float] | t
 
 def _own(run: Run, best: Best, metric: str) -> Iterator[Rival]:
     if (confirmed := best.confirmed) and best.shipped_ensemble:
-        note = "trained again on the same fresh seeds and folds"
+        note = f"trained again on the same {run.search.split.fresh}"
         name = f"best config alone (trial {best.trial})"
         yield Rival(name, confirmed.score, *confirmed.interval, "own", note)
     elif confirmed:
@@ -155,7 +155,7 @@ def _hand_tuned(run: Run, best: Best, metric: str) -> Rival | None:
     for again in best.candidates or ():
         if again.trial == tuned.trial:
             low, high = again.interval or (None, None)
-            note = "trained again on the same fresh seeds and folds"
+            note = f"trained again on the same {run.search.split.fresh}"
             return Rival(HAND_TUNED, again.confirmed, low, high, "own", note)
     low, high = _bounds(run.validated(tuned.trial), metric)
     note = "the first trial"

@@ -83,6 +83,20 @@ class Split:
     val: tuple[Count, ...]
     digest: str = ""
 
+    @property
+    def fresh(self) -> str:
+        """What is new where configs are trained again: a split that was given stays."""
+        return fresh_words(given=self.kind == GIVEN)
+
+
+GIVEN = "given"
+"""The kind of a split that came with the data."""
+
+
+def fresh_words(*, given: bool) -> str:
+    """Say what is new where configs are trained again."""
+    return "fresh seeds, on the split of the data" if given else "fresh seeds and folds"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Hardware:

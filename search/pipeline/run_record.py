@@ -16,6 +16,7 @@ import pandas as pd
 
 from analysis.run_folder.records import from_json
 from analysis.run_folder.search_record import (
+    GIVEN,
     ActivationBuild,
     Attempt,
     Code,
@@ -155,7 +156,7 @@ def split_record(data: DataSettings, corpus: Corpus, folds: Sequence[Fold]) -> S
         digest.update(fold.train.astype("<i8").tobytes())
         digest.update(fold.val.astype("<i8").tobytes())
     return Split(
-        kind=data.split if corpus.given_folds is None else "given",
+        kind=data.split if corpus.given_folds is None else GIVEN,
         folds=len(folds) // data.repeats,
         repeats=data.repeats,
         train=tuple(len(fold.train) for fold in folds),

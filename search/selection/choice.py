@@ -21,6 +21,7 @@ from analysis.run_folder.best_record import (
     EnsembleMember,
     RunnerUp,
 )
+from analysis.run_folder.search_record import fresh_words
 from search.selection.baseline import (
     HAND_TUNED,
     MAJORITY,
@@ -92,7 +93,7 @@ def choose_config(
         reported = choose_by_others([one.course for one in order], rule_of(plan))
         _write_reported(plan, order, reported)
         ways = {_REPORTED: reported.validated, **ways}
-        chosen = order[0].record, _why(order)
+        chosen = order[0].record, _why(order, given=plan.given_folds is not None)
         together = _joined(plan, proposal, (labels, groups), order, failed)
         ways |= {_ENSEMBLE: together.validated} if together else {}
     elif failed:
@@ -138,10 +139,11 @@ def _joined(
     return together
 
 
-def _why(order: Sequence[Retrained]) -> str:
+def _why(order: Sequence[Retrained], *, given: bool) -> str:
+    how = fresh_words(given=given)
     if len(order) == 1:
-        return "the best of the search, confirmed on fresh seeds and folds"
-    return f"the best of {len(order)} configs that were trained again on fresh seeds and folds"
+        return f"the best of the search, confirmed on {how}"
+    return f"the best of {len(order)} configs that were trained again on {how}"
 
 
 def _retrained(

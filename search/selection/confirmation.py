@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from analysis.program import counted
 from analysis.run_folder.confirmation import course_of
 from search.cluster.tasks import Task, train_fold
 from search.console.live import follow
@@ -56,7 +57,8 @@ def confirm(
     tasks = [_task(plan, record, fold, k) for record in todo for k, fold in enumerate(folds)]
     done: dict[int, dict[int, Any]] = {record.number: {} for record in todo}
     troubles: dict[int, str] = {}
-    words = f"confirming {len(todo)} config{'s' * (len(todo) > 1)} on {len(folds)} fresh folds"
+    kind = "fresh" if plan.given_folds is None else "given"
+    words = f"confirming {counted(len(todo), 'config')} on {counted(len(folds), f'{kind} fold')}"
     for index, result in follow(console, words, runner.run(tasks), len(tasks)):
         record, fold = todo[index // len(folds)], index % len(folds)
         done[record.number][fold] = result

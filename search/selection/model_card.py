@@ -47,7 +47,7 @@ def model_card(search: Search, best: Best, tested: TestScores | None = None) -> 
         "## Model",
         _model(search, best),
         "## Scores",
-        _scores(best),
+        _scores(search, best),
         _test_set(tested),
         "## Decision",
         _decision(best),
@@ -111,7 +111,7 @@ def _name(source: str) -> str:
     return source.rstrip("/").rsplit("/", 1)[-1] if source.startswith("/") else source
 
 
-def _scores(best: Best) -> str:
+def _scores(search: Search, best: Best) -> str:
     confirmed, baseline = best.confirmed, best.baseline
     columns = {"searched (optimistic)": best.scores}
     if confirmed:
@@ -141,8 +141,8 @@ def _scores(best: Best) -> str:
         lines += [
             "",
             f"The confirmed {best.objective} is {confirmed.score:.4f}, 95 % bootstrap"
-            f" interval {low:.4f} to {high:.4f}: of models trained on other seeds and folds than"
-            f" those of the search, scored on pairs that they did not see.{among}{covers}",
+            f" interval {low:.4f} to {high:.4f}: of models trained again on {search.split.fresh},"
+            f" scored on pairs that they did not see.{among}{covers}",
         ]
     if ensemble:
         lines += ["", f"In words: {ensemble.verdict}. It was selected on other folds."]

@@ -50,6 +50,8 @@ def test_a_test_part_is_held_out_and_scored_once_as_evaluate_scores_it(
     assert code == 0, errors
     assert "240 labelled, 60 to predict" in out
     assert "of the 60 pairs held out" in out
+    assert "confirming 1 config on 1 given fold" in out
+    assert "on fresh seeds, on the split of the data" in out
     assert "on the test set of 60 pairs, used once: weighted_f1 0." in out
     folder = RunFolder(tmp_path / "out")
     record = folder.read_search()
