@@ -37,20 +37,19 @@ def compare(base: Any, tower: Any, inputs: Activations, cut: Cut) -> Difference:
     trained = blocks[len(blocks) - cut.unfrozen_layers :] if cut.unfrozen_layers else []
     again = len(blocks) < tower.depth  # as ALBERT's few blocks run
     if again:
-        trained = blocks
+        trained = list(blocks)
     for modules in trained:
         nn.ModuleList(modules).requires_grad_(requires_grad=True)
     first = tower.depth - cut.unfrozen_layers
-    with _cut_before(blocks if again else [], first):
+    with _cut_before(blocks if again else [], first) as order:
         wanted = reference_of(base)(uncut, inputs, cut.pooling)
     outputs = relative([got], [wanted])
     if not cut.unfrozen_layers:
         return Difference(outputs, 0.0)
     weighted_sum(got).backward()
     weighted_sum(wanted).backward()
-    library = [p.grad for modules in trained for p in nn.ModuleList(modules).parameters()]
-    if again:
-        library = [gradient for gradient in library if gradient is not None]
+    modules = order or [module for modules in trained for module in modules]
+    library = [p.grad for p in nn.ModuleList(modules).parameters()]
     ours = [p.grad for p in suffix.parameters() if p.requires_grad]
     base.zero_grad()
     assert all(p.grad is None for p in suffix.parameters() if not p.requires_grad)
@@ -58,18 +57,25 @@ def compare(base: Any, tower: Any, inputs: Activations, cut: Cut) -> Difference:
 
 
 @contextmanager
-def _cut_before(blocks: Sequence[Any], first: int) -> Iterator[None]:
-    """Let no gradient pass before blocks have run `first` times together."""
-    runs = 0
+def _cut_before(blocks: Sequence[Any], first: int) -> Iterator[list[nn.Module]]:
+    """Let no gradient pass before blocks have run `first` times together.
 
-    def detach(_: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    Yields:
+        The blocks that ran after that, filled as they run, each once.
+    """
+    runs = 0
+    order: list[nn.Module] = []
+
+    def detach(block: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         nonlocal runs
         runs += 1
+        if runs > first and block not in order:
+            order.append(block)
         return (inputs[0].detach(), *inputs[1:]) if runs <= first + 1 else inputs
 
     hooks = [modules[0].register_forward_pre_hook(detach) for modules in blocks]
     try:
-        yield
+        yield order
     finally:
         for hook in hooks:
             hook.remove()

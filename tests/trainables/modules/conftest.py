@@ -73,6 +73,11 @@ def towers(weights: Mapping[str, str]) -> Mapping[str, Tower]:
 @pytest.fixture(scope="session")
 def inputs() -> Mapping[str, Activations]:
     """A batch of five of each role: token ids padded to different lengths, and pixels."""
+    return batches()
+
+
+def batches() -> Mapping[str, Activations]:
+    """Make a batch of five of each role."""
     generator = torch.Generator().manual_seed(1)
     lengths = torch.tensor([7, 2, 5, 9, 1])
     mask = torch.arange(9) < lengths[:, None]
