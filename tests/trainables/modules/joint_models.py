@@ -43,7 +43,8 @@ def clip_model() -> Any:
 
 
 def siglip_model() -> Any:
-    text = _SIZE | _TEXT | {"max_position_embeddings": 9, "projection_size": 24}
+    """A SigLIP whose text is wider, and projected to the width of its images."""
+    text = _SIZE | _TEXT | {"hidden_size": 40, "max_position_embeddings": 9, "projection_size": 32}
     return _made(SiglipModel, SiglipConfig(text_config=text, vision_config=_SIZE | _IMAGE))
 
 
