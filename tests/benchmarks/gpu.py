@@ -459,8 +459,8 @@ def derived(result: Mapping[str, Any], most: int, samples: int) -> dict[str, Any
 
 
 def _reset_memory() -> None:
-    gc.collect()
     if torch.cuda.is_available():
+        gc.collect()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
 

@@ -48,7 +48,8 @@ ROWS = (
     "40 trials in full, h",
     "40 trials with ASHA, h",
 )
-WORDS = "--device cpu --small --samples 160 --seconds 0.02 --side-by-side 1 2 --threads 1"
+SAMPLES = 64
+WORDS = f"--device cpu --small --samples {SAMPLES} --seconds 0.02 --side-by-side 1 2 --threads 1"
 
 
 class Thread(threading.Thread):
@@ -95,7 +96,7 @@ def test_what_a_search_takes_is_worked_out_from_the_measured(record: Any) -> Non
     one = record["results"][0]
     rates = [one["side_by_side"][count]["samples_per_second"] for count in ("1", "2")]
     epochs = 40 * 6 * one["folds"]["seconds"] * rates[0] / max(rates)
-    built = 160 / one["build"]["images_per_second"]
+    built = SAMPLES / one["build"]["images_per_second"]
     assert one["search"]["in_full"] == pytest.approx((built + epochs) / 3600)
     batches = [one["epoch"][way]["train_batches"] for way in WAYS] + [one["folds"]["batches"]]
     assert min(batches) >= 1

@@ -144,17 +144,17 @@ def test_a_folder_that_holds_a_search_is_refused_to_another(
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_finished_search_is_extended_and_done_stages_are_not_repeated(
-    searched: Command, tmp_path: Path, cache: Path
+    searched: Command, run: Callable[[str], tuple[int, str, str]], tmp_path: Path
 ) -> None:
     shutil.copytree(searched.folder, tmp_path, dirs_exist_ok=True)
-    command, folder = Command(tmp_path, cache), RunFolder(tmp_path / "out")
+    folder = RunFolder(tmp_path / "out")
     first = folder.read_trials()
     written = folder.predictions.stat().st_mtime_ns
-    code, out, errors = command.run("--resume out")
+    code, out, errors = run("--resume out")
     assert code == 0, errors
     assert "4 trials in" in out
     assert folder.predictions.stat().st_mtime_ns == written
-    code, out, _ = command.run("--resume out --trials 6 --max-concurrent 2")
+    code, *_ = run("--resume out --trials 6 --max-concurrent 2")
     assert code == 0
     assert_whole(folder, 6)
     kept = folder.read_trials().iloc[:4].drop(columns="seconds")  # rounded at another moment
@@ -165,7 +165,7 @@ def test_a_finished_search_is_extended_and_done_stages_are_not_repeated(
     # In the same folder: other data are refused by what they hold, and no second search begins.
     record["data"]["digest"] = "0" * 32
     write_search(folder, record)
-    code, _, errors = command.run("--resume out --trials 7")
+    code, _, errors = run("--resume out --trials 7")
     assert code == 2
     assert errors.startswith("error: --data must be those that the search was begun with, ")
 

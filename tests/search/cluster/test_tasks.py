@@ -72,7 +72,7 @@ def test_tasks_use_every_slot_survive_a_crash_and_tell_what_failed(
         for seconds, count in ((600.0, 1), (0.0, 2)):  # little work does not pay for another
             monkeypatch.setattr(tasks, "_SECONDS_TO_START", seconds)
             assert len(processes(runner, 0.2)) == count
-        marks = [scripted(mark=str(tmp_path / f"{n}")) for n in range(8)]
+        marks = [scripted(mark=str(tmp_path / f"{n}")) for n in range(3)]
         assert {seed for _, seed in dict(runner.run(marks)).values()} == {7}
         wrong = scripted(error=RuntimeError("out of\nmemory"))
         found = dict(runner.run([scripted(mark=str(tmp_path / "mark")), wrong]))
