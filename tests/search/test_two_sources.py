@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from analysis.run_folder.folder import RunFolder
+from search import predict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 
 @pytest.mark.slow
 def test_two_text_encoders_are_searched_named_shipped_and_predict(
-    weights: Mapping[str, str], tmp_path: Path
+    run: Callable[[str], tuple[int, str, str]],
+    weights: Mapping[str, str],
+    tmp_path: Path,
+    cache: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    def run(module: str, words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", module, *words.split()],
-            cwd=tmp_path,
-            env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "COLUMNS": "200"},
-            capture_output=True,
-            text=True,
-            timeout=280,
-            check=False,
-        )
-
     texts = " ".join(f"--backbone text={weights[name]}" for name in ("bert", "roberta"))
     words = (
         f"--model early_fusion --data demo {texts} --backbone image={weights['resnet']} --epochs 1"
@@ -38,9 +29,9 @@ def test_two_text_encoders_are_searched_named_shipped_and_predict(
         " --fix text_backbone=bert+roberta --fix text_unfrozen_layers=0"
         " --fix image_unfrozen_layers=0 --fix text_pooled_layers=third_last"
     )
-    out = run("search.run", words)
-    assert out.returncode == 0, out.stderr
-    assert "with text bert or roberta, image resnet.safetensors" in out.stdout
+    code, out, errors = run(words)
+    assert code == 0, errors
+    assert "with text bert or roberta, image resnet.safetensors" in " ".join(out.split())
     folder = RunFolder(tmp_path / "out")
     record = folder.read_search()
     assert list(record.backbones) == ["text/bert", "text/roberta", "image"]
@@ -50,12 +41,13 @@ def test_two_text_encoders_are_searched_named_shipped_and_predict(
     card = (folder.model / "README.md").read_text()
     assert "Backbones: text `bert`, text `roberta`, image `resnet.safetensors`" in card
     assert "bert+roberta" in folder.report.read_text()
-    again = run("search.run", f"--resume out --backbone text={weights['distilbert']}")
-    assert again.returncode == 2
-    assert "--backbone must stay as the search was begun with" in again.stderr
-    said = run("search.predict", "out --text what_a_day")
-    assert said.returncode != 0, "it reads images too"
-    image = next((tmp_path / "cache").rglob("*.jpg"))
-    said = run("search.predict", f"out --text lovely --image {image}")
-    assert said.returncode == 0, said.stderr
-    assert said.stdout.split()[0] in {"positive", "neutral", "negative"}
+    code, _, errors = run(f"--resume out --backbone text={weights['distilbert']}")
+    assert code == 2
+    assert "--backbone must stay as the search was begun with" in errors
+    assert predict.main(["out", "--text", "what_a_day"]) != 0, "it reads images too"
+    capfd.readouterr()
+    image = next(cache.rglob("*.jpg"))
+    code = predict.main(f"out --text lovely --image {image}".split())
+    predicted, errors = capfd.readouterr()
+    assert code == 0, errors
+    assert predicted.split()[0] in {"positive", "neutral", "negative"}
