@@ -13,6 +13,7 @@ from search.config.plan import make_plan
 from search.config.settings import parse
 from search.errors import SettingsError
 from search.evaluate import main as evaluate
+from search.pipeline.data import load_data, with_given_folds
 from tests.search.command import FROZEN, Command
 from trainables.data.demo import demo_corpus
 
@@ -67,9 +68,9 @@ def test_a_test_part_is_held_out_and_scored_once_as_evaluate_scores_it(
     assert evaluated["confusion"] == tested["confusion"]
     # The search read cached activations, in half precision.
     assert evaluated["scores"] == pytest.approx(tested["scores"], abs=1e-4)
-    code, _, errors = command.run("--resume out --trials 3")
-    assert code == 0, errors
-    assert set(folder.read_search().settings.everything["data"]) >= {"val", "test", "folds"}
+    resumed = make_plan(parse(["--resume", str(folder.path), "--trials", "3"]))
+    corpus = load_data(resumed)
+    assert (corpus.digest, with_given_folds(resumed, corpus).folds) == (record.data.digest, 1)
 
 
 def plan_of(words: str) -> object:
