@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -25,47 +25,55 @@ if TYPE_CHECKING:
     from trainables.modules.blocks.cut import Cut
     from trainables.variants.reading import Reading
 
-    TowerInputs = tuple[str, InputSettings]  # a tower's name, and how its inputs are prepared
+    TowerInputs = tuple[Tower, InputSettings]  # a tower, and how its inputs are prepared
 
 _ROWS = 32
+
+
+class MemberReads(NamedTuple):
+    """What one member of a model reads.
+
+    Attributes:
+        towers: The towers, by name. Members that share them are given the same object.
+        inputs: How samples are preprocessed where a reading does not say otherwise.
+        readings: Its readings, by slot.
+        views: The names of its views.
+    """
+
+    towers: Mapping[str, Tower]
+    inputs: InputSettings
+    readings: Mapping[str, Reading]
+    views: Sequence[str]
 
 
 class SharedReadings:
     """Read samples for several members, in one pass per tower and way to prepare its inputs.
 
     Args:
-        towers: The towers, by name.
-        inputs: How samples are preprocessed where a reading does not say otherwise.
-        readings: The readings of each member, by slot.
-        views: The names of the views of each member, in the same order.
+        members: What each member reads.
         device: Where the towers run.
     """
 
-    def __init__(
-        self,
-        towers: Mapping[str, Tower],
-        inputs: InputSettings,
-        readings: Sequence[Mapping[str, Reading]],
-        views: Sequence[Sequence[str]],
-        device: torch.device,
-    ) -> None:
+    def __init__(self, members: Sequence[MemberReads], device: torch.device) -> None:
         self._device = device
-        self._views = views
-        self._slots: list[dict[str, tuple[TowerInputs, Cut]]] = [
-            {
-                slot: ((read.tower, prepared_as(inputs, read.prepared)), read.prefix.cut)
-                for slot, read in each.items()
-            }
-            for each in readings
-        ]
+        self._views = [member.views for member in members]
+        made: dict[tuple[int, str], Tower] = {}  # that of a pair is made of two
+        self._slots: list[dict[str, tuple[TowerInputs, Cut]]] = []
+        for towers, inputs, readings, _ in members:
+            slots = {}
+            for slot, read in readings.items():
+                place = (id(towers), read.tower)
+                if place not in made:
+                    made[place] = tower_for(read.tower, towers)
+                prepared = (made[place], prepared_as(inputs, read.prepared))
+                slots[slot] = (prepared, read.prefix.cut)
+            self._slots.append(slots)
         cuts: dict[TowerInputs, set[Cut]] = {}
         for each in self._slots:
             for prepared, cut in each.values():
                 cuts.setdefault(prepared, set()).add(cut)
-        self._towers = {name: tower_for(name, towers) for name, _ in cuts}
         self._prefixes = {
-            prepared: Prefixes(self._towers[prepared[0]], those, device)
-            for prepared, those in cuts.items()
+            prepared: Prefixes(prepared[0], those, device) for prepared, those in cuts.items()
         }
 
     def batches(
@@ -101,12 +109,11 @@ class SharedReadings:
 
     def _raw(self, samples: Sequence[Sample]) -> dict[TowerInputs, RawInputs]:
         """Prepare raw inputs; all image towers share those of the same settings."""
-        made: dict[tuple[str, InputSettings], RawInputs] = {}
+        made: dict[tuple[str | Tower, InputSettings], RawInputs] = {}
         raw = {}
-        for name, inputs in self._prefixes:
-            tower = self._towers[name]
-            kind = (tower.role if tower.role == "image" else name, inputs)
+        for tower, inputs in self._prefixes:
+            kind = (tower.role if tower.role == "image" else tower, inputs)
             if kind not in made:
                 made[kind] = raw_inputs(samples, inputs, tower)
-            raw[name, inputs] = made[kind]
+            raw[tower, inputs] = made[kind]
         return raw
