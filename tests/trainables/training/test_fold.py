@@ -152,13 +152,13 @@ def test_samples_that_score_a_trial_have_no_part_in_its_plateau() -> None:
         labels = torch.tensor(LABELS)
         labels[fold_of(0).val] = (labels[fold_of(0).val] + shift) % 3
         trainer = trainer_of(config, labels=labels)
-        for _ in range(6):
+        for _ in range(12):
             trainer.train_epoch()
             trainer.validate()
         runs.append(trainer)
     one, other = runs
     assert one.learning_rates == other.learning_rates
-    assert one.learning_rates[0] < 0.5, "the rates have fallen within six epochs"
+    assert one.learning_rates[0] < 0.5, "the rates have fallen within twelve epochs"
     assert all(torch.equal(value, state(one)[name]) for name, value in state(other).items())
 
 

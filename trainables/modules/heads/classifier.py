@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.modules.backbones.cross_attention import PAIR
+from trainables.modules.blocks.dropout import replace_dropout
 from trainables.modules.blocks.slots import beside, role_of
 from trainables.modules.heads.views import VIEW
 
@@ -52,6 +53,7 @@ class Classifier(nn.Module):
         self.suffixes = nn.ModuleDict(dict(suffixes))
         self.head = head
         self.views = views
+        replace_dropout(self)
 
     @property
     def starts_random(self) -> nn.ModuleList:
