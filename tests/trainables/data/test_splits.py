@@ -367,3 +367,10 @@ def test_what_leaks_across_given_parts_is_counted() -> None:
     assert tested.startswith("1 of the 2 pairs held out share their text or image")
     alone = replace(corpus, held_out=(None, Sentiment.NEUTRAL, None))
     assert list(leak_notes(alone))[1].startswith("none of the 1 pairs held out shares")
+
+
+def test_without_a_given_split_no_texts_are_compared_for_leaks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("trainables.data.splits.duplicate_groups", None)
+    assert not list(leak_notes(MIXED))
