@@ -175,7 +175,7 @@ def data_record(corpus: Corpus) -> Data:
         encoding=corpus.encoding,
         labelled=len(corpus.labelled),
         unlabelled=len(corpus.unlabelled),
-        held_out=sum(label is not None for label in corpus.held_out),
+        held_out=len(corpus.tested),
         classes={tag: int(count) for tag, count in zip(CLASSES, counts, strict=True)},
     )
 

@@ -43,14 +43,11 @@ def score_test_set(
     Returns:
         The scores; None where the data have no labelled test set.
     """
-    tested = np.array([label is not None for label in corpus.held_out], dtype=bool)
-    if not tested.any():
+    if not len(corpus.tested):
         return None
-    labels = np.array([label for label in corpus.held_out if label is not None], dtype=np.int64)
-    pairs = [sample for sample, is_in in zip(corpus.unlabelled, tested, strict=True) if is_in]
-    return score_pairs(
-        pairs, labels, probabilities[tested], decided[tested], corpus.labelled, seed=seed
-    )
+    pairs, labels = labelled_pairs(corpus)
+    shown, classes = probabilities[corpus.tested], decided[corpus.tested]
+    return score_pairs(pairs, labels, shown, classes, corpus.labelled, seed=seed)
 
 
 def score_pairs(
@@ -139,13 +136,8 @@ def labelled_pairs(corpus: Corpus) -> tuple[list[Sample], NDArray[np.int64]]:
     Raises:
         CorpusError: If no pair has a tag.
     """
-    tested = [
-        (sample, label)
-        for sample, label in zip(corpus.unlabelled, corpus.held_out, strict=False)
-        if label is not None
-    ]
-    if tested:
-        return [pair for pair, _ in tested], np.array([label for _, label in tested], np.int64)
+    if len(corpus.tested):
+        return [corpus.unlabelled[row] for row in corpus.tested], corpus.test_labels
     if not corpus.labelled:
         msg = f"--data must have pairs with a tag, got none in {corpus.name}"
         raise CorpusError(msg)

@@ -93,6 +93,17 @@ class Corpus:
         return replace(self, labelled=labelled, unlabelled=unlabelled)
 
     @cached_property
+    def tested(self) -> NDArray[np.int64]:
+        """Indices of the unlabelled samples that are a labelled test set, shape (T,), int64."""
+        rows = [row for row, label in enumerate(self.held_out) if label is not None]
+        return np.array(rows, dtype=np.int64)
+
+    @cached_property
+    def test_labels(self) -> NDArray[np.int64]:
+        """Classes of those samples, shape (T,), int64."""
+        return np.array([self.held_out[row] for row in self.tested], dtype=np.int64)
+
+    @cached_property
     def labels(self) -> NDArray[np.int64]:
         """Classes of the labelled samples, shape (N,), int64."""
         return np.array([sample.label for sample in self.labelled], dtype=np.int64)

@@ -106,10 +106,9 @@ def leak_notes(corpus: Corpus) -> Iterator[str]:
         folds = _given(corpus.labels, np.array(corpus.given_folds))
         leaks = sum(int(np.isin(learnt[f.val], learnt[f.train]).sum()) for f in folds)
         yield _leak(leaks, sum(len(fold.val) for fold in folds), "to validate on")
-    tested = np.array([label is not None for label in corpus.held_out], dtype=bool)
-    if tested.any():
-        leaks = int(np.isin(groups[count:][tested], learnt).sum())
-        yield _leak(leaks, int(tested.sum()), "held out")
+    if len(corpus.tested):
+        leaks = int(np.isin(groups[count:][corpus.tested], learnt).sum())
+        yield _leak(leaks, len(corpus.tested), "held out")
 
 
 def _leak(leaks: int, count: int, what: str) -> str:
