@@ -49,9 +49,22 @@ class Prefixes:
             (cut, start, piece) for (cut, start, _), piece in zip(plan, pieces, strict=True)
         ]
 
+    @property
+    def pieces(self) -> list[Piece]:
+        """The modules that compute them."""
+        return [piece for _, _, piece in self._steps]
+
+    @torch.inference_mode()
     def __call__(self, inputs: Activations) -> dict[Cut, Activations]:
         """Run on raw inputs, on the device; return the activations at each cut."""
-        return _run(self._steps, self._cuts, inputs)
+        return self.traceable(inputs)
+
+    def traceable(self, inputs: Activations) -> dict[Cut, Activations]:
+        """Do the same in the grad mode of the caller: an exporter cannot follow inference mode."""
+        places: dict[Cut | None, Activations] = {None: inputs}
+        for cut, start, piece in self._steps:
+            places[cut] = piece(places[start])
+        return {cut: places[cut]._replace(encoder_hidden_states=None) for cut in self._cuts}
 
 
 def forward(
@@ -166,13 +179,3 @@ def _compact(activations: Activations) -> Activations:
     if values.untyped_storage().nbytes() > values.nbytes:
         return activations._replace(values=values.clone())
     return activations
-
-
-@torch.inference_mode()
-def _run(
-    steps: list[tuple[Cut, Cut | None, Piece]], cuts: list[Cut], inputs: Activations
-) -> dict[Cut, Activations]:
-    places: dict[Cut | None, Activations] = {None: inputs}
-    for cut, start, piece in steps:
-        places[cut] = piece(places[start])
-    return {cut: places[cut]._replace(encoder_hidden_states=None) for cut in cuts}

@@ -152,6 +152,28 @@ _FITS: Mapping[ImagePreparation, Callable[[Image.Image, int], Image.Image]] = {
     "imagenet": _imagenet_crop,
 }
 
+OPENED_IN_WORDS = (
+    "decode the first frame, turn it upright by its EXIF orientation, blend transparency with"
+    " white, convert to RGB"
+)
+"""What `open_image` does, for those who do it elsewhere."""
+
+FITS_IN_WORDS: Mapping[ImagePreparation, str] = {
+    "basic": (
+        "resize by LANCZOS so that the longer side is SIZE (sides rounded, at least 1) and paste"
+        " in the middle of a white SIZE x SIZE square, at offsets rounded down"
+    ),
+    "improved": (
+        "crop the centre square of the shorter side, at offsets rounded down, and resize it to"
+        " SIZE x SIZE by LANCZOS"
+    ),
+    "imagenet": (
+        "resize the centre square of 0.875 of the shorter side, a box of fractions of pixels, to"
+        " SIZE x SIZE by BILINEAR (Pillow: image.resize((SIZE, SIZE), BILINEAR, box=box))"
+    ),
+}
+"""What `prepare_image` does before any blur, for those who do it elsewhere."""
+
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip at 255

@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from trainables.config import TextCleaning
 
-_RETWEET = re.compile(r"\bRT\b")
-_MENTION = re.compile(r"@\w+")
-_LINK = re.compile(r"htt\S*", re.IGNORECASE)
-# \w matches Unicode letters, digits and the underscore.
-_DROPPED = {
-    "basic": re.compile(r"[^\w\s]|_"),
-    "improved": re.compile(r"[^\w\s']|_"),
-}
+LOWER = "lower"
+"""The step that lower-cases."""
+
+Step = tuple[str, str] | str
+"""What to replace everywhere: a pattern of Python's `re`, and by what; or `LOWER`."""
+
+# \w matches Unicode letters, digits and the underscore; \s what `str.split` splits at.
+_RETWEET: Step = (r"\bRT\b", "")
+_MENTION: Step = (r"@\w+", "")
+_LINK: Step = (r"(?i)htt\S*", "")
 # Typographic, modifier, full-width and mistyped apostrophes, the prime and accents.
-_APOSTROPHES = str.maketrans(dict.fromkeys("\u2019\u2018\u02bc\uff07\u2032`\u00b4", "'"))
+_APOSTROPHES: Step = ("[\u2019\u2018\u02bc\uff07\u2032`\u00b4]", "'")
+_SPACES: Sequence[Step] = ((r"\s+", " "), (r"^ | $", ""))
+# Lower-case before links and marks, because it can add marks: "İ" becomes "i" and a combining dot.
+_BEGINNING: Sequence[Step] = (_RETWEET, _MENTION, LOWER, _LINK)
+# Removal can join two words so that they look like a link: "twilight!the".
+_END: Sequence[Step] = (("htt", "ht t"), *_SPACES)
+
+STEPS: Mapping[TextCleaning, Sequence[Step]] = {
+    "basic": (*_BEGINNING, (r"[^\w\s]|_", ""), *_END),
+    "improved": (*_BEGINNING, _APOSTROPHES, (r"[^\w\s']|_", ""), *_END),
+    # Links first: removing one may expose an RT, but nothing exposes a link.
+    "minimal": (_LINK, _MENTION, _RETWEET, *_SPACES),
+}
+"""What each cleaning does, in order."""
 
 
 def clean_text(text: str, cleaning: TextCleaning) -> str:
@@ -37,15 +55,14 @@ def clean_text(text: str, cleaning: TextCleaning) -> str:
     Returns:
         The words, separated by single spaces; may be empty. Cleaning again changes nothing.
     """
-    if cleaning == "minimal":
-        # Links first: removing one may expose an RT, but nothing exposes a link.
-        return " ".join(_RETWEET.sub("", _MENTION.sub("", _LINK.sub("", text))).split())
-    text = _MENTION.sub("", _RETWEET.sub("", text))
-    # Lower-case first, because it can add marks: "İ" becomes "i" and a combining dot.
-    text = _LINK.sub("", text.lower())
-    if cleaning == "improved":
-        text = text.translate(_APOSTROPHES)
-    text = _DROPPED[cleaning].sub("", text)
-    # Removal can join two words so that they look like a link: "twilight!the".
-    text = text.replace("htt", "ht t")
-    return " ".join(text.split())
+    for pattern, by in _compiled(cleaning):
+        text = text.lower() if pattern is None else pattern.sub(by, text)
+    return text
+
+
+@cache
+def _compiled(cleaning: TextCleaning) -> list[tuple[re.Pattern[str] | None, str]]:
+    steps = STEPS[cleaning]
+    return [
+        (None, "") if isinstance(step, str) else (re.compile(step[0]), step[1]) for step in steps
+    ]

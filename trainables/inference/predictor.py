@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from trainables.config import Modality
     from trainables.data.sample import Sample
+    from trainables.inference.export.graph import ProbabilityGraph
     from trainables.inference.grad_cam import Explainer
     from trainables.variants.reading import Reading
 
@@ -132,8 +133,14 @@ class Predictor:
             self._device,
         )
 
-    def probabilities(self, samples: Sequence[Sample]) -> NDArray[Any]:
+    def probabilities(
+        self, samples: Sequence[Sample], precision: Precision | None = None
+    ) -> NDArray[Any]:
         """Compute uncalibrated class probabilities, on which decisions are made.
+
+        Args:
+            samples: N samples.
+            precision: What to compute in; None for that in which the model decides.
 
         Returns:
             The mean probabilities over members, shape (N, C), float32.
@@ -148,7 +155,7 @@ class Predictor:
         with torch.inference_mode():
             for rows, batches in self._reads.batches(samples):
                 for member, batch in zip(self._members, batches, strict=True):
-                    with autocast(self._device, self.rule.precision):
+                    with autocast(self._device, precision or self.rule.precision):
                         logits = member.classifier(batch)
                     output = F.softmax(logits, dim=-1).cpu().numpy()
                     mean[rows.numpy()] += member.weight / total * output
@@ -161,6 +168,12 @@ class Predictor:
             )
             raise ModelError(msg)
         return mean.astype(np.float32)
+
+    def graph(self) -> ProbabilityGraph:
+        """Return the model as one module on raw inputs; it shares the weights."""
+        from trainables.inference.export.graph import ProbabilityGraph  # noqa: PLC0415 - rarely used
+
+        return ProbabilityGraph(self._reads, self._members, self.rule.temperature)
 
     def explainer(self) -> Explainer:
         """Make an explainer of one member; needs the extra `explain`.

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from trainables.modules.blocks.cut import Cut
     from trainables.variants.reading import Reading
 
-    TowerInputs = tuple[str, InputSettings]  # a tower's name, and how its inputs are prepared
+
+TowerInputs = tuple[str, "InputSettings"]
+"""A tower's name, and how its inputs are prepared."""
 
 _ROWS = 32
 
@@ -39,6 +41,11 @@ class SharedReadings:
         readings: The readings of each member, by slot.
         views: The names of the views of each member, in the same order.
         device: Where the towers run.
+
+    Attributes:
+        towers: The towers that are read, by name; that of a pair is made of the other two.
+        prefixes: Their frozen parts, by tower and by how its inputs are prepared.
+        views: The names of all views that are read.
     """
 
     def __init__(
@@ -50,7 +57,8 @@ class SharedReadings:
         device: torch.device,
     ) -> None:
         self._device = device
-        self._views = views
+        self._views_of_members = views
+        self.views = list(dict.fromkeys(name for each in views for name in each))
         self._slots: list[dict[str, tuple[TowerInputs, Cut]]] = [
             {
                 slot: ((read.tower, prepared_as(inputs, read.prepared)), read.prefix.cut)
@@ -62,9 +70,9 @@ class SharedReadings:
         for each in self._slots:
             for prepared, cut in each.values():
                 cuts.setdefault(prepared, set()).add(cut)
-        self._towers = {name: tower_for(name, towers) for name, _ in cuts}
-        self._prefixes = {
-            prepared: Prefixes(self._towers[prepared[0]], those, device)
+        self.towers: Mapping[str, Tower] = {name: tower_for(name, towers) for name, _ in cuts}
+        self.prefixes: Mapping[TowerInputs, Prefixes] = {
+            prepared: Prefixes(self.towers[prepared[0]], those, device)
             for prepared, those in cuts.items()
         }
 
@@ -81,30 +89,37 @@ class SharedReadings:
             on the device, by slot and by view.
         """
         raw = self._raw(samples)
-        views = {
-            name: ViewFeatures(VIEWS[name], samples, self._device)
-            for name in dict.fromkeys(name for each in self._views for name in each)
-        }
+        views = {name: ViewFeatures(VIEWS[name], samples, self._device) for name in self.views}
         for rows in torch.arange(len(samples)).split(_ROWS):
             # Equal raw inputs are one object.
             inputs = {each: each.gather(rows).to(self._device) for each in {*raw.values()}}
-            ends = {place: run(inputs[raw[place]]) for place, run in self._prefixes.items()}
+            ends = {place: run(inputs[raw[place]]) for place, run in self.prefixes.items()}
             features = {name: view.gather(rows) for name, view in views.items()}
-            yield (
-                rows,
-                [
-                    {slot: ends[prepared][cut] for slot, (prepared, cut) in slots.items()}
-                    | {name: features[name] for name in names}
-                    for slots, names in zip(self._slots, self._views, strict=True)
-                ],
-            )
+            yield rows, self.by_member(ends, features)
+
+    def by_member(
+        self,
+        ends: Mapping[TowerInputs, Mapping[Cut, Activations]],
+        features: Mapping[str, Activations],
+    ) -> list[dict[str, Activations]]:
+        """Return for each member what it reads, by slot and by view.
+
+        Args:
+            ends: What the prefixes gave, by cut.
+            features: The features of each view.
+        """
+        return [
+            {slot: ends[prepared][cut] for slot, (prepared, cut) in slots.items()}
+            | {name: features[name] for name in names}
+            for slots, names in zip(self._slots, self._views_of_members, strict=True)
+        ]
 
     def _raw(self, samples: Sequence[Sample]) -> dict[TowerInputs, RawInputs]:
         """Prepare raw inputs; all image towers share those of the same settings."""
         made: dict[tuple[str, InputSettings], RawInputs] = {}
         raw = {}
-        for name, inputs in self._prefixes:
-            tower = self._towers[name]
+        for name, inputs in self.prefixes:
+            tower = self.towers[name]
             kind = (tower.role if tower.role == "image" else name, inputs)
             if kind not in made:
                 made[kind] = raw_inputs(samples, inputs, tower)

@@ -81,11 +81,11 @@ def benches(tiny: Mapping[str, Tower], corpus: Corpus) -> Mapping[str, Bench]:
 def forwards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by one for each batch that a build computes."""
     calls: list[int] = []
-    run: Callable[..., Any] = forward_module._run
+    run: Callable[..., Any] = forward_module.Prefixes.traceable
 
     def count(*args: Any) -> Any:
         calls.append(1)
         return run(*args)
 
-    monkeypatch.setattr(forward_module, "_run", count)
+    monkeypatch.setattr(forward_module.Prefixes, "traceable", count)
     return calls

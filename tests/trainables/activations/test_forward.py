@@ -82,7 +82,7 @@ def test_what_waits_holds_its_own_values_and_no_more(
 def test_what_was_to_be_computed_is_dropped_when_the_reader_stops(
     benches: Mapping[str, Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench, run = benches["image"], forward_module._run
+    bench, run = benches["image"], forward_module.Prefixes.traceable
     begun: list[int] = []
 
     def slowly(*args: Any) -> Any:
@@ -90,7 +90,7 @@ def test_what_was_to_be_computed_is_dropped_when_the_reader_stops(
         time.sleep(0.02)
         return run(*args)
 
-    monkeypatch.setattr(forward_module, "_run", slowly)
+    monkeypatch.setattr(forward_module.Prefixes, "traceable", slowly)
     steps = forward(bench.tower, bench.raw, [Cut(1)], CPU)
     for _ in range(THREADS + 1):  # by now all batches are handed out
         next(steps)

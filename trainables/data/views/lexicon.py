@@ -118,10 +118,23 @@ def unfit_for_lexicon(samples: Sequence[Sample]) -> str:
     return f"its words are English, and {share:.0%} of the texts' letters are of other scripts"
 
 
+_HOW = (
+    "of the text as it was posted, not cleaned. neg, neu, pos and compound: polarity_scores of the"
+    f" SentimentIntensityAnalyzer of vaderSentiment for its first {_MOST_WORDS} words at white"
+    f" space, joined by spaces. Words are matches of {_WORD.pattern} after links"
+    f" ({_LINK.pattern}, in any case) and then mentions ({_MENTION.pattern}) became spaces; the"
+    " valence of one is analyzer.lexicon.get(word.lower(), 0). strongest_positive: the largest"
+    " valence, at least 0; strongest_negative: the smallest, at most 0. The others are log(1 +"
+    " count): words of valence above and below 0; the characters #, !, ? and @; links; words;"
+    " characters of the Unicode category So; words of two letters or more that str.isupper calls"
+    f" upper; matches of {_ELONGATION.pattern}"
+)
+
 LEXICON = View(
     name="lexicon",
     reads="text",
     columns=(*_SCORES, *_STRONGEST, *_COUNTS),
+    how=_HOW,
     features=lexicon_features,
     unfit=unfit_for_lexicon,
 )

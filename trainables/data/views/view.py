@@ -27,6 +27,7 @@ class View:
         name: Its name; also that of the hyperparameter that switches it on.
         reads: What it reads of a pair; where that is left out there is no view.
         columns: What each of its W features is.
+        how: How to compute them without this code, in words.
         features: Computes them from N samples, shape (N, W), float32, all finite; neither labels
             nor the other samples may change a row.
         unfit: Says in a plain sentence why it cannot read some samples; empty where it can.
@@ -35,6 +36,7 @@ class View:
     name: str
     reads: Role
     columns: tuple[str, ...]
+    how: str
     features: Callable[[Sequence[Sample]], NDArray[np.float32]]
     unfit: Callable[[Sequence[Sample]], str]
 

@@ -67,6 +67,16 @@ class Tokenizer(Protocol):
     def save(self, folder: Path) -> None:
         """Write the files from which this tokenizer can be loaded into an existing folder."""
 
+    def described(self, length: int) -> dict[str, Any]:
+        """Say how to make the same ids without this code, given the files, JSON-ready.
+
+        Args:
+            length: As in `encode`.
+
+        Returns:
+            `how` in words, and the numbers in it by name.
+        """
+
 
 class PretrainedTokenizer:
     """The tokenizer that a backbone was pretrained with.
@@ -188,6 +198,18 @@ class PretrainedTokenizer:
             msg = f"a {name} reads other tokens once it is saved and loaded; give a tokenizer.json"
             raise ValueError(msg)
 
+    def described(self, length: int) -> dict[str, Any]:
+        """Say how to make the same ids, as `Tokenizer.described`."""
+        how = (
+            "tokenise with special tokens and truncate to most_tokens; of the files,"
+            " tokenizer.json, where there is one, is for the library tokenizers, and all together"
+            " are for AutoTokenizer of transformers"
+        )
+        if self._end is None:
+            return {"how": how, "most_tokens": length}
+        how += "; drop what follows the first id that is last_id"
+        return {"how": how, "most_tokens": length, "last_id": self._end}
+
     def _is_read_from(self, folder: Path) -> bool:
         from transformers import AutoTokenizer  # noqa: PLC0415 - HashTokenizer needs none
 
@@ -240,6 +262,14 @@ class HashTokenizer:
             json.dumps({"tokenizer_class": HASHED, "vocab_size": self.vocabulary_size})
         )
 
+    def described(self, length: int) -> dict[str, Any]:
+        """Say how to make the same ids, as `Tokenizer.described`."""
+        how = (
+            "split at white space and keep the first most_tokens - 2 words; the ids are 1, then"
+            " 3 + crc32(word in UTF-8) % (vocabulary - 3) of each word, then 2"
+        )
+        return {"how": how, "most_tokens": length, "vocabulary": self.vocabulary_size}
+
 
 class PaddedTokenizer:
     """Pad each text to one length, as a model was pretrained that attends to padding (SigLIP).
@@ -273,6 +303,12 @@ class PaddedTokenizer:
     def save(self, folder: Path) -> None:
         """Write the files of the tokenizer into an existing folder."""
         self._tokenizer.save(folder)
+
+    def described(self, length: int) -> dict[str, Any]:
+        """Say how to make the same ids, as `Tokenizer.described`."""
+        own = self._tokenizer.described(min(length, self._width))
+        own["how"] += "; then pad to padded_to with pad_id, and take that padding for tokens"
+        return own | {"padded_to": self._width}
 
 
 def is_hashed(folder: Path) -> bool:

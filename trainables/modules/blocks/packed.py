@@ -53,7 +53,7 @@ class TokenLayout(NamedTuple):
 
     def mean(self, packed: Tensor) -> Tensor:
         """Average the tokens (T, D) of each text to (B, D)."""
-        sums = packed.new_zeros(len(self.mask), packed.shape[-1])
+        sums = packed.new_zeros(self.mask.shape[0], packed.shape[-1])
         return sums.index_add(0, self.texts, packed) / self.lengths[:, None]
 
     def pad(self, packed: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 import pytest
+from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
 from trainables.modules.backbones.tokenizers import HashTokenizer, PretrainedTokenizer, is_hashed
@@ -136,6 +137,25 @@ def test_a_tokenizer_in_python_says_where_whole_words_are(bertweet: PretrainedTo
         *("a", ""),
     ]
     assert set(spans[2:-2]) == {(5, 9)}
+
+
+def test_a_tokenizer_says_how_its_files_make_its_ids_elsewhere(
+    weights: Mapping[str, str], tmp_path: Path
+) -> None:
+    library = AutoTokenizer.from_pretrained(weights["bert"], eos_token="day")
+    ends = PretrainedTokenizer(library, causal=True)
+    ends.save(tmp_path)
+    rule = ends.described(6)
+    elsewhere = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    elsewhere.no_padding()
+    elsewhere.enable_truncation(rule["most_tokens"])
+    for text, length in (("a day by the river", 3), ("what a lovely sad river by", 6)):
+        ids = elsewhere.encode(text).ids
+        if rule["last_id"] in ids:
+            ids = ids[: ids.index(rule["last_id"]) + 1]
+        assert [ids] == ends.encode([text], 6)
+        assert len(ids) == length
+    assert "last_id" not in PretrainedTokenizer(library).described(6)
 
 
 @pytest.mark.parametrize("longest", [8, None])

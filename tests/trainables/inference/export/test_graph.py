@@ -1,0 +1,36 @@
+"""The module that is exported: the same probabilities as the predictor's, from raw inputs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from tests.trainables.inference.export.models import MODELS, RULE
+from trainables.inference.predictor import Predictor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from trainables.data.sample import Corpus
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_graph_of_every_model_gives_the_predictors_probabilities(
+    model_of: Callable[[str], Path], corpus: Corpus, name: str
+) -> None:
+    predictor = Predictor(model_of(name), CPU)
+    graph = predictor.graph()
+    given = graph.inputs.of(corpus.unlabelled)
+    assert list(given) == graph.inputs.names == list(graph.inputs.example())
+    with torch.no_grad():
+        probabilities, calibrated = graph(given)
+    expected = predictor.probabilities(corpus.unlabelled)
+    assert expected.std(axis=0).max() > 1e-3  # were all alike, the comparison would show little
+    np.testing.assert_allclose(probabilities, expected, atol=1e-6)
+    np.testing.assert_allclose(calibrated, RULE.calibrate(expected), atol=1e-6)
