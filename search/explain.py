@@ -188,7 +188,8 @@ def _sample(run: Run, row: int) -> Any:
     from trainables.data.sample import Sample  # noqa: PLC0415 - after the cheap checks
 
     kept = run.samples.iloc[row]
-    return Sample(str(kept["guid"]), str(kept["text"]), Path(kept["image"]), image_digest="")
+    image = Path(kept["image"]) if kept["image"] else None
+    return Sample(str(kept["guid"]), str(kept["text"]), image, image_digest="")
 
 
 # Cividis at its ends and its middle: read alike with and without colour vision.

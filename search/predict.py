@@ -21,7 +21,7 @@ from trainables.data.files import is_there
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from trainables.config import Modality
+    from trainables.config import Missing, Modality
     from trainables.data.sample import Sample
     from trainables.inference.predictor import Prediction
 
@@ -75,10 +75,12 @@ class PredictSettings:
         if self.out is not None:
             yield from file_faults("--out", self.out)
 
-    def modality_faults(self, modality: Modality) -> Iterator[str]:
+    def modality_faults(self, modality: Modality, missing: Missing) -> Iterator[str]:
         """Yield a sentence if a single pair lacks what the model reads, or has more."""
         given = {"text": self.text, "image": self.image}
         roles = [role for role, value in given.items() if value is not None]
+        if missing == "allow" and modality == "both":
+            return
         if self.data is None and roles != list(ROLES[modality]):
             what = "both" if modality == "both" else f"{modality} only"
             yield f"this model reads {what}: give {_ASKED[modality]}, or many by --data DIR"
@@ -94,7 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         about = read_about(settings.model)
-        if faults := list(settings.modality_faults(about["modality"])):
+        missing = about["inputs"].get("missing", "refuse")
+        if faults := list(settings.modality_faults(about["modality"], missing)):
             return fail(faults)
         # Torch is imported only now: --help and bad input answer at once.
         from trainables.inference.predictor import Predictor  # noqa: PLC0415
@@ -128,7 +131,7 @@ def _hand_over(table: str, out: Path | None) -> int:
 
 
 def _samples(settings: PredictSettings, about: Mapping[str, Any]) -> Sequence[Sample]:
-    from trainables.data.corpus import load_pairs  # noqa: PLC0415 - after the cheap checks
+    from trainables.data.corpus import Allowed, load_pairs  # noqa: PLC0415 - after the cheap checks
     from trainables.data.encodings import Decoder  # noqa: PLC0415 - likewise
     from trainables.data.images import open_image  # noqa: PLC0415 - likewise
     from trainables.data.sample import Sample  # noqa: PLC0415 - likewise
@@ -136,7 +139,7 @@ def _samples(settings: PredictSettings, about: Mapping[str, Any]) -> Sequence[Sa
     if settings.data is not None:
         corpus = load_pairs(
             settings.data,
-            allow_outside=settings.allow_outside,
+            allowed=Allowed(settings.allow_outside, about["inputs"].get("missing", "refuse")),
             modality=about["modality"],
             decoder=Decoder(settings.encoding, about["inputs"].get("encoding")),
         )

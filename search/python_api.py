@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from analysis.program import make_console
+from analysis.program import make_console, tell
 from analysis.run_folder.run import Run as AnalysedRun
 from analysis.run_folder.run import load
 from search.config.default_folder import own_folder
@@ -61,7 +61,7 @@ class FramePredictor:
         self._predictor: Predictor = Predictor(folder)
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Classify pairs.
+        """Classify pairs; what is noticed while reading them goes to standard error.
 
         Args:
             frame: One pair a row, in the columns that the model reads: `text`, and `image` (names
@@ -73,17 +73,18 @@ class FramePredictor:
         Raises:
             CorpusError: If a pair cannot be read; lists all faults.
         """
-        from trainables.data.corpus import load_pairs  # noqa: PLC0415 - as above
+        from trainables.data.corpus import Allowed, load_pairs  # noqa: PLC0415 - as above
         from trainables.data.whole_images import WholeImages  # noqa: PLC0415 - as above
         from trainables.evaluation.classes import CLASSES  # noqa: PLC0415 - as above
 
         pairs = frame[[name for name in frame.columns if name in {"guid", *ROLES["both"]}]]
         corpus = load_pairs(
             stored(pairs, default_cache()),
-            allow_outside=True,
+            allowed=Allowed(outside=True, missing=self._predictor.inputs.missing),
             modality=self._predictor.modality,
             whole_images=WholeImages(None, default_cache() / "unpacked_images"),
         )
+        tell(corpus.notes)
         predictions = self._predictor.predict(corpus.samples)
         table = pd.DataFrame([p.probabilities for p in predictions], frame.index, list(CLASSES))
         table.insert(0, "tag", [p.tag for p in predictions])
@@ -104,7 +105,7 @@ def search(
     Args:
         data: A data set as of `--data`, or a frame of labelled pairs: `text`, `image` (names of
             files, or their bytes), `tag` (missing where it is to be predicted), and optionally
-            `guid` and `split`.
+            `guid` and `split`. With `missing="allow"` a text or an image may be missing, too.
         backbones: Weights by role, one source or a list of several.
         fix: Values of hyperparameters to hold, by name.
         range: By hyperparameter the ends of its range, a tuple, or its values, a list.
@@ -251,7 +252,7 @@ def stored(frame: pd.DataFrame, cache: Path) -> Path:
         kinds = {type(one).__name__ for one in table["image"].dropna()}
         if len(kinds) > 1 or kinds - {"str", "bytes"}:
             found = " and ".join(sorted(kinds))
-            msg = f"image must be names of files, or bytes of images, got {found}"
+            msg = f"image must be names of files, or bytes of images, one a pair, got {found}"
             raise ValueError(msg)
     raw = io.BytesIO()
     try:

@@ -33,6 +33,7 @@ Sampling = Literal["none", "weighted", "undersample"]
 BranchFusion = Literal["weighted", "vote"]
 Role = Literal["text", "image", "pair"]
 Modality = Literal["both", "text", "image"]
+Missing = Literal["refuse", "allow"]
 CacheDtype = Literal["float16", "float32"]
 Residence = Literal["auto", "device", "host"]
 
@@ -75,6 +76,8 @@ class InputSettings:
         blur_radius: Radius of the Gaussian blur, in pixels of the square, >= 0; 0 is none (the lab
             blurs by 0.5, which costs the frozen features a point of weighted F1).
         encoding: Of texts that are no UTF-8, by Python's name; None where it is not known.
+        missing: Whether a pair may lack its text, which is then empty, or its image, which is then
+            a square of the backbone's mean colour.
     """
 
     text_cleaning: TextCleaning = "improved"
@@ -83,6 +86,7 @@ class InputSettings:
     image_size: int = 224
     blur_radius: float = 0.0
     encoding: str | None = None
+    missing: Missing = "refuse"
 
     def faults(self) -> Iterator[str]:
         """Yield one sentence per value out of its range."""
@@ -90,6 +94,8 @@ class InputSettings:
             yield _choice("text_cleaning", self.text_cleaning, get_args(TextCleaning))
         if self.image_preparation not in get_args(ImagePreparation):
             yield _choice("image_preparation", self.image_preparation, get_args(ImagePreparation))
+        if self.missing not in get_args(Missing):
+            yield _choice("missing", self.missing, get_args(Missing))
         for name, (low, high) in _INPUT_BOUNDS.items():
             value = getattr(self, name)
             if not low <= value <= high:

@@ -53,6 +53,7 @@ class Data:
         encoding: Of texts that are no UTF-8; None where all are.
         held_out: How many of the unlabelled samples are a labelled test set.
         classes: Labelled samples by class.
+        missing: How many samples lack their `text` or their `image`; empty where none may.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Data:
     unlabelled: Count
     held_out: Count = 0
     classes: Mapping[str, Count]
+    missing: Mapping[str, Count] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from tyro.conf import FlagCreatePairsOff, UseAppendAction, arg
 
 from search.config.serialization import read_settings, refuse_changes, resumed_run
 from spaces import SPACES
-from trainables.config import ImagePreparation, TextCleaning
+from trainables.config import ImagePreparation, Missing, TextCleaning
 from trainables.evaluation.metrics import AVERAGE_SCORES
 
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ class DataSettings:
     """Times the folds are drawn anew; a trial trains all."""
     encoding: Annotated[str | None, unset("NAME", "found by all texts together")] = None
     """Encoding of texts that are no UTF-8, such as gb18030 or cp1252."""
+    missing: Missing = "refuse"
+    """allow takes pairs that lack their text or image: an empty text, a grey image."""
     text_cleaning: Annotated[TextCleaning | None, unset(_choice(TextCleaning), "the model's")] = (
         None
     )

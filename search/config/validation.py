@@ -101,6 +101,10 @@ def _choice_faults(settings: SearchSettings) -> Iterator[str]:
     if metric not in METRICS:
         yield f"--metric must be a metric of a trial, got {metric!r}; {nearest(metric, METRICS)}"
     yield from encoding_faults(settings.data.encoding)
+    if settings.data.missing == "allow" and settings.modality != "both":
+        other = {"text": "images", "image": "texts"}[settings.modality]
+        got = f"got {settings.modality}: {other} are not read"
+        yield f"--missing allow must go with --modality both, {got}"
     package = _PACKAGES.get(sampler)
     if package and importlib.util.find_spec(package) is None:
         yield f"--sampler {sampler} needs the package {package}; pip install {package}"

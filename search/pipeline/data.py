@@ -10,7 +10,7 @@ import numpy as np
 from search.config.validation import given_split_faults
 from search.errors import SettingsError
 from search.pipeline.views import unfit_notes
-from trainables.data.corpus import load_corpus
+from trainables.data.corpus import Allowed, load_corpus
 from trainables.data.demo import demo_corpus
 from trainables.data.encodings import Decoder
 from trainables.data.files import is_there
@@ -65,7 +65,7 @@ def _read(plan: Plan) -> Corpus:
     before = plan.folder.read_search().data.encoding if plan.resumed else None
     return load_corpus(
         plan.source,
-        allow_outside=data.allow_outside,
+        allowed=Allowed(data.allow_outside, data.missing),
         modality=modality,
         decoder=Decoder(data.encoding, before),
         whole_images=WholeImages(

@@ -177,6 +177,7 @@ def data_record(corpus: Corpus) -> Data:
         unlabelled=len(corpus.unlabelled),
         held_out=len(corpus.tested),
         classes={tag: int(count) for tag, count in zip(CLASSES, counts, strict=True)},
+        missing=corpus.missing,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.run_folder.folder import RunFolder
 from analysis.run_folder.test_record import TestScores
-from trainables.data.corpus import CorpusError, load_pairs
+from trainables.data.corpus import Allowed, CorpusError, load_pairs
 from trainables.data.encodings import Decoder
 from trainables.data.files import FileError, read_regular
 from trainables.data.images import MAX_IMAGE_BYTES
@@ -115,7 +115,7 @@ def evaluate(
     about = read_about(model)
     corpus = load_pairs(
         data,
-        allow_outside=allow_outside,
+        allowed=Allowed(allow_outside, about["inputs"].get("missing", "refuse")),
         modality=about["modality"],
         decoder=Decoder(encoding, about["inputs"].get("encoding")),
     )

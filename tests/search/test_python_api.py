@@ -14,7 +14,7 @@ import search
 from search.errors import SettingsError
 from search.python_api import stored, words_of
 from tests.trainables.data.conftest import jpeg
-from trainables.data.corpus import load_corpus
+from trainables.data.corpus import Allowed, load_corpus
 
 
 def test_settings_are_spelt_as_on_the_command_line() -> None:
@@ -78,14 +78,14 @@ def test_a_frame_is_stored_once_and_read_as_it_is(
     table = stored(frame, tmp_path / "cache")
     assert table == stored(frame.copy(), tmp_path / "cache")
     assert table != stored(frame.assign(Text="other"), tmp_path / "cache")
-    corpus = load_corpus(table, allow_outside=True)
+    corpus = load_corpus(table, allowed=Allowed(outside=True))
     assert [(s.guid, s.text, s.image) for s in corpus.samples] == [
         ("0", "good", tmp_path / "1.jpg"),
         ("1", "bad", tmp_path / "2.jpg"),
         ("2", "?", tmp_path / "1.jpg"),
     ]
     assert list(frame.columns) == ["Text", "image", "tag"], "the caller's own is left alone"
-    with pytest.raises(ValueError, match="or bytes of images, got bytes and str"):
+    with pytest.raises(ValueError, match="or bytes of images, one a pair, got bytes and str"):
         stored(frame.assign(image=["1.jpg", b"2", "3"]), tmp_path)
     with pytest.raises(ValueError, match="a frame that Parquet can hold: "):
         stored(frame.assign(tag=["positive", 3, object()]), tmp_path)

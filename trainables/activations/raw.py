@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
-from trainables.data.images import open_image, prepare_image
+from trainables.data.images import open_image, prepare_image, square_of
 from trainables.data.text import clean_text
 from trainables.modules.backbones.cross_attention import CrossAttentionTower
+from trainables.modules.backbones.image_towers import ImageTower
 from trainables.modules.backbones.text_tower import TextTower
 from trainables.modules.blocks.activations import Activations
 from trainables.modules.blocks.piece import on_device
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from trainables.config import InputSettings
+    from trainables.data.images import Colour
     from trainables.data.sample import Sample
     from trainables.data.views.view import View
     from trainables.modules.backbones.tower import Tower
@@ -83,15 +85,21 @@ class RawImages(RawInputs):
     Args:
         samples: The samples; row i is sample i.
         inputs: Preparation, size and blur.
+        colour: Of every pixel of an image that is missing; None where none is.
         threads: Number of decoding threads; None for one per CPU.
     """
 
     def __init__(
-        self, samples: Sequence[Sample], inputs: InputSettings, threads: int | None = None
+        self,
+        samples: Sequence[Sample],
+        inputs: InputSettings,
+        colour: Colour | None = None,
+        threads: int | None = None,
     ) -> None:
         self.lengths = None
         self._samples = samples
         self._inputs = inputs
+        self._colour = colour
         # Pillow releases the GIL while it decodes, resizes and blurs.
         self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1)
 
@@ -106,7 +114,9 @@ class RawImages(RawInputs):
 
     def _prepare(self, row: int) -> NDArray[np.uint8]:
         path = self._samples[row].image
-        assert path is not None  # image towers are only given samples with images
+        if path is None:
+            assert self._colour is not None  # else all samples have images
+            return square_of(self._colour, self._inputs.image_size)
         return prepare_image(open_image(path), self._inputs)
 
 
@@ -183,10 +193,12 @@ def _padded(values: Tensor, length: int) -> Tensor:
 def raw_inputs(samples: Sequence[Sample], inputs: InputSettings, tower: Tower) -> RawInputs:
     """Make the raw inputs of a tower: token ids, pixels, or both."""
     if isinstance(tower, CrossAttentionTower):
-        return RawPairs(RawTexts(samples, inputs, tower), RawImages(samples, inputs))
+        images = RawImages(samples, inputs, tower.image.mean_colour)
+        return RawPairs(RawTexts(samples, inputs, tower), images)
     if isinstance(tower, TextTower):
         return RawTexts(samples, inputs, tower)
-    return RawImages(samples, inputs)
+    assert isinstance(tower, ImageTower)
+    return RawImages(samples, inputs, tower.mean_colour)
 
 
 def gather_ragged(

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import compress
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from trainables.data.encodings import Decoder
 from trainables.data.faults import CorpusError, Faults, legible
@@ -33,16 +34,28 @@ from trainables.evaluation.classes import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from trainables.config import Modality
+    from trainables.config import Missing, Modality
 
-__all__ = ["CorpusError", "find_corpus", "load_corpus", "load_pairs"]
+__all__ = ["Allowed", "CorpusError", "find_corpus", "load_corpus", "load_pairs"]
 
 # Threads help: reads wait for the disk, often over a network, and decoding releases the GIL.
 _READERS = 8
 # Far more than any model reads: tokenizing 10 MB takes minutes and gigabytes.
 MAX_TEXT_BYTES = 100_000
+
+
+class Allowed(NamedTuple):
+    """What a data set is refused for, unless it is asked for.
+
+    Attributes:
+        outside: Whether links, `..` and absolute paths may lead out of the data's folder.
+        missing: Whether a pair may lack its text or its image, if both are read; never both, nor
+            may all pairs that are learnt from lack the same.
+    """
+
+    outside: bool = False
+    missing: Missing = "refuse"
 
 
 def find_corpus(folder: Path) -> Path | None:
@@ -57,7 +70,7 @@ def find_corpus(folder: Path) -> Path | None:
 def load_corpus(
     path: Path,
     *,
-    allow_outside: bool = False,
+    allowed: Allowed | None = None,
     modality: Modality = "both",
     decoder: Decoder | None = None,
     whole_images: WholeImages | None = None,
@@ -74,7 +87,7 @@ def load_corpus(
             `GUID.txt` and `GUID.jpg` in `data/` or beside the lists; or a CSV file
             `guid,text,image,tag`, or a JSON lines or Parquet file of the same. A further column
             `split` gives pairs to train, val or test.
-        allow_outside: Whether links, `..` and absolute paths may lead out of the data's folder.
+        allowed: What is refused unless asked for; None for nothing.
         modality: What is read of a pair; files of the other modality may be missing and are
             ignored.
         decoder: Decodes texts that are not UTF-8.
@@ -90,24 +103,28 @@ def load_corpus(
             lists all faults.
     """
     path, images = _found(path), whole_images or WholeImages(None)
-    lists = Lists(faults := Faults(), decoder or Decoder(), images.unpack, modality)
+    faults, allowed = Faults(), allowed or Allowed()
+    lists = Lists(faults, decoder or Decoder(), images.unpack, modality, allowed.missing)
     if path.is_dir() and not (path / TRAIN_LIST).exists():
         rule = f"a data folder must hold {TRAIN_LIST} (guid,tag) beside the pairs or data/"
         faults.add(rule, f"got {path}")
     entries = list_folder(path, lists) if path.is_dir() else list_table(path, lists)
-    if not allow_outside:
+    if not allowed.outside:
         refuse_outside(path, entries, faults)
     if given is not None:
         entries = given.part(path, entries, lists)
     if not faults:
         _require_classes(entries, faults)
-    return _read_all(path, entries, lists, images)
+    corpus = _read_all(path, entries, lists, images)
+    _require_some(corpus, faults)
+    faults.raise_any(path)
+    return corpus
 
 
 def load_pairs(
     path: Path,
     *,
-    allow_outside: bool = False,
+    allowed: Allowed | None = None,
     modality: Modality = "both",
     decoder: Decoder | None = None,
     whole_images: WholeImages | None = None,
@@ -118,12 +135,14 @@ def load_pairs(
         The data set. A table needs no tags, and a folder no list: all its pairs are used.
     """
     path, images = _found(path), whole_images or WholeImages(None)
-    lists = Lists(Faults(), decoder or Decoder(), images.unpack, modality)
+    allowed = allowed or Allowed()
+    remedy = "a model that was searched with --missing allow takes pairs that lack one"
+    lists = Lists(Faults(), decoder or Decoder(), images.unpack, modality, allowed.missing, remedy)
     if path.is_dir():
         entries = list_folder(path, lists)
     else:
         entries = list_table(path, lists, require_tags=False)
-    if not allow_outside:
+    if not allowed.outside:
         refuse_outside(path, entries, lists.faults)
     return _read_all(path, entries, lists, images)
 
@@ -141,11 +160,13 @@ def _read_all(path: Path, entries: Sequence[Entry], lists: Lists, known: WholeIm
     """Read every file of the pairs; raise all faults found so far."""
     faults, decoder = lists.faults, lists.decoder
     with ThreadPoolExecutor(_READERS) as readers:
-        reads = list(readers.map(partial(_read, known=known), entries))
+        reads = list(readers.map(partial(_read, lists=lists, known=known), entries))
     known.save()
-    for read in reads:
+    for entry, read in zip(entries, reads, strict=True):
         for rule, example in read.faults:
             faults.add(rule, example)
+        if lists.may_lack and not read.faults and not read.text.strip() and not read.image_digest:
+            faults.add("every pair must have a text or an image", f"got neither for {entry.guid}")
     faults.raise_any(path)
     samples = _samples(entries, reads, decoder)
     learnt = [entry.label is not None and entry.split != TEST for entry in entries]
@@ -159,6 +180,7 @@ def _read_all(path: Path, entries: Sequence[Entry], lists: Lists, known: WholeIm
         encoding=decoder.encoding,
         given_folds=fold_numbers(list(compress(entries, learnt))),
         held_out=held_out if any(label is not None for label in held_out) else (),
+        missing=_missing(samples, reads) if lists.may_lack else {},
     )
 
 
@@ -166,27 +188,31 @@ def _read_all(path: Path, entries: Sequence[Entry], lists: Lists, known: WholeIm
 class _Read:
     text: str | bytes = ""  # bytes until the encoding is detected from all texts
     cut: bool = False  # whether the text was truncated
+    lacks_text: bool = False
     image_digest: str = ""
     image_size: tuple[int, int] | None = None
     faults: list[tuple[str, str]] = field(default_factory=list)  # (rule, example)
 
 
-def _read(entry: Entry, known: WholeImages) -> _Read:
+def _read(entry: Entry, lists: Lists, known: WholeImages) -> _Read:
     read = _Read()
     if entry.text is not None:
-        _read_text(entry.text, read)
+        _read_text(entry.text, read, lists)
     if entry.image is not None:
-        _read_image(entry.image, read, known)
+        _read_image(entry.image, read, lists, known)
     return read
 
 
-def _read_text(text: Path | str, read: _Read) -> None:
+def _read_text(text: Path | str, read: _Read, lists: Lists) -> None:
     try:
         written = (
             text.encode() if isinstance(text, str) else read_beginning(text, MAX_TEXT_BYTES + 1)
         )
     except FileError as error:
-        read.faults.append(("every text file must be readable", f"{text}: {error}"))
+        read.lacks_text = lists.may_lack and isinstance(text, Path) and not is_there(text)
+        if not read.lacks_text:
+            rule = "every text file must be readable" + _remedy(text, lists)
+            read.faults.append((rule, f"{text}: {error}"))
         return
     read.cut = len(written) > MAX_TEXT_BYTES
     if read.cut:
@@ -194,7 +220,7 @@ def _read_text(text: Path | str, read: _Read) -> None:
     read.text = written.decode() if isinstance(text, str) else written
 
 
-def _read_image(image: Path, read: _Read, known: WholeImages) -> None:
+def _read_image(image: Path, read: _Read, lists: Lists, known: WholeImages) -> None:
     try:
         raw = read_regular(image, MAX_IMAGE_BYTES)
         digest = image_digest(raw)
@@ -203,12 +229,19 @@ def _read_image(image: Path, read: _Read, known: WholeImages) -> None:
             size = check_image(image, raw)
             known.add(digest, size)
     except FileError as error:
-        rule = f"every image file must be readable ({' '.join(IMAGE_SUFFIXES)})"
-        read.faults.append((rule, f"{image}: {error}"))
+        if not lists.may_lack or is_there(image):
+            rule = f"every image file must be readable ({' '.join(IMAGE_SUFFIXES)})"
+            read.faults.append((rule + _remedy(image, lists), f"{image}: {error}"))
     except ImageError as error:
         read.faults.append(("every image file must be whole", str(error)))
     else:
         read.image_digest, read.image_size = digest, size
+
+
+def _remedy(path: Path | str, lists: Lists) -> str:
+    """Say what helps where a file is not there at all."""
+    lacks = isinstance(path, Path) and not is_there(path) and lists.modality == "both"
+    return f"; {lists.remedy}" * lacks
 
 
 def _samples(entries: Sequence[Entry], reads: Sequence[_Read], decoder: Decoder) -> list[Sample]:
@@ -218,7 +251,7 @@ def _samples(entries: Sequence[Entry], reads: Sequence[_Read], decoder: Decoder)
         Sample(
             entry.guid,
             read.text if isinstance(read.text, str) else next(decoded),
-            entry.image,
+            entry.image if read.image_digest else None,
             read.image_digest,
             entry.label,
             read.image_size,
@@ -245,13 +278,36 @@ def _require_classes(entries: list[Entry], faults: Faults) -> None:
         faults.add(rule, f"got {found or 'no labelled pair'}")
 
 
+def _missing(samples: Sequence[Sample], reads: Sequence[_Read]) -> dict[str, int]:
+    """Count the samples without text and without image, of those whose both are read."""
+    texts = sum(read.lacks_text for read in reads)
+    return {"text": texts, "image": sum(sample.image is None for sample in samples)}
+
+
+def _require_some(corpus: Corpus, faults: Faults) -> None:
+    """Report that no pair at all has its text, or its image: the folder may be another."""
+    for role, count in corpus.missing.items():
+        if count == len(corpus.samples):
+            other = "image" if role == "text" else "text"
+            rule = f"some pair must have its {role}; --modality {other} reads {other}s alone"
+            faults.add(rule, f"got none in {count:,} pairs")
+
+
 def _notes(
     samples: Sequence[Sample], reads: Sequence[_Read], modality: Modality
 ) -> tuple[str, ...]:
     cut = sum(read.cut for read in reads)
-    empty = sum(not sample.text.strip() for sample in samples)
+    missing = _missing(samples, reads)
+    empty = sum(not sample.text.strip() for sample in samples) - missing["text"]
     total = f"of {len(reads):,} texts"
     notes = []
+    if modality == "both":
+        stands = {"text": "the empty text", "image": "a square of the backbone's mean colour"}
+        notes += [
+            f"{count:,} of {len(reads):,} pairs lack their {role}: {stands[role]} stands for it"
+            for role, count in missing.items()
+            if count
+        ]
     if cut:
         notes.append(
             f"{cut:,} {total} are longer than {MAX_TEXT_BYTES:,} bytes; the rest is left out"

@@ -40,6 +40,10 @@ warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", "Corrupt EXIF data", UserWarning)
 
 
+Colour = tuple[int, int, int]
+"""Red, green and blue, each in [0, 255]."""
+
+
 class ImageError(ValueError):
     """An image file cannot be used; the message gives the file and the reason."""
 
@@ -119,6 +123,12 @@ def prepare_image(image: Image.Image, settings: InputSettings) -> NDArray[np.uin
     if settings.blur_radius > 0:
         square = square.filter(ImageFilter.GaussianBlur(settings.blur_radius))
     return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
+
+
+def square_of(colour: Colour, side: int) -> NDArray[np.uint8]:
+    """Make pixels of one colour, as `prepare_image` would of an image of it: (3, S, S), uint8."""
+    channels = np.array(colour, np.uint8)[:, None, None]
+    return np.ascontiguousarray(np.broadcast_to(channels, (3, side, side)))
 
 
 def _white_square(image: Image.Image, side: int) -> Image.Image:

@@ -7,11 +7,13 @@ what is returned after a fault only serves to find more of them.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainables.config import ROLES, nearest
+from trainables.data.files import is_there
 from trainables.data.images import IMAGE_SUFFIXES
 from trainables.data.rows import Row, read_rows
 from trainables.evaluation.classes import CLASSES, Sentiment
@@ -19,7 +21,7 @@ from trainables.evaluation.classes import CLASSES, Sentiment
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from trainables.config import Modality
+    from trainables.config import Missing, Modality
     from trainables.data.encodings import Decoder
     from trainables.data.faults import Faults
 
@@ -37,6 +39,7 @@ _SPLITS = {"": "", "train": "train", "training": "train", "test": "test", "testi
 _SPLITS |= dict.fromkeys(("val", "valid", "validation", "dev", "development"), "val")
 _MAX_NAME_BYTES = 200  # file systems allow 255, and suffixes are added
 _PLAIN_NAME = f"guid must be a plain name without / \\ or :, of at most {_MAX_NAME_BYTES} bytes"
+_BETWEEN_NAMES = re.compile(r"\s*[;|,]\s*|\s+")
 _IMAGE_ENDS = tuple(end for suffix in IMAGE_SUFFIXES for end in (suffix, suffix.upper()))
 _PAIRS = {
     "both": "pairs GUID.txt and GUID.jpg",
@@ -52,7 +55,7 @@ class Entry:
     Attributes:
         guid: Its unique name; safe as part of a file name.
         text: The file of the text, or the text itself; None if it is not read.
-        image: The file of the image; None if it is not read.
+        image: The file of the image; None if it is not read, or the pair has none.
         label: The class; None if it is to be predicted.
         split: The part of the data that it is given to: `train`, `val` or `test`, the name of the
             fold that validates it, or empty where nothing says so.
@@ -76,14 +79,25 @@ class Lists:
         decoder: Decodes the lists.
         unpack: Writes an image that is in a list into a file, and returns it.
         modality: What is read of a pair; files and columns of the other are ignored.
+        missing: Whether a pair may lack its text or image.
+        remedy: What helps where it may not.
     """
 
     faults: Faults
     decoder: Decoder
     unpack: Callable[[bytes], Path]
     modality: Modality = "both"
+    missing: Missing = "refuse"
+    remedy: str = "--missing allow takes pairs that lack one"
 
-    def rows(self, path: Path, columns: Sequence[str], optional: str = "") -> Iterator[Row]:
+    @property
+    def may_lack(self) -> bool:
+        """Whether a pair may lack its text or its image: both are read, so one is left."""
+        return self.missing == "allow" and self.modality == "both"
+
+    def rows(
+        self, path: Path, columns: Sequence[str], optional: Collection[str] = ()
+    ) -> Iterator[Row]:
         """Read the rows of a list, as `read_rows`."""
         return read_rows(path, columns, self.faults, self.decoder, optional=optional)
 
@@ -105,13 +119,13 @@ def list_folder(folder: Path, lists: Lists) -> list[Entry]:
     if (present := _present(files, faults)) is None:
         return []
     if not any((folder / name).exists() for name in (TRAIN_LIST, TEST_LIST)):
-        return _unlisted(files, present, faults, modality)
+        return _unlisted(files, present, lists)
     entries: list[Entry] = []
     seen: dict[str, str] = {}
     for name, must_be_labelled in ((TRAIN_LIST, True), (TEST_LIST, False)):
         if not (folder / name).exists():
             continue
-        optional = "" if must_be_labelled else "tag"
+        optional = () if must_be_labelled else ("tag",)
         for row in lists.rows(folder / name, LIST_COLUMNS, optional):
             label = _label(row, faults)
             if (label is not None) is not must_be_labelled:
@@ -137,7 +151,7 @@ def list_more(path: Path, folder: Path, lists: Lists) -> list[Entry]:
     present = _present(files, lists.faults) or set()
     return [
         _pair(files, guid, present, lists.modality, _label(row, lists.faults))
-        for row in lists.rows(path, LIST_COLUMNS, "tag")
+        for row in lists.rows(path, LIST_COLUMNS, ["tag"])
         if (guid := _guid(row, seen, lists.faults)) is not None
     ]
 
@@ -150,10 +164,11 @@ def _present(files: Path, faults: Faults) -> set[str] | None:
         return None
 
 
-def _unlisted(
-    files: Path, present: Collection[str], faults: Faults, modality: Modality
-) -> list[Entry]:
+def _unlisted(files: Path, present: Collection[str], lists: Lists) -> list[Entry]:
+    faults, modality = lists.faults, lists.modality
     ends = (".txt",) if "text" in ROLES[modality] else _IMAGE_ENDS
+    if lists.may_lack:
+        ends = (".txt", *_IMAGE_ENDS)
     guids = {name[: name.rindex(".")] for name in present if name.endswith(ends)}
     if not guids:
         faults.add(f"a data folder must hold {_PAIRS[modality]}", f"got {files}")
@@ -193,19 +208,26 @@ def list_table(table: Path, lists: Lists, *, require_tags: bool = True) -> list[
     columns = [name for name in TABLE_COLUMNS if name in {"guid", "tag", *roles}]
     entries: list[Entry] = []
     seen: dict[str, str] = {}
-    for row in lists.rows(table, columns, "" if require_tags else "tag"):
+    optional = [*(() if require_tags else ("tag",)), *(roles if lists.may_lack else ())]
+    for row in lists.rows(table, columns, optional):
         label = _label(row, lists.faults)
         split = _split(row, label, lists.faults)
         image = _image(row, table, lists) if "image" in roles else None
         guid = _guid(row, seen, lists.faults)
-        if guid is not None and (image is not None or "image" not in roles):
+        if guid is not None and (image is not None or lists.may_lack or "image" not in roles):
             text = row.values["text"] if "text" in roles else None
             entries.append(Entry(guid, text, image, label, split, row.image is not None))
     return entries
 
 
 def _image(row: Row, table: Path, lists: Lists) -> Path | None:
-    """Return the file of a row's image; None if there is none, which is a fault."""
+    """Return the file of a row's image; None if it has none, a fault unless it may."""
+    name = row.values["image"].strip()
+    count = row.images if row.images > 1 else _count_names(name, table.parent)
+    if count > 1:
+        rule = "every pair must have one image: choose one, or join them in one picture"
+        lists.faults.add(rule, f"{row.place}: got {count}")
+        return None
     if row.image is not None:
         try:
             return lists.unpack(row.image)
@@ -213,11 +235,21 @@ def _image(row: Row, table: Path, lists: Lists) -> Path | None:
             rule = "images in a table must be unpacked into the cache; --cache DIR names another"
             lists.faults.add(rule, f"{error.filename}: {error.strerror}")
             return None
-    name = row.values["image"].strip()
+    if not name and lists.may_lack:
+        return None
     if not name or not name.isprintable():
-        lists.faults.add("image must name a file", f"{row.place}: got {name!r}")
+        lacks = not name and lists.modality == "both"
+        rule = "image must name a file" + f" ({lists.remedy})" * lacks
+        lists.faults.add(rule, f"{row.place}: got {name!r}")
         return None
     return table.parent / name
+
+
+def _count_names(words: str, folder: Path) -> int:
+    """Count the images that a value names where it is a list of names and not a name itself."""
+    names = [name.strip("\"'") for name in _BETWEEN_NAMES.split(words.strip("[]()"))]
+    listed = len(names) > 1 and all(name.endswith(_IMAGE_ENDS) for name in names)
+    return len(names) if listed and not is_there(folder / words) else 1
 
 
 def _folder_of_pairs(folder: Path) -> Path:

@@ -6,7 +6,7 @@ Nothing here imports torch, so the driver of a search stays light.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from trainables.config import ROLES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -29,9 +30,9 @@ class Sample:
 
     Attributes:
         guid: Its name, unique in a corpus; a string, so that leading zeros are kept.
-        text: The raw text, decoded but not cleaned; empty if it is not read.
-        image: Path of the image file; None if it is not read.
-        image_digest: Digest of the image file's bytes; empty if it is not read.
+        text: The raw text, decoded but not cleaned; empty if it is not read, or missing.
+        image: Path of the image file; None if it is not read, or missing.
+        image_digest: Digest of the image file's bytes; empty if there is none.
         label: The class; None if it is to be predicted.
         image_size: Width and height of the image in pixels; None if unknown.
     """
@@ -65,6 +66,7 @@ class Corpus:
         held_out: For each unlabelled sample its class, where the data have it as a test set, or
             None; empty if they have none. Its samples carry no label, so that nothing that learns
             or chooses can see one.
+        missing: How many samples lack their `text` or their `image`, where they may.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Corpus:
     encoding: str | None = None
     given_folds: tuple[int, ...] | None = None
     held_out: tuple[Sentiment | None, ...] = ()
+    missing: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def samples(self) -> tuple[Sample, ...]:

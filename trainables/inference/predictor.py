@@ -72,6 +72,7 @@ class Predictor:
 
     Attributes:
         modality: What it reads of a pair.
+        inputs: How a pair is preprocessed.
         random_backbones: Backbones that had random instead of pretrained weights; the model is
             then only a demonstration.
 
@@ -100,8 +101,8 @@ class Predictor:
             raise ModelError(msg) from error
 
     def _load(self, folder: Path, about: Mapping[str, Any]) -> None:
-        self._inputs = InputSettings(**about["inputs"])
-        if faults := list(self._inputs.faults()):
+        self.inputs = InputSettings(**about["inputs"])
+        if faults := list(self.inputs.faults()):
             raise ConfigError("\n".join(faults))
         self.rule = DecisionRule(**about["decision"])
         if self.rule.precision not in get_args(Precision):
@@ -127,7 +128,7 @@ class Predictor:
             self._members.append(Member(config, classifier, float(entry["weight"]), kind))
         self._reads = SharedReadings(
             self._towers,
-            self._inputs,
+            self.inputs,
             [self._readings(member) for member in self._members],
             [self._variant.views(member.config, self.modality) for member in self._members],
             self._device,
@@ -194,7 +195,7 @@ class Predictor:
             raise ModelError(msg)
         member = max(apart, key=lambda one: (one.kind == "trained", one.weight))
         readings = self._readings(member)
-        return Explainer(self._towers, readings, member.classifier, self._inputs, self._device)
+        return Explainer(self._towers, readings, member.classifier, self.inputs, self._device)
 
     def _readings(self, member: Member) -> dict[str, Reading]:
         return self._variant.readings(member.config, self.modality)

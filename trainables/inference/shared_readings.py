@@ -120,7 +120,10 @@ class SharedReadings:
         raw = {}
         for name, inputs in self.prefixes:
             tower = self.towers[name]
-            kind = (tower.role if tower.role == "image" else name, inputs)
+            # What stands for a missing image differs by tower.
+            lacking = any(sample.image is None for sample in samples)
+            own = name if lacking or tower.role != "image" else "image"
+            kind = (own, inputs)
             if kind not in made:
                 made[kind] = raw_inputs(samples, inputs, tower)
             raw[name, inputs] = made[kind]

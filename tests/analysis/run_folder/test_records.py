@@ -153,6 +153,7 @@ SEARCH: dict[str, Any] = {
         "labelled": 60,
         "unlabelled": 2,
         "held_out": 1,
+        "missing": {"text": 0, "image": 2},
         "classes": {"positive": 20, "neutral": 20, "negative": 20},
     },
     "split": {

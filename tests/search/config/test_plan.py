@@ -53,6 +53,10 @@ def faults(words: str) -> list[str]:
             " did you mean 'val_weighted_f1'?",
         ),
         (
+            "--missing allow --modality text",
+            "--missing allow must go with --modality both, got text: images are not read",
+        ),
+        (
             "--encoding gb18300",
             "--encoding must be an encoding of text, got 'gb18300'; did you mean 'gb18030'?",
         ),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests.trainables.activations.conftest import CPU, INPUTS, Bench
 from trainables.activations import raw as raw_module
@@ -20,7 +22,7 @@ from trainables.activations.raw import (
 from trainables.data.images import ImageError, open_image, prepare_image
 from trainables.data.sample import Sample
 from trainables.data.text import clean_text
-from trainables.modules.backbones.pretrained import load_text_tower
+from trainables.modules.backbones.pretrained import load_image_tower, load_text_tower
 from trainables.modules.backbones.text_tower import TextTower
 from trainables.modules.blocks.cut import Cut
 
@@ -157,3 +159,24 @@ def test_what_runs_on_a_gpu_is_convolved_in_full_float32(
     assert torch.backends.cudnn.allow_tf32
     LivePrefix(bench.raw, bench.tower.prefix(Cut(1)), torch.device("meta"))
     assert not torch.backends.cudnn.allow_tf32
+
+
+def test_a_missing_image_is_a_square_of_the_towers_mean_colour(
+    tmp_path: Path, weights: Mapping[str, str], corpus: Corpus
+) -> None:
+    # Means of 0.4, 0.5 and 0.6: 102, 127.5 and 153, of which Python rounds the middle to 128.
+    tower = load_image_tower(weights["vit"])
+    assert tower.mean_colour == (102, 128, 153)
+    path = tmp_path / "colour.png"
+    Image.new("RGB", (90, 40), tower.mean_colour).save(path)
+    there = Sample("1", "", path, "1")
+    samples = [replace(there, image=None), there, corpus.samples[0]]
+    for preparation in ("improved", "imagenet"):  # basic would show it on white
+        inputs = replace(INPUTS, image_preparation=preparation, blur_radius=0.5)
+        pixels = raw_inputs(samples, inputs, tower).gather(torch.arange(3)).values
+        assert torch.equal(pixels[0], pixels[1])
+        assert not torch.equal(pixels[0], pixels[2])
+    near = ((pixels[0] / 255).mean(dim=(1, 2)) - torch.tensor(tower.mean)) / torch.tensor(
+        tower.std
+    )
+    assert near.abs().max() < 0.5 / 255 / min(tower.std) + 1e-6  # half a step of 8 bits

@@ -18,7 +18,7 @@ from PIL import Image
 
 from tests.trainables.data.conftest import fault_message, jpeg, write_lab
 from trainables.config import InputSettings
-from trainables.data.corpus import MAX_TEXT_BYTES, load_corpus
+from trainables.data.corpus import MAX_TEXT_BYTES, Allowed, load_corpus
 from trainables.data.encodings import Decoder
 from trainables.data.faults import CorpusError, Faults
 from trainables.data.images import ImageError, open_image, prepare_image
@@ -93,7 +93,7 @@ def test_a_link_out_of_the_data_folder_is_refused(tmp_path: Path, name: str) -> 
         "every file must lie in the data folder; copy it there, or use --allow-outside" in message
     )
     assert f"{name} is {secret}" in message
-    assert len(load_corpus(folder, allow_outside=True).labelled) == 2
+    assert len(load_corpus(folder, allowed=Allowed(outside=True)).labelled) == 2
 
 
 @pytest.mark.parametrize("spelt", ["{outside}/b.jpg", "../outside/b.jpg", "linked/b.jpg"])
@@ -111,7 +111,7 @@ def test_a_table_reaches_out_of_its_folder_only_where_that_is_allowed(
     message = fault_message(inside / "pairs.csv")
     assert "has 1 fault" in message
     assert f"{inside / image} is {outside / 'b.jpg'}" in message
-    assert len(load_corpus(inside / "pairs.csv", allow_outside=True).labelled) == 2
+    assert len(load_corpus(inside / "pairs.csv", allowed=Allowed(outside=True)).labelled) == 2
 
 
 def test_links_within_the_folder_and_of_the_folder_are_fine(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_text_or_image_that_is_no_regular_file_is_told_and_not_opened(
     (folder / "data" / name).unlink()
     make(folder / "data" / name)
     with pytest.raises(CorpusError, match=rf"{name}: .*{told}"):
-        load_corpus(folder, allow_outside=True)
+        load_corpus(folder, allowed=Allowed(outside=True))
 
 
 @pytest.mark.timeout(20)  # as above

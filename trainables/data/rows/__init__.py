@@ -10,7 +10,7 @@ from trainables.data.rows.parquet_rows import parquet_rows
 from trainables.data.rows.row import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from trainables.data.encodings import Decoder
@@ -23,7 +23,12 @@ _PARQUET = (".parquet",)
 
 
 def read_rows(
-    path: Path, columns: Sequence[str], faults: Faults, decoder: Decoder, *, optional: str = ""
+    path: Path,
+    columns: Sequence[str],
+    faults: Faults,
+    decoder: Decoder,
+    *,
+    optional: Collection[str] = (),
 ) -> Iterator[Row]:
     """Read a list file.
 
@@ -33,7 +38,7 @@ def read_rows(
         columns: The columns it must have, in any order and among others.
         faults: Collects faults.
         decoder: Decodes a CSV file, each line separately.
-        optional: A column that may be missing, and is then empty; or none.
+        optional: Columns that may be missing, and are then empty.
 
     Yields:
         The valid rows, in order.

@@ -11,7 +11,7 @@ from trainables.data.files import FileError, read_regular
 from trainables.data.rows.row import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from trainables.data.encodings import Decoder
@@ -24,7 +24,7 @@ _SOUND = "every list file must be sound CSV"
 
 
 def csv_rows(
-    path: Path, columns: Sequence[str], faults: Faults, decoder: Decoder, optional: str
+    path: Path, columns: Sequence[str], faults: Faults, decoder: Decoder, optional: Collection[str]
 ) -> Iterator[Row]:
     """Read a CSV file that starts with a header.
 
@@ -33,7 +33,7 @@ def csv_rows(
         columns: The columns it must have, in any order and among others.
         faults: Collects faults.
         decoder: Decodes the file, each line separately.
-        optional: A column that may be missing, and is then empty; or none.
+        optional: Columns that may be missing, and are then empty.
 
     Yields:
         The valid rows, in order.
@@ -47,9 +47,10 @@ def csv_rows(
     header = [name.strip().lower() for name in next(lines, ("", []))[1]]
     if _header_faults(path.name, header, columns, faults, optional):
         return
+    missing = dict.fromkeys(optional, "")
     for place, values in lines:
         if len(values) == len(header):
-            yield Row(place, {optional: "", **dict(zip(header, values, strict=True))})
+            yield Row(place, {**missing, **dict(zip(header, values, strict=True))})
         else:
             mark = _DELIMITERS[delimiter]
             rule = f"every line must have {len(header)} values, quoted where they hold a {mark}"
@@ -71,12 +72,16 @@ def _text(path: Path, faults: Faults, decoder: Decoder) -> str | None:
 
 
 def _header_faults(
-    name: str, header: Sequence[str], columns: Sequence[str], faults: Faults, optional: str
+    name: str,
+    header: Sequence[str],
+    columns: Sequence[str],
+    faults: Faults,
+    optional: Collection[str],
 ) -> bool:
-    if missing := set(columns) - {optional} - set(header):
+    if missing := set(columns) - {*optional} - set(header):
         rule = f"the first line must name the columns {','.join(columns)}"
         if optional:
-            rule += f" ({optional} may be missing)"
+            rule += f" ({', '.join(optional)} may be missing)"
         faults.add(rule, f"{name}: got {','.join(header)[:80]!r}")
     twice = sorted({column for column in columns if header.count(column) > 1})
     for column in twice:

@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from trainables.data.files import FileError, read_regular
 from trainables.data.rows.csv_rows import MAX_LIST_BYTES
-from trainables.data.rows.row import Row
+from trainables.data.rows.row import Row, first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from trainables.data.faults import Faults
 
+_IMAGE = "image"
 
-def json_rows(path: Path, columns: Sequence[str], faults: Faults, optional: str) -> Iterator[Row]:
+
+def json_rows(
+    path: Path, columns: Sequence[str], faults: Faults, optional: Collection[str]
+) -> Iterator[Row]:
     """Read a file of JSON lines, which is UTF-8.
 
     Args:
@@ -24,7 +28,7 @@ def json_rows(path: Path, columns: Sequence[str], faults: Faults, optional: str)
         columns: The keys that every object must have, among others; without a `guid`, the row's
             number from 0 is its name.
         faults: Collects faults.
-        optional: A key that may be missing, and is then empty; or none.
+        optional: Keys that may be missing, and are then empty.
 
     Yields:
         The valid rows, in order.
@@ -43,19 +47,21 @@ def json_rows(path: Path, columns: Sequence[str], faults: Faults, optional: str)
         if not line.strip():
             continue
         place = f"{path.name} line {number}"
-        values = _object(line, place, faults)
-        if values is None:
+        found = _object(line, place, faults)
+        if found is None:
             continue
-        values = {"guid": str(count), optional: "", **values}
+        image, images = first_of(found.get(_IMAGE))
+        values = {n: _text(image if n == _IMAGE else value) for n, value in found.items()}
+        values = {"guid": str(count), **dict.fromkeys(optional, ""), **values}
         count += 1
         if missing := [name for name in columns if name not in values]:
             rule = f"every line must have the keys {','.join(columns)}"
             faults.add(rule, f"{place}: got no {' and no '.join(missing)}")
             continue
-        yield Row(place, values)
+        yield Row(place, values, images=images)
 
 
-def _object(line: str, place: str, faults: Faults) -> dict[str, str] | None:
+def _object(line: str, place: str, faults: Faults) -> dict[str, Any] | None:
     try:
         found = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -64,7 +70,7 @@ def _object(line: str, place: str, faults: Faults) -> dict[str, str] | None:
     if not isinstance(found, dict):
         faults.add("every line must be a JSON object", f"{place}: got {line.strip()[:40]!r}")
         return None
-    return {str(name).strip().lower(): _text(value) for name, value in found.items()}
+    return {str(name).strip().lower(): value for name, value in found.items()}
 
 
 def _text(value: Any) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trainables.data.files import FileError, open_regular
-from trainables.data.rows.row import Row
+from trainables.data.rows.row import Row, first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from trainables.data.faults import Faults
@@ -18,7 +18,7 @@ _ROWS = 64  # in memory at once, with their images
 
 
 def parquet_rows(
-    path: Path, columns: Sequence[str], faults: Faults, optional: str
+    path: Path, columns: Sequence[str], faults: Faults, optional: Collection[str]
 ) -> Iterator[Row]:
     """Read a Parquet file.
 
@@ -28,7 +28,7 @@ def parquet_rows(
             row's number from 0 is its name. An `image` is the name of a file, its bytes, or a
             record with `bytes` and `path`.
         faults: Collects faults.
-        optional: A column that may be missing, and is then empty; or none.
+        optional: Columns that may be missing, and are then empty.
 
     Yields:
         The rows, in order.
@@ -44,13 +44,13 @@ def parquet_rows(
 
 
 def _rows(
-    file: Any, name: str, columns: Sequence[str], faults: Faults, optional: str
+    file: Any, name: str, columns: Sequence[str], faults: Faults, optional: Collection[str]
 ) -> Iterator[Row]:
     from pyarrow.parquet import ParquetFile  # noqa: PLC0415 - likewise
 
     table = ParquetFile(file)
     named = {column.strip().lower(): column for column in table.schema_arrow.names}
-    if missing := [c for c in columns if c not in {*named, optional, "guid"}]:
+    if missing := [c for c in columns if c not in {*named, *optional, "guid"}]:
         rule = f"a Parquet file must have the columns {','.join(columns)}"
         faults.add(rule, f"{name}: got no {' and no '.join(missing)}")
         return
@@ -59,12 +59,12 @@ def _rows(
     for batch in table.iter_batches(batch_size=_ROWS, columns=list(wanted.values())):
         for record in batch.to_pylist():
             values = {column: record[stored] for column, stored in wanted.items()}
-            image = values.pop(_IMAGE, None)
+            image, images = first_of(values.pop(_IMAGE, None))
             image, raw = image_of(image)
             texts = {column: _text(value) for column, value in values.items()}
-            row = {"guid": str(number), optional: "", _IMAGE: image, **texts}
+            row = {"guid": str(number), **dict.fromkeys(optional, ""), _IMAGE: image, **texts}
             number += 1
-            yield Row(f"{name} row {number}", row, raw)
+            yield Row(f"{name} row {number}", row, raw, images)
 
 
 def image_of(value: Any) -> tuple[str, bytes | None]:

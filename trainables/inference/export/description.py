@@ -95,6 +95,7 @@ def _of_ids(tokens: Tokens, folder: str, shape: list[str]) -> dict[str, Any]:
         "cleaning": inputs.text_cleaning,
         "cleaning_steps": _steps(inputs.text_cleaning),
         "tokenizer": {"files": folder, **tokenizer.described(inputs.text_length)},
+        **({"missing": "the empty text"} if inputs.missing == "allow" else {}),
     }
 
 
@@ -111,6 +112,7 @@ def _steps(cleaning: TextCleaning) -> list[dict[str, str]]:
 def _of_pixels(pixels: Pixels) -> dict[str, Any]:
     inputs = pixels.inputs
     side = inputs.image_size
+    lacking = {"missing": f"every pixel is {list(pixels.colour)}"} if pixels.colour else {}
     return {
         "of": "image",
         "dtype": "uint8",
@@ -130,6 +132,7 @@ def _of_pixels(pixels: Pixels) -> dict[str, Any]:
             name: {"mean": list(tower.mean), "std": list(tower.std), "of": "pixels / 255"}
             for name, tower in pixels.towers.items()
         },
+        **lacking,
     }
 
 

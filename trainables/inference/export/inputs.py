@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from trainables.config import InputSettings
+    from trainables.data.images import Colour
     from trainables.data.sample import Sample
     from trainables.inference.shared_readings import SharedReadings, TowerInputs
 
@@ -48,11 +49,13 @@ class Pixels(NamedTuple):
         name: Their name; shape (B, 3, S, S), uint8.
         inputs: Their preparation, size and blur.
         towers: The towers that read them, by name.
+        colour: Stands for a missing image; None where none may be missing.
     """
 
     name: str
     inputs: InputSettings
     towers: dict[str, ImageTower]
+    colour: Colour | None
 
 
 class GraphInputs:
@@ -69,7 +72,7 @@ class GraphInputs:
 
     def __init__(self, reads: SharedReadings) -> None:
         tokens: dict[tuple[str, str, int], Tokens] = {}
-        pixels: dict[tuple[str, int, float], Pixels] = {}
+        pixels: dict[tuple[str, int, float, Colour | None], Pixels] = {}
         self._read: dict[TowerInputs, tuple[Tokens | None, Pixels | None]] = {}
         for place in reads.prefixes:
             name, inputs = place
@@ -80,11 +83,15 @@ class GraphInputs:
                 ids, mask = (_name(each, len(tokens)) for each in ("input_ids", "attention_mask"))
                 text = tokens.setdefault(of_text, Tokens(ids, mask, tower, inputs))
             if tower.role != "text":
-                of_image = (inputs.image_preparation, inputs.image_size, inputs.blur_radius)
-                new = Pixels(_name("pixel_values", len(pixels)), inputs, {})
-                image = pixels.setdefault(of_image, new)
                 encoder = getattr(tower, "image", tower)  # a pair's text attends to it
                 assert isinstance(encoder, ImageTower)
+                colour = encoder.mean_colour if inputs.missing == "allow" else None
+                of_image = (
+                    *(inputs.image_preparation, inputs.image_size, inputs.blur_radius),
+                    colour,
+                )
+                new = Pixels(_name("pixel_values", len(pixels)), inputs, {}, colour)
+                image = pixels.setdefault(of_image, new)
                 image.towers[parts_of(name)[-1]] = encoder
             self._read[place] = (text, image)
         self.tokens, self.pixels = list(tokens.values()), list(pixels.values())
@@ -129,7 +136,8 @@ class GraphInputs:
             assert mask is not None
             made |= {each.ids: ids, each.mask: mask.long()}
         for pixels in self.pixels:
-            made[pixels.name] = RawImages(samples, pixels.inputs).gather(rows).values
+            images = RawImages(samples, pixels.inputs, pixels.colour)
+            made[pixels.name] = images.gather(rows).values
         return made | {
             name: torch.from_numpy(VIEWS[name].features(samples)) for name in self.views
         }

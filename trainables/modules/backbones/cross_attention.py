@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch.nn.functional as F
 
+from trainables.modules.backbones.image_towers import ImageTower
 from trainables.modules.backbones.text_tower import TextTower
 from trainables.modules.blocks.activations import Activations
 from trainables.modules.blocks.cut import Cut
@@ -37,7 +38,7 @@ class CrossAttentionTower(TextTower):
 
     role: ClassVar[Role] = PAIR
 
-    def __init__(self, text: TextTower, image: Tower) -> None:
+    def __init__(self, text: TextTower, image: ImageTower) -> None:
         super().__init__(
             text.model, text.tokenizer, text.source, is_random=text.is_random, joint=text.joint
         )
@@ -134,6 +135,7 @@ def tower_for(name: str, towers: Mapping[str, Tower]) -> Tower:
         return towers[name]
     text, image = (towers[part] for part in parts)
     assert isinstance(text, TextTower)
+    assert isinstance(image, ImageTower)
     return CrossAttentionTower(text, image)
 
 

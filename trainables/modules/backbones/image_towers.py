@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trainables.config import Role
+    from trainables.data.images import Colour
     from trainables.modules.backbones.tower import Joint
     from trainables.modules.blocks.cut import Pooling
 
@@ -56,6 +57,12 @@ class ImageTower(Tower):
     ) -> None:
         super().__init__(model, source, is_random=is_random, joint=joint)
         self.mean, self.std = tuple(mean), tuple(std)
+
+    @property
+    def mean_colour(self) -> Colour:
+        """What stands for a missing image: of all colours the nearest to 0 once standardised."""
+        red, green, blue = (min(255, max(0, round(255 * mean))) for mean in self.mean)
+        return red, green, blue
 
     def _reads(self) -> dict[str, Any]:
         return super()._reads() | {"mean": self.mean, "std": self.std}

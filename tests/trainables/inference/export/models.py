@@ -41,6 +41,7 @@ class Model(NamedTuple):
         backbones: The sources of its backbones, by the names of fixtures.
         modality: What it reads.
         regressions: How many members, the last ones, are regressions.
+        inputs: How pairs are preprocessed.
     """
 
     variant: str
@@ -48,6 +49,7 @@ class Model(NamedTuple):
     backbones: Mapping[str, str] = _PAIR
     modality: Modality = "both"
     regressions: int = 0
+    inputs: InputSettings = INPUTS
 
 
 MODELS: Mapping[str, Model] = {
@@ -78,6 +80,12 @@ MODELS: Mapping[str, Model] = {
         [_FROZEN | {"text_backbone": "a+b"}, _DEEP | {"text_backbone": "b"}],
         {"text/a": "bert", "text/b": "roberta", "image": "vit"},
     ),
+    "pairs that may lack a part": Model(
+        "early_fusion",
+        [_FROZEN | {"image_backbone": "a+b"}],
+        {"text": "bert", "image/a": "vit", "image/b": "resnet"},
+        inputs=replace(INPUTS, missing="allow"),
+    ),
     "a regression": Model("early_fusion", [_FROZEN | {"lexicon": True}], regressions=1),
 }
 """All kinds of models that ship."""
@@ -102,5 +110,5 @@ def write(model: Model, weights: Mapping[str, str], folder: Path) -> Path:
             for parameter in classifier.starts_random.parameters():
                 parameter.data *= 2
             members.append(Member(config, classifier, 1.0 + number, kind))
-    save_model(folder / "model", variant, INPUTS, towers, members, RULE)
+    save_model(folder / "model", variant, model.inputs, towers, members, RULE)
     return folder / "model"

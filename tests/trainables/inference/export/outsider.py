@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-Pair = tuple[str, "Path | None"]
+Pair = tuple["str | None", "Path | None"]
 
 
 def classify(graph: Path, pairs: Sequence[Pair]) -> tuple[list[str], Any, Any]:
@@ -32,7 +32,7 @@ def classify(graph: Path, pairs: Sequence[Pair]) -> tuple[list[str], Any, Any]:
     given: dict[str, Any] = {}
     for name, one in about["inputs"].items():
         if "tokenizer" in one:
-            rows = [_ids(one, text, graph.parent) for text in texts]
+            rows = [_ids(one, text or "", graph.parent) for text in texts]
             longest = max(map(len, rows))
             pad = one["pad_id"]
             given[name] = np.array([row + [pad] * (longest - len(row)) for row in rows])
@@ -40,9 +40,9 @@ def classify(graph: Path, pairs: Sequence[Pair]) -> tuple[list[str], Any, Any]:
                 [[1] * len(row) + [0] * (longest - len(row)) for row in rows]
             )
         elif one["of"] == "image":
-            given[name] = np.stack([_pixels(one, path) for path in images if path is not None])
+            given[name] = np.stack([_pixels(one, path) for path in images])
         elif "columns" in one:
-            given[name] = np.array([_lexicon(text) for text in texts], np.float32)
+            given[name] = np.array([_lexicon(text or "") for text in texts], np.float32)
     session = onnxruntime.InferenceSession(graph)
     probabilities, calibrated = session.run(["probabilities", "calibrated"], given)
     return [_decided(about, row) for row in probabilities], probabilities, calibrated
@@ -74,8 +74,11 @@ def _ids(one: Mapping[str, Any], text: str, folder: Path) -> list[int]:
     return ids + [one["pad_id"]] * (rule.get("padded_to", 0) - len(ids))
 
 
-def _pixels(one: Mapping[str, Any], path: Path) -> Any:
+def _pixels(one: Mapping[str, Any], path: Path | None) -> Any:
     side = one["shape"][2]
+    if path is None:
+        colour = json.loads(one["missing"].removeprefix("every pixel is "))
+        return np.broadcast_to(np.array(colour, np.uint8)[:, None, None], (3, side, side))
     image = ImageOps.exif_transpose(Image.open(path))
     if image.has_transparency_data:
         page = Image.new("RGBA", image.size, "white")
