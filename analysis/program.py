@@ -31,11 +31,12 @@ def fail(faults: Iterable[str], code: int = BAD_INPUT) -> int:
 
 
 def make_console(**options: Any) -> Console:
-    """Make a console for standard output that wraps lines only on a terminal."""
+    """Make a console for standard output that wraps lines only on a terminal or in a notebook."""
     from rich.console import Console  # noqa: PLC0415 - --help does not wait for it
 
     console = Console(**options)
-    return console if console.is_terminal else Console(width=_WIDE, soft_wrap=True, **options)
+    wraps = console.is_terminal or console.is_jupyter
+    return console if wraps else Console(width=_WIDE, soft_wrap=True, **options)
 
 
 def counted(count: int, noun: str) -> str:

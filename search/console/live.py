@@ -1,4 +1,4 @@
-"""The live view of a search: one panel in a terminal, one line per ended trial elsewhere.
+"""The live view of a search: one panel in a terminal or notebook, else a line per ended trial.
 
 Ray pickles its callbacks, and a live view holds locks: it is made in `setup` and never pickled.
 """
@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.program import make_console
+from search.console.notebook import NotebookView
 from search.study.trial import OUTCOMES, outcomes, ranked
 from trainables.evaluation.metrics import mode_of
 from trainables.hyperparameter import Choices, FloatRange, IntRange
@@ -42,8 +43,9 @@ class LiveView(Callback):  # type: ignore[misc]  # Ray has no types
     def __init__(self, info: ViewInfo, records: Records) -> None:
         self._info = info
         self._records = records
-        self._live: Live | None = None
+        self._live: Live | NotebookView | None = None
         self._console: Console | None = None
+        self._prints = False
         self._start = 0.0
         self._drawn = 0.0
         self._printed = {r.number for r in records.values() if r.fate in OUTCOMES}
@@ -54,8 +56,12 @@ class LiveView(Callback):  # type: ignore[misc]  # Ray has no types
             return
         self._start = time.monotonic()
         self._console = make_console()
-        if self._console.is_terminal:
+        if self._console.is_jupyter:
+            self._live = NotebookView(self._render())
+        elif self._console.is_terminal:
             self._live = Live(self._render(), console=self._console, auto_refresh=False)
+        self._prints = self._live is None
+        if self._live is not None:
             self._live.start()
 
     def on_step_end(self, **_: Any) -> None:
@@ -86,7 +92,7 @@ class LiveView(Callback):  # type: ignore[misc]  # Ray has no types
         self._print_ended(closing=True)
 
     def _print_ended(self, *, closing: bool = False) -> None:
-        if self._console is None or self._console.is_terminal:
+        if self._console is None or not self._prints:
             return
         for record in self._records.values():
             ended = record.fate in OUTCOMES or (closing and record.fate is not None)

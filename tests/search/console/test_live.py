@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import io
+import sys
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
-from search.console.live import ViewInfo, clock, ended_line, render, space_table
+from search.console import live
+from search.console.live import LiveView, ViewInfo, clock, ended_line, render, space_table
 from search.study.trial import TrialRecord
 from spaces import SPACES
 
@@ -82,3 +85,39 @@ def test_a_space_is_shown_with_its_ranges(name: str) -> None:
     rows = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
     assert "weight_decay 1e-05 to 0.1, log 0.01" in rows
     assert "batch_size 16, 32, 64" in rows
+
+
+def test_a_notebook_shows_what_a_terminal_does_and_draws_it_again_in_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown: list[dict[str, str]] = []
+
+    class Handle:
+        def update(self, bundle: dict[str, str], *, raw: bool) -> None:
+            assert raw
+            shown[-1] = bundle
+
+    def display(bundle: dict[str, str], *, raw: bool, display_id: bool) -> Handle:
+        assert raw
+        assert display_id
+        shown.append(bundle)
+        return Handle()
+
+    # What a kernel has; Rich, too, asks for it by name.
+    notebook = SimpleNamespace(display=display)
+    monkeypatch.setitem(sys.modules, "IPython.display", notebook)
+    given = records()
+    given["c"].fate = None
+    view = LiveView(INFO, given)
+    console = Console(file=io.StringIO(), force_jupyter=True)
+    monkeypatch.setattr(live, "make_console", lambda: console)
+    view.setup()
+    lines = [line.rstrip() for line in shown[0]["text/plain"].splitlines()]
+    assert lines[0].startswith("2/5 trials ")
+    assert lines[1:] == drawn(100, given, 0)[1:]  # the first has a bar, which colours fill
+    assert "<pre" in shown[0]["text/html"]
+    given["c"].scores[3], given["c"].fate = 0.9, "finished"
+    view.close()
+    assert len(shown) == 1
+    assert "best val_weighted_f1 0.9000 by trial 2 at epoch 3" in shown[0]["text/plain"]
+    assert not console.file.getvalue()  # type: ignore[attr-defined] # no line besides
