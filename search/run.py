@@ -49,21 +49,26 @@ def _list_backbones() -> int:
 
 def _run_all(settings: SearchSettings) -> int:
     from search.pipeline import multi_model as all_models  # noqa: PLC0415  # as below
-    from search.study.lock import locked  # noqa: PLC0415
 
     searches = all_models.settings_by_model(settings)
     one = _numbered(searches)
-    if settings.show_space or settings.dry_run:
+    if settings.show_space:
         return max(all_models.search_all(searches, one).values())
+    from search.cluster.connection import kept  # noqa: PLC0415  # what is wrong shows first
+    from search.study.lock import locked  # noqa: PLC0415
+
+    if settings.dry_run:
+        with kept():
+            return max(all_models.search_all(searches, one).values())
     deadline, folder = all_models.deadline_of(searches), all_models.folder_of(searches)
     codes: dict[str, int] = {}
-    with locked(folder, new=False):
+    with locked(folder, new=False), kept():
         if settings.resume is None:
             all_models.write_record(settings, searches)
         try:
             codes = all_models.search_all(searches, one, deadline)
             if not all_models.interrupted(codes):
-                codes[ALL] = _answer(folder, list(searches))
+                codes[ALL] = _answer(folder, searches, deadline)
         except KeyboardInterrupt:  # between two searches, or amid the answer
             codes[ALL] = fail([interrupts.words()], interrupts.exit_code())
         finally:
@@ -84,10 +89,18 @@ def _numbered(searches: Mapping[str, SearchSettings]) -> Callable[[SearchSetting
     return run
 
 
-def _answer(folder: RunFolder, models: Sequence[str]) -> int:
-    from search.pipeline.one_answer import give_one_answer  # noqa: PLC0415  # as below
+def _answer(folder: RunFolder, searches: Mapping[str, SearchSettings], deadline: float) -> int:
+    from analysis.run_folder.io import ResultsError  # noqa: PLC0415  # as below
+    from search.pipeline.one_answer import give_one_answer  # noqa: PLC0415
+    from search.selection.joined_runs import JoiningError  # noqa: PLC0415
 
-    return NOTHING if give_one_answer(folder, models, make_console()) is None else DONE
+    try:
+        found = give_one_answer(folder, searches, deadline, make_console())
+    except (ResultsError, JoiningError) as error:
+        return fail([str(error)], NOTHING)
+    except OSError as error:
+        return fail([_spelt(error)], NOTHING)
+    return NOTHING if found is None else DONE
 
 
 def _run(settings: SearchSettings) -> int:

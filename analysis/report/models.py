@@ -9,6 +9,7 @@ from analysis.render.table import notes, sortable
 from analysis.render.text import format_count, format_millions, heading
 from analysis.report.answer import on_test_set
 from analysis.report.scales import Mark, Scale
+from analysis.report.trial_table import member_rows
 from analysis.run_folder.io import ResultsError, read_json, write_whole
 from analysis.run_folder.run import load
 from analysis.run_folder.several_models import runs_of
@@ -83,10 +84,12 @@ def _answer(best: BestModel, folder: RunFolder, runs: Mapping[str, Run]) -> dict
     marks = [*_marks(best)]
     report = run is not None and run.folder.report.exists()
     return {
+        "shown": best.shipped_ensemble or best,
         "headline": _headline(best),
         "forest": Scale.around(marks).drawing(marks),
         "verdicts": list(_verdicts(best, folder)),
         "facts": list(_facts(best, run)),
+        "members": member_rows(best.ensemble, best.objective) if best.ensemble else None,
         "warning": f"{note}: scores say nothing about real tweets" if note else "",
         "report": f"{best.model}/report.html" if report else "",
     }
@@ -94,21 +97,35 @@ def _answer(best: BestModel, folder: RunFolder, runs: Mapping[str, Run]) -> dict
 
 def _headline(best: BestModel) -> str:
     among = f"the best of {len(best.models)} models" if len(best.models) > 1 else "the only model"
+    if ensemble := best.shipped_ensemble:
+        models = " and ".join(dict.fromkeys(str(one.model) for one in ensemble.members))
+        return f"An ensemble of {len(ensemble.members)} configs of {models} ships."
     if best.shipped:
         return f"{best.model} ships, {among}."
     return f"{best.model} leads, {among}; nothing ships, as nothing was trained again."
 
 
 def _marks(best: BestModel) -> Iterator[Mark]:
-    text = f"{best.score:.4f}"
-    note = "each fold by the model that the other folds choose"
+    shipped = best.shipped_ensemble
+    if ensemble := best.ensemble:
+        name, note = f"ensemble of {len(ensemble.members)}", "each fold by what the others select"
+        text, kind = f"{ensemble.score:.4f}", "chosen" if shipped else "apart"
+        joined = Mark(name, note, kind, ensemble.score, *ensemble.interval, text)
+    if shipped:
+        yield joined
     if len(best.models) > 1:
-        yield Mark("choosing a model", note, "chosen", best.score, *best.interval, text)
+        note, kind = (
+            "each fold by the model that the others choose",
+            "own" if shipped else "chosen",
+        )
+        yield Mark("choosing a model", note, kind, best.score, *best.interval, f"{best.score:.4f}")
     for one in best.models:
         lost = behind(one.margin or 0, one.margin_error or 0)
         note = one.offers + (f", behind by {lost.lstrip('-')}" if lost else ", chosen")
-        kind = "own" if len(best.models) > 1 else "chosen"
+        kind = "own" if len(best.models) > 1 or shipped else "chosen"
         yield Mark(one.model, note, kind, one.score, *one.interval, f"{one.score:.4f}")
+    if best.ensemble and not shipped:
+        yield joined
 
 
 def _verdicts(best: BestModel, folder: RunFolder) -> Iterator[str]:
@@ -126,22 +143,25 @@ def _verdicts(best: BestModel, folder: RunFolder) -> Iterator[str]:
         )
     if best.covers:
         yield f"The interval covers {best.covers}."
+    if best.ensemble:
+        words = best.ensemble.verdict.replace(best.objective, heading(best.objective))
+        yield f"{words[0].upper()}{words[1:]}."
     yield from on_test_set(folder)
     for model, why in best.left_out.items():
         yield f"{model} is left out: {why}."
 
 
 def _facts(best: BestModel, run: Run | None) -> Iterator[tuple[str, str]]:
-    chosen = next(one for one in best.models if one.model == best.model)
-    yield "model", best.model
-    yield "from", chosen.offers
-    if best.shipped:
-        yield "kind", best.shipped.kind
-    if run is None or run.best is None:
+    if shipped := best.shipped:
+        yield "kind", shipped.kind
+        yield "parameters", format_millions(shipped.parameters)
+    if ensemble := best.shipped_ensemble:
+        for member in ensemble.members:
+            yield member.name, f"{member.weight:.2f}"
         return
-    if final := run.best.final:
-        yield "parameters", format_millions(final.parameters)
-    for backbone, source in run.search.backbones.items():
+    yield "model", best.model
+    yield "from", best.chosen.offers
+    for backbone, source in run.search.backbones.items() if run else ():
         yield backbone, source.rstrip("/").rsplit("/", 1)[-1]
 
 

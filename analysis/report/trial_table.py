@@ -21,6 +21,7 @@ from analysis.tables.rung_zero import behind, columns_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from analysis.run_folder.best_record import Ensemble
     from analysis.run_folder.run import Run
 
 _Column = tuple[str, str, "Callable[[Any], str] | None"]
@@ -108,8 +109,12 @@ def member_table(run: Run) -> dict[str, Any] | None:
     """Format the members of an ensemble like `trial_table`; None if there is none."""
     if run.best is None or run.best.ensemble is None:
         return None
-    name = heading(run.objective)
-    heads = ["member", "weight", f"alone: {name}", "epochs"]
+    return member_rows(run.best.ensemble, run.objective)
+
+
+def member_rows(ensemble: Ensemble, objective: str) -> dict[str, Any]:
+    """Format the members of an ensemble like `trial_table`."""
+    heads = ["member", "weight", f"alone: {heading(objective)}", "epochs"]
     rows = [
         [
             {"text": member.name, "value": None},
@@ -117,7 +122,7 @@ def member_table(run: Run) -> dict[str, Any] | None:
             {"text": format_score(member.confirmed), "value": member.confirmed},
             {"text": str(member.epochs or ""), "value": member.epochs or None},
         ]
-        for member in run.best.ensemble.members
+        for member in ensemble.members
     ]
     columns = [{"name": head, "text": head == "member"} for head in heads]
     return {"columns": columns, "rows": rows, "marks": [""] * len(rows)}

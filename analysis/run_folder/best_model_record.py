@@ -6,7 +6,7 @@ from collections.abc import Mapping  # noqa: TC003 - the check is made from the 
 from dataclasses import dataclass, field
 from typing import Literal
 
-from analysis.run_folder.best_record import Estimate
+from analysis.run_folder.best_record import Ensemble, Estimate
 from analysis.run_folder.records import Count  # noqa: TC001 - likewise
 
 Basis = Literal["confirmed", "searched"]
@@ -35,15 +35,19 @@ class Standing(Estimate):
 
 @dataclass(frozen=True, kw_only=True)
 class ShippedModel:
-    """The model at the top of the folder: a copy of the chosen model's own.
+    """The model at the top of the folder: a copy of the chosen model's own, or an ensemble.
 
     Attributes:
-        kind: As `Final.kind` of the chosen model.
+        kind: `ensemble` of several models; else as `Final.kind` of the chosen one.
         why: Why it ships, in words.
+        several: Whether it is an ensemble of several models.
+        parameters: Of its largest member.
     """
 
     kind: str
     why: str
+    several: bool = False
+    parameters: Count = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +66,7 @@ class BestModel(Estimate):
         models: Those compared, the best first.
         left_out: Why others were not, in words, by name.
         verdict: How the chosen one compares with the others, in a sentence.
+        ensemble: Configs of all models together; None where none was tried.
         shipped: What ships; None with `--no-retrain`.
     """
 
@@ -73,4 +78,15 @@ class BestModel(Estimate):
     models: tuple[Standing, ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
     verdict: str
+    ensemble: Ensemble | None = None
     shipped: ShippedModel | None = None
+
+    @property
+    def shipped_ensemble(self) -> Ensemble | None:
+        """The ensemble, if it ships."""
+        return self.ensemble if self.shipped and self.shipped.several else None
+
+    @property
+    def chosen(self) -> Standing:
+        """The chosen model."""
+        return next(one for one in self.models if one.model == self.model)

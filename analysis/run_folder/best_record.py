@@ -145,6 +145,7 @@ class EnsembleMember:
         weight: Its share of the mean probabilities, in (0, 1].
         confirmed: Its objective alone, on the folds that configs were confirmed on.
         epochs: The number that it is trained for; 0 for a regression.
+        model: The variant whose trial it is, in an ensemble of several; None in one of one.
     """
 
     trial: Count | None = None
@@ -152,12 +153,13 @@ class EnsembleMember:
     weight: float
     confirmed: float
     epochs: Count = 0
+    model: str | None = field(default=None, metadata=omitted("model"))
 
     @property
     def name(self) -> str:
         """Its name in reports."""
         if self.trial is not None:
-            return f"trial {self.trial}"
+            return f"trial {self.trial}" + f" of {self.model}" * (self.model is not None)
         reads = ", ".join(f"{name}={value}" for name, value in self.reads.items())
         return f"logistic regression ({reads})" if reads else "logistic regression"
 
@@ -166,17 +168,20 @@ class EnsembleMember:
 class Ensemble(Estimate):
     """A greedy ensemble of trials and regressions, on the folds that configs were confirmed on.
 
-    It was selected on the folds of the search, so these folds had no part in the selection.
+    It was selected on the folds of the search, so these folds had no part in the selection. One of
+    several models is selected on these folds, and each is scored by what the others select.
 
     Attributes:
         members: By weight, the largest first.
-        margin: By how much it is better than choosing one config.
+        margin: By how much it is better than choosing one config, or one model of several.
         margin_error: The margin's standard error, by the paired bootstrap.
         p_value: Of the margin, two-sided.
         preferred: Whether the margin is larger than its standard error.
         neutral_weight: It multiplies the probability of neutral before the decision.
         temperature: Calibrates the probabilities that are shown.
         verdict: All that in a sentence.
+        neutral_threshold: Neutral where both polar probabilities are under it, in [0, 1]; None
+            for 0.
     """
 
     members: tuple[EnsembleMember, ...]
@@ -187,6 +192,7 @@ class Ensemble(Estimate):
     neutral_weight: float = 1.0
     temperature: float | None = None
     verdict: str = ""
+    neutral_threshold: float | None = field(default=None, metadata=omitted("neutral_threshold"))
 
 
 @dataclass(frozen=True, kw_only=True)

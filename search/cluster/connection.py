@@ -12,7 +12,7 @@ import secrets
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,12 +84,37 @@ def connected(address: str | None) -> Iterator[list[Node]]:
         KeyboardInterrupt: If a signal asks for the end while Ray starts.
         OSError: If the disk is full.
     """
+    with ExitStack() as own:
+        if not (_KEPT and ray.is_initialized()):
+            (_KEPT[-1] if _KEPT else own).enter_context(_connection(address))
+        yield alive()
+
+
+_KEPT: list[ExitStack] = []
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Keep what is connected first in this context for all that connect after it, until the end.
+
+    Searches one after another then share Ray's processes, which have imported what they need.
+    """
+    with ExitStack() as stack:
+        _KEPT.append(stack)
+        try:
+            yield
+        finally:
+            _KEPT.remove(stack)
+
+
+@contextmanager
+def _connection(address: str | None) -> Iterator[None]:
     with _environment(address):
         try:
             _start(address)
             logging.getLogger("ray").setLevel(logging.CRITICAL)
             with _watching(address):
-                yield alive()
+                yield
         finally:
             with interrupts.only_our_words(), interrupts.torn_down():
                 ray.shutdown()

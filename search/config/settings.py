@@ -154,6 +154,11 @@ class SelectionSettings:
     retrain: bool = True
     """Confirm, train the model that ships on all labelled data, and predict."""
 
+    @property
+    def may_join(self) -> bool:
+        """Whether an ensemble may ship, if there is one to try."""
+        return self.final in {None, "ensemble"} and self.ensemble_size != 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceSettings:

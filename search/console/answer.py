@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from analysis.program import counted
 from search.console.summary import finding_on_test_set, predict_command
 
 if TYPE_CHECKING:
@@ -19,15 +20,8 @@ if TYPE_CHECKING:
 
 
 def print_answer(console: Console, best: BestModel, folder: RunFolder, modality: Modality) -> None:
-    """Print which model was chosen, how good that choice is, and where everything is."""
-    count = len(best.models)
-    chosen = next(one for one in best.models if one.model == best.model)
-    score = f"[bold green]{best.objective} {best.score:.4f}[/]"
-    among = f" among {count} models" * (count > 1)
-    console.print(
-        f"\nbest {score} as {best.basis} by choosing{among}: {best.model}, {chosen.offers}",
-        highlight=False,
-    )
+    """Print what ships of several models, how good it is, and where everything is."""
+    console.print(f"\n{_headline(best)}", highlight=False)
     for line in _findings(best):
         console.print(line, highlight=False)
     if folder.test_scores.exists():
@@ -37,10 +31,21 @@ def print_answer(console: Console, best: BestModel, folder: RunFolder, modality:
         console.print(Text(f"{name:<12} {value}"))
 
 
+def _headline(best: BestModel) -> str:
+    shown = best.shipped_ensemble or best
+    score = f"best [bold green]{best.objective} {shown.score:.4f}[/] as {best.basis} by"
+    if ensemble := best.shipped_ensemble:
+        models = counted(len({member.model for member in ensemble.members}), "model")
+        return f"{score} an ensemble of {counted(len(ensemble.members), 'config')} of {models}"
+    among = f" among {len(best.models)} models" * (len(best.models) > 1)
+    return f"{score} choosing{among}: {best.model}, {best.chosen.offers}"
+
+
 def _findings(best: BestModel) -> Iterator[str]:
     low, high = best.interval
     covers = f", which covers {best.covers}" if best.covers else ""
-    yield f"{best.basis} {best.score:.4f}, 95 % interval {low:.4f} to {high:.4f}{covers}"
+    one = "one model, " if best.shipped_ensemble else ""
+    yield f"{one}{best.basis} {best.score:.4f}, 95 % interval {low:.4f} to {high:.4f}{covers}"
     if best.basis == "searched":
         yield "scores are of each model's best trial on the folds that chose it, so optimistic"
     if len(best.models) > 1:
@@ -50,6 +55,10 @@ def _findings(best: BestModel) -> Iterator[str]:
             f" {agreed} of {len(best.folds_chose)}"
         )
     yield best.verdict
+    if ensemble := best.ensemble:
+        low, high = ensemble.interval
+        yield f"{ensemble.verdict}; 95 % interval {low:.4f} to {high:.4f}"
+        yield "in it: " + ", ".join(f"{one.name} {one.weight:.2f}" for one in ensemble.members)
     for model, why in best.left_out.items():
         yield f"{model} is left out: {why}"
     if best.shipped:

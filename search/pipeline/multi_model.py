@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from trainables.config import Modality
 
 _LEAST_SECONDS = 1
+_SHARE_KEPT = 0.5
 _SIGNALS = 128  # exit codes above it are those of signals
 
 
@@ -164,7 +165,8 @@ def search_all(
 ) -> dict[str, int]:
     """Search each variant; a failed one does not stop the others.
 
-    The time budget is one for all: each may take an equal share of what is left.
+    The time budget is one for all: each may take an equal share of what is left, and half a share
+    is kept for what ships where that may be an ensemble of several.
 
     Args:
         searches: The settings of each, by variant.
@@ -176,8 +178,10 @@ def search_all(
         The exit code of each that was begun, by variant.
     """
     codes: dict[str, int] = {}
+    selection = next(iter(searches.values())).selection
+    kept = _SHARE_KEPT if selection.retrain and selection.may_join else 0.0
     for number, (name, settings) in enumerate(searches.items()):
-        share = (deadline - clock()) / (len(searches) - number)
+        share = (deadline - clock()) / (len(searches) - number + kept)
         if share < _LEAST_SECONDS:
             break
         time_budget = None if math.isinf(share) else f"{share:.0f}s"

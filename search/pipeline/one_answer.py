@@ -12,8 +12,9 @@ from analysis.run_folder.io import ResultsError
 from analysis.run_folder.run import load
 from analysis.tables.comparison import compare_runs
 from search.console.answer import print_answer
+from search.pipeline.shipped_answer import ship_answer
+from search.selection.ensemble import ensemble_size
 from search.selection.model_choice import choose_model, comparable
-from search.selection.shipped_model import ship_chosen
 from trainables.evaluation.metrics import decision_score
 
 if TYPE_CHECKING:
@@ -23,28 +24,33 @@ if TYPE_CHECKING:
 
     from analysis.run_folder.best_model_record import BestModel
     from analysis.run_folder.run import Run
+    from search.config.settings import SearchSettings
 
 
 def give_one_answer(
-    folder: RunFolder, models: Iterable[str], console: Console
+    folder: RunFolder, searches: Mapping[str, SearchSettings], deadline: float, console: Console
 ) -> BestModel | None:
     """Choose among the searches of several models, and write the answer to the top of the folder.
 
     Args:
         folder: The folder of all searches.
-        models: The names of the models, in the order in which they were searched.
+        searches: The settings of each, by model, in the order in which they were searched.
+        deadline: When all must be done, on the clock of `time.monotonic`; infinity for no limit.
         console: Where to print.
 
     Returns:
         The content of `best_model.json`; None where no search has a result.
     """
-    runs, absent = _load(folder, models)
+    runs, absent = _load(folder, searches)
     found = comparable(runs)
     if not found.runs:
         return None
-    best = choose_model(found._replace(left_out=absent | dict(found.left_out)))
+    selection = next(iter(searches.values())).selection
+    trials = sum(len(run.trials) for run in found.runs.values())
+    found = found._replace(left_out=absent | dict(found.left_out))
+    best = choose_model(found, ensemble_size(selection, trials))
     keep_digests(folder.path)
-    best = ship_chosen(folder, best, runs[best.model])
+    best = ship_answer(folder, best, (runs, searches), deadline, console)
     folder.write_best_model(best)
     note = _write_report(folder)
     settle(folder.path)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _START_SECONDS = 15.0  # workers start, import torch and open their activations; the floor
 _CAUTION = 1.15
+_WHOLE = 1.25  # all labelled pairs against those that a fold trains on
 
 
 def seconds_to_keep(plan: Plan, records: Records, slots: int) -> float:
@@ -55,7 +56,25 @@ def seconds_needed(plan: Plan, picked: Sequence[TrialRecord], slots: int) -> flo
     folds = plan.folds
     rounds = math.ceil(folds * plan.settings.selection.final_seeds / slots)
     joining = (folds - 1) * math.ceil(OUTER_FOLDS / slots) if folds >= LEAST_FOLDS else 0
-    return _START_SECONDS + _CAUTION * (confirming + shipped * (joining + 1.25 * rounds))
+    return _START_SECONDS + _CAUTION * (confirming + shipped * (joining + _WHOLE * rounds))
+
+
+def seconds_to_train(plan: Plan, records: Sequence[TrialRecord], slots: int) -> float:
+    """Estimate the seconds of training some configs on all data.
+
+    Args:
+        plan: The search.
+        records: The configs' trials.
+        slots: The number of workers.
+
+    Returns:
+        Seconds; 0 for no configs.
+    """
+    if not records:
+        return 0.0
+    each = [_fold_seconds(plan, record) for record in records]
+    side_by_side = max(plan.settings.selection.final_seeds * sum(each) / slots, max(each))
+    return _START_SECONDS + _CAUTION * _WHOLE * side_by_side
 
 
 def _fold_seconds(plan: Plan, record: TrialRecord) -> float:

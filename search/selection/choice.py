@@ -257,23 +257,35 @@ def _ensemble(
         preferred=margin > error,
         neutral_weight=proposal.neutral_weight,
         temperature=fit_temperature(validated.labels, validated.probabilities),
-        verdict=_ensemble_verdict(plan, score, single, margin, error),
+        verdict=ensemble_verdict(
+            f"on the fresh folds the ensemble's {plan.settings.tuning.metric} of {score:.4f}",
+            f"the best config alone ({single:.4f})",
+            margin,
+            error,
+        ),
     )
 
 
-def _ensemble_verdict(plan: Plan, score: float, single: float, margin: float, error: float) -> str:
-    alone = f"the best config alone ({single:.4f})"
+def ensemble_verdict(what: str, alone: str, margin: float, error: float) -> str:
+    """Say how an ensemble compares with what would ship without it.
+
+    Args:
+        what: Its score, in words.
+        alone: What it is compared with, in words.
+        margin: By how much it is better.
+        error: The margin's standard error.
+
+    Returns:
+        The sentence.
+    """
     if error == 0:
-        how = f"decides as {alone} does"
-    elif margin > error:
-        how = f"beats {alone} by {margin:.4f} ({margin / error:.1f} standard errors)"
-    else:
-        how = (
-            f"does not beat {alone} by more than its standard error"
-            f" ({margin:+.4f}, standard error {error:.4f})"
-        )
-    metric = plan.settings.tuning.metric
-    return f"on the fresh folds the ensemble's {metric} of {score:.4f} {how}"
+        return f"{what} decides as {alone} does"
+    if margin > error:
+        return f"{what} beats {alone} by {margin:.4f} ({margin / error:.1f} standard errors)"
+    return (
+        f"{what} does not beat {alone} by more than its standard error ({margin:+.4f}, standard"
+        f" error {error:.4f})"
+    )
 
 
 def _runner_up(order: Sequence[Retrained], drawn: Draws) -> RunnerUp | None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from search.cluster.tasks import TaskRunner
     from search.config.plan import Plan
+    from search.config.settings import SelectionSettings
     from search.selection.retrained import Retrained
     from search.study.trial import Records, TrialRecord
     from trainables.data.sample import Fold
@@ -88,12 +89,17 @@ class NoEnsembleError(Exception):
     """There is no ensemble; the message says why, in a sentence, unless that is expected."""
 
 
-def ensemble_size(plan: Plan) -> int:
-    """Return the most members of an ensemble: by default eight, or a quarter of the trials."""
-    selection = plan.settings.selection
+def ensemble_size(selection: SelectionSettings, trials: int) -> int:
+    """Return the most members of an ensemble: by default eight, or a quarter of the trials.
+
+    Returns:
+        The number; 0 where none is to be tried.
+    """
+    if not selection.may_join:
+        return 0
     if selection.ensemble_size is not None:
         return selection.ensemble_size
-    few = min(_DEFAULT_SIZE, plan.settings.trials // _TRIALS_PER_MEMBER)
+    few = min(_DEFAULT_SIZE, trials // _TRIALS_PER_MEMBER)
     return max(2, few) if selection.final == "ensemble" else few
 
 
@@ -115,8 +121,9 @@ def propose(
         NoEnsembleError: If none is wanted or possible, or by nested selection it predicts no
             better than one config.
     """
-    size, asked = ensemble_size(plan), plan.settings.selection.final
-    if size < 2 or asked not in {None, "ensemble"} or not count_confirmed(plan):
+    asked = plan.settings.selection.final
+    size = ensemble_size(plan.settings.selection, plan.settings.trials)
+    if size < 2 or not count_confirmed(plan):
         raise NoEnsembleError
     candidates = list(_candidates(plan, records, folds))
     if len(candidates) < 2:

@@ -69,7 +69,7 @@ def ship_ensemble(
         member._replace(weights=[mine]) for (member, _), mine in zip(parts, weights, strict=True)
     ]
     rule = DecisionRule(0.0, ensemble.temperature or 1.0, neutral_weight=ensemble.neutral_weight)
-    written = assembled(runner, plan, members, rule)
+    written = assembled(runner, plan.folder.model, members, rule)
     asked = plan.settings.selection.final == "ensemble"
     final = Final(
         kind="ensemble",

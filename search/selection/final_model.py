@@ -84,7 +84,7 @@ def ship(
     groups = [weights[k : k + together] for k in range(0, len(weights), together)]
     members = [FinalMember(best.params, group) for group in groups]
     rule = _rule(best, choice)
-    written = assembled(runner, plan, members, rule)
+    written = assembled(runner, plan.folder.model, members, rule)
     final = Final(
         kind=choice.kind,
         why=choice.why,
@@ -137,10 +137,10 @@ def trainings(
 
 
 def assembled(
-    runner: TaskRunner, plan: Plan, members: Sequence[Any], rule: DecisionRule
+    runner: TaskRunner, folder: Path, members: Sequence[Any], rule: DecisionRule
 ) -> dict[str, Any]:
-    """Write the model folder on this machine; return what `trainables.tasks.final` returns."""
-    folder = plan.folder.model.absolute()
+    """Write a model folder on this machine; return what `trainables.tasks.final` returns."""
+    folder = folder.absolute()
     arguments = {"members": members, "rule": rule, "folder": folder, "home": runner.home}
     written: dict[str, Any] = runner.here(Task(assemble, arguments))
     if files := written.pop("files", None):

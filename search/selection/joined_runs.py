@@ -11,7 +11,7 @@ from analysis.run_folder.folder import RunFolder
 from analysis.run_folder.io import write_json
 from analysis.run_folder.run import load
 from trainables.config import TrainConfig
-from trainables.evaluation.choice import Rule, by_others, choose_by_others
+from trainables.evaluation.choice import Rule, by_others
 from trainables.evaluation.classes import CLASSES
 from trainables.evaluation.decision import decide
 from trainables.evaluation.ensembling import (
@@ -20,6 +20,7 @@ from trainables.evaluation.ensembling import (
     members_of,
     select_greedily,
 )
+from trainables.evaluation.model_choice import choose_model_by_others
 from trainables.evaluation.resampling import paired_bootstrap
 
 if TYPE_CHECKING:
@@ -29,9 +30,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from analysis.run_folder.best_record import Candidate
     from analysis.run_folder.run import Run
     from analysis.run_folder.search_record import Search
     from trainables.evaluation.choice import Course
+    from trainables.evaluation.ensembling import Select
+    from trainables.evaluation.model_choice import Offer
+    from trainables.evaluation.resampling import Validated
 
 _ALIKE = ("objective", "data digest", "split", "folds", "repeats", "seed", "decision")
 
@@ -66,6 +71,62 @@ class Joined:
         write_json(out / "ensemble.json", self.record)
 
 
+@dataclass(frozen=True)
+class Selected:
+    """An ensemble of confirmed configs of several runs.
+
+    Attributes:
+        configs: Those that it was selected from, M, each a run and a trial of it.
+        weights: The weight of each, shape (M,), of sum 1.
+        neutral_threshold: How it decides: see `trainables.evaluation.decision.decide`.
+        alone: The score of each config.
+        validated: Each fold as the ensemble says that the other folds select.
+    """
+
+    configs: Sequence[tuple[Run, Candidate]]
+    weights: NDArray[np.float64]
+    neutral_threshold: float
+    alone: Sequence[float]
+    validated: Validated
+
+
+def select_ensemble(runs: Sequence[Run], rule: Rule, select: Select = select_greedily) -> Selected:
+    """Select an ensemble from all confirmed configs of some runs, and validate it by other folds.
+
+    Args:
+        runs: The runs, confirmed on the same folds.
+        rule: How they decide, and what is scored.
+        select: As for `ensemble_by_others`.
+
+    Returns:
+        The ensemble.
+    """
+    configs = [(run, one) for run in runs for one in run.candidates]
+    courses = [course_in(run, one.trial) for run, one in configs]
+    members = members_of(courses, rule)
+    weights = select(members)
+    return Selected(
+        configs=configs,
+        weights=weights,
+        neutral_threshold=ensemble_threshold(members, weights, rule),
+        alone=[by_others(course, rule).validated.score(rule.score) for course in courses],
+        validated=ensemble_by_others(courses, rule, select),
+    )
+
+
+def rule_in(run: Run) -> Rule:
+    """Return the rule by which a run chose among its confirmed configs."""
+    name, sign = run.objective.removeprefix("val_"), 1 if run.larger_is_better else -1
+    return Rule(name, sign, run.search.settings.selection.decision)
+
+
+def offer_of(run: Run) -> Offer:
+    """Return the configs that a run chose among, or the predictions of an ensemble that ships."""
+    if run.best and run.best.shipped_ensemble and run.reported is not None:
+        return run.reported
+    return [course_in(run, one.trial) for one in run.candidates]
+
+
 def join_runs(paths: Sequence[Path]) -> Joined:
     """Select an ensemble from all confirmed configs of some runs, given their folders.
 
@@ -80,27 +141,16 @@ def join_runs(paths: Sequence[Path]) -> Joined:
     faults = list(_faults(runs))
     if faults:
         raise JoiningError("\n".join(faults))
-    names, courses, predicted = [], [], []
-    for run in runs:
-        for one in run.candidates:
-            number = one.trial
-            names.append(f"trial {number} of {run.name}")
-            courses.append(course_in(run, number))
-            predicted.append(run.folder.read_test_probabilities(number))
-    _refuse_other_samples(names, courses, predicted)
-    sign = 1 if runs[0].larger_is_better else -1
-    rule = Rule(
-        runs[0].objective.removeprefix("val_"), sign, runs[0].search.settings.selection.decision
+    predicted = _refuse_other_samples(runs)
+    rule = rule_in(runs[0])
+    single = choose_model_by_others([offer_of(run) for run in runs], rule).validated
+    found = select_ensemble(runs, rule)
+    mean = np.tensordot(
+        found.weights, [each[list(CLASSES)].to_numpy() for each in predicted], axes=1
     )
-    members = members_of(courses, rule)
-    weights = select_greedily(members)
-    threshold = ensemble_threshold(members, weights, rule)
-    record = _record(rule, courses, names, weights)
-    record |= {"decision": rule.decision, "neutral_threshold": threshold}
-    mean = np.tensordot(weights, [each[list(CLASSES)].to_numpy() for each in predicted], axes=1)
-    decided = decide(mean, threshold)
+    decided = decide(mean, found.neutral_threshold)
     return Joined(
-        record=record,
+        record=_record(rule, found, single),
         guids=predicted[0]["guid"].tolist(),
         probabilities=mean.astype(np.float32),
         tags=[CLASSES[c] for c in decided],
@@ -124,18 +174,30 @@ def unlike(one: Run, other: Run) -> list[str]:
     return [name for name, mine, theirs in pairs if mine != theirs]
 
 
-def _refuse_other_samples(
-    names: Sequence[str], courses: Sequence[Course], predicted: Sequence[pd.DataFrame]
-) -> None:
-    """Refuse configs whose predictions are not of the same samples in the same order."""
+def _refuse_other_samples(runs: Sequence[Run]) -> list[pd.DataFrame]:
+    """Refuse configs whose predictions are not of the same samples in the same order.
+
+    Returns:
+        What each config predicts of the unlabelled pairs.
+
+    Raises:
+        JoiningError: If a config was confirmed on other samples or folds.
+    """
+    named = {
+        f"trial {one.trial} of {run.name}": (run, one) for run in runs for one in run.candidates
+    }
+    courses = [course_in(run, one.trial) for run, one in named.values()]
+    predicted = [run.folder.read_test_probabilities(one.trial) for run, one in named.values()]
     first = courses[0]
-    for name, course, one in zip(names, courses, predicted, strict=True):
+    for name, course, one in zip(named, courses, predicted, strict=True):
         alike = np.array_equal(course.rows, first.rows) and np.array_equal(
             course.parts, first.parts
         )
         if not alike or not one["guid"].equals(predicted[0]["guid"]):
-            msg = f"{name} must be confirmed on the samples and folds of {names[0]}, got others"
+            other = next(iter(named))
+            msg = f"{name} must be confirmed on the samples and folds of {other}, got others"
             raise JoiningError(msg)
+    return predicted
 
 
 def _identity(search: Search) -> tuple[Any, ...]:
@@ -166,35 +228,38 @@ def course_in(run: Run, trial: int) -> Course:
     return run.course(trial, TrainConfig.neutral_threshold)
 
 
-def _record(
-    rule: Rule, courses: Sequence[Course], names: Sequence[str], weights: NDArray[np.float64]
-) -> dict[str, Any]:
+def _record(rule: Rule, found: Selected, single: Validated) -> dict[str, Any]:
     name = rule.score
-    ensemble = ensemble_by_others(courses, rule)
-    single = choose_by_others(courses, rule).validated
-    found = paired_bootstrap(name, ensemble, single)
-    preferred = rule.sign * found.difference > 0 and (weights > 0).sum() > 1
-    scores = [by_others(course, rule).validated.score(name) for course in courses]
-    low, high = found.interval
+    margin = paired_bootstrap(name, found.validated, single)
+    low, high = margin.interval
+    score, alone = found.validated.score(name), single.score(name)
+    better = rule.sign * margin.difference > margin.standard_error
+    preferred = bool(better and (found.weights > 0).sum() > 1)
     verdict = (
         f"nested validation {'prefers' if preferred else 'does not prefer'} the ensemble:"
-        f" val_{name} {ensemble.score(name):.4f} against {single.score(name):.4f} of choosing one"
-        f" config (difference {found.difference:+.4f}, 95 % interval {low:+.4f} to"
-        f" {high:+.4f}, p {found.p_value:.2f}; the interval covers {ensemble.covers})"
+        f" val_{name} {score:.4f} against {alone:.4f} of choosing one config (difference"
+        f" {margin.difference:+.4f}, standard error {margin.standard_error:.4f}, 95 % interval"
+        f" {low:+.4f} to {high:+.4f}, p {margin.p_value:.2f}; the interval covers"
+        f" {found.validated.covers})"
     )
     members = [
-        {"name": which, "score": score, "weight": float(weight)}
-        for which, score, weight in zip(names, scores, weights, strict=True)
+        {"name": f"trial {one.trial} of {run.name}", "score": score, "weight": float(weight)}
+        for (run, one), score, weight in zip(
+            found.configs, found.alone, found.weights, strict=True
+        )
     ]
     return {
         "objective": f"val_{name}",
         "members": members,
-        "ensemble": ensemble.score(name),
-        "single": single.score(name),
-        "difference": found.difference,
+        "ensemble": score,
+        "single": alone,
+        "difference": margin.difference,
+        "standard_error": margin.standard_error,
         "interval": [low, high],
-        "covers": ensemble.covers,
-        "p_value": found.p_value,
-        "preferred": bool(preferred),
+        "covers": found.validated.covers,
+        "p_value": margin.p_value,
+        "preferred": preferred,
         "verdict": verdict,
+        "decision": rule.decision,
+        "neutral_threshold": found.neutral_threshold,
     }

@@ -10,7 +10,7 @@ from trainables.evaluation.metrics import HEADLINES, SCORES
 from trainables.variants.towers import AND
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from analysis.run_folder.best_record import Best, Ensemble, Final
     from analysis.run_folder.search_record import Search
@@ -34,33 +34,48 @@ def model_card(search: Search, best: Best, tested: TestScores | None = None) -> 
     Returns:
         The card.
     """
+    sections = {
+        "Model": _model(search, best),
+        "Scores": f"{_scores(search, best)}\n\n{test_section(tested)}".rstrip(),
+        "Decision": _decision(best),
+        "Limits": _limits(best),
+    }
+    return write_card(search.model, search, sections, search.random_backbones)
+
+
+def write_card(
+    subject: str, search: Search, sections: Mapping[str, str], random_backbones: Sequence[str]
+) -> str:
+    """Write a card: what a model is for, what it was trained on, and further sections.
+
+    Args:
+        subject: What the model is.
+        search: A search that it comes from.
+        sections: Their texts, by heading.
+        random_backbones: Which backbones had random weights.
+
+    Returns:
+        The card, in Markdown.
+    """
     data, split = search.data, search.split
     classes = ", ".join(f"{count:,} {tag}" for tag, count in data.classes.items())
     parts = [
-        f"# {search.model}: positive, neutral or negative?",
+        f"# {subject}: positive, neutral or negative?",
         "Classifies pairs of a short text and an image. Load it with"
         ' `python -m search.predict THIS_FOLDER --text "..." --image FILE`.',
-        _warning(search),
+        _warning(is_demo=data.is_demo, random_backbones=random_backbones),
         "## Data",
         f"{data.name}: {data.labelled:,} labelled pairs ({classes}). Digest"
         f" `{data.digest}`. Split `{split.kind}`, folds: {split.folds}.",
-        "## Model",
-        _model(search, best),
-        "## Scores",
-        _scores(search, best),
-        _test_set(tested),
-        "## Decision",
-        _decision(best),
-        "## Limits",
-        _limits(best),
+        *(part for heading, text in sections.items() for part in (f"## {heading}", text)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _warning(search: Search) -> str:
-    reasons = ["it was trained on demo data"] * search.data.is_demo
-    if random := search.random_backbones:
-        reasons.append(f"random weights were used for {', '.join(random)}")
+def _warning(*, is_demo: bool, random_backbones: Sequence[str]) -> str:
+    reasons = ["it was trained on demo data"] * is_demo
+    if random_backbones:
+        reasons.append(f"random weights were used for {', '.join(random_backbones)}")
     return f"**A demonstration: {' and '.join(reasons)}.**" if reasons else ""
 
 
@@ -151,7 +166,8 @@ def _scores(search: Search, best: Best) -> str:
     return "\n".join(lines)
 
 
-def _test_set(tested: TestScores | None) -> str:
+def test_section(tested: TestScores | None) -> str:
+    """Describe the scores on a labelled test set; empty where there is none."""
     if tested is None:
         return ""
     lines = [
@@ -202,12 +218,16 @@ def _decision(best: Best) -> str:
     )
 
 
+COMMON_LIMITS = (
+    "- The scores are of data like the training data; elsewhere they are likely to be lower.",
+    "- Labels of sentiment are opinions: people disagree on many pairs.",
+    "- It reads no text inside images, and no more of a text than its length limit.",
+)
+"""Limits of every model."""
+
+
 def _limits(best: Best) -> str:
-    lines = [
-        "- The scores are of data like the training data; elsewhere they are likely to be lower.",
-        "- Labels of sentiment are opinions: people disagree on many pairs.",
-        "- It reads no text inside images, and no more of a text than its length limit.",
-    ]
+    lines = list(COMMON_LIMITS)
     if not best.confirmed:
         lines.append("- The config was not confirmed: its score is optimistic, the best of many.")
     return "\n".join(lines)

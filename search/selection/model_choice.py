@@ -6,17 +6,20 @@ that of the choice itself: each fold is scored by the model that the other folds
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from analysis.run_folder.best_model_record import BestModel, Standing
+from analysis.run_folder.best_record import Ensemble, EnsembleMember
 from search.selection.baseline import compared
-from search.selection.choice import estimate
-from search.selection.joined_runs import course_in, unlike
-from trainables.evaluation.choice import Rule
+from search.selection.choice import ensemble_verdict, estimate
+from search.selection.joined_runs import offer_of, rule_in, select_ensemble, unlike
+from trainables.evaluation.calibration import fit_temperature
+from trainables.evaluation.ensembling import select_bagged
 from trainables.evaluation.model_choice import choose_model_by_others
-from trainables.evaluation.resampling import PairedDifference, Validated, paired, resampled_scores
+from trainables.evaluation.resampling import Validated, paired, resampled_scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +28,10 @@ if TYPE_CHECKING:
 
     from analysis.run_folder.best_model_record import Basis
     from analysis.run_folder.run import Run
+    from search.selection.joined_runs import Selected
+    from trainables.evaluation.choice import Rule
     from trainables.evaluation.model_choice import ModelChoice, Offer
+    from trainables.evaluation.resampling import PairedDifference
 
 
 class Comparable(NamedTuple):
@@ -84,23 +90,29 @@ def _reported(run: Run, *, confirmed: bool) -> Validated:
     return found
 
 
-def choose_model(found: Comparable) -> BestModel:
-    """Choose the model with the best score among searches, of which there is one at least."""
+def choose_model(found: Comparable, size: int = 0) -> BestModel:
+    """Choose the model with the best score among searches, of which there is one at least.
+
+    Args:
+        found: The searches.
+        size: The most members of an ensemble of their confirmed configs, which is compared with
+            the choice of one; under 2 for none.
+
+    Returns:
+        The choice.
+    """
     runs, names = list(found.runs.values()), list(found.runs)
-    first = runs[0].search
-    sign = 1 if first.mode == "max" else -1
-    decision = first.settings.selection.decision
-    rule = Rule(first.objective.removeprefix("val_"), sign, decision)
+    first, rule = runs[0].search, rule_in(runs[0])
+    seed = first.settings.seed or 0
     choice = choose_model_by_others([_offer(run, found.basis) for run in runs], rule)
-    draws = resampled_scores(
-        rule.score, [choice.validated, *choice.own], seed=first.settings.seed or 0
-    )
-    margins = list(_margins(rule, choice, draws[1:]))
-    standings = [
-        _standing(rule, run, one, drawn, margin)
-        for run, one, drawn, margin in zip(runs, choice.own, draws[1:], margins, strict=True)
-    ]
-    standings.sort(key=lambda each: -sign * each.score)
+    joined = None
+    if size > 1 and found.basis == "confirmed":
+        select = partial(select_bagged, size=size, seed=seed)
+        joined = select_ensemble(runs, rule, select)
+    ways = [choice.validated, *choice.own, *([joined.validated] if joined else [])]
+    draws = resampled_scores(rule.score, ways, seed=seed)
+    standings = list(_standings(rule, runs, choice, draws[1:]))
+    standings.sort(key=lambda each: -rule.sign * each.score)
     _, firsts = np.unique(choice.validated.parts, return_index=True)
     scores = estimate(rule.score, choice.validated, draws[0])
     return BestModel(
@@ -113,27 +125,24 @@ def choose_model(found: Comparable) -> BestModel:
         models=tuple(standings),
         left_out=found.left_out,
         verdict=_verdict(first.objective, standings),
+        ensemble=_ensemble(rule, joined, choice.validated, draws) if joined else None,
     )
 
 
 def _offer(run: Run, basis: Basis) -> Offer:
-    """Return the configs that a search chose among, or the predictions of what else it ships."""
-    assert run.best is not None
-    if basis == "searched" or run.best.shipped_ensemble:
-        return _reported(run, confirmed=basis == "confirmed")
-    return [course_in(run, one.trial) for one in run.candidates]
+    return offer_of(run) if basis == "confirmed" else _reported(run, confirmed=False)
 
 
-def _margins(
-    rule: Rule, choice: ModelChoice, draws: NDArray[np.float64]
-) -> Iterator[PairedDifference | None]:
-    """Compare the chosen model with each; None for itself. `draws` (M, B) are of each alone."""
+def _standings(
+    rule: Rule, runs: Sequence[Run], choice: ModelChoice, draws: NDArray[np.float64]
+) -> Iterator[Standing]:
+    """Compare the chosen model with each; `draws` (M, B) are of what each says by itself."""
     best = choice.own[choice.best].score(rule.score)
-    for number, one in enumerate(choice.own):
-        if number == choice.best:
-            yield None
-        else:
-            yield paired(best - one.score(rule.score), draws[choice.best] - draws[number])
+    for number, (run, one) in enumerate(zip(runs, choice.own, strict=True)):
+        margin = None
+        if number != choice.best:
+            margin = paired(best - one.score(rule.score), draws[choice.best] - draws[number])
+        yield _standing(rule, run, one, draws[number], margin)
 
 
 def _standing(
@@ -158,6 +167,44 @@ def _standing(
         offers=f"ensemble of {len(ensemble.members)}" if ensemble else f"trial {run.best.trial}",
         trials=len(run.trials),
         **paired,
+    )
+
+
+def _ensemble(
+    rule: Rule, joined: Selected, single: Validated, draws: NDArray[np.float64]
+) -> Ensemble:
+    """Record an ensemble; of `draws` (A, B) the first are of the choice, the last of it."""
+    score, alone = joined.validated.score(rule.score), single.score(rule.score)
+    found = paired(score - alone, draws[-1] - draws[0])
+    margin, error = rule.sign * found.difference, found.standard_error
+    validated, weights = joined.validated, joined.weights
+    order = [k for k in np.argsort(-weights, kind="stable") if weights[k] > 0]
+    members = [
+        EnsembleMember(
+            model=joined.configs[k][0].search.model,
+            trial=joined.configs[k][1].trial,
+            weight=float(weights[k]),
+            confirmed=joined.alone[k],
+            epochs=joined.configs[k][1].epochs or 1,
+        )
+        for k in order
+    ]
+    return Ensemble(
+        **estimate(rule.score, validated, draws[-1]),
+        members=tuple(members),
+        margin=margin,
+        margin_error=error,
+        p_value=found.p_value,
+        preferred=len(members) > 1 and margin > error,
+        temperature=fit_temperature(validated.labels, validated.probabilities),
+        neutral_threshold=joined.neutral_threshold,
+        verdict=ensemble_verdict(
+            f"the val_{rule.score} of {score:.4f} of an ensemble of the models' configs, each fold"
+            " by what the others select,",
+            f"choosing one model ({alone:.4f})",
+            margin,
+            error,
+        ),
     )
 
 

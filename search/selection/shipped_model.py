@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,22 +19,23 @@ if TYPE_CHECKING:
     from analysis.run_folder.folder import RunFolder
     from analysis.run_folder.run import Run
 
+AMONG = "Chosen among models"
 _LIMITS = "## Limits"
 
 
-def ship_chosen(folder: RunFolder, best: BestModel, run: Run) -> BestModel:
+def ship_chosen(folder: RunFolder, best: BestModel, run: Run) -> ShippedModel:
     """Copy the chosen model with its card and its predictions to the top of the folder.
 
     Args:
         folder: The folder of all searches.
         best: The choice among them.
-        run: The search of the chosen model.
+        run: The search of the chosen model, which has trained its final model.
 
     Returns:
-        The same with `shipped`; without where the search has trained no final model.
+        What ships.
     """
-    if run.best is None or run.best.final is None or not run.folder.model.is_dir():
-        return best
+    assert run.best is not None
+    assert run.best.final is not None
     partial = folder.model.with_name(f"{folder.model.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(run.folder.model, partial)
@@ -50,18 +50,24 @@ def ship_chosen(folder: RunFolder, best: BestModel, run: Run) -> BestModel:
     )
     if run.folder.test_scores.exists():
         folder.write_test_scores(run.folder.read_test_scores())
-    kind = run.best.final.kind
-    return replace(best, shipped=ShippedModel(kind=kind, why=f"the model of {best.model}"))
+    final = run.best.final
+    why = f"the model of {best.model}"
+    return ShippedModel(kind=final.kind, why=why, parameters=final.parameters)
 
 
 def card_among_models(card: str, best: BestModel) -> str:
     """Add to the card of a model how it was chosen among others, in Markdown."""
-    section = "\n".join(["## Chosen among models", "", *_section(best), ""])
+    section = "\n".join([f"## {AMONG}", "", among_models(best), ""])
     before, limits, after = card.partition(_LIMITS)
     return f"{before}{section}\n{limits}{after}"
 
 
-def _section(best: BestModel) -> Iterator[str]:
+def among_models(best: BestModel) -> str:
+    """Describe the choice among models, in Markdown."""
+    return "\n".join(_among(best))
+
+
+def _among(best: BestModel) -> Iterator[str]:
     low, high = best.interval
     optimistic = " (as searched, so optimistic)" * (best.basis == "searched")
     yield (
@@ -74,3 +80,5 @@ def _section(best: BestModel) -> Iterator[str]:
         low, high = one.interval
         lost = behind(one.margin or 0, one.margin_error or 0)
         yield f"| {one.model} | {one.score:.4f} | {low:.4f} to {high:.4f} | {lost} |"
+    if best.ensemble:
+        yield from ("", f"{best.ensemble.verdict[0].upper()}{best.ensemble.verdict[1:]}.")

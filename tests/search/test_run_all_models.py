@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
+from analysis.program import make_console
 from analysis.run_folder.folder import RunFolder
+from analysis.run_folder.run import load
 from search import run as command
+from search.config.settings import parse
 from search.pipeline import multi_model
+from search.pipeline.one_answer import give_one_answer
 from spaces import SPACES
 from tests.analysis.synthetic import SEARCHED
 from tests.records import read_search, write_search
+from trainables.data.sample import Sample
+from trainables.evaluation.classes import CLASSES
 from trainables.inference.predictor import Predictor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from search.config.settings import SearchSettings
 
@@ -27,6 +35,7 @@ TWO = ("early_fusion", "late_fusion")
 WORDS = (
     "--model all --data demo --trials 2 --epochs 1 --folds 2 --image-size 32 --max-concurrent 1"
     " --no-rung-zero --fix text_unfrozen_layers=0 --fix image_unfrozen_layers=0"
+    " --final ensemble --ensemble-size 4"
 )
 
 
@@ -66,11 +75,9 @@ def test_two_models_end_in_one_answer_and_go_on_as_one(run: Run, tmp_path: Path)
     best = whole.read_best_model()
     assert {one.model for one in best.models} == set(TWO)
     assert (best.basis, best.left_out) == ("confirmed", {})
-    own = RunFolder(whole.path / best.model)
-    assert whole.predictions.read_text() == own.predictions.read_text()
-    assert whole.probabilities.read_text() == own.probabilities.read_text()
-    assert Predictor(whole.model).rule == Predictor(own.model).rule
+    assert best.shipped_ensemble is not None, "as asked for"
     assert whole.report.exists()
+    assert_predicts_what_was_written(whole)
 
     # The same as it is when the second search is interrupted before its first trial.
     broken = RunFolder(tmp_path / "broken")
@@ -83,6 +90,28 @@ def test_two_models_end_in_one_answer_and_go_on_as_one(run: Run, tmp_path: Path)
     assert broken.predictions.read_text() == whole.predictions.read_text()
     assert broken.probabilities.read_text() == whole.probabilities.read_text()
     assert broken.read_best_model() == best
+
+    # Where no ensemble of both is wanted, the chosen model's own ships.
+    searches = multi_model.settings_by_model(parse(["--resume", "whole", "--final", "refit"]))
+    assert give_one_answer(whole, searches, math.inf, make_console()) is not None
+    best = whole.read_best_model()
+    own = RunFolder(whole.path / best.model)
+    assert best.ensemble is None
+    assert whole.predictions.read_text() == own.predictions.read_text()
+    assert whole.probabilities.read_text() == own.probabilities.read_text()
+    assert_predicts_what_was_written(whole)
+
+
+def assert_predicts_what_was_written(folder: RunFolder) -> None:
+    samples = load(folder.path / "early_fusion").samples
+    pairs = [
+        Sample(str(row["guid"]), str(row["text"]), Path(row["image"]), "")
+        for row in samples[samples["tag"].isna()].to_dict("records")
+    ]
+    predictions = Predictor(folder.model).predict(pairs)
+    assert [one.tag for one in predictions] == folder.read_predictions()["tag"].tolist()
+    written = folder.read_probabilities()[list(CLASSES)].to_numpy()
+    np.testing.assert_allclose([one.probabilities for one in predictions], written, atol=2e-3)
 
 
 @pytest.mark.usefixtures("two_models")
@@ -98,8 +127,11 @@ def test_an_interrupted_search_leaves_no_answer_and_says_how_all_go_on(
         return 130
 
     monkeypatch.setattr(command, "_run", search)
+    answers: list[Any] = []
+    monkeypatch.setattr(command, "_answer", lambda *given: answers.append(given) or 0)
     code, _, errors = run(f"{WORDS} --out out")
     assert code == 130
+    assert answers == []
     assert errors.endswith(f"error: --resume {tmp_path / 'out'} goes on with all models\n")
     assert not RunFolder(tmp_path / "out").best_model.exists()
 

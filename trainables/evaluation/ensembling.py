@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from trainables.evaluation.decision import decide
 from trainables.evaluation.resampling import Validated
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _ROUNDS = 30
 _BAGS = 20
 _BAG_SHARE = 0.5
+
+
+Select: TypeAlias = "Callable[[Members], NDArray[np.float64]]"
 
 
 @dataclass(frozen=True)
@@ -73,30 +76,6 @@ def members_of(courses: Sequence[Course], rule: Rule) -> Members:
     return Members(first.rows, first.parts, first.labels, np.stack(probabilities), np.array(own))
 
 
-def ensemble_by_others(courses: Sequence[Course], rule: Rule) -> Validated:
-    """Decide each fold with the ensemble that is selected on the other folds.
-
-    Args:
-        courses: Predictions of each config for the same validations.
-        rule: How to select; a tuned threshold is the ensemble's.
-
-    Returns:
-        The decisions, whose score is independent of the selection.
-    """
-    first = courses[0]
-    # A config's epoch for a fold is selected on the same other folds as the ensemble.
-    own = members_of(courses, rule).probabilities
-    probabilities = np.empty(first.probabilities.shape[1:])
-    decided = np.empty(len(first.labels), dtype=np.int64)
-    for inside, others in first.others():
-        members = members_of([course.where(others) for course in courses], rule)
-        weights = select_greedily(members)
-        threshold = ensemble_threshold(members, weights, rule)
-        probabilities[inside] = np.tensordot(weights, own[:, inside], axes=1)
-        decided[inside] = decide(probabilities[inside], threshold)
-    return first.decided(probabilities, decided)
-
-
 def ensemble_threshold(members: Members, weights: NDArray[np.floating], rule: Rule) -> float:
     """Return the neutral threshold of an ensemble.
 
@@ -144,6 +123,33 @@ def select_greedily(members: Members, *, rounds: int = _ROUNDS) -> NDArray[np.fl
         if scores[chosen] > best_score:
             best, best_score = picked / size, scores[chosen]
     return best
+
+
+def ensemble_by_others(
+    courses: Sequence[Course], rule: Rule, select: Select = select_greedily
+) -> Validated:
+    """Decide each fold with the ensemble that is selected on the other folds.
+
+    Args:
+        courses: Predictions of each config for the same validations.
+        rule: How to choose epochs and the threshold; a tuned one is the ensemble's.
+        select: Selects an ensemble and gives the weight of each config, of sum 1.
+
+    Returns:
+        The decisions, whose score is independent of the selection.
+    """
+    first = courses[0]
+    # A config's epoch for a fold is selected on the same other folds as the ensemble.
+    own = members_of(courses, rule).probabilities
+    probabilities = np.empty(first.probabilities.shape[1:])
+    decided = np.empty(len(first.labels), dtype=np.int64)
+    for inside, others in first.others():
+        members = members_of([course.where(others) for course in courses], rule)
+        weights = select(members)
+        threshold = ensemble_threshold(members, weights, rule)
+        probabilities[inside] = np.tensordot(weights, own[:, inside], axes=1)
+        decided[inside] = decide(probabilities[inside], threshold)
+    return first.decided(probabilities, decided)
 
 
 def select_bagged(members: Members, size: int, *, seed: int = 0) -> NDArray[np.float64]:

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 from jsonschema.validators import extend
 
 from trainables.config import ROLES
+from trainables.evaluation.decision import Precision
 from trainables.variants import VARIANTS
 from trainables.variants.variant import MemberKind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 CONFIG, CLASSIFIER, FORMAT = "config.json", "classifier.safetensors", 2
+SEVERAL = 3
+"""The format of a model of several variants: each member says which, and with what inputs."""
 DIGESTS = "sha256"
 """The config's key for the digests of the model's files."""
 
 _PARTS = {"members": list, "inputs": dict, "decision": dict, "random_backbones": list}
 _MOST_BYTES = 16 << 20
-_MEMBER = {
+_MEMBER: dict[str, Any] = {
     "type": "object",
     "required": ["config", "weight"],
     "properties": {
@@ -32,7 +36,18 @@ _MEMBER = {
         "weight": {"type": "number", "exclusiveMinimum": 0},
     },
 }
+_OF_SEVERAL = _MEMBER | {
+    "required": ["config", "weight", "variant", "inputs", "precision"],
+    "properties": {
+        **_MEMBER["properties"],
+        "variant": {"enum": list(VARIANTS)},
+        "inputs": {"type": "object"},
+        "precision": {"enum": list(get_args(Precision))},
+    },
+}
 _SHAPE = {
+    "if": {"properties": {"format": {"const": SEVERAL}}},
+    "then": {"properties": {"members": {"items": _OF_SEVERAL}}},
     "properties": {
         "members": {"items": _MEMBER},
         "decision": {
@@ -43,7 +58,7 @@ _SHAPE = {
             }
         },
         "random_backbones": {"items": {"type": "string"}},
-    }
+    },
 }
 
 
@@ -68,6 +83,41 @@ def classifier_file(number: int) -> str:
     return CLASSIFIER if number == 1 else f"classifier-{number}.safetensors"
 
 
+class MemberEntry(NamedTuple):
+    """A member as a model's config describes it.
+
+    Attributes:
+        variant: A key of `VARIANTS`.
+        inputs: The fields of its `InputSettings`.
+        config: Its hyperparameters.
+        weight: Its weight in the average of probabilities, > 0, relative to the others.
+        kind: As in `Variant.build`.
+        precision: In which it computes.
+    """
+
+    variant: str
+    inputs: Mapping[str, Any]
+    config: Mapping[str, Any]
+    weight: float
+    kind: MemberKind
+    precision: Precision
+
+
+def members_in(about: Mapping[str, Any]) -> list[MemberEntry]:
+    """List the members of a model, from its config as `read_about` returns it."""
+    return [
+        MemberEntry(
+            one.get("variant", about.get("variant")),
+            one.get("inputs", about["inputs"]),
+            one["config"],
+            float(one["weight"]),
+            one.get("kind", "trained"),  # absent in models of earlier versions
+            one.get("precision", about["decision"].get("precision", "float32")),
+        )
+        for one in about["members"]
+    ]
+
+
 def read_about(folder: Path) -> dict[str, Any]:
     """Read a model folder's config.
 
@@ -82,10 +132,12 @@ def read_about(folder: Path) -> dict[str, Any]:
         msg = f"model folder {folder} must hold {CONFIG} and {CLASSIFIER}; it lacks {missing}"
         raise ModelError(msg)
     about = _read(path)
-    if about.get("format") != FORMAT or about.get("variant") not in VARIANTS:
+    known = about.get("format") == SEVERAL or about.get("variant") in VARIANTS
+    if about.get("format") not in {FORMAT, SEVERAL} or not known:
         msg = (
-            f"{path} must be of format {FORMAT} and of a variant among {', '.join(VARIANTS)}, "
-            f"got format {about.get('format')} and variant {about.get('variant')!r}"
+            f"{path} must be of format {FORMAT} or {SEVERAL} and of a variant among"
+            f" {', '.join(VARIANTS)}, got format {about.get('format')} and variant"
+            f" {about.get('variant')!r}"
         )
         raise ModelError(msg)
     about.setdefault("modality", "both")  # absent in models of earlier versions

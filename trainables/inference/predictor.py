@@ -19,11 +19,12 @@ from trainables.inference.about import (
     DIGESTS,
     ModelError,
     classifier_file,
+    members_in,
     read_about,
 )
 from trainables.inference.integrity import changed_files
 from trainables.inference.model_folder import Member
-from trainables.inference.shared_readings import SharedReadings
+from trainables.inference.shared_readings import MemberReads, SharedReadings
 from trainables.modules.backbones.cross_attention import PAIR
 from trainables.modules.backbones.saving import not_finite
 from trainables.training.precision import autocast
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
     from trainables.data.sample import Sample
     from trainables.inference.export.graph import ProbabilityGraph
     from trainables.inference.grad_cam import Explainer
-    from trainables.variants.reading import Reading
+    from trainables.variants.lazy_towers import LazyTowers
+    from trainables.variants.variant import Variant
 
 _POINTER = 64  # bytes
 # What libraries raise for damaged or foreign files.
@@ -72,7 +74,6 @@ class Predictor:
 
     Attributes:
         modality: What it reads of a pair.
-        inputs: How a pair is preprocessed.
         random_backbones: Backbones that had random instead of pretrained weights; the model is
             then only a demonstration.
 
@@ -90,7 +91,6 @@ class Predictor:
             raise ModelError(msg)
         self._folder = folder
         self._device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._variant = VARIANTS[about["variant"]]
         self.modality: Modality = about["modality"]
         self.random_backbones: list[str] = about["random_backbones"]
         try:
@@ -101,38 +101,30 @@ class Predictor:
             raise ModelError(msg) from error
 
     def _load(self, folder: Path, about: Mapping[str, Any]) -> None:
-        self.inputs = InputSettings(**about["inputs"])
-        if faults := list(self.inputs.faults()):
-            raise ConfigError("\n".join(faults))
+        self.inputs = _checked(about["inputs"])
         self.rule = DecisionRule(**about["decision"])
         if self.rule.precision not in get_args(Precision):
             msg = f"{CONFIG} must have a precision among {', '.join(get_args(Precision))}"
             raise ModelError(msg)
-        configs = [self._variant.config.from_params(m["config"]) for m in about["members"]]
-        names = self._variant.backbones_read(configs, self.modality)
-        weights = {name: str(folder / name) for name in names}
-        self._towers = self._variant.load_towers(weights, self.modality)
-        self._members = []
-        for number, (config, entry) in enumerate(zip(configs, about["members"], strict=True), 1):
-            kind = entry.get("kind", "trained")  # absent in models of earlier versions
-            classifier = self._variant.build(config, self._towers, kind)
-            read_beginning(
-                folder / classifier_file(number), _POINTER
-            )  # raises for Git LFS pointers
-            state = load_file(folder / classifier_file(number))
-            if name := not_finite(state):
-                msg = f"{classifier_file(number)} holds NaN or infinity, in {name}"
-                raise ModelError(msg)
-            classifier.load_state_dict(state)
+        entries = members_in(about)
+        self._precisions = [entry.precision for entry in entries]
+        variants = [VARIANTS[entry.variant] for entry in entries]
+        configs = [v.config.from_params(e.config) for v, e in zip(variants, entries, strict=True)]
+        towers = _load_towers(folder, variants, configs, self.modality)
+        self._members: list[Member] = []
+        self._reads: list[MemberReads] = []
+        for number, (entry, variant, config) in enumerate(
+            zip(entries, variants, configs, strict=True), 1
+        ):
+            own = towers[tuple(variant.backbones)]
+            classifier = variant.build(config, own, entry.kind)
+            classifier.load_state_dict(_read_state(folder, number))
             classifier = classifier.to(self._device).eval()
-            self._members.append(Member(config, classifier, float(entry["weight"]), kind))
-        self._reads = SharedReadings(
-            self._towers,
-            self.inputs,
-            [self._readings(member) for member in self._members],
-            [self._variant.views(member.config, self.modality) for member in self._members],
-            self._device,
-        )
+            self._members.append(Member(config, classifier, entry.weight, entry.kind))
+            readings = variant.readings(config, self.modality)
+            views = variant.views(config, self.modality)
+            self._reads.append(MemberReads(own, _checked(entry.inputs), readings, views))
+        self._shared = SharedReadings(self._reads, self._device)
 
     def probabilities(
         self, samples: Sequence[Sample], precision: Precision | None = None
@@ -141,7 +133,7 @@ class Predictor:
 
         Args:
             samples: N samples.
-            precision: What to compute in; None for that in which the model decides.
+            precision: What to compute in; None for that in which each member was trained.
 
         Returns:
             The mean probabilities over members, shape (N, C), float32.
@@ -154,9 +146,11 @@ class Predictor:
         total = sum(member.weight for member in self._members)
         mean = np.zeros((len(samples), len(Sentiment)), np.float64)
         with torch.inference_mode():
-            for rows, batches in self._reads.batches(samples):
-                for member, batch in zip(self._members, batches, strict=True):
-                    with autocast(self._device, precision or self.rule.precision):
+            for rows, batches in self._shared.batches(samples):
+                for member, batch, own in zip(
+                    self._members, batches, self._precisions, strict=True
+                ):
+                    with autocast(self._device, precision or own):
                         logits = member.classifier(batch)
                     output = F.softmax(logits, dim=-1).cpu().numpy()
                     mean[rows.numpy()] += member.weight / total * output
@@ -174,7 +168,7 @@ class Predictor:
         """Return the model as one module on raw inputs; it shares the weights."""
         from trainables.inference.export.graph import ProbabilityGraph  # noqa: PLC0415 - rarely used
 
-        return ProbabilityGraph(self._reads, self._members, self.rule.temperature)
+        return ProbabilityGraph(self._shared, self._members, self.rule.temperature)
 
     def explainer(self) -> Explainer:
         """Make an explainer of one member; needs the extra `explain`.
@@ -189,21 +183,55 @@ class Predictor:
         """
         from trainables.inference.grad_cam import Explainer  # noqa: PLC0415 - an extra
 
-        apart = [one for one in self._members if PAIR not in self._readings(one)]
+        apart = [k for k, reads in enumerate(self._reads) if PAIR not in reads.readings]
         if not apart:
             msg = "a model whose text reads its image (fusion=cross) cannot be explained by parts"
             raise ModelError(msg)
-        member = max(apart, key=lambda one: (one.kind == "trained", one.weight))
-        readings = self._readings(member)
-        return Explainer(self._towers, readings, member.classifier, self.inputs, self._device)
-
-    def _readings(self, member: Member) -> dict[str, Reading]:
-        return self._variant.readings(member.config, self.modality)
+        members = self._members
+        best = max(apart, key=lambda k: (members[k].kind == "trained", members[k].weight))
+        towers, inputs, readings, _ = self._reads[best]
+        return Explainer(towers, readings, members[best].classifier, inputs, self._device)
 
     def predict(self, samples: Sequence[Sample]) -> list[Prediction]:
         """Classify pairs, in their order; their labels are ignored."""
         probabilities = self.probabilities(samples)
         return as_predictions(samples, probabilities, self.rule)
+
+
+def _load_towers(
+    folder: Path, variants: Sequence[Variant[Any]], configs: Sequence[Any], modality: Modality
+) -> dict[tuple[str, ...], LazyTowers]:
+    """Return the towers that members read, by the backbones of their variants.
+
+    Variants of the same backbones share their towers.
+    """
+    names: dict[tuple[str, ...], dict[str, None]] = {}
+    for variant, config in zip(variants, configs, strict=True):
+        read = variant.backbones_read([config], modality)
+        names.setdefault(tuple(variant.backbones), {}).update(dict.fromkeys(read))
+    loads = {tuple(variant.backbones): variant.load_towers for variant in variants}
+    return {
+        kinds: loads[kinds]({name: str(folder / name) for name in read}, modality)
+        for kinds, read in names.items()
+    }
+
+
+def _read_state(folder: Path, number: int) -> dict[str, torch.Tensor]:
+    """Read the weights of a member, counted from 1."""
+    path = folder / classifier_file(number)
+    read_beginning(path, _POINTER)  # raises for Git LFS pointers
+    state: dict[str, torch.Tensor] = load_file(path)
+    if name := not_finite(state):
+        msg = f"{path.name} holds NaN or infinity, in {name}"
+        raise ModelError(msg)
+    return state
+
+
+def _checked(fields: Mapping[str, Any]) -> InputSettings:
+    inputs = InputSettings(**fields)
+    if faults := list(inputs.faults()):
+        raise ConfigError("\n".join(faults))
+    return inputs
 
 
 def as_predictions(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -32,45 +32,55 @@ TowerInputs = tuple[str, "InputSettings"]
 _ROWS = 32
 
 
+class MemberReads(NamedTuple):
+    """What one member of a model reads.
+
+    Attributes:
+        towers: The towers, by name. Members that share them are given the same object.
+        inputs: How samples are preprocessed where a reading does not say otherwise.
+        readings: Its readings, by slot.
+        views: The names of its views.
+    """
+
+    towers: Mapping[str, Tower]
+    inputs: InputSettings
+    readings: Mapping[str, Reading]
+    views: Sequence[str]
+
+
 class SharedReadings:
     """Read samples for several members, in one pass per tower and way to prepare its inputs.
 
     Args:
-        towers: The towers, by name.
-        inputs: How samples are preprocessed where a reading does not say otherwise.
-        readings: The readings of each member, by slot.
-        views: The names of the views of each member, in the same order.
+        members: What each member reads.
         device: Where the towers run.
 
     Attributes:
-        towers: The towers that are read, by name; that of a pair is made of the other two.
+        towers: The towers that are read, by name; that of a pair is made of the other two. Where
+            members do not share theirs, names are made distinct: `text/2`.
         prefixes: Their frozen parts, by tower and by how its inputs are prepared.
         views: The names of all views that are read.
     """
 
-    def __init__(
-        self,
-        towers: Mapping[str, Tower],
-        inputs: InputSettings,
-        readings: Sequence[Mapping[str, Reading]],
-        views: Sequence[Sequence[str]],
-        device: torch.device,
-    ) -> None:
+    def __init__(self, members: Sequence[MemberReads], device: torch.device) -> None:
         self._device = device
-        self._views_of_members = views
-        self.views = list(dict.fromkeys(name for each in views for name in each))
-        self._slots: list[dict[str, tuple[TowerInputs, Cut]]] = [
-            {
-                slot: ((read.tower, prepared_as(inputs, read.prepared)), read.prefix.cut)
-                for slot, read in each.items()
-            }
-            for each in readings
-        ]
+        self._views_of_members = [member.views for member in members]
+        self.views = list(dict.fromkeys(name for each in members for name in each.views))
+        self.towers: dict[str, Tower] = {}
+        self._slots: list[dict[str, tuple[TowerInputs, Cut]]] = []
+        sets = list({id(member.towers): None for member in members})
+        for towers, inputs, readings, _ in members:
+            slots = {}
+            for slot, read in readings.items():
+                name = _distinct(read.tower, sets.index(id(towers)))
+                if name not in self.towers:
+                    self.towers[name] = tower_for(read.tower, towers)
+                slots[slot] = ((name, prepared_as(inputs, read.prepared)), read.prefix.cut)
+            self._slots.append(slots)
         cuts: dict[TowerInputs, set[Cut]] = {}
         for each in self._slots:
             for prepared, cut in each.values():
                 cuts.setdefault(prepared, set()).add(cut)
-        self.towers: Mapping[str, Tower] = {name: tower_for(name, towers) for name, _ in cuts}
         self.prefixes: Mapping[TowerInputs, Prefixes] = {
             prepared: Prefixes(self.towers[prepared[0]], those, device)
             for prepared, those in cuts.items()
@@ -128,3 +138,10 @@ class SharedReadings:
                 made[kind] = raw_inputs(samples, inputs, tower)
             raw[name, inputs] = made[kind]
         return raw
+
+
+def _distinct(tower: str, number: int) -> str:
+    """Name a tower of one of several sets, counted from 0; those of the first keep their names."""
+    if not number:
+        return tower
+    return f"{tower}{'.' if '/' in tower else '/'}{number + 1}"

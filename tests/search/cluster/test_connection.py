@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -17,7 +18,7 @@ from ray.exceptions import RaySystemError
 
 from search import interrupts
 from search.cluster import connection
-from search.cluster.connection import connected
+from search.cluster.connection import connected, kept
 from search.config.address import address_faults, chosen_address, joining, room_faults
 from search.errors import ClusterError
 
@@ -257,3 +258,29 @@ def test_processes_import_ahead_of_their_work_and_serve_one_task_after_another()
         (ahead, first), (_, second) = ray.get(remote.remote()), ray.get(remote.remote())
     assert ahead == (os.cpu_count() <= 4)
     assert first == second
+
+
+def test_searches_one_after_another_keep_the_connection_of_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    happened: list[str] = []
+
+    @contextmanager
+    def scripted(address: str | None) -> Iterator[None]:
+        happened.append(f"begins {address}")
+        yield
+        happened.append("ends")
+
+    monkeypatch.setattr(connection, "_connection", scripted)
+    monkeypatch.setattr(connection, "alive", list)
+    monkeypatch.setattr(ray, "is_initialized", lambda: happened[-1:] not in ([], ["ends"]))
+    with kept():
+        assert happened == []
+        for number in range(3):
+            with connected(None):
+                happened.append(f"search {number}")
+    assert happened == ["begins None", "search 0", "search 1", "search 2", "ends"]
+    for _ in range(2):
+        with connected(None):
+            pass
+    assert happened[5:] == ["begins None", "ends"] * 2

@@ -92,11 +92,28 @@ def test_all_share_one_time_budget() -> None:
         return 0
 
     # 1,000 seconds for five: 200; 900 for four; 550 for three; 200 for two; none is left.
-    codes = search_all(searches("--out out"), search, 1000.0, lambda: now[0])
+    codes = search_all(searches("--out out --final refit"), search, 1000.0, lambda: now[0])
     assert given == ["200s", "225s", "183s", "100s"]
     assert list(codes) == list(SPACES)[:4]
     (left,) = left_over(searches("--out out"), codes)
     assert left.startswith(f"no time is left for {list(SPACES)[4]}; --resume ")
+
+
+@pytest.mark.parametrize(
+    ("words", "share"),
+    [("", "182s"), ("--ensemble-size 0", "200s"), ("--no-retrain", "200s")],  # of 1,000 for five
+)
+def test_half_a_share_is_kept_where_an_ensemble_of_several_may_ship(
+    words: str, share: str
+) -> None:
+    given: list[str | None] = []
+
+    def search(each: SearchSettings) -> int:
+        given.append(each.time_budget)
+        return 0
+
+    search_all(searches(words), search, 1000.0, lambda: 0.0)
+    assert given[0] == share
 
 
 def test_without_a_time_budget_no_search_has_one() -> None:

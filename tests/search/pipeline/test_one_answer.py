@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,9 @@ from analysis.run_folder.io import ResultsError
 from analysis.run_folder.records import to_json
 from analysis.run_folder.run import load
 from analysis.run_folder.several_models import run_that_ships
+from search.config.settings import parse
 from search.ensemble import main as ensemble
+from search.pipeline.multi_model import settings_by_model
 from search.pipeline.one_answer import give_one_answer
 from tests.search.selection.several import write_all
 from tests.search.selection.test_model_choice import RIGHTS
@@ -26,13 +29,23 @@ from tests.search.selection.test_model_choice import RIGHTS
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from search.config.settings import SearchSettings
+
 MODELS = (*RIGHTS, "late_fusion")
 
 
-def answered(folder: RunFolder) -> list[str]:
+def searches_in(folder: RunFolder, words: str = "") -> dict[str, SearchSettings]:
+    asked = (
+        f"--model all --data demo --folds 3 --metric val_accuracy --out {folder.path}-new {words}"
+    )
+    found = settings_by_model(parse(asked.split()))
+    return {name: replace(found[name], out=folder.path / name) for name in MODELS}
+
+
+def answered(folder: RunFolder, words: str = "") -> list[str]:
     printed = io.StringIO()
     console = Console(file=printed, width=300)
-    assert give_one_answer(folder, MODELS, console) is not None
+    assert give_one_answer(folder, searches_in(folder, words), math.inf, console) is not None
     return printed.getvalue().splitlines()
 
 
@@ -50,7 +63,7 @@ def test_the_top_of_the_folder_answers(folder: RunFolder) -> None:
     there = {path.name for path in folder.path.iterdir() if path.is_file()}
     assert there == {
         *("all_models.json", "best_model.json", "digests.csv", "predictions.csv"),
-        *("probabilities.csv", "report.html"),
+        *("probabilities.csv", "report.html", "stages.json"),
     }
     assert digests.is_noted(folder.predictions)
     first = next(k for k, line in enumerate(lines) if line.startswith("best "))
@@ -97,6 +110,10 @@ def test_an_answer_is_given_again_and_follows_the_searches(folder: RunFolder) ->
     before = {p: p.read_bytes() for p in folder.path.rglob("*") if p.is_file()}
     answered(folder)
     assert {p: p.read_bytes() for p in folder.path.rglob("*") if p.is_file()} == before
+    blip = RunFolder(folder.path / "blip")
+    blip.write_best(replace(blip.read_best(), confirmed=None, candidates=None))
+    answered(folder)
+    assert "choosing among 2 models" in (folder.model / "README.md").read_text()
     early = RunFolder(folder.path / "early_fusion")
     early.write_best(replace(early.read_best(), confirmed=None, candidates=None))
     answered(folder)
@@ -113,7 +130,8 @@ def test_a_damaged_search_is_left_out_and_said(folder: RunFolder) -> None:
 
 def test_nothing_is_written_where_no_search_has_a_result(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    assert give_one_answer(folder, MODELS, Console(file=io.StringIO())) is None
+    console = Console(file=io.StringIO())
+    assert give_one_answer(folder, searches_in(folder), math.inf, console) is None
     assert list(tmp_path.iterdir()) == []
 
 
@@ -129,3 +147,13 @@ def test_commands_take_the_folder_for_the_searches_in_it(
     assert run_that_ships(folder.path) == folder.path / "early_fusion"
     with pytest.raises(ResultsError, match="several models: early_fusion, clip, blip"):
         load(folder.path)
+
+
+def test_nothing_ships_where_nothing_was_trained_again(folder: RunFolder) -> None:
+    for model in RIGHTS:
+        own = RunFolder(folder.path / model)
+        own.write_best(replace(own.read_best(), final=None))
+    answered(folder)
+    assert folder.read_best_model().shipped is None
+    assert not folder.model.exists()
+    assert "nothing ships" in folder.report.read_text()

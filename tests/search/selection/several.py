@@ -11,10 +11,11 @@ import pandas as pd
 from analysis.run_folder.best_record import Final
 from analysis.run_folder.folder import RunFolder
 from analysis.run_folder.io import write_json
+from search.selection.choice import choose_config
 from tests.analysis.synthetic import SEARCHED
 from tests.records import write_search
-from tests.search.selection.test_candidates import plan_of
-from tests.search.selection.test_choice import LABELS, ROWS, judged_by_fold
+from tests.search.selection.test_candidates import keyed, plan_of, record
+from tests.search.selection.test_choice import LABELS, ROWS, frame_by_fold, history
 from trainables.evaluation.classes import CLASSES
 
 if TYPE_CHECKING:
@@ -26,24 +27,30 @@ GUIDS = ["007", "8"]
 
 
 def write_model(
-    out: Path, model: str, rights: dict[int, Sequence[float]], **about: Any
+    out: Path, model: str, rights: dict[int, Sequence[float]], shift: float = 0, **about: Any
 ) -> RunFolder:
-    """Write a search whose configs are right in the first so many twelfths of each fold.
+    """Write a search whose configs are right in so many twelfths of each fold, and sure.
 
-    The model, too, is written in the folder: a stand-in that holds its name.
+    Those are the first, or `shift` twelfths later. The model, too, is written in the folder: a
+    stand-in that holds its name.
     """
     plan = plan_of(WORDS, out / model)
     folder = plan.folder
-    record = SEARCHED | {"model": model, "objective": "val_accuracy", "settings": {"seed": 0}}
-    record["split"] = {"kind": "grouped", "folds": 3, "train": [72, 84, 84], "val": [48, 36, 36]}
-    write_search(folder, record | about)
+    search = SEARCHED | {"model": model, "objective": "val_accuracy", "settings": {"seed": 0}}
+    search["split"] = {"kind": "grouped", "folds": 3, "train": [72, 84, 84], "val": [48, 36, 36]}
+    write_search(folder, search | about)
     tags = [CLASSES[label] for label in LABELS]
     samples = {"guid": "", "tag": tags, "text": "", "image": "", "group": ROWS}
     folder.write_samples(pd.DataFrame(samples))
     ended = {"fate": "finished", "objective": 0.5, "best_epoch": 1, "epochs": 1, "seconds": 1.0}
     trials = {"trial": list(rights), **ended, "hand_tuned": False}
     folder.write_trials(pd.DataFrame(trials))
-    judged_by_fold(plan, rights)
+    history(plan, *rights)
+    records = [record(number, "finished", 0.5) for number in rights]
+    for number, shares in rights.items():
+        frame = frame_by_fold(shares, shift)
+        folder.write_confirmation(number, frame)
+    choose_config(plan, keyed(*records), LABELS, records)
     final = Final(kind="refit", why="asked for", epochs=1, parameters=9)
     folder.write_best(replace(folder.read_best(), final=final))
     folder.model.mkdir()
@@ -57,10 +64,14 @@ def write_model(
     return folder
 
 
-def write_all(out: Path, rights: dict[str, dict[int, Sequence[float]]]) -> RunFolder:
+def write_all(
+    out: Path,
+    rights: dict[str, dict[int, Sequence[float]]],
+    shifts: dict[str, float] | None = None,
+) -> RunFolder:
     """Write the searches of several models, and the record that they were searched together."""
     for model, own in rights.items():
-        write_model(out, model, own)
+        write_model(out, model, own, (shifts or {}).get(model, 0))
     folder = RunFolder(out)
     record = {"command": "python -m search.run --model all", "models": dict.fromkeys(rights)}
     write_json(folder.all_models, record)

@@ -98,7 +98,8 @@ def searched(
     ],
 )
 def test_eight_are_joined_at_most_and_a_quarter_of_the_trials(words: str, size: int) -> None:
-    assert ensemble_size(plan_of(words)) == size
+    settings = plan_of(words).settings
+    assert ensemble_size(settings.selection, settings.trials) == size
 
 
 def test_trials_and_regressions_that_err_apart_are_joined(tmp_path: Path) -> None:

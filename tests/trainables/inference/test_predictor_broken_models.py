@@ -57,7 +57,7 @@ def test_a_config_that_is_no_json_is_named(broken: Path) -> None:
 def test_another_format_or_variant_is_refused(broken: Path, change: dict[str, Any]) -> None:
     change_config(broken, **change)
     message = fault_of(broken)
-    assert "must be of format 2 and of a variant among early_fusion" in message
+    assert "must be of format 2 or 3 and of a variant among early_fusion" in message
     assert repr(change.get("variant", "early_fusion")) in message
     with pytest.raises(ModelError):
         read_about(broken)

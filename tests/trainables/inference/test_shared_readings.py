@@ -17,7 +17,7 @@ from trainables.config import InputSettings
 from trainables.data.views.lexicon import lexicon_features
 from trainables.evaluation.decision import DecisionRule
 from trainables.inference.predictor import Predictor
-from trainables.inference.shared_readings import SharedReadings
+from trainables.inference.shared_readings import MemberReads, SharedReadings
 from trainables.modules.backbones.cross_attention import tower_for
 from trainables.tasks.baseline import fit_regression
 from trainables.tasks.final import assemble, train_member
@@ -76,7 +76,7 @@ def test_members_of_one_tower_embed_each_sample_once(
     members_of_one_tower: Path, corpus: Corpus, counts: Counter[str]
 ) -> None:
     predictor = Predictor(members_of_one_tower)
-    towers: Any = predictor._towers
+    towers: Any = predictor._reads[0].towers
     text, image = towers["text"], towers["image"]
     modules = {
         "text embeddings": text.model.embeddings,
@@ -102,7 +102,7 @@ def test_an_image_is_opened_once_for_each_preparation_that_members_ask_for(
         {"image_backbone": "a", "image_preparation": "basic"},
     ]
     readings = [variant.readings(replace(variant.hand_tuned, **each)) for each in asked]
-    shared = SharedReadings(towers, INPUTS, readings, [(), (), ()], CPU)
+    shared = SharedReadings([MemberReads(towers, INPUTS, each, ()) for each in readings], CPU)
     list(shared.batches(corpus.samples))
     assert counts == {sample.image.name: 2 for sample in corpus.samples if sample.image}
 
@@ -127,7 +127,8 @@ def test_each_member_reads_what_it_would_have_read_alone(
     configs: list[Any] = [replace(spec.hand_tuned, **each) for each in asked]
     readings = [spec.readings(config) for config in configs]
     views = [spec.views(config) for config in configs]
-    shared = SharedReadings(towers, INPUTS, readings, views, CPU)
+    members = [MemberReads(towers, INPUTS, *each) for each in zip(readings, views, strict=True)]
+    shared = SharedReadings(members, CPU)
     seen: list[int] = []
     for rows, batches in shared.batches(corpus.samples):
         seen += rows.tolist()
