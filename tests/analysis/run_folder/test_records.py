@@ -81,7 +81,14 @@ BEST: dict[str, Any] = {
     "verdict": "it beats all",
     "ensemble": {
         "members": [
-            {"trial": 2, "reads": {}, "weight": 0.75, "confirmed": 0.4, "epochs": 3},
+            {
+                "trial": 2,
+                "reads": {},
+                "weight": 0.75,
+                "confirmed": 0.4,
+                "epochs": 3,
+                "model": "blip",
+            },
             {
                 "trial": None,
                 "reads": {"lexicon": True},
