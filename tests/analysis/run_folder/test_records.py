@@ -110,6 +110,7 @@ BEST: dict[str, Any] = {
         "neutral_weight": 1.5,
         "temperature": 1.2,
         "verdict": "it beats the best config alone",
+        "neutral_threshold": 0.35,
     },
     "final": {
         "kind": "refit",
