@@ -112,6 +112,20 @@ def test_its_files_have_digests_and_nothing_of_the_parts_is_left_out(joined: Pat
     assert about["random_backbones"] == ["blip"]
 
 
+def test_it_is_one_graph_to_those_without_this_code(
+    joined: Path, corpus: Corpus, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
+    from trainables.inference.export.write import export_model
+
+    done = export_model(joined, tmp_path / "all.onnx", corpus.samples[:3])
+    assert done.checked.difference < 1e-5
+    description = json.loads((tmp_path / "all.onnx.json").read_text())
+    assert description["variants"] == ["blip", "early_fusion", "late_fusion"]
+    sides = [each["shape"][-1] for each in description["inputs"].values() if each["of"] == "image"]
+    assert sides == [32, 64], "each part reads images of its own size"
+
+
 def test_each_member_computes_in_the_precision_of_its_part(
     parts: dict[str, Path], corpus: Corpus, tmp_path: Path
 ) -> None:

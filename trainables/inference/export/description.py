@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from trainables.data.images import FITS_IN_WORDS, OPENED_IN_WORDS
 from trainables.data.text import LOWER, STEPS
 from trainables.data.views import VIEWS
+from trainables.inference.about import members_in
 from trainables.inference.export.graph import CALIBRATED, PROBABILITIES
 
 if TYPE_CHECKING:
@@ -61,9 +62,10 @@ def described(
         inputs[tokens.mask] = {"of": "text", "dtype": "int64", "shape": shape, "what": what}
     inputs |= {pixels.name: _of_pixels(pixels) for pixels in graph.inputs.pixels}
     inputs |= {name: _of_view(name) for name in graph.inputs.views}
-    kept = {name: about[name] for name in ("variant", "modality", "random_backbones")}
+    kept = {name: about[name] for name in ("modality", "random_backbones")}
     return {
         "format": FORMAT,
+        "variants": list(dict.fromkeys(member.variant for member in members_in(about))),
         **kept,
         "classes": list(classes),
         "inputs": inputs,

@@ -35,7 +35,7 @@ def description_of(model_of: Callable[[str], Path]) -> Callable[[str], dict[str,
 def test_it_says_how_the_model_decides(description_of: Callable[[str], dict[str, Any]]) -> None:
     made = description_of("text alone")
     assert made["classes"] == ["positive", "neutral", "negative"]
-    assert (made["variant"], made["modality"]) == ("early_fusion", "text")
+    assert (made["variants"], made["modality"]) == (["early_fusion"], "text")
     decision = made["decision"]
     assert decision["weights"] == {"positive": 1.0, "neutral": 1.4, "negative": 1.0}
     assert (decision["fallback_class"], decision["fallback_threshold"]) == ("neutral", 0.36)

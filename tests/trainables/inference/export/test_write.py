@@ -133,7 +133,7 @@ def test_what_fewer_bits_change_is_told_apart_from_what_the_export_does(
 ) -> None:
     predictor = Predictor(model_of("text alone"), CPU)
     exact = predictor.probabilities(corpus.unlabelled)
-    predictor.rule = replace(predictor.rule, precision="bfloat16")
+    predictor._precisions = ["bfloat16"]
     rounded = predictor.probabilities(corpus.unlabelled)
     checked = check(of_texts, predictor, corpus.unlabelled)
     assert checked.difference < 1e-5
