@@ -3,12 +3,14 @@
     python -m tests.benchmarks.families
 
 Small random models, loaded as from the hub. Differences are the largest over all cuts and ways to
-pool, relative to the largest value: of embeddings, and of the gradients of what is unfrozen.
+pool, relative to the largest value: of embeddings, and of the gradients of what is unfrozen; and of
+the probabilities of a classifier on it that is exported and run by onnxruntime, not relative.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,22 +21,29 @@ from analysis.program import make_console
 from tests.trainables.modules.comparison import compare
 from tests.trainables.modules.conftest import batches
 from tests.trainables.modules.layouts import FAMILY_LAYOUTS, made, save
+from trainables.config import InputSettings
+from trainables.evaluation.decision import DecisionRule
+from trainables.inference.export.write import export_model
+from trainables.inference.model_folder import Member, save_model
 from trainables.modules.backbones.families import FAMILIES
 from trainables.modules.backbones.pretrained import load_image_tower, load_text_tower
 from trainables.modules.blocks.cut import Cut
+from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from trainables.config import Role
     from trainables.modules.backbones.families import Family
 
 
 class Row(NamedTuple):
-    """A family: largest relative differences, cuts tried, and what its last block computes."""
+    """A family: largest differences, cuts tried, and what its last block computes."""
 
     family: str
     outputs: float
     gradients: float
+    exported: float
     cuts: str
     pooled: str
     computes: str
@@ -44,7 +53,8 @@ def row_of(family: Family, folder: Path) -> Row:
     """Load a small model of a family and compare it at every cut."""
     model = made(FAMILY_LAYOUTS[family.name])
     is_text = family.kind == "text"
-    tower: Any = (load_text_tower if is_text else load_image_tower)(save(model, folder))
+    source = save(model, folder)
+    tower: Any = (load_text_tower if is_text else load_image_tower)(source)
     wraps = hasattr(model, "timm_model")
     base = model if wraps else getattr(model, model.base_model_prefix, model)
     found = [
@@ -56,10 +66,22 @@ def row_of(family: Family, folder: Path) -> Row:
         family.name,
         max(one.outputs for one in found),
         max(one.gradients for one in found),
+        _exported("text" if is_text else "image", source, folder / "classifier"),
         f"0 to {tower.depth}",
         ", ".join(tower.poolings),
         _computed(tower, is_text=is_text),
     )
+
+
+def _exported(role: Role, source: str, folder: Path) -> float:
+    """Export a classifier on a backbone; return how far its probabilities are from its own."""
+    variant = VARIANTS["early_fusion"]
+    towers = variant.load_towers({role: source}, role)
+    config = replace(variant.hand_tuned, text_unfrozen_layers=1, image_unfrozen_layers=1)
+    member = Member(config, variant.build(config, towers))
+    inputs = InputSettings(text_length=12, image_size=64)
+    save_model(folder, variant, inputs, towers, [member], DecisionRule(0.0))
+    return export_model(folder, folder.with_name("classifier.onnx")).checked.difference
 
 
 def _computed(tower: Any, *, is_text: bool) -> str:
@@ -83,14 +105,12 @@ def main() -> None:
     torch.set_num_threads(1)
     console = make_console()
     console.print("| " + " | ".join(Row._fields) + " |")
-    console.print("|---|--:|--:|---|---|---|")
+    console.print("|---|--:|--:|--:|---|---|---|")
     measured = []
     for row in rows():
         measured.append(row)
-        outputs, gradients = (
-            f"{value:.0e}" if value else "0" for value in (row.outputs, row.gradients)
-        )
-        console.print("| " + " | ".join([row.family, outputs, gradients, *row[3:]]) + " |")
+        differences = [f"{value:.0e}" if value else "0" for value in row[1:4]]
+        console.print("| " + " | ".join([row.family, *differences, *row[4:]]) + " |")
     console.print(json.dumps([row._asdict() for row in measured]))
 
 
