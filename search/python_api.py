@@ -5,18 +5,19 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from contextlib import redirect_stderr
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from analysis.program import make_console, tell
+from analysis.run_folder.io import ResultsError
 from analysis.run_folder.run import Run as AnalysedRun
 from analysis.run_folder.run import load
 from search.config.default_folder import own_folder
 from search.config.settings import ALL, SearchSettings, default_cache, parse
-from search.errors import SettingsError, WorkError
+from search.errors import ClusterError, SettingsError, WorkError
 from trainables.config import ROLES, nearest
 from trainables.data.sample import image_digest
 
@@ -30,8 +31,16 @@ _FLAGS = {"path": "data"}  # flags that are not named after their field
 _NO_SEARCH = {"show_space", "dry_run", "list_backbones"}  # these print, and search nothing
 
 
+@dataclass(frozen=True)
 class Run(AnalysedRun):
-    """A run as `analysis.load` gives it, which predicts as well."""
+    """A run as `analysis.load` gives it, which predicts as well.
+
+    Attributes:
+        ships: The model folder that it ships; None for that of the run. Of all models it is the
+            one answer at the top of their folder, which may join several.
+    """
+
+    ships: Path | None = None
 
     def predictor(self) -> FramePredictor:
         """Load what ships.
@@ -42,7 +51,7 @@ class Run(AnalysedRun):
         Raises:
             ModelError: If the run has none.
         """
-        return FramePredictor(self.folder.model)
+        return FramePredictor(self.ships or self.folder.model)
 
 
 class FramePredictor:
@@ -113,7 +122,7 @@ def search(
             `trials=12`, `time_budget="20m"`, `retrain=False`, `resume="runs/mine"`.
 
     Returns:
-        The run.
+        The run; with `model="all"` that of the chosen model, whose predictor is what ships of all.
 
     Raises:
         TypeError: If there is no such setting.
@@ -138,10 +147,7 @@ def search(
     named = {"backbone": backbones, "fix": fix, "range": range}
     words = words_of({"data": data, **named, **settings})
     with own_folder(_parsed(words)) as asked:
-        if asked.model == ALL:
-            msg = "model must be one here, got all: call it for each, or use the command line"
-            raise SettingsError(msg)
-        return _searched(asked)
+        return _searched_all(asked) if asked.model == ALL else _searched(asked)
 
 
 def _searched(settings: SearchSettings) -> Run:
@@ -161,6 +167,39 @@ def _searched(settings: SearchSettings) -> Run:
         raise WorkError(why_all_failed(outcome.records))
     run = load(plan.folder.path)
     return Run(run.folder, run.search, run.best, run.notes, run.database)
+
+
+def _searched_all(settings: SearchSettings) -> Run:
+    """Search every model in turn, where one that fails does not stop the others."""
+    from optuna.exceptions import StorageInternalError  # noqa: PLC0415 - as above
+
+    from search.pipeline import multi_model as all_models  # noqa: PLC0415 - as above
+    from search.pipeline.one_answer import give_one_answer  # noqa: PLC0415 - as above
+    from trainables.data.corpus import CorpusError  # noqa: PLC0415 - as above
+    from trainables.data.splits import SplitError  # noqa: PLC0415 - as above
+
+    ends_one = (CorpusError, SplitError, ResultsError, ClusterError, WorkError, OSError)
+    searches = all_models.settings_by_model(settings)
+    deadline, failed = all_models.deadline_of(searches), dict[str, str]()
+
+    def one(own: SearchSettings) -> int:
+        try:
+            _searched(own)
+        except (*ends_one, StorageInternalError) as error:
+            failed[own.model] = str(error)
+        return int(own.model in failed)
+
+    with all_models.in_one_folder(settings, searches) as folder:
+        codes = all_models.search_all(searches, all_models.numbered(searches, one), deadline)
+        best = give_one_answer(folder, searches, deadline, make_console())
+    faults = [f"{model}: {words}" for model, words in failed.items()]
+    faults += all_models.left_over(searches, codes)
+    if best is None:
+        raise WorkError("\n".join(faults))
+    tell(faults)
+    run = load(folder.path / best.model)
+    ships = None if best.shipped is None else folder.model
+    return Run(run.folder, run.search, run.best, run.notes, run.database, ships)
 
 
 def words_of(settings: Mapping[str, Any]) -> list[str]:

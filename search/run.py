@@ -15,7 +15,7 @@ from search.config.settings import ALL, parse
 from search.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from analysis.run_folder.folder import RunFolder
     from search.config.plan import Plan
@@ -51,42 +51,25 @@ def _run_all(settings: SearchSettings) -> int:
     from search.pipeline import multi_model as all_models  # noqa: PLC0415  # as below
 
     searches = all_models.settings_by_model(settings)
-    one = _numbered(searches)
+    one = all_models.numbered(searches, lambda each: _run(each))
     if settings.show_space:
         return max(all_models.search_all(searches, one).values())
-    from search.cluster.connection import kept  # noqa: PLC0415  # what is wrong shows first
-    from search.study.lock import locked  # noqa: PLC0415
-
     if settings.dry_run:
+        from search.cluster.connection import kept  # noqa: PLC0415  # what is wrong shows first
+
         with kept():
             return max(all_models.search_all(searches, one).values())
-    deadline, folder = all_models.deadline_of(searches), all_models.folder_of(searches)
+    deadline = all_models.deadline_of(searches)
     codes: dict[str, int] = {}
-    with locked(folder, new=False), kept():
-        if settings.resume is None:
-            all_models.write_record(settings, searches)
+    with all_models.in_one_folder(settings, searches) as folder:
         try:
             codes = all_models.search_all(searches, one, deadline)
             if not all_models.interrupted(codes):
                 codes[ALL] = _answer(folder, searches, deadline)
         except KeyboardInterrupt:  # between two searches, or amid the answer
             codes[ALL] = fail([interrupts.words()], interrupts.exit_code())
-        finally:
-            all_models.forget_record(searches)
     left = list(all_models.left_over(searches, codes))
     return max([*codes.values(), *[fail(left, NOTHING)] * bool(left)])
-
-
-def _numbered(searches: Mapping[str, SearchSettings]) -> Callable[[SearchSettings], int]:
-    """Return what searches one of several models, and says which of them."""
-
-    def run(settings: SearchSettings) -> int:
-        number = 1 + list(searches).index(settings.model)
-        time = f", {settings.time_budget} for it" if settings.time_budget else ""
-        make_console().print(f"\n[dim]model {number} of {len(searches)}{time}[/]", highlight=False)
-        return _run(settings)
-
-    return run
 
 
 def _answer(folder: RunFolder, searches: Mapping[str, SearchSettings], deadline: float) -> int:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.program import make_console
 from analysis.run_folder.digests import NAME, keep_digests
 from analysis.run_folder.folder import RunFolder
 from analysis.run_folder.io import read_json, write_json
@@ -17,6 +19,7 @@ from search.config.plan import make_plan
 from search.config.serialization import plain, read_settings, restored, with_changes
 from search.config.validation import seconds_of
 from search.errors import SettingsError
+from search.study.lock import locked
 from spaces import SPACES
 from trainables.config import nearest
 from trainables.variants import VARIANTS
@@ -92,6 +95,31 @@ def _check(searches: Mapping[str, SearchSettings], faults: list[str]) -> None:
         raise SettingsError("\n".join(faults))
 
 
+@contextmanager
+def in_one_folder(
+    settings: SearchSettings, searches: Mapping[str, SearchSettings]
+) -> Iterator[RunFolder]:
+    """Hold the folder of all searches and what they connect to, and record what they are.
+
+    Args:
+        settings: Those of all.
+        searches: Those of each, by model.
+
+    Yields:
+        The folder; its record goes where no search has begun.
+    """
+    from search.cluster.connection import kept  # noqa: PLC0415 - Ray: what is wrong shows first
+
+    folder = folder_of(searches)
+    with locked(folder, new=False), kept():
+        if settings.resume is None:
+            write_record(settings, searches)
+        try:
+            yield folder
+        finally:
+            forget_record(searches)
+
+
 def write_record(settings: SearchSettings, searches: Mapping[str, SearchSettings]) -> None:
     """Record the settings of all, so that searches that have not begun can begin on a resume."""
     plans = {name: make_plan(own) for name, own in searches.items()}
@@ -149,6 +177,20 @@ def _gone_on_with(settings: SearchSettings, folder: Path) -> dict[str, SearchSet
         own = with_changes(own, settings)
         found[name] = replace(own, out=run.absolute(), resume=run if is_there else None)
     return found
+
+
+def numbered(
+    searches: Mapping[str, SearchSettings], search: Callable[[SearchSettings], int]
+) -> Callable[[SearchSettings], int]:
+    """Return what searches one of several models, and says which of them."""
+
+    def run(settings: SearchSettings) -> int:
+        number = 1 + list(searches).index(settings.model)
+        time = f", {settings.time_budget} for it" if settings.time_budget else ""
+        make_console().print(f"\n[dim]model {number} of {len(searches)}{time}[/]", highlight=False)
+        return search(settings)
+
+    return run
 
 
 def deadline_of(searches: Mapping[str, SearchSettings]) -> float:

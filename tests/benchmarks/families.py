@@ -3,7 +3,7 @@
     python -m tests.benchmarks.families
 
 Small random models, loaded as from the hub. Differences are the largest over all cuts and ways to
-pool, relative to the largest value: of embeddings, and of the gradients of what is unfrozen; and of
+pool, relative to the largest value: of embeddings, and of gradients of what is unfrozen; and of
 the probabilities of a classifier on it that is exported and run by onnxruntime, not relative.
 """
 

@@ -6,15 +6,24 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
 
 import search
-from search.errors import SettingsError
+from search import python_api
+from search.errors import SettingsError, WorkError
+from search.pipeline import multi_model
 from search.python_api import stored, words_of
+from spaces import SPACES
+from tests.search.selection.several import write_model
+from tests.search.selection.test_model_choice import RIGHTS
 from tests.trainables.data.conftest import jpeg
-from trainables.data.corpus import Allowed, load_corpus
+from trainables.data.corpus import Allowed, CorpusError, load_corpus
+
+if TYPE_CHECKING:
+    from search.config.settings import SearchSettings
 
 
 def test_settings_are_spelt_as_on_the_command_line() -> None:
@@ -89,6 +98,73 @@ def test_a_frame_is_stored_once_and_read_as_it_is(
         stored(frame.assign(image=["1.jpg", b"2", "3"]), tmp_path)
     with pytest.raises(ValueError, match="a frame that Parquet can hold: "):
         stored(frame.assign(tag=["positive", 3, object()]), tmp_path)
+
+
+MODELS = (*RIGHTS, "late_fusion")
+
+
+@pytest.fixture
+def searched(monkeypatch: pytest.MonkeyPatch) -> dict[str, Exception]:
+    """Let every search end as written by hand, or with the error given for its model."""
+    errors: dict[str, Exception] = {}
+
+    def search_one(settings: SearchSettings) -> None:
+        if settings.model in errors:
+            raise errors[settings.model]
+        assert settings.out is not None
+        write_model(settings.out.parent, settings.model, RIGHTS[settings.model])
+
+    monkeypatch.setattr(python_api, "_searched", search_one)
+    monkeypatch.setattr(multi_model, "SPACES", {name: SPACES[name] for name in MODELS})
+    return errors
+
+
+def search_all(out: Path) -> python_api.Run:
+    return search.search(
+        model="all", data="demo", folds=3, metric="val_accuracy", final="refit", out=out
+    )
+
+
+def test_all_models_are_searched_and_the_run_is_the_chosen_ones(
+    searched: dict[str, Exception], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    searched["late_fusion"] = WorkError("no trial has a score")
+    run = search_all(tmp_path / "out")
+    assert (run.search.model, run.best.trial if run.best else None) == ("early_fusion", 3)
+    assert run.folder.path == tmp_path / "out" / "early_fusion"
+    assert run.ships == tmp_path / "out" / "model"
+    assert (run.ships / "config.json").read_text() == "early_fusion"
+    told = capsys.readouterr()
+    assert told.err == "note: late_fusion: no trial has a score\n"
+    assert [line for line in told.out.splitlines() if line.startswith("model ")][:4] == [
+        *(f"model {number} of 4" for number in (1, 2, 3, 4)),
+    ]
+    assert "best val_accuracy 0.6111 as confirmed by choosing among 3 models" in told.out
+
+
+def test_where_every_model_fails_all_errors_are_one_exception(
+    searched: dict[str, Exception], tmp_path: Path
+) -> None:
+    searched |= {name: WorkError(f"{name} failed") for name in MODELS}
+    searched["clip"] = CorpusError("the data are gone")
+    with pytest.raises(WorkError) as error:
+        search_all(tmp_path / "out")
+    assert {*str(error.value).splitlines()} == {
+        "early_fusion: early_fusion failed",
+        "clip: the data are gone",
+        "blip: blip failed",
+        "late_fusion: late_fusion failed",
+    }
+    assert not (tmp_path / "out" / "all_models.json").exists()
+
+
+def test_an_interrupted_search_of_all_gives_no_answer(
+    searched: dict[str, Exception], tmp_path: Path
+) -> None:
+    searched["clip"] = KeyboardInterrupt()  # type: ignore[assignment] # ends all
+    with pytest.raises(KeyboardInterrupt):
+        search_all(tmp_path / "out")
+    assert not (tmp_path / "out" / "best_model.json").exists()
 
 
 EXAMPLE = """
