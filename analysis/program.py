@@ -21,6 +21,8 @@ BAD_INPUT = 2
 _NOTHING = 1
 _INTERRUPTED = 130
 _WIDE = 1_000  # columns for piped output, which has no terminal width
+NOTEBOOK_COLUMNS = 100
+"""What a notebook shows without being scrolled."""
 
 
 def fail(faults: Iterable[str], code: int = BAD_INPUT) -> int:
@@ -35,8 +37,9 @@ def make_console(**options: Any) -> Console:
     from rich.console import Console  # noqa: PLC0415 - --help does not wait for it
 
     console = Console(**options)
-    wraps = console.is_terminal or console.is_jupyter
-    return console if wraps else Console(width=_WIDE, soft_wrap=True, **options)
+    if console.is_jupyter:
+        return Console(width=NOTEBOOK_COLUMNS, **options)
+    return console if console.is_terminal else Console(width=_WIDE, soft_wrap=True, **options)
 
 
 def counted(count: int, noun: str) -> str:

@@ -53,7 +53,7 @@ def cells() -> list[str]:
             raise ValueError(msg)
         code = code.replace(there, here)
     blocks = code.split("# ---\n")
-    return [_FRAME, *(cell for block in blocks for cell in block.split("\n\n"))]
+    return [_FRAME, *(cell for block in blocks for cell in block.strip().split("\n\n"))]
 
 
 def notebook() -> dict[str, Any]:

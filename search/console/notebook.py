@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from analysis.program import NOTEBOOK_COLUMNS
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-_COLUMNS = 100
-_PRE = '<pre style="white-space: pre; overflow-x: auto; line-height: normal">{code}</pre>'
+_STYLE = "white-space: pre; overflow-x: auto; line-height: normal; font-family: monospace"
+_PRE = f'<pre style="{_STYLE}">{{code}}</pre>'
 
 
 class NotebookView:
@@ -44,7 +46,7 @@ def as_bundle(renderable: RenderableType) -> dict[str, str]:
     page = Console(
         file=io.StringIO(),
         record=True,
-        width=_COLUMNS,
+        width=NOTEBOOK_COLUMNS,
         color_system="truecolor",
         force_terminal=True,
         force_jupyter=False,

@@ -121,7 +121,16 @@ class Search:
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_at_end=False),
             verbose=0,
+            progress_reporter=Silent(),
         )
+
+
+class Silent(tune.ProgressReporter):  # type: ignore[misc]  # Ray has no types
+    """Reports nothing: that of Ray for notebooks clears the cell even where it is to be quiet."""
+
+    def should_report(self, *_: Any, **__: Any) -> bool:
+        """Return that there is nothing to report."""
+        return False
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from optuna.trial import TrialState
+from ray import tune
 
 from search import interrupts
 from search.cluster.resources import TrialResources
@@ -222,3 +223,25 @@ def test_a_full_disk_in_a_worker_ends_the_search_and_costs_no_trial(
     )
     assert set(plan.folder.read_trials()["fate"]) == {"interrupted"}
     assert {t.state for t in search.study.trials} == {TrialState.WAITING}
+
+
+def test_ray_is_given_a_reporter_that_is_silent_as_its_own_clears_a_notebooks_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs: list[tune.RunConfig] = []
+
+    class Tuner:
+        def __init__(self, *_: object, run_config: tune.RunConfig, **__: object) -> None:
+            configs.append(run_config)
+
+        def fit(self) -> None:
+            pass
+
+    monkeypatch.setattr(tune, "Tuner", Tuner)
+    plan = make_plan(parse(f"--model early_fusion --data demo --out {tmp_path / 'out'}".split()))
+    plan.folder.path.mkdir()
+    search = open_search(plan, math.inf, lambda: 1)
+    search.run(make_trainable(0), TrialResources(cpus=1, gpus=0, slots=1), [])
+    reporter = configs[0].progress_reporter
+    assert reporter is not None
+    assert not reporter.should_report([], done=True)
