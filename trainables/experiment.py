@@ -39,7 +39,9 @@ class Experiment:
         cache_dtype: How activations are stored.
         resident: Whether activations are moved to the device at once.
         precision: In which models train and predict; `auto` until it is chosen, and then as
-            `precision_of` says. Frozen activations are in float32.
+            `precision_of` says.
+        frozen_precision: In which frozen parts of towers compute; `auto` until it is chosen, and
+            then float32.
         identity: Tells it, and its copies in other processes, from every other experiment.
     """
 
@@ -56,6 +58,7 @@ class Experiment:
     cache_dtype: CacheDtype = "float16"
     resident: Residence = "auto"
     precision: Precision | Literal["auto"] = "auto"
+    frozen_precision: Precision | Literal["auto"] = "auto"
     identity: str = field(init=False, compare=False, default_factory=lambda: uuid4().hex)
 
     @property

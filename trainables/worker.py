@@ -24,10 +24,14 @@ from trainables.modules.backbones.image_towers import ImageTower, ResNetTower
 from trainables.modules.backbones.preprocessor import PREPROCESSOR, read_preprocessor
 from trainables.modules.backbones.text_tower import TextTower
 from trainables.modules.blocks.parameters import total_parameters
+from trainables.modules.blocks.precision import (
+    choose_frozen_precision,
+    choose_precision,
+    precision_of,
+)
 from trainables.seeds import stream_seed
 from trainables.training.fold import FoldTrainer, TrainingData
 from trainables.training.lockstep import LockstepRun
-from trainables.training.precision import choose_precision, precision_of
 from trainables.variants import VARIANTS
 from trainables.variants.reading import Reading, prepared_as
 from trainables.variants.towers import sources_to_choose
@@ -76,10 +80,19 @@ class Workbench:
         chosen = self.experiment.precision
         return precision_of(self.device) if chosen == "auto" else chosen
 
+    @property
+    def frozen_precision(self) -> Precision:
+        """The precision in which frozen parts of towers compute."""
+        chosen = self.experiment.frozen_precision
+        return "float32" if chosen == "auto" else chosen
+
     @cached_property
     def towers(self) -> LazyTowers:
         """The pretrained towers, by name, on the CPU."""
-        return self.variant.load_towers(self.experiment.backbones, self.experiment.modality)
+        experiment = self.experiment
+        return self.variant.load_towers(
+            experiment.backbones, experiment.modality, self.frozen_precision
+        )
 
     def config(self, params: Mapping[str, Any]) -> TowersConfig:
         """Make a trial's config; where `params` name none of several sources, it reads the first.
@@ -229,6 +242,8 @@ class Workbench:
         """Return what the activations at a cut depend on."""
         whole, experiment = tower_for(tower, self.towers), self.experiment
         read, inputs = self.fingerprint(tower), prepared_as(experiment.inputs, prepared)
+        if whole.frozen_precision != "float32":
+            read = f"{read} in {whole.frozen_precision}"
         samples, dtype = experiment.corpus.samples, experiment.cache_dtype
         return make_key(whole.role, read, cut, samples, inputs, dtype)
 
@@ -322,8 +337,9 @@ def describe(
     Returns:
         `random_backbones` (names), `notes` on parts that start random and on inputs that a
         checkpoint does not know, `fingerprints` of the towers by name, `parameters` of the
-        hand-tuned config: `total` and `trainable`, and the `precision` of the experiment, chosen
-        for these trials if it is `auto`, with the `speedup` that was measured for it or None.
+        hand-tuned config: `total` and `trainable`, the `precision` and `frozen_precision` of the
+        experiment, chosen for these trials where they are `auto`, and the `speedup` and
+        `frozen_speedup` that were measured for them or None.
     """
     bench = kept_workbench(experiment.identity, torch.device("cpu"), lambda: experiment)
     towers = bench.towers.values()
@@ -332,9 +348,13 @@ def describe(
     }
     random = [bench.towers.backbone_of(name) for name, t in bench.towers.items() if t.is_random]
     precision, speedup = experiment.precision, None
+    frozen_precision, frozen_speedup = experiment.frozen_precision, None
+    device = device or bench.device
     if precision == "auto":
-        device = device or bench.device
         precision, speedup = choose_precision(device, _training(bench, params))
+    if frozen_precision == "auto":
+        models = (tower.model for tower in towers)
+        frozen_precision, frozen_speedup = choose_frozen_precision(device, models)
     return {
         "random_backbones": list(dict.fromkeys(random)),
         "notes": [
@@ -350,6 +370,8 @@ def describe(
         "parameters": bench.count(bench.variant.build(bench.config(hand_tuned), bench.towers)),
         "precision": precision,
         "speedup": speedup,
+        "frozen_precision": frozen_precision,
+        "frozen_speedup": frozen_speedup,
     }
 
 

@@ -120,14 +120,16 @@ class Precision:
     Attributes:
         training: Trials and all that trains after them, and their predictions; `auto` in runs of
             versions that chose it by the device alone.
-        activations: The frozen part of the backbones.
+        activations: The frozen part of the backbones; of convolutional ones always float32.
         speedup: How many times as fast as float32 bfloat16 was when the search began; None where
             it was not measured.
+        activations_speedup: The same of a frozen part, which runs forward alone.
     """
 
     training: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    activations: Literal["float32"] = "float32"
+    activations: Literal["float32", "bfloat16"] = "float32"
     speedup: float | None = None
+    activations_speedup: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

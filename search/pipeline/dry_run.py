@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -14,7 +13,7 @@ from search.cluster.resources import RETRIES, fetch, refuse_slow_precision, shar
 from search.console.live import clock
 from search.errors import ClusterError
 from search.pipeline.data import with_given_folds
-from search.pipeline.run_record import precision_notes
+from search.pipeline.run_record import in_precision, precision_notes
 from search.pipeline.rung_zero import is_wanted, readable
 from search.pipeline.views import without_unfit_views
 from search.study.space import draws
@@ -52,7 +51,7 @@ def dry_run(plan: Plan, experiment: Experiment, console: Console) -> None:
             console.print(note, style="yellow", highlight=False)
         for note in precision_notes(described):
             console.print(note, highlight=False)
-        experiment = replace(experiment, precision=described["precision"])
+        experiment = in_precision(experiment, described)
         with console.status("one step of the heaviest and of the lightest config"):
             worker = _rehearse.options(num_cpus=resources.cpus, num_gpus=resources.gpus)
             random = draws(plan.space, _DRAWS, plan.settings.seed)

@@ -13,6 +13,7 @@ from search.cluster.connection import connected
 from search.cluster.resources import share_out
 from search.cluster.tasks import TaskRunner, in_order
 from search.console.live import follow
+from search.pipeline.run_record import kept_precision
 from search.pipeline.workflow import prepare
 from search.selection.budget import seconds_to_train
 from search.selection.final_model import CARD, assembled, trainings
@@ -122,7 +123,7 @@ def write_joined(
             for model, one in members.items():
                 resources = share_out(nodes, one.plan.settings.resources)
                 begun = one.plan.folder.read_search()
-                experiment = replace(prepare(one.plan), precision=begun.precision.training)
+                experiment = kept_precision(prepare(one.plan), begun)
                 runner = TaskRunner(experiment, resources)
                 made.append(_part(runner, one, experiment.corpus, parts / model, console))
         rule = DecisionRule(ensemble.neutral_threshold or 0.0, ensemble.temperature or 1.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import subprocess
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from search.config.plan import Plan
     from search.config.settings import DataSettings
     from trainables.data.sample import Corpus, Fold
+    from trainables.experiment import Experiment
 
 
 _PACKAGES = ("torch", "torchvision", "transformers", "ray", "optuna", "pandas", "scikit-learn")
@@ -100,7 +101,10 @@ def search_record(
         notes=(*corpus.notes, *backbones.get("notes", ())),
         hardware=hardware,
         precision=Precision(
-            training=backbones.get("precision", "auto"), speedup=backbones.get("speedup")
+            training=backbones.get("precision", "auto"),
+            activations=backbones.get("frozen_precision", "float32"),
+            speedup=backbones.get("speedup"),
+            activations_speedup=backbones.get("frozen_speedup"),
         ),
         versions=attempt.versions,
         code=attempt.code,
@@ -140,13 +144,36 @@ def hardware_record(nodes: Sequence[Node], resources: TrialResources) -> Hardwar
     )
 
 
+def in_precision(experiment: Experiment, backbones: Mapping[str, Any]) -> Experiment:
+    """Return the experiment in the precision that was chosen when the backbones were described.
+
+    It is the same object where that is what it computes in anyway: a changed experiment is another
+    one to the processes that keep it.
+    """
+    chosen = {name: backbones[name] for name in ("precision", "frozen_precision")}
+    # `auto` is float32 on a CPU until it is chosen.
+    if all(value in {getattr(experiment, name), "float32"} for name, value in chosen.items()):
+        return experiment
+    return replace(experiment, **chosen)
+
+
+def kept_precision(experiment: Experiment, before: Search) -> Experiment:
+    """Return the experiment in the precision of the search that it goes on with."""
+    kept = before.precision
+    return replace(experiment, precision=kept.training, frozen_precision=kept.activations)
+
+
 def precision_notes(backbones: Mapping[str, Any]) -> tuple[str, ...]:
-    """Say that trials train in fewer bits, if that was chosen because it is faster."""
-    precision, speedup = backbones["precision"], backbones["speedup"]
-    if speedup is None or precision == "float32":
-        return ()
-    how = f"{speedup:.1f} times as fast as float32 here (--precision float32 keeps all digits)"
-    return (f"trains in {precision}, {how}",)
+    """Say what is computed in fewer bits, if that was chosen because it is faster."""
+    chosen = [
+        f"{what} in {precision}, {speedup:.1f} times as fast as float32 here"
+        for what, precision, speedup in (
+            ("runs frozen layers", backbones["frozen_precision"], backbones["frozen_speedup"]),
+            ("trains", backbones["precision"], backbones["speedup"]),
+        )
+        if speedup is not None and precision != "float32"
+    ]
+    return (f"{'; '.join(chosen)} (--precision float32 keeps all digits)",) if chosen else ()
 
 
 def split_record(data: DataSettings, corpus: Corpus, folds: Sequence[Fold]) -> Split:

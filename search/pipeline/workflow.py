@@ -24,6 +24,8 @@ from search.pipeline.repair import put_right
 from search.pipeline.report import write_report
 from search.pipeline.run_record import (
     hardware_record,
+    in_precision,
+    kept_precision,
     precision_notes,
     refuse_other_backbones,
     refuse_other_data,
@@ -98,6 +100,7 @@ def prepare(plan: Plan) -> Experiment:
         fresh_folds(plan, corpus)
     if plan.resumed:
         refuse_other_data(plan.folder.read_search(), settings.data, corpus, folds)
+    asked = settings.resources.precision
     return Experiment(
         variant=plan.variant.name,
         corpus=corpus,
@@ -111,7 +114,8 @@ def prepare(plan: Plan) -> Experiment:
         cache=plan.cache,
         cache_dtype=settings.resources.cache_dtype,
         resident=settings.resources.resident,
-        precision=settings.resources.precision,
+        precision=asked,
+        frozen_precision="float32" if asked == "float16" else asked,
     )
 
 
@@ -169,14 +173,12 @@ def _prepare_nodes(
         refuse_slow_precision(plan.settings.resources, resources)
         backbones = describe(experiment, trials, resources)
     else:  # in the precision that it was begun with, whatever is faster here
-        experiment = replace(experiment, precision=before.precision.training)
+        experiment = kept_precision(experiment, before)
         backbones = describe(experiment, (), resources)
         refuse_other_backbones(before.backbone_fingerprints, backbones["fingerprints"])
     for note in precision_notes(backbones):
         console.print(note, highlight=False)
-    # A changed experiment is another one to processes that keep it; `auto` is float32 on a CPU.
-    if backbones["precision"] not in {experiment.precision, "float32"}:
-        experiment = replace(experiment, precision=backbones["precision"])
+    experiment = in_precision(experiment, backbones)
     built: list[ActivationBuild] = []
     if experiment.cache is not None:
         able = [
@@ -189,7 +191,12 @@ def _prepare_nodes(
     record = search_record(plan, experiment.corpus, experiment.folds, hardware, backbones, built)
     if before is None:
         return record, experiment
-    precision = replace(record.precision, speedup=before.precision.speedup)
+    measured = before.precision
+    precision = replace(
+        record.precision,
+        speedup=measured.speedup,
+        activations_speedup=measured.activations_speedup,
+    )
     attempts = (*before.attempts, *record.attempts)
     return replace(record, precision=precision, attempts=attempts), experiment
 

@@ -24,7 +24,7 @@ from tests.benchmarks.reporting import cores, machine, show
 from tests.benchmarks.ways import WAYS, Way, make_ways
 from tests.benchmarks.whole_trial import show_trials
 from trainables.evaluation.decision import Precision
-from trainables.training.precision import precision_of
+from trainables.modules.blocks.precision import precision_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

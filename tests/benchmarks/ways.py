@@ -16,10 +16,10 @@ from tests.benchmarks.architectures import Architecture, Loaded, uncut_pieces
 from tests.benchmarks.library import Entered, EnteredPiece
 from trainables.evaluation.classes import Sentiment
 from trainables.modules.blocks.piece import on_device
+from trainables.modules.blocks.precision import autocast, precision_of
 from trainables.modules.heads.classifier import Classifier
 from trainables.training.losses import make_loss
 from trainables.training.optimization import make_optimizer
-from trainables.training.precision import autocast, precision_of
 from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:

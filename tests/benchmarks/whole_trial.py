@@ -23,10 +23,10 @@ from trainables.data.sample import Fold
 from trainables.evaluation.classes import Sentiment
 from trainables.modules.blocks.activations import Activations
 from trainables.modules.blocks.piece import on_device
+from trainables.modules.blocks.precision import precision_of
 from trainables.training.fold import FoldTrainer, TrainingData
 from trainables.training.lockstep import LockstepRun
 from trainables.training.memory import peak_memory_mb
-from trainables.training.precision import precision_of
 from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:

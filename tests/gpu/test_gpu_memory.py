@@ -10,9 +10,9 @@ import torch
 from tests.gpu.conftest import epochs
 from trainables.activations.files import StoredActivations
 from trainables.activations.residence import _left_to_take, placed
+from trainables.modules.blocks.precision import precision_of
 from trainables.modules.heads.classifier import Classifier
 from trainables.training.memory import accumulate_on_oom, peak_memory_mb
-from trainables.training.precision import precision_of
 from trainables.worker import Workbench
 
 if TYPE_CHECKING:

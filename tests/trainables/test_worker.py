@@ -72,19 +72,45 @@ def test_cached_equals_uncached_in_every_precision_of_what_trains(
         assert one.metrics["train_loss"] == loss
 
 
-def test_frozen_activations_are_in_float32_whatever_trains_in_fewer_bits(
+@pytest.fixture
+def small_gain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take a linear layer of any size for one that gains by fewer bits."""
+    monkeypatch.setattr("trainables.modules.blocks.precision._LEAST_WEIGHTS", 1)
+
+
+@pytest.mark.usefixtures("small_gain")
+@pytest.mark.parametrize("cut", CUTS)
+def test_cached_equals_uncached_where_the_frozen_part_computes_in_fewer_bits(
+    make_experiment: Callable[..., Experiment], cut: dict[str, Any]
+) -> None:
+    made = partial(make_experiment, frozen_precision="bfloat16")
+    cached, _ = epochs(Workbench(made()), 2, **cut)
+    uncached, _ = epochs(Workbench(made(cache=None)), 2, **cut)
+    exact, _ = epochs(Workbench(make_experiment()), 2, **cut)
+    for one, other, third in zip(cached, uncached, exact, strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities, abs=TOLERANCE["bfloat16"])
+        multiplies = cut["text_unfrozen_layers"] < 3  # else the frozen part looks up words alone
+        assert (one.probabilities != third.probabilities).any() == multiplies
+
+
+@pytest.mark.usefixtures("small_gain")
+def test_frozen_parts_in_fewer_bits_have_files_of_their_own_and_say_nearly_the_same(
     make_experiment: Callable[..., Experiment], tmp_path: Path
 ) -> None:
-    exact, fewer = (
-        Workbench(make_experiment(precision=each, cache=tmp_path / each, cache_dtype="float32"))
-        for each in ("float32", "bfloat16")
+    exact, coarser, fewer = (
+        Workbench(make_experiment(**each, cache=tmp_path, cache_dtype="float32"))
+        for each in ({}, {"precision": "bfloat16"}, {"frozen_precision": "bfloat16"})
     )
     rows = torch.arange(len(exact.experiment.corpus.samples))
-    for role in ("text", "image"):
-        assert exact.key(role, Cut(1)) == fewer.key(role, Cut(1)), "they share a file"
+    for role, computes_in in (("text", "bfloat16"), ("image", "float32")):
+        assert fewer.towers[role].frozen_precision == computes_in, "no convolution does"
+        shared = exact.key(role, Cut(1))
+        assert coarser.key(role, Cut(1)) == shared, "what trains is of no matter"
+        assert (fewer.key(role, Cut(1)) == shared) == (computes_in == "float32")
         one, other = (bench.source(role, Cut(1)).gather(rows).values for bench in (exact, fewer))
-        assert one.dtype == torch.float32
-        assert torch.equal(one, other)
+        assert one.dtype == other.dtype == torch.float32
+        apart = (one - other).norm() / one.norm()
+        assert (0 < apart < 0.02) if computes_in == "bfloat16" else apart == 0
 
 
 @pytest.mark.parametrize("cut", CUTS)
@@ -284,15 +310,26 @@ def test_a_description_says_the_precision_to_train_in(
         measured.append(list(training))
         return "bfloat16", 2.5
 
+    def choose_frozen(_: torch.device, frozen: Iterable[torch.nn.Module]) -> tuple[str, float]:
+        kept.append(list(frozen))
+        return "bfloat16", 3.5
+
+    kept: list[list[torch.nn.Module]] = []
     monkeypatch.setattr("trainables.worker.choose_precision", choose)
+    monkeypatch.setattr("trainables.worker.choose_frozen_precision", choose_frozen)
     described = describe(make_experiment(), CUTS)
     assert (described["precision"], described["speedup"]) == ("bfloat16", 2.5)
     (training,) = measured
     bench = Workbench(make_experiment())
     expected = [bench.towers[role].suffix(Cut(1)) for role in ("text", "image")]
     assert [list(m.state_dict()) for m in training] == [list(m.state_dict()) for m in expected]
-    described = describe(make_experiment(precision="float16"), CUTS)  # as a resumed search's
+    assert (described["frozen_precision"], described["frozen_speedup"]) == ("bfloat16", 3.5)
+    assert [len(models) for models in kept] == [2], "both towers, whole"
+    resumed = make_experiment(precision="float16", frozen_precision="float32")
+    described = describe(resumed, CUTS)
     assert (described["precision"], described["speedup"]) == ("float16", None)
+    assert (described["frozen_precision"], described["frozen_speedup"]) == ("float32", None)
+    assert len(kept) == 1
     describe(make_experiment(), [CUTS[2]])
     assert measured[1:] == [[]], "nothing of a tower trains, and nothing else was measured"
 

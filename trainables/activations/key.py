@@ -40,7 +40,8 @@ class ActivationKey:
 
     Attributes:
         role: `text`, `image`, or `pair` for text with cross-attention to its image.
-        tower: Fingerprint of the backbone: weights, config, tokenizer, preprocessor.
+        tower: Fingerprint of the backbone: weights, config, tokenizer, preprocessor; and the
+            precision of its pass unless that is float32.
         place: Where the backbone is cut.
         inputs: The preprocessing settings of this role.
         samples: Digest of the samples' contents, in order.

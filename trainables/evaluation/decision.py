@@ -60,12 +60,14 @@ class DecisionRule:
             unchanged.
         precision: Precision in which the probabilities were computed when it was chosen.
         neutral_weight: As in `decide`; applied before calibration, too.
+        frozen_precision: Precision in which frozen parts of backbones were computed then.
     """
 
     neutral_threshold: float
     temperature: float = 1.0
     precision: Precision = "float32"
     neutral_weight: float = 1.0
+    frozen_precision: Precision = "float32"
 
     def decide(self, probabilities: NDArray[np.floating]) -> NDArray[np.int64]:
         """Decide on classes (N,), int64, from uncalibrated probabilities (N, C)."""

@@ -43,6 +43,7 @@ _OF_SEVERAL = _MEMBER | {
         "variant": {"enum": list(VARIANTS)},
         "inputs": {"type": "object"},
         "precision": {"enum": list(get_args(Precision))},
+        "frozen_precision": {"enum": list(get_args(Precision))},
     },
 }
 _SHAPE = {
@@ -93,6 +94,7 @@ class MemberEntry(NamedTuple):
         weight: Its weight in the average of probabilities, > 0, relative to the others.
         kind: As in `Variant.build`.
         precision: In which it computes.
+        frozen_precision: In which the frozen parts of its towers compute.
     """
 
     variant: str
@@ -101,6 +103,7 @@ class MemberEntry(NamedTuple):
     weight: float
     kind: MemberKind
     precision: Precision
+    frozen_precision: Precision
 
 
 def members_in(about: Mapping[str, Any]) -> list[MemberEntry]:
@@ -112,7 +115,10 @@ def members_in(about: Mapping[str, Any]) -> list[MemberEntry]:
             one["config"],
             float(one["weight"]),
             one.get("kind", "trained"),  # absent in models of earlier versions
-            one.get("precision", about["decision"].get("precision", "float32")),
+            *(
+                one.get(name, about["decision"].get(name, "float32"))  # likewise
+                for name in ("precision", "frozen_precision")
+            ),
         )
         for one in about["members"]
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import numpy as np
@@ -27,7 +28,8 @@ from trainables.inference.model_folder import Member
 from trainables.inference.shared_readings import MemberReads, SharedReadings
 from trainables.modules.backbones.cross_attention import PAIR
 from trainables.modules.backbones.saving import not_finite
-from trainables.training.precision import autocast
+from trainables.modules.blocks.piece import computing_in
+from trainables.modules.blocks.precision import autocast
 from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:
@@ -38,10 +40,10 @@ if TYPE_CHECKING:
 
     from trainables.config import Modality
     from trainables.data.sample import Sample
+    from trainables.inference.about import MemberEntry
     from trainables.inference.export.graph import ProbabilityGraph
     from trainables.inference.grad_cam import Explainer
     from trainables.variants.lazy_towers import LazyTowers
-    from trainables.variants.variant import Variant
 
 _POINTER = 64  # bytes
 # What libraries raise for damaged or foreign files.
@@ -103,20 +105,20 @@ class Predictor:
     def _load(self, folder: Path, about: Mapping[str, Any]) -> None:
         self.inputs = _checked(about["inputs"])
         self.rule = DecisionRule(**about["decision"])
-        if self.rule.precision not in get_args(Precision):
+        if not {self.rule.precision, self.rule.frozen_precision} <= {*get_args(Precision)}:
             msg = f"{CONFIG} must have a precision among {', '.join(get_args(Precision))}"
             raise ModelError(msg)
         entries = members_in(about)
         self._precisions = [entry.precision for entry in entries]
         variants = [VARIANTS[entry.variant] for entry in entries]
         configs = [v.config.from_params(e.config) for v, e in zip(variants, entries, strict=True)]
-        towers = _load_towers(folder, variants, configs, self.modality)
+        towers = _load_towers(folder, entries, configs, self.modality)
         self._members: list[Member] = []
         self._reads: list[MemberReads] = []
         for number, (entry, variant, config) in enumerate(
             zip(entries, variants, configs, strict=True), 1
         ):
-            own = towers[tuple(variant.backbones)]
+            own = towers[_shared(entry)]
             classifier = variant.build(config, own, entry.kind)
             classifier.load_state_dict(_read_state(folder, number))
             classifier = classifier.to(self._device).eval()
@@ -133,7 +135,8 @@ class Predictor:
 
         Args:
             samples: N samples.
-            precision: What to compute in; None for that in which each member was trained.
+            precision: What to compute in, frozen parts too; None for what each member was
+                trained in.
 
         Returns:
             The mean probabilities over members, shape (N, C), float32.
@@ -145,7 +148,8 @@ class Predictor:
             return np.empty((0, len(Sentiment)), np.float32)
         total = sum(member.weight for member in self._members)
         mean = np.zeros((len(samples), len(Sentiment)), np.float64)
-        with torch.inference_mode():
+        pieces = self._shared.pieces if precision else ()
+        with torch.inference_mode(), computing_in(precision or "float32", pieces):
             for rows, batches in self._shared.batches(samples):
                 for member, batch, own in zip(
                     self._members, batches, self._precisions, strict=True
@@ -199,21 +203,27 @@ class Predictor:
 
 
 def _load_towers(
-    folder: Path, variants: Sequence[Variant[Any]], configs: Sequence[Any], modality: Modality
+    folder: Path, entries: Sequence[MemberEntry], configs: Sequence[Any], modality: Modality
 ) -> dict[tuple[str, ...], LazyTowers]:
-    """Return the towers that members read, by the backbones of their variants.
-
-    Variants of the same backbones share their towers.
-    """
+    """Return the towers that members read, which those of the same backbones share."""
     names: dict[tuple[str, ...], dict[str, None]] = {}
-    for variant, config in zip(variants, configs, strict=True):
+    loads = {}
+    for entry, config in zip(entries, configs, strict=True):
+        variant = VARIANTS[entry.variant]
         read = variant.backbones_read([config], modality)
-        names.setdefault(tuple(variant.backbones), {}).update(dict.fromkeys(read))
-    loads = {tuple(variant.backbones): variant.load_towers for variant in variants}
+        names.setdefault(_shared(entry), {}).update(dict.fromkeys(read))
+        loads[_shared(entry)] = partial(
+            variant.load_towers, modality=modality, frozen_precision=entry.frozen_precision
+        )
     return {
-        kinds: loads[kinds]({name: str(folder / name) for name in read}, modality)
-        for kinds, read in names.items()
+        shared: loads[shared]({name: str(folder / name) for name in read})
+        for shared, read in names.items()
     }
+
+
+def _shared(entry: MemberEntry) -> tuple[str, ...]:
+    """Return what members that share their towers have in common."""
+    return (*VARIANTS[entry.variant].backbones, entry.frozen_precision)
 
 
 def _read_state(folder: Path, number: int) -> dict[str, torch.Tensor]:

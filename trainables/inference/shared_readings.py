@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from trainables.modules.backbones.tower import Tower
     from trainables.modules.blocks.activations import Activations
     from trainables.modules.blocks.cut import Cut
+    from trainables.modules.blocks.piece import Piece
     from trainables.variants.reading import Reading
 
 
@@ -85,6 +86,11 @@ class SharedReadings:
             prepared: Prefixes(self.towers[prepared[0]], those, device)
             for prepared, those in cuts.items()
         }
+
+    @property
+    def pieces(self) -> list[Piece]:
+        """The modules of the frozen parts."""
+        return [piece for prefixes in self.prefixes.values() for piece in prefixes.pieces]
 
     def batches(
         self, samples: Sequence[Sample]

@@ -137,7 +137,7 @@ def assemble(
         joined.append(Member(config, trainer.classifier, share, kind))
         parameters = max(parameters, bench.count(trainer.classifier)["total"])
     mean /= sum(member.weight for member in joined)
-    rule = replace(rule, precision=bench.precision)
+    rule = replace(rule, precision=bench.precision, frozen_precision=bench.frozen_precision)
     _replace(
         folder,
         lambda path: save_model(

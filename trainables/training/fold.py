@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 
 from trainables.evaluation.classes import Sentiment
+from trainables.modules.blocks.precision import autocast
 from trainables.modules.heads.views import ViewProjection
 from trainables.training.losses import make_loss
 from trainables.training.optimization import Schedule, make_optimizer
-from trainables.training.precision import autocast
 from trainables.training.randomness import RandomStream
 from trainables.training.sampling import draw_epoch, drawn_counts, hold_back
 

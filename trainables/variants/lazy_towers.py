@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from trainables.config import Modality, Role
+    from trainables.evaluation.decision import Precision
     from trainables.modules.backbones.tower import Tower
 
 
@@ -24,6 +25,7 @@ class LazyTowers(Mapping[str, "Tower"]):
         backbones: Where weights come from, by `ROLE` or `ROLE/SOURCE`, where the role may be that
             of a checkpoint that holds both towers.
         roles: Which roles are read.
+        frozen_precision: In which frozen parts compute.
     """
 
     def __init__(
@@ -31,8 +33,10 @@ class LazyTowers(Mapping[str, "Tower"]):
         load: Callable[[Mapping[str, str], Sequence[Role]], Mapping[str, Tower]],
         backbones: Mapping[str, str],
         roles: Sequence[Role],
+        frozen_precision: Precision = "float32",
     ) -> None:
         self._load, self._weights, self._roles = load, backbones, roles
+        self._frozen_precision = frozen_precision
         self._backbones = {
             name: backbone for backbone in backbones for name in _towers_of(backbone, roles)
         }
@@ -44,6 +48,8 @@ class LazyTowers(Mapping[str, "Tower"]):
             backbone = self._backbones[name]
             kind, slash, source = backbone.partition("/")
             loaded = self._load({kind: self._weights[backbone]}, self._roles)
+            for tower in loaded.values():
+                tower.compute_frozen_in(self._frozen_precision)
             self._loaded |= {f"{role}{slash}{source}": each for role, each in loaded.items()}
         return self._loaded[name]
 

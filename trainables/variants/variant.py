@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from trainables.config import Modality, Role
+    from trainables.evaluation.decision import Precision
     from trainables.modules.backbones.tower import Tower
     from trainables.modules.blocks.cut import Cut
     from trainables.modules.heads.classifier import Classifier
@@ -88,9 +89,14 @@ class Variant(Generic[ConfigT]):
                 names |= {f"{b}{slash}{source}": None for b in self.backbones if holds(b, role)}
         return list(names)
 
-    def load_towers(self, backbones: Mapping[str, str], modality: Modality) -> LazyTowers:
+    def load_towers(
+        self,
+        backbones: Mapping[str, str],
+        modality: Modality,
+        frozen_precision: Precision = "float32",
+    ) -> LazyTowers:
         """Return the towers by name, each of which is loaded when it is first used."""
-        return LazyTowers(self.load, backbones, ROLES[modality])
+        return LazyTowers(self.load, backbones, ROLES[modality], frozen_precision)
 
     def views(self, config: ConfigT, modality: Modality = "both") -> tuple[str, ...]:
         """Return the names of the views that a config reads, keys of `VIEWS`."""

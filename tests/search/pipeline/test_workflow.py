@@ -127,7 +127,7 @@ def prepared_nodes(monkeypatch: pytest.MonkeyPatch, words: str, said: dict[str, 
     plan, asked = make_plan(parse(words.split())), []
 
     def describe(experiment: Experiment, params: Any, _: Any) -> dict[str, Any]:
-        asked.append((experiment.precision, len(params)))
+        asked.append((experiment.precision, experiment.frozen_precision, len(params)))
         return {"fingerprints": {}, **said}
 
     monkeypatch.setattr(workflow, "describe", describe)
@@ -136,7 +136,7 @@ def prepared_nodes(monkeypatch: pytest.MonkeyPatch, words: str, said: dict[str, 
         plan, experiment, [], TrialResources(1, 0, 1), Console(quiet=True)
     )
     assert chosen.precision in {record.precision.training, "auto"}
-    asked.append(chosen.precision)
+    asked.append((chosen.precision, chosen.frozen_precision))
     return record, asked
 
 
@@ -145,17 +145,24 @@ def test_the_precision_of_a_search_is_chosen_once_and_kept_by_a_resume(
 ) -> None:
     folder = RunFolder(tmp_path / "run")
     words = f"{TEXTS} --data {table} --out {folder.path}"
-    record, asked = prepared_nodes(monkeypatch, words, {"precision": "bfloat16", "speedup": 2.5})
-    (precision, cuts), chosen = asked
-    assert (precision, chosen) == ("auto", "bfloat16")
+    frozen = {"frozen_precision": "bfloat16", "frozen_speedup": 3.5}
+    said = {"precision": "bfloat16", "speedup": 2.5, **frozen}
+    record, asked = prepared_nodes(monkeypatch, words, said)
+    (precision, of_frozen, cuts), chosen = asked
+    assert (precision, of_frozen, chosen) == ("auto", "auto", ("bfloat16", "bfloat16"))
     assert cuts > 0
     folder.write_search(record)
-    kept = {"training": "bfloat16", "activations": "float32", "speedup": 2.5}
+    kept = {
+        "training": "bfloat16",
+        "activations": "bfloat16",
+        "speedup": 2.5,
+        "activations_speedup": 3.5,
+    }
     assert read_search(folder)["precision"] == kept
     # On a machine where nothing is measured, as it was asked for by name.
-    words, said = f"--resume {folder.path}", {"precision": "bfloat16", "speedup": None}
+    words, said = f"--resume {folder.path}", said | {"speedup": None, "frozen_speedup": None}
     record, asked = prepared_nodes(monkeypatch, words, said)
-    assert asked == [("bfloat16", 0), "bfloat16"]
+    assert asked == [("bfloat16", "bfloat16", 0), ("bfloat16", "bfloat16")]
     assert asdict(record.precision) == kept
 
 
@@ -166,9 +173,11 @@ def test_a_search_of_before_there_was_a_choice_goes_on_as_its_device_says(
     del before["precision"]
     del before["settings"]["resources"]["precision"]
     write_search(RunFolder(begun), before)
-    said = {"precision": "float32", "speedup": None}
+    said = dict.fromkeys(("precision", "frozen_precision"), "float32")
+    said |= dict.fromkeys(("speedup", "frozen_speedup"), None)
     record, asked = prepared_nodes(monkeypatch, f"--resume {begun}", said)
-    assert asked == [("auto", 0), "auto"], "nothing to measure: the choice by the device alone"
+    # Nothing is measured: the choice is by the device alone.
+    assert asked == [("auto", "float32", 0), ("auto", "float32")]
     assert record.precision.training == "float32"
 
 

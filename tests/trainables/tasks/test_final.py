@@ -283,6 +283,27 @@ def test_a_model_predicts_in_the_precision_that_its_threshold_was_chosen_in(
         assert abs(said[fewer] - said["float32"]).max() > 1e-5
 
 
+def test_a_model_embeds_in_the_precision_that_its_threshold_was_chosen_in(
+    make_experiment: Callable[..., Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainables.modules.blocks.precision._LEAST_WEIGHTS", 1)
+    said = {}
+    for precision in ("float32", "bfloat16"):
+        experiment = make_experiment(cache=None, frozen_precision=precision)
+        folder = tmp_path / precision
+        trained = train_final(experiment, PARAMS, 1, folder)["probabilities"]
+        predictor = Predictor(folder)
+        assert predictor.rule.frozen_precision == precision
+        said[precision] = predictor.probabilities(experiment.corpus.unlabelled)
+        assert said[precision] == pytest.approx(trained, abs=1e-3)
+    apart = abs(said["bfloat16"] - said["float32"]).max()
+    assert apart > 1e-5
+    exact = predictor.probabilities(experiment.corpus.unlabelled, "float32")
+    again = predictor.probabilities(experiment.corpus.unlabelled)
+    assert abs(exact - again).max() > 1e-5, "its own weights, in float32 and in what it decides in"
+    assert (again == said["bfloat16"]).all(), "it computes as before again"
+
+
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_every_member_of_a_model_predicts_in_its_precision(
     weights: Mapping[str, str], corpus: Corpus, tmp_path: Path, mixed: Mixed, precision: Precision

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from trainables.evaluation.calibration import SMALLEST
 from trainables.inference.export.inputs import GraphInputs
 from trainables.modules.blocks.activations import Activations
+from trainables.modules.blocks.piece import computing_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -49,6 +50,7 @@ class ProbabilityGraph(nn.Module):
     Attributes:
         inputs: What it takes.
         towers: The towers in it, by name.
+        reads: What the members read.
     """
 
     def __init__(
@@ -57,11 +59,9 @@ class ProbabilityGraph(nn.Module):
         super().__init__()
         self.inputs = GraphInputs(reads)
         self.towers = reads.towers
-        self._reads = reads
+        self.reads = reads
         # The exporter finds weights by module.
-        self.pieces = nn.ModuleList(
-            piece for prefixes in reads.prefixes.values() for piece in prefixes.pieces
-        )
+        self.pieces = nn.ModuleList(reads.pieces)
         self.classifiers = nn.ModuleList(member.classifier for member in members)
         total = sum(member.weight for member in members)
         self.weights = [member.weight / total for member in members]
@@ -79,10 +79,10 @@ class ProbabilityGraph(nn.Module):
         """
         ends = {
             place: prefixes.traceable(self.inputs.read(place, given))
-            for place, prefixes in self._reads.prefixes.items()
+            for place, prefixes in self.reads.prefixes.items()
         }
         features = {name: Activations(given[name]) for name in self.inputs.views}
-        batches = self._reads.by_member(ends, features)
+        batches = self.reads.by_member(ends, features)
         each = [
             weight * F.softmax(classifier(batch), dim=-1)
             for weight, classifier, batch in zip(
@@ -107,7 +107,7 @@ def write_graph(graph: ProbabilityGraph, path: Path, most_bytes: int = _MOST_BYT
     """
     nbytes = sum(weight.nbytes for weight in graph.state_dict().values())
     try:
-        with torch.no_grad(), _quiet():
+        with torch.no_grad(), _quiet(), computing_in("float32", graph.reads.pieces):
             program = torch.onnx.export(
                 graph.eval(),
                 kwargs={"given": graph.inputs.example()},

@@ -43,6 +43,7 @@ class CrossAttentionTower(TextTower):
             text.model, text.tokenizer, text.source, is_random=text.is_random, joint=text.joint
         )
         self.image = image
+        self.frozen_precision = text.frozen_precision
 
     def _refuse_not_finite(self) -> None:
         pass  # both towers have been checked
@@ -66,7 +67,9 @@ class CrossAttentionTower(TextTower):
         piece = super().segment(start, stop)
         if start is None or self._frozen(start) or not self._frozen(stop):
             return piece
-        return self._with_image(piece, encodes=True).eval()
+        whole = self._with_image(piece, encodes=True).eval()
+        whole.precision = self.frozen_precision
+        return whole
 
     def suffix(self, cut: Cut, block_dropout: float = 0.0) -> nn.Module:
         """Make the trainable part, which attends to the image's tokens.

@@ -21,6 +21,7 @@ from trainables.modules.blocks.cut import EVERY_LAYER, POOLED_LAYERS
 from trainables.modules.blocks.open_block import OpenBlock
 from trainables.modules.blocks.parameters import total_parameters
 from trainables.modules.blocks.piece import LayeredPiece, PassPooled, Projected
+from trainables.modules.blocks.precision import gains_by_fewer_bits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from trainables.config import Role
+    from trainables.evaluation.decision import Precision
     from trainables.modules.blocks.activations import Activations
     from trainables.modules.blocks.cut import Cut, Layers, Pooling
     from trainables.modules.blocks.piece import Piece
@@ -66,10 +68,12 @@ class Tower(ABC):
         unread: Name prefixes of weights that are never used.
         depth: Number of blocks that may be unfrozen.
         hidden_size: Width of the last block's output.
+        frozen_precision: In which its frozen parts compute.
     """
 
     role: ClassVar[Role]
     unread: ClassVar[tuple[str, ...]] = ()
+    frozen_precision: Precision = "float32"
     depth: int
     hidden_size: int
 
@@ -224,8 +228,16 @@ class Tower(ABC):
         first = None if start is None else self._frozen(start)
         pooling = None if stop.unfrozen_layers else self._pooling(stop)
         if pooling is not None and stop.layers != "last":
-            return self._layered(first, stop, pooling).eval()
-        return self._piece(first, self._frozen(stop), pooling).eval()
+            piece = self._layered(first, stop, pooling)
+        else:
+            piece = self._piece(first, self._frozen(stop), pooling)
+        piece.precision = self.frozen_precision
+        return piece.eval()
+
+    def compute_frozen_in(self, precision: Precision) -> None:
+        """Set the precision of frozen parts made from now on; convolutions stay in float32."""
+        if gains_by_fewer_bits(self.model):
+            self.frozen_precision = precision
 
     def _frozen(self, cut: Cut) -> int:
         return max(0, self.depth - cut.unfrozen_layers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -10,12 +11,14 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from trainables.modules.blocks.activations import Activations
+from trainables.modules.blocks.precision import autocast
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from torch import Tensor
 
+    from trainables.evaluation.decision import Precision
     from trainables.modules.blocks.cut import Pooling
 
 
@@ -24,7 +27,22 @@ class Piece(nn.Module):
 
     Statistics of small batches are noisy, and moving averages would differ between a cached and an
     uncached run. The affine parameters of unfrozen batch norms still train.
+
+    Attributes:
+        precision: In which a frozen run computes; one that trains leaves it at float32, as its
+            trainer says.
     """
+
+    precision: Precision = "float32"
+
+    def __call__(self, activations: Activations) -> Activations:
+        """Run the layers; what leaves a frozen run is float32 whatever its precision."""
+        if self.precision == "float32":
+            found: Activations = super().__call__(activations)
+            return found
+        with autocast(activations.values.device, self.precision):
+            found = super().__call__(activations)
+        return found._replace(values=found.values.float())
 
     def train(self, mode: bool = True) -> Self:
         """Set training mode, except for batch norms."""
@@ -33,6 +51,20 @@ class Piece(nn.Module):
             if isinstance(module, _BatchNorm):
                 module.eval()
         return self
+
+
+@contextmanager
+def computing_in(precision: Precision, pieces: Iterable[Piece]) -> Iterator[None]:
+    """Let pieces, and those inside them, compute in a precision, and then as before."""
+    every = [each for piece in pieces for each in piece.modules() if isinstance(each, Piece)]
+    before = [each.precision for each in every]
+    try:
+        for each in every:
+            each.precision = precision
+        yield
+    finally:
+        for each, own in zip(every, before, strict=True):
+            each.precision = own
 
 
 def on_device(pieces: Sequence[Piece], device: torch.device) -> list[Piece]:

@@ -17,7 +17,7 @@ from trainables.modules.backbones.pretrained import load_image_tower, load_text_
 from trainables.modules.blocks.cut import POOLED_LAYERS, Cut
 from trainables.modules.blocks.parameters import total_parameters
 from trainables.modules.blocks.piece import mean_of_tokens
-from trainables.training.precision import autocast
+from trainables.modules.blocks.precision import autocast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

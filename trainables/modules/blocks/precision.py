@@ -1,4 +1,4 @@
-"""The precision in which models train and predict: chosen once per search, by measuring on a CPU.
+"""The precision in which towers compute: chosen once per search, by measuring on a CPU.
 
 Weights, optimiser states, heads and losses stay in float32 whatever it is: it is that of autocast.
 """
@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
+
+    from torch import Tensor
 
     from trainables.evaluation.decision import Precision
 
@@ -68,16 +71,54 @@ def choose_precision(
     """
     if device.type != "cpu" or not _multiplies_bfloat16():
         return precision_of(device), None
-    sizes = [
-        (layer.in_features, layer.out_features)
-        for module in training
-        for layer in module.modules()
-        if isinstance(layer, nn.Linear) and layer.weight.requires_grad
-    ]
-    width, inner = max(sizes, key=math.prod, default=(0, 0))
-    if width * inner < _LEAST_WEIGHTS:
+    size = _largest(layer for module in training for layer in _linear(module) if _trains(layer))
+    if math.prod(size) < _LEAST_WEIGHTS:
         return "float32", None
-    return faster_precision(*_measured(width, inner))
+    return faster_precision(*_measured(*size, _train_step))
+
+
+def choose_frozen_precision(
+    device: torch.device, frozen: Iterable[nn.Module]
+) -> tuple[Precision, float | None]:
+    """Choose the precision of the frozen parts of towers, which run once per data set.
+
+    Args:
+        device: Where models will train.
+        frozen: The towers' models.
+
+    Returns:
+        As `choose_precision`, by the forward pass of the largest linear layer of those that gain
+        by fewer bits. On a GPU `float32`: a pass over a data set takes no time there, and
+        activations are then the same on all GPUs.
+    """
+    if device.type != "cpu" or not _multiplies_bfloat16():
+        return "float32", None
+    able = (module for module in frozen if gains_by_fewer_bits(module))
+    size = _largest(layer for module in able for layer in _linear(module))
+    if math.prod(size) < _LEAST_WEIGHTS:
+        return "float32", None
+    return faster_precision(*_measured(*size, _forward))
+
+
+def gains_by_fewer_bits(module: nn.Module) -> bool:
+    """Return whether a model mostly multiplies matrices, and large ones; no convolutional does."""
+    large = math.prod(_largest(_linear(module))) >= _LEAST_WEIGHTS
+    convolved = sum(m.weight.numel() for m in module.modules() if isinstance(m, _ConvNd))
+    return large and sum(layer.weight.numel() for layer in _linear(module)) > convolved
+
+
+def _linear(module: nn.Module) -> Iterator[nn.Linear]:
+    return (layer for layer in module.modules() if isinstance(layer, nn.Linear))
+
+
+def _trains(layer: nn.Linear) -> bool:
+    return layer.weight.requires_grad
+
+
+def _largest(layers: Iterable[nn.Linear]) -> tuple[int, int]:
+    """Return the widths in and out of the layer of most weights; of none (0, 0)."""
+    sizes = ((layer.in_features, layer.out_features) for layer in layers)
+    return max(sizes, key=math.prod, default=(0, 0))
 
 
 def _multiplies_bfloat16() -> bool:
@@ -100,20 +141,34 @@ def faster_precision(
     return ("bfloat16" if speedup >= LEAST_SPEEDUP else "float32"), speedup
 
 
-def _measured(width: int, inner: int) -> tuple[list[float], list[float]]:
-    """Time forward and backward of two linear layers in both precisions, in turns."""
+def _measured(
+    width: int, inner: int, work: Callable[[Tensor, Tensor, Tensor, Precision], None]
+) -> tuple[list[float], list[float]]:
+    """Time work on two linear layers in both precisions, in turns."""
     values = torch.ones(_ROWS, width)
     into = torch.full((inner, width), 1 / width, requires_grad=True)
     out = torch.full((width, inner), 1 / inner, requires_grad=True)
 
     def seconds(precision: Precision) -> float:
         began = time.perf_counter()
-        with autocast(values.device, precision):
-            result = F.linear(F.gelu(F.linear(values, into)), out)
-        result.float().sum().backward()
-        into.grad = out.grad = None
+        work(values, into, out, precision)
         return time.perf_counter() - began
 
     rounds = [(seconds("float32"), seconds("bfloat16")) for _ in range(1 + _ROUNDS)]
     float32, bfloat16 = zip(*rounds[1:], strict=True)  # the first one warms up
     return list(float32), list(bfloat16)
+
+
+def _train_step(values: Tensor, into: Tensor, out: Tensor, precision: Precision) -> None:
+    """Run two linear layers forward and backward."""
+    with autocast(values.device, precision):
+        result = F.linear(F.gelu(F.linear(values, into)), out)
+    result.float().sum().backward()
+    into.grad = out.grad = None
+
+
+@torch.inference_mode()
+def _forward(values: Tensor, into: Tensor, out: Tensor, precision: Precision) -> None:
+    """Run two linear layers forward."""
+    with autocast(values.device, precision):
+        F.linear(F.gelu(F.linear(values, into)), out)

@@ -8,12 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from trainables.training import precision as module
-from trainables.training.precision import (
+from trainables.modules.blocks import precision as module
+from trainables.modules.blocks.precision import (
     LEAST_SPEEDUP,
     autocast,
+    choose_frozen_precision,
     choose_precision,
     faster_precision,
+    gains_by_fewer_bits,
     precision_of,
 )
 
@@ -70,8 +72,8 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[int, i
     def fake(float32: float, bfloat16: float) -> list[tuple[int, int]]:
         sizes: list[tuple[int, int]] = []
 
-        def seconds(*size: int) -> tuple[list[float], list[float]]:
-            sizes.append(size)
+        def seconds(width: int, inner: int, _: Any) -> tuple[list[float], list[float]]:
+            sizes.append((width, inner))
             return [float32], [bfloat16]
 
         monkeypatch.setattr(module, "_multiplies_bfloat16", lambda: True)
@@ -91,6 +93,28 @@ def test_the_largest_linear_layer_that_trains_is_measured(measured: Any) -> None
     sizes = measured(3.0, 1.0)
     assert choose_precision(CPU, [linear(400, 400), block, frozen]) == ("bfloat16", 3.0)
     assert sizes == [(400, 800)]
+
+
+def test_frozen_parts_are_measured_by_the_largest_linear_layer_of_all_towers(
+    measured: Any,
+) -> None:
+    sizes = measured(3.0, 1.0)
+    frozen = linear(2000, 2000).requires_grad_(requires_grad=False)
+    convolutional = nn.Sequential(linear(3000, 900), nn.Conv2d(512, 3000, 3, device="meta"))
+    towers = [linear(300, 900), convolutional, frozen]
+    assert choose_frozen_precision(CPU, towers) == ("bfloat16", 3.0)
+    assert sizes == [(2000, 2000)]
+    assert choose_frozen_precision(CPU, [nn.Conv2d(512, 512, 3)]) == ("float32", None)
+    assert choose_frozen_precision(torch.device("cuda"), towers) == ("float32", None)
+    assert sizes == [(2000, 2000)]
+
+
+def test_convolutions_gain_nothing_by_fewer_bits() -> None:
+    assert gains_by_fewer_bits(linear(400, 300))
+    convolutional = nn.Sequential(nn.Conv2d(512, 512, 3, device="meta"), linear(512, 1000))
+    assert not gains_by_fewer_bits(convolutional), "its classifier is not the most of it"
+    assert not gains_by_fewer_bits(linear(64, 128))
+    assert not gains_by_fewer_bits(nn.Sequential())
 
 
 def test_nothing_is_measured_where_no_large_linear_layer_trains(measured: Any) -> None:
@@ -129,7 +153,10 @@ def test_measuring_takes_time_and_draws_no_random_numbers(monkeypatch: pytest.Mo
     monkeypatch.setattr(module, "_multiplies_bfloat16", lambda: True)
     before = torch.get_rng_state()
     precision, speedup = choose_precision(CPU, [linear(400, 300)])
+    frozen, again = choose_frozen_precision(CPU, [linear(400, 300)])
     assert torch.equal(torch.get_rng_state(), before)
+    assert frozen in {"float32", "bfloat16"}
+    assert again is not None
     assert precision in {"float32", "bfloat16"}
     assert speedup is not None
     assert speedup > 0
