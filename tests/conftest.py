@@ -76,11 +76,12 @@ def ray_cluster(held_ray: ExitStack) -> None:
     """Ray on this machine as a search starts it; the next test that asks finds the same."""
     import ray
 
-    from search.cluster.connection import connected
+    from search.cluster.connection import connected, kept
 
     if not ray.is_initialized():
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("RAY_preload_python_modules", "")  # toys that need none of them
+            held_ray.enter_context(kept())  # for the searches of a test as well
             held_ray.enter_context(connected(None))
 
 

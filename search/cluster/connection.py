@@ -86,8 +86,11 @@ def connected(address: str | None) -> Iterator[list[Node]]:
     """
     with ExitStack() as own:
         if not (_KEPT and ray.is_initialized()):
-            (_KEPT[-1] if _KEPT else own).enter_context(_connection(address))
-        yield alive()
+            own.enter_context(_connection(address))
+        nodes = alive()
+        if _KEPT and not any(node.gpus for node in nodes):
+            _KEPT[-1].push(own.pop_all())
+        yield nodes
 
 
 _KEPT: list[ExitStack] = []
@@ -98,6 +101,7 @@ def kept() -> Iterator[None]:
     """Keep what is connected first in this context for all that connect after it, until the end.
 
     Searches one after another then share Ray's processes, which have imported what they need.
+    Where there are GPUs they do not: a process holds what it took of one until it ends.
     """
     with ExitStack() as stack:
         _KEPT.append(stack)

@@ -59,7 +59,7 @@ def test_a_command_whose_reader_has_left_ends_without_a_word(command: str, tmp_p
     ) as process:
         assert process.stdout is not None
         process.stdout.close()  # before anything was written
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=600)
     assert errors == ""
     assert process.returncode == -signal.SIGPIPE
 
@@ -103,7 +103,7 @@ def test_work_goes_on_whatever_becomes_of_its_output(
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "30"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )
     assert (done.returncode, done.stderr) == (0, note)
     assert (tmp_path / "done").exists()
@@ -143,7 +143,7 @@ def test_a_command_whose_output_has_no_room_says_so(command: str, tmp_path: Path
         ["bash", "-c", f"{sys.executable} -m {command} {words} > /dev/full"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )
     told = "error: No space left on device: the output cannot be written\n"
     assert (done.returncode, done.stderr) == (1, told)
@@ -159,7 +159,7 @@ def test_a_file_of_the_users_own_that_hides_a_package_is_named(name: str, tmp_pa
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )
     package = name.partition("/")[0].partition(".")[0]
     told = f"error: {tmp_path / name} hides the package {package} of this program; rename it, or"

@@ -30,7 +30,7 @@ from tests.benchmarks.ways import WAYS
 from tests.benchmarks.whole_trial import Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 ROWS = (
@@ -103,7 +103,17 @@ def test_what_a_search_takes_is_worked_out_from_the_measured(record: Any) -> Non
     assert one["build"]["images"] >= 1
 
 
+@pytest.fixture
+def one_core() -> Iterator[None]:
+    """Let processes have one core, and so one thread: more wait for each other at work."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    yield
+    os.sched_setaffinity(0, before)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_core")
 def test_processes_train_side_by_side_and_say_what_fails(tmp_path: Path) -> None:
     architecture, cpu = SMALL[0], torch.device("cpu")
     config = architecture.config(2)

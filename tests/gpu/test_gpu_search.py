@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.gpu, pytest.mark.slow]
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("asked", "share"), [("1", 1.0), ("0.5", 0.5), ("0.25", 0.25), ("auto", None), ("0", 0.0)]
 )
@@ -41,7 +40,6 @@ def test_trials_share_a_gpu_as_asked(
         assert folder.read_search().hardware.gpus_per_trial == share
 
 
-@pytest.mark.timeout(600)
 def test_a_dry_run_says_what_memory_of_the_gpu_a_trial_takes(
     cuda: torch.device,  # noqa: ARG001 - it must be there
     tmp_path: Path,

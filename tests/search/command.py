@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import psutil
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 SMALL = "--model early_fusion --data demo --image-size 32 --max-concurrent 1"
@@ -31,20 +32,27 @@ class Command:
     def __init__(self, folder: Path, cache: Path) -> None:
         self.folder = folder
         self.variables = {"XDG_CACHE_HOME": str(cache), "PYTHONUNBUFFERED": "1", "COLUMNS": "100"}
+        # Processes import when they have work: of two that begin ahead, one may never have any.
+        self.variables["RAY_preload_python_modules"] = ""
 
-    def start(self, words: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+    @contextmanager
+    def start(self, words: str) -> Iterator[subprocess.Popen[str]]:
+        with subprocess.Popen(
             [sys.executable, "-m", "search.run", *words.split()],
             cwd=self.folder,
             env=os.environ | self.variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-        )
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()  # where a test fails; else it has ended
 
     def run(self, words: str) -> tuple[int, str, str]:
         with self.start(words) as process:
-            out, errors = process.communicate(timeout=580)
+            out, errors = process.communicate()
         return process.returncode, out, errors
 
     def run_until(
@@ -57,7 +65,7 @@ class Command:
                 if said.startswith(line):
                     act(process)
                     break
-            _, errors = process.communicate(timeout=300)
+            _, errors = process.communicate()
         return process.returncode, errors
 
 

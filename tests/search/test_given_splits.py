@@ -14,10 +14,11 @@ from search.config.settings import parse
 from search.errors import SettingsError
 from search.evaluate import main as evaluate
 from search.pipeline.data import load_data, with_given_folds
-from tests.search.command import FROZEN, Command
+from tests.search.command import FROZEN
 from trainables.data.demo import demo_corpus
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 TINY = "--backbone text=tiny --backbone image=tiny"
@@ -41,13 +42,13 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
 def test_a_test_part_is_held_out_and_scored_once_as_evaluate_scores_it(
-    table: Path, tmp_path: Path, cache: Path
+    table: Path, run: Callable[[str], tuple[int, str, str]], tmp_path: Path
 ) -> None:
-    command = Command(tmp_path, cache)
     words = f"--model early_fusion --data {table} {TINY} {FROZEN} --image-size 32"
     words += " --max-concurrent 1 --epochs 2 --trials 2 --out out"
-    code, out, errors = command.run(words)
+    code, out, errors = run(words)
     assert code == 0, errors
     assert "240 labelled, 60 to predict" in out
     assert "of the 60 pairs held out" in out

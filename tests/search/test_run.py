@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import search
 from analysis.run_folder.folder import RunFolder
 from analysis.run_folder.records import to_json
 from tests.records import read_best, read_search, write_search
@@ -79,6 +80,7 @@ def test_the_families_of_backbones_are_listed_without_a_model(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
 def test_gpus_that_are_not_there_are_bad_input(
     run: Callable[[str], tuple[int, str, str]], tmp_path: Path
 ) -> None:
@@ -134,6 +136,7 @@ def test_a_search_on_the_demo_data_writes_its_folder(searched: Command) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
 def test_a_folder_that_holds_a_search_is_refused_to_another(
     run: Callable[[str], tuple[int, str, str]], searched: Command
 ) -> None:
@@ -143,7 +146,7 @@ def test_a_folder_that_holds_a_search_is_refused_to_another(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("ray_cluster")
 def test_a_finished_search_is_extended_and_done_stages_are_not_repeated(
     searched: Command, run: Callable[[str], tuple[int, str, str]], tmp_path: Path
 ) -> None:
@@ -155,8 +158,8 @@ def test_a_finished_search_is_extended_and_done_stages_are_not_repeated(
     assert code == 0, errors
     assert "4 trials in" in out
     assert folder.predictions.stat().st_mtime_ns == written
-    code, *_ = run("--resume out --trials 6 --max-concurrent 2")
-    assert code == 0
+    again = search.search(resume="out", trials=6)
+    assert again.trials["trial"].tolist() == list(range(6))
     assert_whole(folder, 6)
     kept = folder.read_trials().iloc[:4].drop(columns="seconds")  # rounded at another moment
     assert kept.to_csv() == first.drop(columns="seconds").to_csv()
@@ -172,18 +175,19 @@ def test_a_finished_search_is_extended_and_done_stages_are_not_repeated(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("ray_cluster")
 def test_a_search_goes_on_in_its_precision_and_ships_a_model_of_it(
     run: Callable[[str], tuple[int, str, str]], tmp_path: Path
 ) -> None:
     folder = RunFolder(tmp_path / "out")
     words = f"{SMALL} --fix text_unfrozen_layers=1 --fix image_unfrozen_layers=0 --epochs 1"
-    for line in (f"{words} --precision bfloat16 --confirm 0 --trials 1 --out out", "--resume out"):
-        code, _, errors = run(f"{line} --trials 2" if "resume" in line else line)
+    begun = f"{words} --precision bfloat16 --no-retrain --trials 1 --out out"
+    for line in (begun, "--resume out --retrain --confirm 0"):
+        code, _, errors = run(line)
         assert code == 0, errors
         assert read_search(folder)["precision"]["training"] == "bfloat16"
-        about = json.loads((folder.model / "config.json").read_text())
-        assert about["decision"]["precision"] == "bfloat16"
+    about = json.loads((folder.model / "config.json").read_text())
+    assert about["decision"]["precision"] == "bfloat16"
     code, _, errors = run(f"{SMALL} --precision float16 --out other")
     assert code == 2
     assert "--precision must be auto, float32 or bfloat16 where trials have no GPU" in errors
@@ -191,6 +195,7 @@ def test_a_search_goes_on_in_its_precision_and_ships_a_model_of_it(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
 def test_a_dry_run_says_what_a_search_takes_and_searches_nothing(
     run: Callable[[str], tuple[int, str, str]], tmp_path: Path
 ) -> None:
@@ -204,6 +209,7 @@ def test_a_dry_run_says_what_a_search_takes_and_searches_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
 def test_a_search_of_which_nothing_comes_says_why(
     run: Callable[[str], tuple[int, str, str]], tmp_path: Path
 ) -> None:

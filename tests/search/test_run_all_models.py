@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import ray
 
 from analysis.program import make_console
 from analysis.run_folder.folder import RunFolder
@@ -46,11 +47,15 @@ def two_models(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_all_models_are_searched_and_end_in_one_table(run: Run, tmp_path: Path) -> None:
+def test_all_models_are_searched_in_one_ray_and_end_in_one_table(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, starts = ray.init, []
+    monkeypatch.setattr(ray, "init", lambda **words: starts.append(start(**words)))
     words = "--model all --data demo --trials 1 --epochs 1 --folds 1 --image-size 32"
     code, out, errors = run(f"{words} --confirm 0 --no-retrain --out out")
     assert code == 0, errors
+    assert len(starts) == 1
     lines = out.splitlines()
     head = next(i for i, line in enumerate(lines) if line.lstrip().startswith("run "))
     for column in ("epochs", "F1 neu", "accuracy", "macro F1", "weighted F1"):
@@ -65,8 +70,7 @@ def test_all_models_are_searched_and_end_in_one_table(run: Run, tmp_path: Path) 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
-@pytest.mark.usefixtures("two_models")
+@pytest.mark.usefixtures("ray_cluster", "two_models")
 def test_two_models_end_in_one_answer_and_go_on_as_one(run: Run, tmp_path: Path) -> None:
     code, out, errors = run(f"{WORDS} --out whole")
     assert code == 0, errors

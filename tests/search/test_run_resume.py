@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # several searches in one test
+pytestmark = pytest.mark.slow
 
 
 def assert_whole(folder: RunFolder, count: int) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
 def test_two_text_encoders_are_searched_named_shipped_and_predict(
     run: Callable[[str], tuple[int, str, str]],
     weights: Mapping[str, str],

@@ -75,7 +75,7 @@ def test_a_sample_that_repeats_validate_twice_is_shown_once(tmp_path: Path) -> N
     assert sum(len(group.cards) for group in groups) == 1
 
 
-@pytest.mark.timeout(20)  # opening a pipe waits for ever
+@pytest.mark.timeout(120)  # opening a pipe waits for ever
 def test_only_a_small_jpeg_of_the_run_folder_gets_into_the_page(tmp_path: Path) -> None:
     jpeg = b"\xff\xd8 small"
     (tmp_path / "private.jpg").write_bytes(jpeg)

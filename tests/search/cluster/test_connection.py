@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -19,6 +19,7 @@ from ray.exceptions import RaySystemError
 from search import interrupts
 from search.cluster import connection
 from search.cluster.connection import connected, kept
+from search.cluster.resources import Node
 from search.config.address import address_faults, chosen_address, joining, room_faults
 from search.errors import ClusterError
 
@@ -271,8 +272,9 @@ def test_searches_one_after_another_keep_the_connection_of_the_first(
         yield
         happened.append("ends")
 
+    gpus = 0.0
     monkeypatch.setattr(connection, "_connection", scripted)
-    monkeypatch.setattr(connection, "alive", list)
+    monkeypatch.setattr(connection, "alive", lambda: [Node("here", cpus=2, gpus=gpus)])
     monkeypatch.setattr(ray, "is_initialized", lambda: happened[-1:] not in ([], ["ends"]))
     with kept():
         assert happened == []
@@ -280,7 +282,11 @@ def test_searches_one_after_another_keep_the_connection_of_the_first(
             with connected(None):
                 happened.append(f"search {number}")
     assert happened == ["begins None", "search 0", "search 1", "search 2", "ends"]
-    for _ in range(2):
-        with connected(None):
-            pass
-    assert happened[5:] == ["begins None", "ends"] * 2
+    gpus = 1.0
+    for several in (nullcontext, kept):
+        del happened[:]
+        with several():
+            for _ in range(2):
+                with connected(None):
+                    pass
+        assert happened == ["begins None", "ends"] * 2, "a process holds a GPU until it ends"

@@ -47,6 +47,60 @@ def processes(runner: TaskRunner, seconds: float) -> set[int]:
     return {process for process, _ in results.values()}
 
 
+@pytest.fixture
+def make_runner(
+    ray_cluster: None,  # noqa: ARG001  # Ray must be there
+    make_experiment: Callable[..., Experiment],
+    tmp_path: Path,
+) -> Callable[..., TaskRunner]:
+    (tmp_path / "cache").mkdir()  # else what fails waits for it
+
+    def make(**changes: Any) -> TaskRunner:
+        return TaskRunner(make_experiment(**changes), TrialResources(1.0, 0.0, 2))
+
+    return make
+
+
+def test_tasks_use_every_slot_where_they_last_as_long_as_a_process_takes_to_start(
+    make_runner: Callable[..., TaskRunner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = make_runner()
+    for seconds, count in ((600.0, 1), (0.0, 2)):
+        monkeypatch.setattr(tasks, "_SECONDS_TO_START", seconds)
+        assert len(processes(runner, 0.2)) == count
+
+
+def test_a_process_keeps_the_workbench_of_one_experiment_and_nothing_of_a_task(
+    make_runner: Callable[..., TaskRunner],
+) -> None:
+    for seed in (7, 8):
+        found = dict(make_runner(seed=seed).run([scripted()] * 2))
+        assert {of_the_bench for _, of_the_bench in found.values()} == {seed}
+    params = {"batch_size": 8, "projection_width": 8, "hidden_width": 8}
+    arguments = {"params": params, "rows": np.arange(30), "epochs": 1, "seed": 1}
+    runner = make_runner()
+    weights = [runner.here(Task(train_member, arguments)) for _ in range(2)]
+    assert weights[0] == weights[1]
+
+
+def test_a_task_that_crashes_is_done_again_and_one_that_fails_is_told(
+    make_runner: Callable[..., TaskRunner], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "_SECONDS_TO_START", 0.0)
+    runner = make_runner()
+    wrong = scripted(error=RuntimeError("out of\nmemory"))
+    found = dict(runner.run([scripted(mark=str(tmp_path / "mark")), wrong]))
+    assert found[0][1] == 7, "in a process with the same workbench"
+    assert isinstance(found[1], WorkError)
+    assert "out of memory" in str(found[1])
+    with pytest.raises(ClusterError, match="bad weights"):
+        list(runner.run([scripted(error=ValueError("bad weights"))]))
+    # What is of no use any more is not waited for: the second task would take an hour.
+    with pytest.raises(WorkError, match="out of memory"):
+        in_order(runner.run([wrong, scripted(seconds=3600)]))
+    assert len(dict(runner.run([scripted(), scripted()]))) == 2, "in the place of the killed"
+
+
 def killed(folder: Path) -> Any:
     """A build whose worker dies as often as a file says, each time after its first step."""
 
@@ -63,48 +117,17 @@ def killed(folder: Path) -> Any:
     return build
 
 
-def test_tasks_use_every_slot_survive_a_crash_and_tell_what_failed(
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_build_is_begun_again_as_often_as_anything_is_retried(
     make_experiment: Callable[..., Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "cache").mkdir()  # else what fails waits for it
-    with connected(None):
-        runner = TaskRunner(make_experiment(), TrialResources(1.0, 0.0, 2))
-        for seconds, count in ((600.0, 1), (0.0, 2)):  # little work does not pay for another
-            monkeypatch.setattr(tasks, "_SECONDS_TO_START", seconds)
-            assert len(processes(runner, 0.2)) == count
-        marks = [scripted(mark=str(tmp_path / f"{n}")) for n in range(3)]
-        assert {seed for _, seed in dict(runner.run(marks)).values()} == {7}
-        wrong = scripted(error=RuntimeError("out of\nmemory"))
-        found = dict(runner.run([scripted(mark=str(tmp_path / "mark")), wrong]))
-        assert isinstance(found[0], tuple)
-        assert isinstance(found[1], WorkError)
-        assert "out of memory" in str(found[1])
-        with pytest.raises(ClusterError, match="bad weights"):
-            list(runner.run([scripted(error=ValueError("bad weights"))]))
-        # What is of no use any more is not waited for: the second task would take an hour.
-        with pytest.raises(WorkError, match="out of memory"):
-            in_order(runner.run([wrong, scripted(seconds=3600)]))
-        assert len(dict(runner.run([scripted(), scripted()]))) == 2
-        # A process keeps the workbench of one experiment alone.
-        other = TaskRunner(make_experiment(seed=8), TrialResources(1.0, 0.0, 2))
-        assert {seed for _, seed in dict(other.run([scripted(seconds=0.2)] * 4)).values()} == {8}
-        with monkeypatch.context() as patch:
-            patch.setattr(preparation, "_build", killed(tmp_path))
-            nodes = alive()
-            for kills in (2, 3):
-                (tmp_path / "kills").write_text(f"{kills}")
-                steps = preparation.build_everywhere(nodes, make_experiment(), [])
-                if kills == 2:
-                    *_, last = steps  # a step may be lost with its worker
-                    assert last.done == 2
-                else:
-                    with pytest.raises(WorkError, match="WorkerCrashedError"):
-                        list(steps)
-        rows = np.arange(30)
-        params = {"batch_size": 8, "projection_width": 8, "hidden_width": 8}
-        arguments = {"params": params, "rows": rows, "epochs": 1, "seed": 1}
-        weights = [runner.here(Task(train_member, arguments)) for _ in range(2)]
-        assert weights[0] == weights[1]  # nothing is kept from task to task
+    monkeypatch.setattr(preparation, "_build", killed(tmp_path))
+    (tmp_path / "kills").write_text("2")
+    *_, last = preparation.build_everywhere(alive(), make_experiment(), [])
+    assert last.done == 2, "a step before it may be lost with its worker"
+    (tmp_path / "kills").write_text("3")
+    with pytest.raises(WorkError, match="WorkerCrashedError"):
+        list(preparation.build_everywhere(alive(), make_experiment(), []))
 
 
 def test_a_task_for_which_there_is_not_memory_enough_fails_after_its_retries(

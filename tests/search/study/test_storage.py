@@ -182,9 +182,13 @@ def test_a_database_that_is_lost_ends_the_search(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("ray_cluster")
 def test_a_killed_search_goes_on_in_postgresql(
-    postgresql: Server, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    postgresql: Server,
+    tmp_path: Path,
+    cache: Path,
+    run: Callable[[str], tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     command = Command(tmp_path, cache)
@@ -193,7 +197,7 @@ def test_a_killed_search_goes_on_in_postgresql(
     )
     code, _ = command.run_until(words, "[1/3] trial", kill)
     assert code == -signal.SIGKILL
-    code, out, errors = command.run("--resume run")
+    code, out, errors = run("--resume run")
     assert (code, errors) == (0, "")
 
     folder = RunFolder(tmp_path / "run")

@@ -42,6 +42,14 @@ SPACE = Space(
     ]
 )
 
+# Each crash takes three processes.
+WITHOUT_CRASHES = Space(
+    [
+        Hyperparameter("rate", 0.5, FloatRange(0.0, 1.0)),
+        Hyperparameter("kind", "well", Choices("well", "weak", "diverges", "lost")),
+    ]
+)
+
 
 @pytest.fixture
 def run(
@@ -56,11 +64,12 @@ def run(
         seconds: float = 0.0,
         limit: float = math.inf,
         kind: str | None = None,
+        space: Space = SPACE,
     ) -> tuple[Plan, Search]:
         flags = f"--model early_fusion --data demo --epochs {EPOCHS} --grace-epochs 1 {words}"
         plan = replace(
             make_plan(parse([*flags.split(), "--out", str(tmp_path / name)])),
-            space=SPACE.fix({"kind": kind} if kind else {}),
+            space=space.fix({"kind": kind} if kind else {}),
             hand_tuned={"rate": 0.5, "kind": kind or "well"},
         )
         plan.folder.path.mkdir()
@@ -136,7 +145,8 @@ def test_the_same_seed_runs_the_same_trials_one_at_a_time(
     run: Callable[..., tuple[Plan, Search]],
 ) -> None:
     def table(name: str, seed: int, count: int) -> pd.DataFrame:
-        plan, _ = run(name, f"--trials {count} --seed {seed}", slots=1)
+        words = f"--trials {count} --seed {seed}"
+        plan, _ = run(name, words, slots=1, space=WITHOUT_CRASHES)
         return plan.folder.read_trials().drop(columns="seconds")
 
     first = table("a", 1, 13)
@@ -189,7 +199,6 @@ def test_the_first_interrupt_ends_the_search_well(
 def test_a_trial_that_hangs_is_failed_and_the_search_goes_on(
     run: Callable[..., tuple[Plan, Search]],
 ) -> None:
-    began = time.monotonic()
     plan, search = run("a", "--trials 2 --trial-timeout 4s --scheduler none", kind="hangs")
     trials = plan.folder.read_trials()
     assert trials["fate"].tolist() == ["failed"] * 2
@@ -197,7 +206,6 @@ def test_a_trial_that_hangs_is_failed_and_the_search_goes_on(
     assert trials["epochs"].tolist() == [1] * 2
     assert trials["retries"].tolist() == [0] * 2
     assert [t.state for t in search.study.trials] == [TrialState.FAIL] * 2
-    assert time.monotonic() - began < 290, "no trial was waited for"
 
 
 @pytest.mark.slow

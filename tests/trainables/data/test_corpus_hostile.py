@@ -148,7 +148,7 @@ SPECIAL = [
 ]
 
 
-@pytest.mark.timeout(20)  # opening a pipe, and reading a device to its end, waits for ever
+@pytest.mark.timeout(120)  # opening a pipe, and reading a device to its end, waits for ever
 @pytest.mark.parametrize("name", ["a.txt", "a.jpg"])
 @pytest.mark.parametrize(
     ("make", "told"),
@@ -168,7 +168,7 @@ def test_a_text_or_image_that_is_no_regular_file_is_told_and_not_opened(
         load_corpus(folder, allowed=Allowed(outside=True))
 
 
-@pytest.mark.timeout(20)  # as above
+@pytest.mark.timeout(120)  # as above
 @pytest.mark.parametrize(("make", "told"), SPECIAL)
 def test_a_list_that_is_no_regular_file_is_told_and_not_opened(
     tmp_path: Path, make: Callable[[Path], None], told: str
