@@ -14,6 +14,7 @@ from analysis.program import fail, make_console, print_and_exit
 from search.config.settings import unset
 from trainables.data.encodings import encoding_faults
 from trainables.data.files import is_there
+from trainables.data.tags import TagsError, parse_tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,6 +34,11 @@ class EvaluateSettings:
     """A labelled data set: the test part of its column split, or else all that has a tag."""
     allow_outside: tyro.conf.FlagCreatePairsOff[bool] = False
     """Take files outside the folder of the data too, by links, .. and absolute paths."""
+    tags: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(metavar="TAG=CLASS,...", help_behavior_hint="(default: as in the search)"),
+    ] = ()
+    """Classes of the model by the tags that the list holds, such as 0=negative,1=positive."""
     encoding: Annotated[str | None, unset("NAME", "that of the search, where it fits")] = None
     """Encoding of texts that are no UTF-8, such as gb18030 or cp1252."""
     out: Annotated[Path | None, unset("FILE", "the terminal alone")] = None
@@ -50,6 +56,10 @@ class EvaluateSettings:
         if not is_there(self.data):
             yield f"--data must exist, got {self.data}"
         yield from encoding_faults(self.encoding)
+        try:
+            parse_tags(self.tags)
+        except TagsError as error:
+            yield str(error)
         if self.out is not None:
             yield from file_faults("--out", self.out)
 
@@ -71,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             settings.data,
             allow_outside=settings.allow_outside,
             encoding=settings.encoding,
+            tags=parse_tags(settings.tags),
         )
     except (ResultsError, ValueError) as error:  # of data or model: messages for the user
         return fail([str(error)])
@@ -92,12 +103,13 @@ def _write(out: Path, tested: TestScores) -> int:
 
 
 def _show(console: Console, tested: TestScores) -> None:
-    from rich.table import Table  # noqa: PLC0415 - after the cheap checks
+    from rich.markup import escape  # noqa: PLC0415 - after the cheap checks
+    from rich.table import Table  # noqa: PLC0415 - likewise
 
     from analysis.render.text import heading  # noqa: PLC0415 - likewise
 
     counts = ", ".join(f"{count:,} {name}" for name, count in tested.classes.items())
-    console.print(f"{tested.pairs:,} labelled pairs: {counts}")
+    console.print(f"{tested.pairs:,} labelled pairs: {escape(counts)}")
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("")
     for name in ("this model", "95 % interval", "majority class"):
@@ -105,7 +117,7 @@ def _show(console: Console, tested: TestScores) -> None:
     for name, score in tested.scores.items():
         low, high = tested.intervals[name]
         majority = f"{tested.majority[name]:.4f}" if name in tested.majority else ""
-        table.add_row(heading(name), f"{score:.4f}", f"{low:.4f} to {high:.4f}", majority)
+        table.add_row(escape(heading(name)), f"{score:.4f}", f"{low:.4f} to {high:.4f}", majority)
     console.print(table)
     if tested.shared:
         words = (

@@ -150,21 +150,21 @@ def explain(run: Run, predictor: Predictor, chosen: Sequence[Chosen]) -> None:
         if target is None:
             target = int(predictor.rule.decide(predictor.probabilities([sample]))[0])
         found = explainer.explain(sample, target)
-        explanations.append(_explanation(folder, one, target, found))
+        explanations.append(_explanation(run, one, target, found))
     write_explanations(run.folder, explanations)
 
 
-def _explanation(folder: Path, one: Chosen, target: int, found: Attribution) -> Explanation:
+def _explanation(run: Run, one: Chosen, target: int, found: Attribution) -> Explanation:
     from analysis.run_folder.explanations import Explanation  # noqa: PLC0415 - as below
     from analysis.run_folder.io import write_whole  # noqa: PLC0415 - after the cheap checks
-    from trainables.evaluation.classes import CLASSES  # noqa: PLC0415
 
-    name = None
+    names = run.classes.names
+    folder, name = run.folder.explanations, None
     if found.pixels is not None and found.heat is not None:
         name = f"{one.row}.jpg"
-        truth = "" if one.truth is None else f"is {CLASSES[one.truth]}, "
+        truth = "" if one.truth is None else f"is {names[one.truth]}, "
         caption = (
-            f"{truth}predicted as {CLASSES[target]} ({found.probability:.0%} by the final model)"
+            f"{truth}predicted as {names[target]} ({found.probability:.0%} by the final model)"
         )
         over = overlay(found.pixels, found.heat)
         write_whole(folder / name, lambda path: over.save(path, "JPEG", quality=88))
@@ -174,8 +174,8 @@ def _explanation(folder: Path, one: Chosen, target: int, found: Attribution) -> 
     most = max((abs(score) for _, score in found.words), default=0) or 1
     return Explanation(
         row=one.row,
-        truth=None if one.truth is None else CLASSES[one.truth],
-        decided=CLASSES[target],
+        truth=None if one.truth is None else names[one.truth],
+        decided=names[target],
         probability=found.probability,
         overlay=name,
         words=tuple((word, round(score / most, 4)) for word, score in found.words),

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
     from trainables.config import Missing, Modality
     from trainables.data.sample import Sample
+    from trainables.evaluation.classes import Classes
     from trainables.inference.predictor import Prediction
 
+_LEAST_WIDTH = 9  # of the names of classes
 _ASKED = {
     "both": "one pair by --text TEXT and --image FILE",
     "text": "one text by --text TEXT",
@@ -34,7 +36,7 @@ _ASKED = {
 
 @dataclass(frozen=True)
 class PredictSettings:
-    """Classify image-text pairs as positive, neutral or negative."""
+    """Classify image-text pairs with a run's model."""
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """A run folder of a search, or the model folder in it."""
@@ -111,9 +113,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         roles = " and ".join(predictor.random_backbones)
         sys.stderr.write(f"note: {roles} weights were random: this model is a demonstration\n")
     if settings.data is None:
-        _show(predictions[0])
+        _show(predictions[0], predictor.classes)
         return 0
-    return _hand_over(_table(predictions, settings), settings.out)
+    return _hand_over(_table(predictions, predictor.classes, settings), settings.out)
 
 
 def _hand_over(table: str, out: Path | None) -> int:
@@ -132,16 +134,16 @@ def _hand_over(table: str, out: Path | None) -> int:
 
 def _samples(settings: PredictSettings, about: Mapping[str, Any]) -> Sequence[Sample]:
     from trainables.data.corpus import Allowed, load_pairs  # noqa: PLC0415 - after the cheap checks
-    from trainables.data.encodings import Decoder  # noqa: PLC0415 - likewise
     from trainables.data.images import open_image  # noqa: PLC0415 - likewise
     from trainables.data.sample import Sample  # noqa: PLC0415 - likewise
+    from trainables.inference.about import spelling_in  # noqa: PLC0415 - likewise
 
     if settings.data is not None:
         corpus = load_pairs(
             settings.data,
             allowed=Allowed(settings.allow_outside, about["inputs"].get("missing", "refuse")),
             modality=about["modality"],
-            decoder=Decoder(settings.encoding, about["inputs"].get("encoding")),
+            spelling=spelling_in(about, settings.encoding),
         )
         for note in corpus.notes:
             sys.stderr.write(f"note: {note}\n")
@@ -152,23 +154,23 @@ def _samples(settings: PredictSettings, about: Mapping[str, Any]) -> Sequence[Sa
     return [Sample("pair", settings.text or "", settings.image, image_digest="")]
 
 
-def _show(prediction: Prediction) -> None:
-    from trainables.evaluation.classes import CLASSES  # noqa: PLC0415 - likewise
+def _show(prediction: Prediction, classes: Classes) -> None:
+    from rich.markup import escape  # noqa: PLC0415 - likewise
 
     console = make_console(highlight=False)
-    console.print(f"[bold]{prediction.tag}[/]")
-    for tag, probability in zip(CLASSES, prediction.probabilities, strict=True):
+    console.print(f"[bold]{escape(prediction.tag)}[/]")
+    width = max(_LEAST_WIDTH, *(len(tag) + 1 for tag in classes.names))
+    for tag, probability in zip(classes.names, prediction.probabilities, strict=True):
         bar = "━" * round(30 * probability)
-        console.print(f"  {tag:<9}{probability:6.1%}  [cyan]{bar}[/]")
+        console.print(f"  {escape(f'{tag:<{width}}')}{probability:6.1%}  [cyan]{bar}[/]")
 
 
-def _table(predictions: Sequence[Prediction], settings: PredictSettings) -> str:
+def _table(predictions: Sequence[Prediction], classes: Classes, settings: PredictSettings) -> str:
     from analysis.run_folder.io import spreadsheet_safe  # noqa: PLC0415 - likewise
-    from trainables.evaluation.classes import CLASSES  # noqa: PLC0415 - likewise
 
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["guid", "tag", *CLASSES])
+    table.writerow(["guid", "tag", *classes.names])
     for guid, probabilities, tag in predictions:
         name = spreadsheet_safe(guid) if settings.spreadsheet_safe else guid
         table.writerow([name, tag, *(f"{p:.6f}" for p in probabilities)])

@@ -84,7 +84,6 @@ class FramePredictor:
         """
         from trainables.data.corpus import Allowed, load_pairs  # noqa: PLC0415 - as above
         from trainables.data.whole_images import WholeImages  # noqa: PLC0415 - as above
-        from trainables.evaluation.classes import CLASSES  # noqa: PLC0415 - as above
 
         pairs = frame[[name for name in frame.columns if name in {"guid", *ROLES["both"]}]]
         corpus = load_pairs(
@@ -95,7 +94,8 @@ class FramePredictor:
         )
         tell(corpus.notes)
         predictions = self._predictor.predict(corpus.samples)
-        table = pd.DataFrame([p.probabilities for p in predictions], frame.index, list(CLASSES))
+        names = list(self._predictor.classes.names)
+        table = pd.DataFrame([p.probabilities for p in predictions], frame.index, names)
         table.insert(0, "tag", [p.tag for p in predictions])
         table.insert(0, "guid", [p.guid for p in predictions])
         return table

@@ -102,7 +102,9 @@ def _run(settings: SearchSettings) -> int:
 
 def _show_space(plan: Plan) -> int:
     from search.console.live import space_table  # noqa: PLC0415  # as above
+    from search.pipeline.data import with_listed_classes  # noqa: PLC0415  # as above
 
+    plan = with_listed_classes(plan)
     console = make_console()
     console.print(f"[bold]{plan.variant.name}[/]")
     console.print(space_table(plan.space, plan.hand_tuned))

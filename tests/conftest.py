@@ -25,7 +25,6 @@ from PIL import Image
 
 from trainables.config import InputSettings
 from trainables.data.sample import Corpus, Fold, Sample
-from trainables.evaluation.classes import Sentiment
 from trainables.experiment import Experiment
 from trainables.variants import VARIANTS
 
@@ -185,7 +184,7 @@ def make_samples(folder: Path, count: int, *, labelled: bool, first: int = 0) ->
     samples = []
     for index in range(first, first + count):
         random = np.random.default_rng(index)
-        label = Sentiment(index % 3)
+        label = index % 3
         shape = (20 + index % 7 * 5, 20 + index % 5 * 9, 3)
         noise = random.integers(0, 200, shape, dtype=np.uint8)
         noise[..., label] += 55
@@ -257,5 +256,6 @@ def train_final(
     bench = Workbench(experiment)
     rows = np.arange(len(experiment.corpus.labelled))
     weights = train_member(bench, params, rows, epochs, experiment.seed)
-    rule = DecisionRule(params.get("neutral_threshold", 0.0))
+    threshold, classes = params.get("neutral_threshold", 0.0), experiment.corpus.classes
+    rule = DecisionRule(threshold, classes=classes)
     return assemble(bench, [FinalMember(params, [weights])], rule, folder)

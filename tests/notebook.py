@@ -19,12 +19,13 @@ import pandas as pd
 
 from trainables.data.demo import demo_corpus
 
-samples = demo_corpus(Path("demo")).labelled
+demo = demo_corpus(Path("demo"))
+samples = demo.labelled
 frame = pd.DataFrame(
     {
         "text": [sample.text for sample in samples],
         "image": [sample.image.read_bytes() for sample in samples],
-        "tag": [sample.label.tag for sample in samples],
+        "tag": [demo.classes.names[sample.label] for sample in samples],
     }
 )
 more = frame.head()

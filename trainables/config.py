@@ -188,13 +188,14 @@ class TrainConfig:
         rule=NOT_NEGATIVE,
         doc="Exponent by which sure predictions weigh less in the loss; 0 is none.",
     )
-    # Up to a third, neutral is the most probable class anyway; from a half, it takes what is not.
+    # Of three classes: up to a third, the fallback is the most probable class anyway; from a half,
+    # it takes what is not. For another number of classes the search scales the range.
     neutral_threshold: float = hyperparameter(
         0.3,
         FloatRange(0.3, 0.45),
         rule=SHARE,
-        doc="A pair is neutral when both polar probabilities are under it; up to 1/3 the largest "
-        "probability decides, as neutral then is the largest anyway.",
+        doc="A pair is of the fallback class, mostly neutral, when the probabilities of all others"
+        " are under it; of three classes, up to 1/3 the largest decides: it is that one's anyway.",
     )
 
     @classmethod

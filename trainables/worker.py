@@ -151,10 +151,11 @@ class Workbench:
             torch.tensor(experiment.corpus.labels).to(self.device),
             self.device,
             self.precision,
+            experiment.corpus.classes,
         )
         trainers = [
             FoldTrainer(
-                lambda: self.variant.build(config, self.towers, kind),
+                lambda: self.build_classifier(config, kind),
                 data,
                 fold,
                 config,
@@ -163,7 +164,13 @@ class Workbench:
             )
             for fold, seed in zip(folds, seeds, strict=True)
         ]
-        return LockstepRun(trainers, experiment.corpus.labels, config, experiment.metric)
+        corpus = experiment.corpus
+        return LockstepRun(trainers, corpus.labels, config, experiment.metric, corpus.classes)
+
+    def build_classifier(self, config: TowersConfig, kind: MemberKind = "trained") -> Classifier:
+        """Build the classifier of a config, as `Variant.build`, for the classes of the data."""
+        classes = len(self.experiment.corpus.classes)
+        return self.variant.build(config, self.towers, kind, classes)
 
     def _let_go(self, wanted: Collection[Reading], *, crowded: bool) -> None:
         """Free what this trial does not read; everything, once memory was short."""
@@ -367,7 +374,7 @@ def describe(
             )
         ],
         "fingerprints": {name: bench.fingerprint(name) for name in bench.towers},
-        "parameters": bench.count(bench.variant.build(bench.config(hand_tuned), bench.towers)),
+        "parameters": bench.count(bench.build_classifier(bench.config(hand_tuned))),
         "precision": precision,
         "speedup": speedup,
         "frozen_precision": frozen_precision,

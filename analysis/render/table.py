@@ -18,10 +18,10 @@ from analysis.render.text import (
     format_score,
     heading,
 )
-from analysis.tables.comparison import COMPARED
+from trainables.evaluation.metrics import score_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from rich.console import Console
 
@@ -32,15 +32,12 @@ _NUMBERS: Mapping[str, tuple[str, Callable[[Any], str]]] = {
     "params": ("total_parameters", format_millions),
     "trainable": ("trainable_parameters", format_millions),
     "epochs": ("epochs", format_count),
-    **{heading(name): (name, format_score) for name in COMPARED},
     "time": ("seconds", format_duration),
     "samples/s": ("samples_per_second", format_count),
 }
 _INTERVAL = "95 % interval"
-_ORDER = (
-    *("run", "model", "params", "trainable", "unfrozen", "epochs"),
-    *(*map(heading, COMPARED), _INTERVAL, "time", "samples/s"),
-)
+_BEFORE = ("run", "model", "params", "trainable", "unfrozen", "epochs")
+_AFTER = (_INTERVAL, "time", "samples/s")
 _DISPENSABLE = (
     "samples/s",
     "unfrozen",
@@ -54,6 +51,18 @@ _DISPENSABLE = (
 """Columns to drop on a narrow terminal, in this order."""
 _PUBLISHED = "published by the lab: its own split, larger backbones; not a run of this program"
 _LUCK = 0.05
+_FEW_CLASSES = 3  # whose scores always fit
+
+
+def _order(comparison: Comparison) -> list[str]:
+    """Return the headings of the columns, in order."""
+    return [*_BEFORE, *map(heading, comparison.compared), *_AFTER]
+
+
+def _numbers(comparison: Comparison) -> dict[str, tuple[str, Callable[[Any], str]]]:
+    """Return the column of each heading of a number, and how it is formatted."""
+    scores = {heading(name): (name, format_score) for name in comparison.compared}
+    return {**_NUMBERS, **scores}
 
 
 def formatted(comparison: Comparison) -> pd.DataFrame:
@@ -61,10 +70,11 @@ def formatted(comparison: Comparison) -> pd.DataFrame:
     rows = comparison.rows
     columns = {name: rows[column] for name, column in _TEXT.items()}
     columns["run"] = rows["run"].where(rows["kind"] == "run", rows["run"] + " †")
-    columns |= {name: rows[column].map(text) for name, (column, text) in _NUMBERS.items()}
+    numbers = _numbers(comparison).items()
+    columns |= {name: rows[column].map(text) for name, (column, text) in numbers}
     ends = zip(rows["low"], rows["high"], strict=True)
     columns[_INTERVAL] = pd.Series([format_interval(*pair) for pair in ends], index=rows.index)
-    return pd.DataFrame(columns)[list(_ORDER)]
+    return pd.DataFrame(columns)[_order(comparison)]
 
 
 def notes(comparison: Comparison) -> list[str]:
@@ -97,7 +107,9 @@ def _pair_note(pair: Any, metric: str) -> str:
 def to_terminal(comparison: Comparison, console: Console) -> None:
     """Print a comparison to a console, without the columns that do not fit its width."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    frame = _drop_columns(formatted(comparison), console.width)
+    of_classes = [n for n in comparison.compared if score_of(n).of_class]
+    more = [heading(name) for name in of_classes if len(of_classes) > _FEW_CLASSES]
+    frame = _drop_columns(formatted(comparison), console.width, more)
     for name in frame.columns:
         is_text = name in _TEXT
         table.add_column(name, justify="left" if is_text else "right", no_wrap=not is_text)
@@ -109,9 +121,9 @@ def to_terminal(comparison: Comparison, console: Console) -> None:
         console.print(Text(note, style="dim"))
 
 
-def _drop_columns(frame: pd.DataFrame, width: int) -> pd.DataFrame:
+def _drop_columns(frame: pd.DataFrame, width: int, more: Sequence[str]) -> pd.DataFrame:
     frame = frame.loc[:, (frame != "").any()]
-    for name in _DISPENSABLE:
+    for name in (*_DISPENSABLE, *reversed(more)):
         widths = [max(len(column), *frame[column].str.len()) + 2 for column in frame.columns]
         if sum(widths) <= width + 2:
             break
@@ -146,7 +158,7 @@ def to_latex(comparison: Comparison) -> str:
     """Format a comparison as a booktabs `tabular`, preceded by its notes as comments."""
     style = formatted(comparison).style.hide(axis="index").format(escape="latex")
     style = style.format_index(escape="latex", axis="columns")
-    layout = "".join("l" if name in _TEXT else "r" for name in _ORDER)
+    layout = "".join("l" if name in _TEXT else "r" for name in _order(comparison))
     table = style.to_latex(hrules=True, column_format=layout).replace("†", r"\textdagger{}")
     return "".join(f"% {note}\n" for note in notes(comparison)) + table
 
@@ -164,16 +176,18 @@ def to_html(comparison: Comparison) -> str:
 def sortable(comparison: Comparison) -> dict[str, Any]:
     """Format a comparison as `columns`, `rows` and `marks` of the templates' sortable table."""
     rows, frame = comparison.rows, formatted(comparison)
-    raw = {name: column for name, (column, _) in _NUMBERS.items()} | {_INTERVAL: "low"}
+    raw = {name: column for name, (column, _) in _numbers(comparison).items()}
+    raw |= {_INTERVAL: "low"}
+    order = _order(comparison)
     cells = [
         [
             {"text": text, "value": _number(rows.at[index, raw[name]]) if name in raw else None}
-            for name, text in zip(_ORDER, texts, strict=True)
+            for name, text in zip(order, texts, strict=True)
         ]
         for index, texts in zip(rows.index, frame.itertuples(index=False), strict=True)
     ]
     return {
-        "columns": [{"name": name, "text": name in _TEXT} for name in _ORDER],
+        "columns": [{"name": name, "text": name in _TEXT} for name in order],
         "rows": cells,
         "marks": marks(comparison),
     }

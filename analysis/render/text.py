@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pandas as pd
 
-from trainables.evaluation.metrics import SCORES
+from trainables.evaluation.metrics import is_score, score_of
 
 
 def heading(metric: str) -> str:
     """Return the short heading of a metric, given with or without `val_`."""
-    name = metric.removeprefix("val_")
-    return SCORES[name].heading if name in SCORES else readable(name)
+    if is_score(metric):
+        return score_of(metric).heading
+    return readable(metric.removeprefix("val_"))
 
 
 def format_score(value: float | None) -> str:

@@ -12,8 +12,8 @@ from analysis.render.text import format_interval, format_score, heading
 from analysis.run_folder.best_record import Baseline
 from analysis.tables.comparison import model_of, note_of
 from analysis.tables.reference import MODELS, published
-from trainables.evaluation.classes import CLASSES
-from trainables.evaluation.metrics import CLASS_SCORES, DECISION_SCORES, SCORES
+from trainables.evaluation.classes import SENTIMENTS
+from trainables.evaluation.metrics import is_score, score_of
 from trainables.evaluation.resampling import interval, resampled_scores
 from trainables.evaluation.scores import confusion, score_confusion
 
@@ -120,7 +120,7 @@ def _chosen(run: Run, best: Best, metric: str, validated: Validated | None) -> R
 
 
 def _bounds(validated: Validated | None, metric: str) -> tuple[float, float] | tuple[None, None]:
-    if validated is None or metric not in SCORES:
+    if validated is None or not is_score(metric):
         return None, None
     return interval(resampled_scores(metric, [validated])[0])
 
@@ -176,7 +176,7 @@ def _baselines(best: Best, metric: str, validated: Validated | None) -> Iterator
             "on the frozen features, same folds",
         )
     value = baseline.majority.get(f"val_{metric}")
-    if value is None and validated is not None and metric in DECISION_SCORES:
+    if value is None and validated is not None and _is_of_decisions(metric):
         value = majority_score(validated, metric)
     if value is not None:
         yield Rival(
@@ -185,15 +185,19 @@ def _baselines(best: Best, metric: str, validated: Validated | None) -> Iterator
 
 
 def majority_score(validated: Validated, metric: str) -> float:
-    """Score always predicting the most frequent class, by one of `DECISION_SCORES`."""
-    commonest = int(np.bincount(validated.labels, minlength=len(CLASSES)).argmax())
-    always = np.full_like(validated.labels, commonest)
-    return float(score_confusion(metric, confusion(validated.labels, always)))
+    """Score always predicting the most frequent class, by one of `decision_scores`."""
+    always = np.full_like(validated.labels, np.bincount(validated.labels).argmax())
+    counts = confusion(validated.labels, always, len(validated.classes))
+    return float(score_confusion(metric, counts, validated.classes))
+
+
+def _is_of_decisions(metric: str) -> bool:
+    return is_score(metric) and score_of(metric).compute is not None
 
 
 def _published(run: Run, metric: str) -> Iterator[Rival]:
     table = published().set_index("run")
-    row = MODELS.get(run.search.model)
+    row = MODELS.get(run.search.model) if run.classes == SENTIMENTS else None
     if row is None or metric not in table or run.search.data.is_demo:
         return
     value = float(table[metric][row])
@@ -229,7 +233,8 @@ def on_test_set(folder: RunFolder) -> Iterator[str]:
     parts = ", ".join(
         f"{heading(name)} {format_score(tested.scores[name])} "
         f"({format_interval(*tested.intervals[name])})"
-        for name in CLASS_SCORES
+        for name in tested.scores
+        if score_of(name).of_class is not None
     )
     yield f"Held out and used once, {counted(tested.pairs, 'pair')}: {parts}."
     if tested.shared:

@@ -9,8 +9,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from analysis.render.text import format_count, format_percent
+from analysis.report.class_colors import looks_of
 from analysis.report.figures import Figure, styled
-from trainables.evaluation.classes import CLASSES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from analysis.run_folder.run import Run
     from analysis.run_folder.search_record import Split
+    from trainables.evaluation.classes import Classes
 
 _MOST_WORDS = 60
 
@@ -54,7 +55,7 @@ def data_card(run: Run) -> DataCard:
         facts.append(("image size", f"{middle[0]:.0f} x {middle[1]:.0f} px median"))
         small = int((sizes.min(axis=1) < 224).sum())
         facts.append(("narrower than 224 px", format_count(small)))
-    return DataCard(tuple(facts), (_word_figure(samples, words),) * bool(words.any()))
+    return DataCard(tuple(facts), (_word_figure(samples, words, run.classes),) * bool(words.any()))
 
 
 def _split(split: Split) -> str:
@@ -79,18 +80,18 @@ def _sizes(samples: pd.DataFrame) -> NDArray[np.int64]:
     return samples[columns].dropna().to_numpy(np.int64)
 
 
-def _word_figure(samples: pd.DataFrame, words: pd.Series[int]) -> Figure:
+def _word_figure(samples: pd.DataFrame, words: pd.Series[int], classes: Classes) -> Figure:
     plot = go.Figure()
-    for name in CLASSES:
+    for name, look in looks_of(classes).items():
         counts = np.bincount(np.minimum(words[samples["tag"] == name], _MOST_WORDS))
         plot.add_bar(
             x=list(range(len(counts))),
             y=counts,
             name=name,
-            marker={"color": f"var(--{name})", "line": {"width": 0}},
+            marker={"color": look.color, "line": {"width": 0}},
             hovertemplate=f"{name}: %{{y}} texts of %{{x}} words<extra></extra>",
         )
     styled(plot, "words", "texts", height=260, barmode="stack", bargap=0.1)
-    means = {name: words[samples["tag"] == name].mean() for name in CLASSES}
+    means = {name: words[samples["tag"] == name].mean() for name in classes.names}
     reading = ", ".join(f"{name} {mean:.1f}" for name, mean in means.items() if mean == mean)
     return Figure("words", "Length of the texts", f"Words on average: {reading}.", plot, 260)

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
     from analysis.run_folder.best_record import Best, Decision, Final
     from analysis.run_folder.run import Run
+    from trainables.evaluation.classes import Classes
 
 _FOLDS = "folds"  # which runs of older versions called an ensemble
+_LIKELIEST = "It decides on the likeliest class."
 _FINAL = {
     "refit": "The final model was trained again on all labelled samples",
     "average": "The final model averages the weights of the folds",
@@ -87,21 +89,23 @@ def decisions(run: Run) -> list[str]:
     """Describe the decision rule and the final model, in sentences."""
     assert run.best is not None
     if ensemble := run.best.shipped_ensemble:
-        weight = f"{ensemble.neutral_weight:.2f}"
-        rule = f"It multiplies the probability of neutral by {weight}, and takes the likeliest."
+        fallback, weight = run.classes.fallback_name, f"{ensemble.neutral_weight:.2f}"
+        rule = f"It multiplies the probability of {fallback} by {weight}, and takes the likeliest."
+        rule = _LIKELIEST if fallback is None else rule
         return [rule, *_final(run.best.final, "ensemble")]
-    return [*_decision(run.best.decision), *_final(run.best.final, _FOLDS)]
+    return [*_decision(run.best.decision, run.classes), *_final(run.best.final, _FOLDS)]
 
 
-def _decision(decision: Decision | None) -> Iterator[str]:
+def _decision(decision: Decision | None, classes: Classes) -> Iterator[str]:
     if not decision:
         return
     rule, threshold = decision.rule, decision.neutral_threshold
-    if rule == "argmax" or threshold is None:
-        yield "It decides on the likeliest class."
+    if rule == "argmax" or threshold is None or classes.fallback is None:
+        yield _LIKELIEST
         return
     chosen = "tuned on the other folds" if rule == "tuned" else "as the trial drew it"
-    yield f"It says neutral when both poles are under {threshold:.3f}, {chosen}."
+    says = f"It says {classes.fallback_name} when {classes.unlikely} under {threshold:.3f}"
+    yield f"{says}, {chosen}."
     tuned, searched = decision.tuned_score, decision.searched_score
     if tuned is not None and searched is not None:
         scores = f"tuning comes to {format_score(tuned)}, searching to {format_score(searched)}"

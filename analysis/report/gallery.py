@@ -15,7 +15,6 @@ import numpy as np
 from analysis.run_folder.digests import is_noted
 from analysis.run_folder.io import DamageError, read_bytes
 from analysis.tables.samples import by_class
-from trainables.evaluation.classes import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -86,7 +85,8 @@ def gallery(
     for group in by_class(validated):
         shown = _shown(validated, group.places, explained)
         cards = tuple(_card(run, validated, place, explained) for place in shown)
-        groups.append(CardGroup(CLASSES[group.label], group.right, cards, len(group.places)))
+        truth = validated.classes.names[group.label]
+        groups.append(CardGroup(truth, group.right, cards, len(group.places)))
     return groups
 
 
@@ -112,6 +112,7 @@ def _card(
     row = int(validated.rows[place])
     sample, explanation = run.samples.iloc[row], explained.get(row)
     overlay = explanation.picture(run.folder) if explanation else None
+    names, values = validated.classes.names, validated.probabilities[place]
     return Card(
         row=row,
         guid=str(sample["guid"]),
@@ -119,14 +120,10 @@ def _card(
         picture=_inlined(run.folder.thumbnail(row)),
         overlay=_inlined(overlay) if overlay else None,
         words=explanation.words if explanation else (),
-        truth=CLASSES[validated.labels[place]],
-        decided=CLASSES[validated.decided[place]],
-        probabilities=_named(validated.probabilities[place]),
+        truth=names[validated.labels[place]],
+        decided=names[validated.decided[place]],
+        probabilities=dict(zip(names, map(float, values), strict=True)),
     )
-
-
-def _named(probabilities: NDArray[np.floating]) -> dict[str, float]:
-    return {name: float(value) for name, value in zip(CLASSES, probabilities, strict=True)}
 
 
 def _inlined(path: Path) -> str | None:

@@ -1,17 +1,19 @@
-"""Figures about the chosen config: learning curves, calibration, neutral threshold."""
+"""Figures about the chosen config: learning curves, calibration, threshold."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
 from analysis.render.text import heading
+from analysis.report.class_colors import looks_of
 from analysis.report.figures import ACCENT, INK, SOFT, Figure, band, styled
 from analysis.tables.search import learning_curve
 from trainables.evaluation.calibration import reliability
-from trainables.evaluation.classes import CLASSES
-from trainables.evaluation.metrics import decision_score
+from trainables.evaluation.classes import SENTIMENTS
+from trainables.evaluation.metrics import WORST, decision_score, score_of
 from trainables.evaluation.threshold import threshold_curve
 
 if TYPE_CHECKING:
@@ -19,16 +21,22 @@ if TYPE_CHECKING:
     from typing import Any
 
     from analysis.run_folder.run import Run
+    from trainables.evaluation.classes import Classes
     from trainables.evaluation.resampling import Validated
 
-_CLASS_LINES: Mapping[str, tuple[str, str]] = {
-    "weighted_f1": (INK, "solid"),
-    "macro_f1": (SOFT, "dash"),
-    **{f"f1_{tag}": (f"var(--{tag})", "solid") for tag in CLASSES},
-}
 _POINTS = 400  # more steps would not be visible
-_LOWEST_THRESHOLD = 1 / 3  # lower thresholds never change a decision
+_FITTING = 5  # lines whose legend fits above a plot of usual height
+_LEGEND_ROW = 24  # pixels of more
 _SURE = 0.05  # calibration errors above this are worth a warning
+
+
+def _lines(classes: Classes) -> dict[str, tuple[str, str]]:
+    """Return colour and dash of the line of each score, by name."""
+    return {
+        "weighted_f1": (INK, "solid"),
+        "macro_f1": (SOFT, "dash"),
+        **{f"f1_{tag}": (look.color, "solid") for tag, look in looks_of(classes).items()},
+    }
 
 
 def loss_figure(run: Run, trial: int) -> Figure | None:
@@ -52,17 +60,28 @@ def loss_figure(run: Run, trial: int) -> Figure | None:
 def score_figure(run: Run, trial: int) -> Figure | None:
     """Plot a trial's scores by epoch, with their spread over folds; None without its history."""
     table = learning_curve(run, trial)
-    kept = {f"val_{name}": look for name, look in _CLASS_LINES.items() if f"val_{name}" in table}
+    lines = {f"val_{name}": look for name, look in _lines(run.classes).items()}
+    kept = {name: look for name, look in lines.items() if name in table}
     if table.empty or not kept:
         return None
-    plot = _curves(table, {name: (heading(name), color) for name, (color, _) in kept.items()})
-    styled(plot, "epoch", "score", height=280)
+    names = {name: _named(name, run.classes) for name in kept}
+    plot = _curves(table, {name: (names[name], color) for name, (color, _) in kept.items()})
+    height = 280 + _LEGEND_ROW * max(0, math.ceil((len(kept) - _FITTING) / 2))
+    styled(plot, "epoch", "score", height=height)
     plot.update_xaxes(dtick=max(1, len(table) // 8))
-    name = "val_f1_neutral" if "val_f1_neutral" in table else next(iter(kept))
+    fallback = run.classes.fallback_name
+    name = f"val_{WORST}" if fallback is None else f"val_f1_{fallback}"
+    name = name if name in table else next(iter(kept))
     folds = run.search.split.folds
     bands = f" Bands are one standard deviation over {folds} folds." if folds > 1 else ""
-    reading = f"{heading(name)} ends at {table[name].iloc[-1]:.3f}.{bands}"
-    return Figure("scores", f"Scores of trial {trial}", reading, plot, 280)
+    reading = _named(name, run.classes)
+    reading = f"{reading[0].upper()}{reading[1:]} ends at {table[name].iloc[-1]:.3f}.{bands}"
+    return Figure("scores", f"Scores of trial {trial}", reading, plot, height)
+
+
+def _named(metric: str, classes: Classes) -> str:
+    """Name a metric: beside other classes, the lab's are not shortened."""
+    return heading(metric) if {*classes.names} <= {*SENTIMENTS.names} else score_of(metric).title
 
 
 def _curves(table: Any, lines: Mapping[str, tuple[str, str]]) -> go.Figure:
@@ -87,10 +106,10 @@ def _curves(table: Any, lines: Mapping[str, tuple[str, str]]) -> go.Figure:
 def reliability_figure(validated: Validated, temperature: float | None) -> Figure:
     """Plot accuracy by confidence; `temperature` is that of the final model, if any."""
     bins = reliability(validated.labels, validated.probabilities, bins=10)
-    plot = go.Figure()
+    plot, chance = go.Figure(), 1 / len(validated.classes)
     plot.add_scatter(
-        x=[1 / 3, 1],
-        y=[1 / 3, 1],
+        x=[chance, 1],
+        y=[chance, 1],
         mode="lines",
         name="as sure as right",
         line={"color": SOFT, "width": 1.5, "dash": "dash"},
@@ -108,7 +127,7 @@ def reliability_figure(validated: Validated, temperature: float | None) -> Figur
         hovertemplate="%{customdata} samples: sure %{x:.0%}, right %{y:.0%}<extra></extra>",
     )
     styled(plot, "how sure (largest probability)", "how often right", height=320)
-    plot.update_xaxes(tickformat=".0%", range=[0.3, 1.02])
+    plot.update_xaxes(tickformat=".0%", range=[0.9 * chance, 1.02])
     plot.update_yaxes(tickformat=".0%", range=[0, 1.02])
     error = bins.expected_error
     sure = float(bins.confidence @ bins.counts / bins.counts.sum())
@@ -124,8 +143,8 @@ def reliability_figure(validated: Validated, temperature: float | None) -> Figur
 
 def threshold_figure(
     validated: Validated, metric: str, searched: float | None, shipped: float | None
-) -> Figure:
-    """Plot scores by neutral threshold.
+) -> Figure | None:
+    """Plot scores by the threshold of the fallback class.
 
     Args:
         validated: Held-out predictions.
@@ -134,35 +153,42 @@ def threshold_figure(
         shipped: The threshold of the final model; None if it has none.
 
     Returns:
-        The figure.
+        The figure; None without a fallback class.
     """
-    curve = threshold_curve(validated.labels, validated.probabilities)
-    kept = [i for i, t in enumerate(curve.thresholds) if t >= _LOWEST_THRESHOLD] or [0]
+    classes = validated.classes
+    fallback = classes.fallback_name
+    if fallback is None:
+        return None
+    lowest = 1 / len(classes)  # lower thresholds never change a decision
+    curve = threshold_curve(validated.labels, validated.probabilities, classes)
+    kept = [i for i, t in enumerate(curve.thresholds) if t >= lowest] or [0]
     kept = kept[:: max(1, len(kept) // _POINTS)]
     plot = go.Figure()
-    for name in dict.fromkeys([metric, "macro_f1", "f1_neutral"]):
+    for name in dict.fromkeys([metric, "macro_f1", f"f1_{fallback}"]):
         if name not in curve.scores:
             continue
-        color, dash = _CLASS_LINES.get(name, (ACCENT, "solid"))
+        color, dash = _lines(classes).get(name, (ACCENT, "solid"))
         plot.add_scatter(
             x=curve.thresholds[kept].round(4),
             y=curve.scores[name][kept].round(4),
             mode="lines",
-            name=heading(name),
+            name=_named(name, classes),
             line={"color": color, "width": 2, "dash": dash, "shape": "vh"},
-            hovertemplate=f"threshold %{{x:.3f}}: {heading(name)} %{{y:.4f}}<extra></extra>",
+            hovertemplate=f"threshold %{{x:.3f}}: {_named(name, classes)} %{{y:.4f}}"
+            "<extra></extra>",
         )
-    styled(plot, "neutral threshold", "score")
+    styled(plot, f"{fallback} threshold", "score")
     for value, label in ((searched, "searched"), (shipped, "shipped")):
-        if value is not None and value >= _LOWEST_THRESHOLD:
+        if value is not None and value >= lowest:
             _mark(plot, value, label)
     name = decision_score(metric)
     best, score = curve.best(name)
-    reading = f"{heading(name)} would be best, {score:.4f}, at {best:.3f}"
+    reading = f"{_named(name, classes)} would be best, {score:.4f}, at {best:.3f}"
     reading += " on these very samples, which flatters it."
-    if best < _LOWEST_THRESHOLD:
+    if best < lowest:
         reading = "no threshold beats saying what is likeliest."
-    return Figure("threshold", "When to say neutral", reading[0].upper() + reading[1:], plot)
+    reading = reading[0].upper() + reading[1:]
+    return Figure("threshold", f"When to say {fallback}", reading, plot)
 
 
 def _mark(plot: go.Figure, value: float, label: str) -> None:

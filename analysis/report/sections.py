@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.render.text import format_count, format_percent, heading
 from analysis.report import facts, plots_model, plots_parameters, plots_search
 from analysis.report.answer import answer
+from analysis.report.class_colors import looks_of
 from analysis.report.data_card import data_card
 from analysis.report.gallery import gallery
 from analysis.report.scales import Mark, Scale
@@ -20,7 +21,6 @@ from analysis.run_folder.explanations import read_explanations
 from analysis.run_folder.study import study_trials
 from analysis.tables.search import class_scores, confusion_table, contenders, rungs, speed
 from analysis.tables.study import scored_study, searched_parameters, trial_times
-from trainables.evaluation.decision import NEUTRAL
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -57,6 +57,7 @@ def sections_of(run: Run) -> dict[str, Any]:
     found = answer(run)
     validated = None if run.best is None else run.validated(run.best.trial)
     shown: dict[str, Any] = {"run_name": run.name, "metric": heading(run.objective)}
+    shown["looks"] = looks_of(run.classes)
     shown |= _answer(run, found) | _search(run) | _model(run, validated)
     shown |= _contenders(run) | _examples(run, validated, explained) | facts.origin(run)
     shown |= {"data": data_card(run), "data_name": run.search.data.name}
@@ -143,11 +144,11 @@ def _model(run: Run, validated: Validated | None) -> dict[str, Any]:
                 decision.neutral_threshold if decision else None,
             )
         )
-        shown |= _classes(confusion_table(validated))
+        shown |= _classes(confusion_table(validated), run.classes.fallback_name)
     return shown | {"model_figures": [drawn for drawn in figures if drawn is not None]}
 
 
-def _classes(counts: pd.DataFrame) -> dict[str, Any]:
+def _classes(counts: pd.DataFrame, fallback: str | None) -> dict[str, Any]:
     scores = class_scores(counts)
     rows: list[dict[str, Any]] = []
     for name in counts.index:
@@ -164,15 +165,15 @@ def _classes(counts: pd.DataFrame) -> dict[str, Any]:
         support = format_count(total)
         rows.append({"name": name, "cells": cells, "scores": values, "support": support})
     weakest = str(scores["f1"].idxmin())
-    neutral = counts.index[NEUTRAL]
-    missed = 1 - float(scores["recall"][neutral])
-    mistaken = counts.loc[neutral].drop(neutral)
+    hardest = fallback or str(scores["recall"].idxmin())
+    missed = 1 - float(scores["recall"][hardest])
+    mistaken = counts.loc[hardest].drop(hardest)
     return {
         "classes": rows,
         "validated_count": format_count(int(counts.to_numpy().sum())),
         "confusion_reading": (
-            f"{format_percent(missed)} of the {neutral} are missed, "
-            f"most of them as {mistaken.idxmax()}."
+            f"{format_percent(missed)} of the {hardest} are missed, "
+            f"{'most of them ' * (len(mistaken) > 1)}as {mistaken.idxmax()}."
         ),
         "class_reading": (
             f"Weakest on {weakest}: "

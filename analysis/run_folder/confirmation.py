@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainables.evaluation.choice import Course
-from trainables.evaluation.classes import CLASSES
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from trainables.evaluation.classes import Classes
+
 
 def course_of(
     frame: pd.DataFrame,
     labels: NDArray[np.int64],
+    classes: Classes,
     *,
     neutral_threshold: float = 0.0,
     groups: NDArray[np.int64] | None = None,
@@ -27,6 +29,7 @@ def course_of(
         frame: From `RunFolder.read_courses`: every epoch of every fold; or one epoch of each,
             which then count as one, as in runs that kept no others.
         labels: Classes of the labelled samples, shape (N,).
+        classes: What they are called.
         neutral_threshold: The config's, in [0, 1].
         groups: Group of duplicates of each labelled sample, shape (N,).
 
@@ -42,8 +45,9 @@ def course_of(
         rows,
         first["fold"].to_numpy(np.int64),
         labels[rows],
-        np.stack([each[list(CLASSES)].to_numpy() for each in epochs]),
+        np.stack([each[list(classes.names)].to_numpy() for each in epochs]),
         neutral_threshold,
         None if groups is None else groups[rows],
         repeats,
+        classes,
     )

@@ -7,6 +7,7 @@ What is written is noted in `digests.csv`, and what is read is compared with it.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -31,13 +32,15 @@ from analysis.run_folder.records import read_record, to_json
 from analysis.run_folder.search_record import Search
 from analysis.run_folder.stage_record import Stage
 from analysis.run_folder.test_record import TestScores
-from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.classes import SENTIMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from trainables.evaluation.classes import Classes
 
 FATES = ("finished", "stopped", "diverged", "failed", "interrupted")
 """How a trial ends: ran its course, stopped by ASHA, not finite, crashed, cut off by the user."""
@@ -66,7 +69,19 @@ class RunFolder(KeptProbabilities):
     def read_search(self) -> Search:
         """Read the record of the search."""
         record = read_json(self.search, "is this the folder of a search?")
-        return read_record(self.search, record, Search)
+        found = read_record(self.search, record, Search)
+        data = found.data
+        if data.fallback_class not in {None, *data.classes}:
+            rule = f"must have a fallback_class among {', '.join(data.classes)}"
+            raise DamageError(self.search, f"{rule}, got {data.fallback_class!r}")
+        return found
+
+    @property
+    def classes(self) -> Classes:
+        """The classes of the search, in the order of all probabilities; at first the lab's."""
+        if not self.search.exists():
+            return SENTIMENTS
+        return _classes_of(self, self.search.stat().st_mtime_ns)
 
     def write_samples(self, samples: pd.DataFrame) -> None:
         """Write the samples, one row each, in the order of every array: the labelled first."""
@@ -209,13 +224,18 @@ class RunFolder(KeptProbabilities):
         return read_csv(self.predictions, "no model was retrained", text=("guid", "tag"))
 
     def write_probabilities(
-        self, guids: Sequence[str], probabilities: NDArray[np.float32]
+        self, guids: Sequence[str], probabilities: NDArray[np.float32], classes: Classes
     ) -> None:
-        """Write the class probabilities of the unlabelled samples, shape (N, 3), float32."""
-        frame = pd.DataFrame(probabilities, columns=list(CLASSES))
+        """Write the class probabilities of the unlabelled samples, shape (N, C), float32."""
+        frame = pd.DataFrame(probabilities, columns=list(classes.names))
         frame.insert(0, "guid", list(guids))
         write_csv(self.probabilities, frame)
 
     def read_probabilities(self) -> pd.DataFrame:
-        """Read the predicted probabilities: `guid` (text), `positive`, `neutral`, `negative`."""
+        """Read the predicted probabilities: `guid` (text), and each class."""
         return read_csv(self.probabilities, "no model was retrained", text=("guid",))
+
+
+@lru_cache(maxsize=64)
+def _classes_of(folder: RunFolder, written: int) -> Classes:  # noqa: ARG001 - changes with the file
+    return folder.read_search().data.named

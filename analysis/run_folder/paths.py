@@ -99,7 +99,7 @@ class RunPaths:
 
     @property
     def probabilities(self) -> Path:
-        """One row per unlabelled sample: `guid`, `positive`, `neutral`, `negative`."""
+        """One row per unlabelled sample: `guid`, and a column per class."""
         return self.path / "probabilities.csv"
 
     @property

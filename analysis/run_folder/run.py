@@ -15,19 +15,18 @@ from analysis.run_folder.digests import is_noted, lost_files
 from analysis.run_folder.folder import CONFIG, ResultsError, RunFolder
 from analysis.run_folder.io import DamageError
 from analysis.run_folder.schema import (
-    HISTORY,
     IMPORTANCES,
-    PREDICTIONS,
-    PROBABILITIES,
     RUNG_ZERO,
-    SAMPLES,
     TRIALS,
     checked,
+    history_columns,
+    prediction_columns,
+    probability_columns,
+    sample_columns,
     typed,
 )
 from analysis.run_folder.several_models import runs_of
 from trainables.evaluation.choice import Rule, by_others
-from trainables.evaluation.classes import CLASSES
 from trainables.evaluation.decision import decide
 from trainables.evaluation.resampling import Validated
 
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from analysis.run_folder.schema import Column
     from analysis.run_folder.search_record import Search
     from trainables.evaluation.choice import Course
+    from trainables.evaluation.classes import Classes
 
 
 _MOST_NAMES = 5
@@ -77,6 +77,11 @@ class Run:
         return self.search.objective
 
     @property
+    def classes(self) -> Classes:
+        """The classes, in the order of all probabilities."""
+        return self.search.data.named
+
+    @property
     def larger_is_better(self) -> bool:
         """Whether larger values of the objective are better."""
         return self.search.mode == "max"
@@ -111,8 +116,9 @@ class Run:
 
     @cached_property
     def history(self) -> pd.DataFrame:
-        """One row per trial and epoch, columns `HISTORY`."""
-        history = _table(self.folder.history, self.folder.read_history, HISTORY)
+        """One row per trial and epoch, columns `history_columns`."""
+        columns = history_columns(self.classes)
+        history = _table(self.folder.history, self.folder.read_history, columns)
         # Older runs hold a row of stand-ins for the epoch in which a trial diverged.
         diverged = self.trials[self.trials["fate"] == "diverged"]
         last = history["trial"].map(dict(zip(diverged["trial"], diverged["epochs"], strict=True)))
@@ -130,24 +136,28 @@ class Run:
 
     @cached_property
     def samples(self) -> pd.DataFrame:
-        """One row per sample, labelled first, columns `SAMPLES`."""
-        return _table(self.folder.samples, self.folder.read_samples, SAMPLES)
+        """One row per sample, labelled first, columns `sample_columns`."""
+        columns = sample_columns(self.classes)
+        return _table(self.folder.samples, self.folder.read_samples, columns)
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
-        """One row per unlabelled sample, columns `PREDICTIONS`."""
-        return _table(self.folder.predictions, self.folder.read_predictions, PREDICTIONS)
+        """One row per unlabelled sample, columns `prediction_columns`."""
+        columns = prediction_columns(self.classes)
+        return _table(self.folder.predictions, self.folder.read_predictions, columns)
 
     @cached_property
     def probabilities(self) -> pd.DataFrame:
-        """One row per trial and validated sample, columns `PROBABILITIES`; read whole, once."""
-        tables = []
+        """One row per trial and validated sample, columns `probability_columns`; read once."""
+        tables, names = [], ["row", *self.classes.names]
         for trial in self.trials["trial"]:
             if self.folder.trial_probabilities(trial).exists():
-                table = self.folder.read_trial_probabilities(trial)[["row", *CLASSES]]
+                table = self.folder.read_trial_probabilities(trial)[names]
                 table.insert(0, "trial", trial)
                 tables.append(table)
-        return typed(pd.concat(tables) if tables else pd.DataFrame(), PROBABILITIES)
+        return typed(
+            pd.concat(tables) if tables else pd.DataFrame(), probability_columns(self.classes)
+        )
 
     @property
     def parameters(self) -> list[str]:
@@ -185,16 +195,17 @@ class Run:
                 path, f"must have {sum(sizes):,} rows, as validate, got {len(table):,}"
             )
         rows = self._labelled_rows(path, table)
-        probabilities = table[list(CLASSES)].to_numpy()
+        probabilities = table[list(self.classes.names)].to_numpy()
         parts = np.repeat(np.arange(len(sizes)), sizes)
         return Validated(
             rows=rows,
             parts=parts,
             labels=self.labels[rows],
             probabilities=probabilities,
-            decided=decide(probabilities, self._neutral_threshold(trial)),
+            decided=decide(probabilities, self._neutral_threshold(trial), classes=self.classes),
             groups=None if self._groups is None else self._groups[rows],
             repeats=parts // (len(sizes) // self.search.split.repeats),
+            classes=self.classes,
         )
 
     def confirmed(self, trial: int) -> Validated | None:
@@ -232,7 +243,7 @@ class Run:
             return self.confirmed(self.best.trial)
         frame = read()
         self._labelled_rows(path, frame)
-        course = course_of(frame, self.labels, groups=self._groups)
+        course = course_of(frame, self.labels, self.classes, groups=self._groups)
         return course.decided(course.probabilities[0], frame["decided"].to_numpy(np.int64))
 
     @property
@@ -261,7 +272,9 @@ class Run:
             if len(epochs) < 2 or not all(np.array_equal(each, epochs[0]) for each in epochs):
                 raise DamageError(path, "must have the same rows after each epoch, got others")
         own = float(self.config(trial).get("neutral_threshold", neutral_threshold))
-        return course_of(frame, self.labels, neutral_threshold=own, groups=self._groups)
+        return course_of(
+            frame, self.labels, self.classes, neutral_threshold=own, groups=self._groups
+        )
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:

@@ -8,15 +8,15 @@ import pandas as pd
 
 from analysis.run_folder.folder import FATES
 from analysis.run_folder.io import DamageError
-from trainables.evaluation.classes import CLASSES
-from trainables.evaluation.metrics import SCORES
+from trainables.evaluation.metrics import scores_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from trainables.evaluation.classes import Classes
+
 _FATE = pd.CategoricalDtype(list(FATES))
-_TAG = pd.CategoricalDtype(list(CLASSES))
 
 
 class Column(NamedTuple):
@@ -53,29 +53,43 @@ TRIALS: Mapping[str, Column] = {
 """Columns of `trials.csv` in their order, one row per ended trial; after them one `config/NAME`
 each. All but the number are what the study keeps of an ended trial, by the same names."""
 
-HISTORY: Mapping[str, Column] = {
-    "trial": Column("int64", "number of the trial, from 0", needed=True),
-    "epoch": Column("int64", "the epoch, from 1", needed=True),
-    "train_loss": Column("float64", "mean training loss of the epoch, over folds"),
-    **{
-        f"val_{name}": Column("float64", f"{score.meaning}; mean over folds")
-        for name, score in SCORES.items()
-    },
-    "head_learning_rate": Column("float64", "learning rate of the head at the epoch's start"),
-    "backbone_learning_rate": Column("float64", "likewise of the unfrozen layers"),
-    "epoch_seconds": Column("float64", "time of training and validating the epoch, all folds"),
-    "total_parameters": Column("Int64", "parameters of the whole model"),
-    "trainable_parameters": Column("Int64", "parameters that train"),
-    "peak_memory_mb": Column("float64", "most memory that the trial had taken so far, in MB"),
-}
-"""Columns of `Run.history`, one row per trial and epoch; `val_X_std` is the spread over folds."""
 
-PROBABILITIES: Mapping[str, Column] = {
-    "trial": Column("int64", "number of the trial, from 0"),
-    "row": Column("int64", "index of the labelled sample in `Run.samples`"),
-    **{name: Column("float32", f"out-of-fold probability of {name}") for name in CLASSES},
-}
-"""Columns of `Run.probabilities`, one row per trial and validated sample, at its best epoch."""
+def history_columns(classes: Classes) -> dict[str, Column]:
+    """Describe `Run.history`, one row per trial and epoch; `val_X_std` is the spread over folds.
+
+    Returns:
+        Its columns.
+    """
+    return {
+        "trial": Column("int64", "number of the trial, from 0", needed=True),
+        "epoch": Column("int64", "the epoch, from 1", needed=True),
+        "train_loss": Column("float64", "mean training loss of the epoch, over folds"),
+        **{
+            f"val_{name}": Column("float64", f"{score.meaning}; mean over folds")
+            for name, score in scores_of(classes).items()
+        },
+        "head_learning_rate": Column("float64", "learning rate of the head at the epoch's start"),
+        "backbone_learning_rate": Column("float64", "likewise of the unfrozen layers"),
+        "epoch_seconds": Column("float64", "time of training and validating the epoch, all folds"),
+        "total_parameters": Column("Int64", "parameters of the whole model"),
+        "trainable_parameters": Column("Int64", "parameters that train"),
+        "peak_memory_mb": Column("float64", "most memory that the trial had taken so far, in MB"),
+    }
+
+
+def probability_columns(classes: Classes) -> dict[str, Column]:
+    """Describe `Run.probabilities`, one row per trial and validated sample, at its best epoch.
+
+    Returns:
+        Its columns.
+    """
+    each = {name: f"out-of-fold probability of {name}" for name in classes.names}
+    return {
+        "trial": Column("int64", "number of the trial, from 0"),
+        "row": Column("int64", "index of the labelled sample in `Run.samples`"),
+        **{name: Column("float32", meaning) for name, meaning in each.items()},
+    }
+
 
 RUNG_ZERO: Mapping[str, Column] = {
     "loss": Column("float64", "log-loss out of fold in nats, mean over folds", needed=True),
@@ -98,24 +112,37 @@ IMPORTANCES: Mapping[str, Column] = {
 }
 """Columns of `Run.importances`, one row per hyperparameter, largest first."""
 
-SAMPLES: Mapping[str, Column] = {
-    "guid": Column("str", "the sample's name", needed=True),
-    "tag": Column(_TAG, "its class; missing where it is to be predicted", needed=True),
-    "text": Column("str", "the text as read", needed=True),
-    "image": Column("str", "path of the image when the search ran", needed=True),
-    "width": Column("Int64", "width of the image, in pixels"),
-    "height": Column("Int64", "height of the image, in pixels"),
-    "group": Column(
-        "int64", "index of the first sample that it is a duplicate of, or its own", True
-    ),
-}
-"""Columns of `Run.samples`, one row per sample, the labelled first; row i is sample i."""
 
-PREDICTIONS: Mapping[str, Column] = {
-    "guid": Column("str", "the unlabelled sample's name", needed=True),
-    "tag": Column(_TAG, "the predicted class", needed=True),
-}
-"""Columns of `Run.predictions`, one row per unlabelled sample, in the order of its list."""
+def sample_columns(classes: Classes) -> dict[str, Column]:
+    """Describe `Run.samples`, one row per sample, the labelled first; row i is sample i.
+
+    Returns:
+        Its columns.
+    """
+    tag = pd.CategoricalDtype(list(classes.names))
+    group = "index of the first sample that it is a duplicate of, or its own"
+    return {
+        "guid": Column("str", "the sample's name", needed=True),
+        "tag": Column(tag, "its class; missing where it is to be predicted", needed=True),
+        "text": Column("str", "the text as read", needed=True),
+        "image": Column("str", "path of the image when the search ran", needed=True),
+        "width": Column("Int64", "width of the image, in pixels"),
+        "height": Column("Int64", "height of the image, in pixels"),
+        "group": Column("int64", group, needed=True),
+    }
+
+
+def prediction_columns(classes: Classes) -> dict[str, Column]:
+    """Describe `Run.predictions`, one row per unlabelled sample, in the order of its list.
+
+    Returns:
+        Its columns.
+    """
+    tag = pd.CategoricalDtype(list(classes.names))
+    return {
+        "guid": Column("str", "the unlabelled sample's name", needed=True),
+        "tag": Column(tag, "the predicted class", needed=True),
+    }
 
 
 def typed(frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from analysis.run_folder.records import WHOLE, Count, omitted
+from trainables.evaluation.classes import Classes, classes_named
 
 _Factor = Annotated[float, ("exclusiveMinimum", 1)]  # else rungs never end
 
@@ -52,7 +53,9 @@ class Data:
     Attributes:
         encoding: Of texts that are no UTF-8; None where all are.
         held_out: How many of the unlabelled samples are a labelled test set.
-        classes: Labelled samples by class.
+        classes: Labelled samples by class, in the order of the classes.
+        fallback_class: The one that a pair is of where no other is likely; None for `neutral`,
+            where that is a class.
         missing: How many samples lack their `text` or their `image`; empty where none may.
     """
 
@@ -64,7 +67,13 @@ class Data:
     unlabelled: Count
     held_out: Count = 0
     classes: Mapping[str, Count]
+    fallback_class: str | None = field(default=None, metadata=omitted("fallback_class"))
     missing: Mapping[str, Count] = field(default_factory=dict)
+
+    @property
+    def named(self) -> Classes:
+        """The classes."""
+        return classes_named(tuple(self.classes), self.fallback_class)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,8 @@ class TestScores:
         pairs: How many there are.
         classes: How many of each class.
         shared: How many share their text or image with pairs that were trained on.
-        scores: By the names of `SCORES`; `loss` is the log-loss of the calibrated probabilities.
+        scores: By name, as `trainables.evaluation.metrics.scores_of` the classes; the loss is that
+            of the calibrated probabilities.
         intervals: Of 95 %, by the bootstrap over pairs, duplicates together.
         majority: What always predicting the most frequent class of the training data scores.
         confusion: Pairs by true class, then by predicted class.

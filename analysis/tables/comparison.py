@@ -12,7 +12,13 @@ import pandas as pd
 
 from analysis.run_folder.schema import Column, typed
 from analysis.tables.reference import published
-from trainables.evaluation.metrics import AVERAGE_SCORES, CLASS_SCORES, SCORES
+from trainables.evaluation.classes import SENTIMENTS
+from trainables.evaluation.metrics import (
+    AVERAGE_SCORES,
+    class_scores,
+    decision_scores,
+    score_of,
+)
 from trainables.evaluation.resampling import (
     Validated,
     interval,
@@ -25,10 +31,7 @@ if TYPE_CHECKING:
 
     from analysis.run_folder.run import Run
 
-COMPARED = (*CLASS_SCORES, *AVERAGE_SCORES)
-"""The scores of decisions, in the order of the comparison's columns: classes before averages."""
-
-COLUMNS: Mapping[str, Column] = {
+_BEFORE: Mapping[str, Column] = {
     "run": Column("str", "the run's folder, or what was published"),
     "kind": Column("str", "run, or published: a reported result, not one of this program"),
     "model": Column("str", "the model, with its modality where it is not both"),
@@ -36,7 +39,8 @@ COLUMNS: Mapping[str, Column] = {
     "trainable_parameters": Column("Int64", "parameters that trained"),
     "unfrozen_layers": Column("str", "blocks that trained, by tower"),
     "epochs": Column("Int64", "epochs of the scored model: until the best, or as confirmed"),
-    **{name: Column("float64", SCORES[name].meaning) for name in COMPARED},
+}
+_AFTER: Mapping[str, Column] = {
     "low": Column("float64", "lower end of the 95 % interval of the compared score"),
     "high": Column("float64", "upper end of it"),
     "covers": Column("str", "what the interval covers; empty where the run does not say"),
@@ -45,7 +49,21 @@ COLUMNS: Mapping[str, Column] = {
     "samples_per_second": Column("float64", "training samples per second of its epochs"),
     "note": Column("str", "why the scores say nothing about real data; empty where they do"),
 }
-"""Columns of `Comparison.rows`."""
+
+
+def compared_scores(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Return the scores of decisions of some runs, classes before averages."""
+    of_classes = (name for run in runs for name in class_scores(run.classes))
+    found = (name for run in runs for name in decision_scores(run.classes))
+    rest = (name for name in (*AVERAGE_SCORES, *found) if score_of(name).of_class is None)
+    return tuple(dict.fromkeys([*of_classes, *rest]))
+
+
+def columns_of(compared: Sequence[str]) -> dict[str, Column]:
+    """Describe `Comparison.rows`, given the scores that are compared; return its columns."""
+    scores = {name: Column("float64", score_of(name).meaning) for name in compared}
+    return {**_BEFORE, **scores, **_AFTER}
+
 
 PAIRS: Mapping[str, Column] = {
     "run": Column("str", "a run"),
@@ -64,14 +82,16 @@ class Comparison:
     """Several runs, compared.
 
     Attributes:
-        rows: One row per run, best first, then published results; columns `COLUMNS`.
+        rows: One row per run, best first, then published results; columns as `columns_of` says.
         pairs: One row per two runs on the same samples and folds; columns `PAIRS`.
         metric: The score by which runs are sorted and compared.
+        compared: The scores in the rows, in order.
     """
 
     rows: pd.DataFrame
     pairs: pd.DataFrame
     metric: str
+    compared: tuple[str, ...]
 
 
 def compare_runs(
@@ -81,30 +101,33 @@ def compare_runs(
 
     Args:
         runs: The runs; one without a scored trial has a row without scores.
-        metric: The score to sort by and to give intervals for, one of `COMPARED`.
-        reference: Whether to add published results.
+        metric: The score to sort by and to give intervals for, one of
+            `compared_scores`.
+        reference: Whether to add published results, beside runs of the same classes.
 
     Returns:
         The comparison.
 
     Raises:
-        ValueError: If the metric is not one of `COMPARED`.
+        ValueError: If the metric is not one of `compared_scores`.
     """
-    if metric not in COMPARED:
-        near = sorted(COMPARED, key=lambda name: -SequenceMatcher(None, name, metric).ratio())
+    compared = compared_scores(runs)
+    if metric not in compared:
+        near = sorted(compared, key=lambda name: -SequenceMatcher(None, name, metric).ratio())
         msg = f"metric must be one of {', '.join(near)}, got {metric!r}"
         raise ValueError(msg)
     named = dict(zip(_names(runs), runs, strict=True))
     predictions = {name: _predictions(run) for name, run in named.items()}
+    columns = columns_of(compared)
     found = [{"run": name, **_row(run, predictions[name], metric)} for name, run in named.items()]
-    rows = pd.DataFrame(found, columns=list(COLUMNS))
+    rows = pd.DataFrame(found, columns=list(columns))
     rows = rows.sort_values(metric, ascending=False, na_position="last", kind="stable")
-    if reference:
+    if reference and any(run.classes == SENTIMENTS for run in runs):
         rows = pd.concat([rows, published().assign(kind="published")])
-    rows = typed(rows.reindex(columns=list(COLUMNS)).reset_index(drop=True), COLUMNS)
-    text = [name for name, column in COLUMNS.items() if column.dtype == "str"]
+    rows = typed(rows.reindex(columns=list(columns)).reset_index(drop=True), columns)
+    text = [name for name, column in columns.items() if column.dtype == "str"]
     rows[text] = rows[text].fillna("")
-    return Comparison(rows, _pairs(named, predictions, metric), metric)
+    return Comparison(rows, _pairs(named, predictions, metric), metric, compared)
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
@@ -131,7 +154,7 @@ def _row(run: Run, predictions: Mapping[str, Validated], metric: str) -> dict[st
         "model": model_of(run),
         "note": note_of(run),
     }
-    row |= dict.fromkeys(COMPARED)
+    compared = decision_scores(run.classes)
     if run.best is None:
         return row
     alone = run.best.confirmed
@@ -139,14 +162,14 @@ def _row(run: Run, predictions: Mapping[str, Validated], metric: str) -> dict[st
     scores = {**run.best.scores, **(confirmed.scores if confirmed else {})}
     row["scored"] = "confirmed" if confirmed else "searched"
     validated = predictions.get(row["scored"])
-    for name in COMPARED:  # the record of an older run may lack some
+    for name in compared:  # the record of an older run may lack some
         row[name] = scores.get(f"val_{name}")
         if row[name] is None and validated is not None:
             row[name] = validated.score(name)
     if confirmed and run.objective == f"val_{metric}":
         row["low"], row["high"] = confirmed.interval
         row["covers"] = confirmed.covers
-    elif validated is not None:
+    elif validated is not None and metric in compared:
         row["low"], row["high"] = interval(resampled_scores(metric, [validated])[0])
         row["covers"] = validated.covers
     unfrozen = {

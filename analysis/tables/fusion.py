@@ -9,26 +9,28 @@ import numpy as np
 import pandas as pd
 
 from trainables.evaluation.choice import by_others, choose, choose_by_others
-from trainables.evaluation.classes import CLASSES
-from trainables.evaluation.metrics import DECISION_SCORES
+from trainables.evaluation.metrics import decision_scores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainables.evaluation.choice import Course, Rule
+    from trainables.evaluation.classes import Classes
     from trainables.evaluation.resampling import Validated
 
 WEIGHTED, VOTE = "weighted", "vote"
 _WEIGHTS = np.linspace(0, 1, 21)
 
 
-def branches_of(probabilities: pd.DataFrame) -> dict[str, NDArray[np.floating]]:
+def branches_of(probabilities: pd.DataFrame, classes: Classes) -> dict[str, NDArray[np.floating]]:
     """Return a trial's class probabilities by branch, each of shape (V, C), in column order."""
-    first = f"_{CLASSES[0]}"
-    columns = map(str, probabilities.columns)
-    names = [name.removesuffix(first) for name in columns if name.endswith(first)]
+    first = f"_{classes.names[0]}"
+    columns = {*map(str, probabilities.columns)} - {*classes.names}
+    found = [name.removesuffix(first) for name in probabilities.columns if name in columns]
+    names = [name for name in found if {f"{name}_{each}" for each in classes.names} <= columns]
     return {
-        name: probabilities[[f"{name}_{each}" for each in CLASSES]].to_numpy() for name in names
+        name: probabilities[[f"{name}_{each}" for each in classes.names]].to_numpy()
+        for name in names
     }
 
 
@@ -88,4 +90,4 @@ def _fused(course: Course, probabilities: NDArray[np.floating]) -> Course:
 
 
 def _scores(validated: Validated) -> dict[str, float]:
-    return {name: validated.score(name) for name in DECISION_SCORES}
+    return {name: validated.score(name) for name in decision_scores(validated.classes)}

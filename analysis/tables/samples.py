@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from trainables.evaluation.classes import CLASSES
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -40,7 +38,7 @@ def by_class(validated: Validated) -> list[SampleGroup]:
     once = np.zeros(len(right), bool)
     once[first] = True
     groups = []
-    for label in range(len(CLASSES)):
+    for label in range(len(validated.classes)):
         for wanted in (False, True):
             found = np.flatnonzero((validated.labels == label) & (right == wanted) & once)
             order = found[np.argsort(-sure[found], kind="stable")]

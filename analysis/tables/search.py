@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.run_folder.folder import FATES
-from trainables.evaluation.classes import CLASSES
-from trainables.evaluation.metrics import SCORES
+from trainables.evaluation.metrics import is_score
 from trainables.evaluation.resampling import interval, resampled_scores
 from trainables.evaluation.scores import confusion
 
@@ -81,8 +80,9 @@ def learning_curve(run: Run, trial: int) -> pd.DataFrame:
 
 def confusion_table(validated: Validated) -> pd.DataFrame:
     """Count decisions: a row per true class, a column per decided class."""
-    counts = confusion(validated.labels, validated.decided)
-    return pd.DataFrame(counts, index=list(CLASSES), columns=list(CLASSES))
+    names = list(validated.classes.names)
+    counts = confusion(validated.labels, validated.decided, len(names))
+    return pd.DataFrame(counts, index=names, columns=names)
 
 
 def class_scores(counts: pd.DataFrame) -> pd.DataFrame:
@@ -119,7 +119,7 @@ def contenders(run: Run, limit: int = 20) -> pd.DataFrame:
     columns = ["trial", "fate", "objective", "difference", "low", "high", "apart"]
     metric = run.objective.removeprefix("val_")
     chosen = None if run.best is None else run.validated(run.best.trial)
-    if chosen is None or run.best is None or metric not in SCORES:
+    if chosen is None or run.best is None or not is_score(metric):
         return pd.DataFrame(columns=columns)
     table = progress(run).sort_values("objective", ascending=not run.larger_is_better)
     others = [trial for trial in table["trial"] if trial != run.best.trial][: limit - 1]

@@ -33,6 +33,8 @@ from trainables.config import InputSettings, nearest
 from trainables.data.corpus import CorpusError, find_corpus
 from trainables.data.encodings import Decoder
 from trainables.data.given_splits import GivenSplits, count_folds
+from trainables.data.tags import Tagging, parse_tags
+from trainables.evaluation.classes import SENTIMENTS, Classes
 from trainables.experiment import on_this_node
 from trainables.modules.backbones.weights import local_path
 from trainables.variants import VARIANTS
@@ -66,6 +68,7 @@ class Plan:
         rerun_lost: Whether trials that its study has lost are to run again.
         given_folds: Folds of the split that comes with the data; None where it is drawn, or as
             long as the data were not read.
+        classes: The classes of the data, once they were read.
     """
 
     settings: SearchSettings
@@ -78,6 +81,7 @@ class Plan:
     resumed: bool = False
     rerun_lost: bool = False
     given_folds: int | None = None
+    classes: Classes = SENTIMENTS
 
     @property
     def variant(self) -> Variant[Any]:
@@ -97,6 +101,12 @@ class Plan:
             return self.given_folds
         assert isinstance(self.settings.data.folds, int), "worked out"
         return self.settings.data.folds
+
+    @property
+    def tagging(self) -> Tagging:
+        """What is known of the classes before the data are read."""
+        data = self.settings.data
+        return Tagging(parse_tags(data.tags), data.fallback_class)
 
     @property
     def given_splits(self) -> GivenSplits:

@@ -79,6 +79,13 @@ class DataSettings:
     """Likewise a labelled test set: held out, and scored once at the end."""
     repeats: Annotated[int, arg(metavar="R")] = 1
     """Times the folds are drawn anew; a trial trains all."""
+    tags: Annotated[
+        UseAppendAction[tuple[str, ...]],
+        arg(metavar="TAG=CLASS,...", help_behavior_hint="(default: tags are classes)"),
+    ] = ()
+    """Classes by the tags that lists hold, such as 0=negative,1=neutral,2=positive."""
+    fallback_class: Annotated[str | None, unset("NAME", "neutral, where that is a class")] = None
+    """Class of a pair where no other class is likely enough."""
     encoding: Annotated[str | None, unset("NAME", "found by all texts together")] = None
     """Encoding of texts that are no UTF-8, such as gb18030 or cp1252."""
     missing: Missing = "refuse"
@@ -140,7 +147,7 @@ class SelectionSettings:
     confirm: Annotated[int | None, unset("N", "5, at most an eighth of the trials")] = None
     """Best configs trained again on fresh seeds and folds, to choose among; 0 is none."""
     decision: Literal["searched", "tuned", "argmax"] = "searched"
-    """The neutral threshold: each trial's own, tuned on other folds afterwards, or none."""
+    """The threshold of the fallback class: each trial's own, tuned on other folds, or none."""
     final: Annotated[
         Literal["refit", "average", "folds", "ensemble"] | None,
         unset("{refit,average,folds,ensemble}", "what held-out folds prefer"),

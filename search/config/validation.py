@@ -15,7 +15,9 @@ from spaces import SPACES
 from trainables.config import nearest
 from trainables.data.encodings import encoding_faults
 from trainables.data.given_splits import GivenSplits
-from trainables.evaluation.metrics import METRICS
+from trainables.data.tags import TagsError, parse_tags
+from trainables.evaluation.classes import SENTIMENTS
+from trainables.evaluation.metrics import is_score, scores_of
 from trainables.experiment import on_this_node
 from trainables.variants import VARIANTS
 
@@ -98,8 +100,13 @@ def _tracking_faults(settings: TrackingSettings) -> Iterator[str]:
 
 def _choice_faults(settings: SearchSettings) -> Iterator[str]:
     metric, sampler = settings.tuning.metric, settings.tuning.sampler
-    if metric not in METRICS:
-        yield f"--metric must be a metric of a trial, got {metric!r}; {nearest(metric, METRICS)}"
+    if not (metric.startswith("val_") and is_score(metric)):
+        known = [f"val_{name}" for name in scores_of(SENTIMENTS)]
+        yield f"--metric must be a metric of a trial, got {metric!r}; {nearest(metric, known)}"
+    try:
+        parse_tags(settings.data.tags)
+    except TagsError as error:
+        yield str(error)
     yield from encoding_faults(settings.data.encoding)
     if settings.data.missing == "allow" and settings.modality != "both":
         other = {"text": "images", "image": "texts"}[settings.modality]
@@ -159,6 +166,9 @@ def split_faults(data: DataSettings, *, demo: bool) -> Iterator[str]:
             yield f"{flag} must be a list of pairs, got {path}, which is no file"
     if given.files and demo:
         yield f"{' and '.join(given.files)} must go with --data of your own, got the demo"
+    for flag, value in (("--tags", data.tags), ("--fallback-class", data.fallback_class)):
+        if value and demo:
+            yield f"{flag} must go with --data of your own, got the demo"
     if data.val and data.folds not in {None, 1}:  # 1 is what it comes to
         yield f"--folds must be left out beside --val, which says what validates, got {data.folds}"
     if given.folds or data.val:

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -14,7 +15,9 @@ from search.config.address import joining
 from search.console.live import clock
 from search.study.tiny_space import is_tiny
 from trainables.config import ROLES
-from trainables.evaluation.metrics import HEADLINES, SCORES
+from trainables.evaluation.classes import SENTIMENTS
+from trainables.evaluation.metrics import headlines as headline_scores
+from trainables.evaluation.metrics import score_of
 from trainables.modules.backbones.weights import TINY
 
 if TYPE_CHECKING:
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
     from search.study.trial import Records
     from trainables.config import Modality
     from trainables.data.sample import Corpus
+    from trainables.evaluation.classes import Classes
+
+_FEW_CLASSES = 4  # whose scores fit a line
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ def print_summary(console: Console, outcome: Outcome, folder: RunFolder, warning
     rows = _rows(best, is_hand_tuned=is_hand_tuned) | fusion_rows(folder)
     if tested is not None:
         rows = {"test set, used once": {f"val_{k}": v for k, v in tested.scores.items()}} | rows
-    console.print(_score_table(rows))
+    console.print(_score_table(rows, folder.classes))
     for line in _findings(best):
         console.print(line, highlight=False)
     if tested is not None:
@@ -172,12 +178,15 @@ def finding_on_test_set(metric: str, tested: TestScores) -> str:
     )
 
 
-def _score_table(rows: Mapping[str, Scores]) -> Table:
+def _score_table(rows: Mapping[str, Scores], classes: Classes) -> Table:
+    names = headline_scores(classes)
+    if len(classes) > _FEW_CLASSES:  # the report and the card have each class
+        names = tuple(n for n in names if score_of(n).of_class in {None, classes.fallback_name})
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("")
-    for name in HEADLINES:
-        table.add_column(SCORES[name].heading, justify="right")
-    keys = [f"val_{name}" for name in HEADLINES]
+    for name in names:
+        table.add_column(escape(score_of(name).heading), justify="right")
+    keys = [f"val_{name}" for name in names]
     for name, scores in rows.items():
         cells = [f"{scores[key]:.4f}" if key in scores else "" for key in keys]
         table.add_row(name, *cells)
@@ -208,6 +217,8 @@ def headlines(plan: Plan, corpus: Corpus) -> Iterator[tuple[str, str]]:
     yield title(plan, corpus), "bold"
     if joined := joining(plan.settings.resources.address):
         yield joined, ""
+    if corpus.classes != SENTIMENTS:
+        yield class_line(corpus.classes), ""
     for noticed in (warning(plan, corpus), *corpus.notes):
         if noticed:
             yield noticed, "yellow"
@@ -225,6 +236,14 @@ def title(plan: Plan, corpus: Corpus) -> str:
     modality = plan.settings.modality
     name = plan.variant.name + (f", {modality} only," if modality != "both" else "")
     return f"{name} on {data} ({counts}) with {weights}"
+
+
+def class_line(classes: Classes) -> str:
+    """Say which classes there are, and which is the fallback."""
+    named = f"{len(classes)} classes: {', '.join(classes.names)}"
+    if classes.fallback is None:
+        return f"{named}; the likeliest decides (--fallback-class NAME names one for unsure pairs)"
+    return f"{named}; {classes.fallback_name} where no other is likely enough"
 
 
 def warning(plan: Plan, corpus: Corpus) -> str:

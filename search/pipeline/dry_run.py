@@ -12,10 +12,9 @@ from search.cluster.connection import connected
 from search.cluster.resources import RETRIES, fetch, refuse_slow_precision, share_out
 from search.console.live import clock
 from search.errors import ClusterError
-from search.pipeline.data import with_given_folds
+from search.pipeline.data import fitted
 from search.pipeline.run_record import in_precision, precision_notes
 from search.pipeline.rung_zero import is_wanted, readable
-from search.pipeline.views import without_unfit_views
 from search.study.space import draws
 from trainables.trainable import use_assigned_share
 
@@ -42,7 +41,7 @@ def dry_run(plan: Plan, experiment: Experiment, console: Console) -> None:
     Raises:
         ClusterError: If the frozen activations do not fit the disk.
     """
-    plan = with_given_folds(without_unfit_views(plan, experiment.corpus), experiment.corpus)
+    plan = fitted(plan, experiment.corpus)
     with connected(plan.address) as nodes:
         resources = share_out(nodes, plan.settings.resources)
         refuse_slow_precision(plan.settings.resources, resources)

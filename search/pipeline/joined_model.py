@@ -21,7 +21,6 @@ from search.selection.joined_card import joined_card
 from search.selection.test_set import score_test_set
 from search.study.resume import records_of
 from search.study.sampler import open_study
-from trainables.evaluation.classes import Sentiment
 from trainables.evaluation.decision import DecisionRule
 from trainables.inference.joined_folder import join_models
 from trainables.tasks.final_member import FinalMember
@@ -126,7 +125,8 @@ def write_joined(
                 experiment = kept_precision(prepare(one.plan), begun)
                 runner = TaskRunner(experiment, resources)
                 made.append(_part(runner, one, experiment.corpus, parts / model, console))
-        rule = DecisionRule(ensemble.neutral_threshold or 0.0, ensemble.temperature or 1.0)
+        threshold, classes = ensemble.neutral_threshold or 0.0, made[0].corpus.classes
+        rule = DecisionRule(threshold, ensemble.temperature or 1.0, classes=classes)
         join_models([parts / model for model in members], rule, folder.model)
     finally:
         shutil.rmtree(parts, ignore_errors=True)
@@ -157,7 +157,7 @@ def _part(
         FinalMember(params, [mine], share)
         for (params, share), mine in zip(shares, weights, strict=True)
     ]
-    written = assembled(runner, folder, members, DecisionRule(0.0))
+    written = assembled(runner, folder, members, DecisionRule(0.0, classes=corpus.classes))
     probabilities, classes = written["probabilities"], written["classes"]
     return Written(corpus, probabilities, classes, written["model_parameters"])
 
@@ -179,8 +179,8 @@ def publish_joined(
     assert best.ensemble is not None
     corpus, probabilities, classes, parameters = written
     guids = [sample.guid for sample in corpus.unlabelled]
-    folder.write_predictions(guids, [Sentiment(c).tag for c in classes])
-    folder.write_probabilities(guids, probabilities)
+    folder.write_predictions(guids, [corpus.classes.names[c] for c in classes])
+    folder.write_probabilities(guids, probabilities, corpus.classes)
     first = runs[best.model].search
     tested = score_test_set(corpus, probabilities, classes, first.settings.seed or 0)
     if tested is not None:

@@ -31,7 +31,7 @@ from search.config.command import command_line
 from search.config.serialization import plain
 from search.errors import SettingsError
 from trainables.data.splits import duplicate_groups
-from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.classes import classes_named
 from trainables.evaluation.metrics import mode_of
 
 if TYPE_CHECKING:
@@ -116,12 +116,12 @@ def search_record(
 
 def samples_table(corpus: Corpus) -> pd.DataFrame:
     """Make the content of `samples.parquet`."""
-    samples = corpus.samples
+    samples, names = corpus.samples, corpus.classes.names
     sizes = [sample.image_size for sample in samples]
     return pd.DataFrame(
         {
             "guid": [sample.guid for sample in samples],
-            "tag": [None if sample.label is None else sample.label.tag for sample in samples],
+            "tag": [None if s.label is None else names[s.label] for s in samples],
             "text": [sample.text for sample in samples],
             "image": [str(sample.image or "") for sample in samples],
             "width": pd.array([size[0] if size else None for size in sizes], "Int64"),
@@ -194,7 +194,9 @@ def split_record(data: DataSettings, corpus: Corpus, folds: Sequence[Fold]) -> S
 
 def data_record(corpus: Corpus) -> Data:
     """Record name, digest, counts and encoding of the data."""
-    counts = np.bincount(corpus.labels, minlength=len(CLASSES))
+    classes = corpus.classes
+    counts = np.bincount(corpus.labels, minlength=len(classes))
+    is_usual = classes == classes_named(classes.names)
     return Data(
         name=corpus.name,
         is_demo=corpus.is_demo,
@@ -203,7 +205,8 @@ def data_record(corpus: Corpus) -> Data:
         labelled=len(corpus.labelled),
         unlabelled=len(corpus.unlabelled),
         held_out=len(corpus.tested),
-        classes={tag: int(count) for tag, count in zip(CLASSES, counts, strict=True)},
+        classes={tag: int(count) for tag, count in zip(classes.names, counts, strict=True)},
+        fallback_class=None if is_usual else classes.fallback_name,
         missing=corpus.missing,
     )
 

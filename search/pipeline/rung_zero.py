@@ -21,6 +21,7 @@ from search.pipeline.stages import once
 from search.selection.baseline import regressions
 from search.selection.candidates import rule_of
 from search.selection.rung_zero import (
+    Truth,
     hopeless_choices,
     sentences,
     spelt,
@@ -132,10 +133,10 @@ def _compare(plan: Plan, ground: Ground, found: Sequence[Combination]) -> dict[s
     runner = TaskRunner(experiment, ground.resources)
     words = f"rung zero: {len(found)} logistic regressions on frozen activations"
     reads, shown = [one.params for one in found], (words, ground.console)
-    probabilities = regressions(runner, reads, experiment.folds, shown, until)
+    probabilities = regressions(runner, plan, reads, experiment.folds, shown, until)
     corpus, rule = experiment.corpus, rule_of(plan)
     groups = duplicate_groups(corpus.labelled)
-    truth = corpus.labels, groups, plan.folds
+    truth = Truth(corpus.labels, groups, plan.folds, plan.classes)
     order = standings(probabilities, found, rule.score, rule.sign, truth)
     left_out = hopeless_choices(order, found)
     plan.folder.write_rung_zero(standings_table(order))

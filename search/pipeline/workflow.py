@@ -19,7 +19,7 @@ from search.config.settings import AUTO
 from search.console.live import LiveView, ViewInfo, show_building
 from search.console.summary import Outcome, headlines, print_summary, warning
 from search.pipeline.after_trials import select
-from search.pipeline.data import load_data, with_given_folds
+from search.pipeline.data import fitted, load_data
 from search.pipeline.repair import put_right
 from search.pipeline.report import write_report
 from search.pipeline.run_record import (
@@ -33,7 +33,6 @@ from search.pipeline.run_record import (
     search_record,
 )
 from search.pipeline.rung_zero import Ground, begin_with_rung_zero
-from search.pipeline.views import without_unfit_views
 from search.selection.best_trial import best_trial
 from search.selection.budget import seconds_to_keep
 from search.selection.candidates import fresh_folds
@@ -122,7 +121,7 @@ def prepare(plan: Plan) -> Experiment:
 def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
     """Search, choose, train the final model, and write the report."""
     deadline = time.monotonic() + plan.time_budget
-    plan = with_given_folds(without_unfit_views(plan, experiment.corpus), experiment.corpus)
+    plan = fitted(plan, experiment.corpus)
     with ExitStack() as held:
         if plan.resumed:
             held.enter_context(locked(plan.folder, new=False))

@@ -17,9 +17,7 @@ from search.cluster.tasks import Task, regress_fold
 from search.console.live import follow
 from search.errors import WorkError
 from search.selection.candidates import per_repeat
-from trainables.evaluation.classes import CLASSES
-from trainables.evaluation.decision import decide
-from trainables.evaluation.metrics import SCORES
+from trainables.evaluation.metrics import scores_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,6 +36,7 @@ MAJORITY, REGRESSION, HAND_TUNED = "majority", "logistic_regression", "hand_tune
 
 def regressions(
     runner: TaskRunner,
+    plan: Plan,
     reads: Sequence[Mapping[str, Any]],
     folds: Sequence[Fold],
     shown: tuple[str, Console],
@@ -47,6 +46,7 @@ def regressions(
 
     Args:
         runner: Does the work.
+        plan: The search.
         reads: The hyperparameters that say what is read, one for each way.
         folds: The folds.
         shown: What to call the work, and where to show progress.
@@ -73,7 +73,7 @@ def regressions(
             msg = "the time budget is too short for it"
             raise WorkError(msg)
         way, fold = divmod(number, len(folds))
-        frame = pd.DataFrame(result, columns=list(CLASSES))
+        frame = pd.DataFrame(result, columns=list(plan.classes.names))
         frame.insert(0, "row", folds[fold].val)
         frame.insert(0, "fold", fold)
         frame.insert(0, "combination", way)
@@ -104,7 +104,9 @@ def measure_baseline(
         return []
     words = f"logistic regression on frozen activations, {len(folds)} folds"
     try:
-        frame = regressions(runner, [read], folds, (words, console)).drop(columns="combination")
+        frame = regressions(runner, plan, [read], folds, (words, console)).drop(
+            columns="combination"
+        )
     except WorkError as error:
         return [f"there is no baseline to compare with: {error}"]
     frame.insert(0, "repeat", frame["fold"] // per_repeat(plan))
@@ -114,7 +116,7 @@ def measure_baseline(
 
 def all_scores(validated: Validated) -> dict[str, float]:
     """Return every score, the mean over folds, by the names that a trial reports."""
-    return {f"val_{name}": validated.score(name) for name in SCORES}
+    return {f"val_{name}": validated.score(name) for name in scores_of(validated.classes)}
 
 
 def baseline_ways(
@@ -132,12 +134,12 @@ def baseline_ways(
     """
     if not plan.folder.baseline.exists():
         return {}
-    course = course_of(plan.folder.read_baseline(), labels, groups=groups)
-    counts = np.bincount(labels, minlength=len(CLASSES))
+    course = course_of(plan.folder.read_baseline(), labels, plan.classes, groups=groups)
+    counts = np.bincount(labels, minlength=len(plan.classes))
     shares = np.tile(counts / counts.sum(), (len(course.rows), 1))
     return {
         REGRESSION: course.at(0, 0.0),
-        MAJORITY: course.decided(shares, decide(shares, 0.0)),
+        MAJORITY: course.decided(shares, course.decide(shares, 0.0)),
     }
 
 

@@ -93,4 +93,6 @@ def rule_of(plan: Plan) -> Rule:
     """Return the rule by which a config is chosen after the search: objective and decision."""
     metric = plan.settings.tuning.metric
     sign = 1 if mode_of(metric) == "max" else -1
-    return Rule(metric.removeprefix("val_"), sign, plan.settings.selection.decision)
+    asked = plan.settings.selection.decision
+    decision = "argmax" if plan.classes.fallback is None else asked
+    return Rule(metric.removeprefix("val_"), sign, decision)

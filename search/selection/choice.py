@@ -37,7 +37,6 @@ from search.selection.retrained import read_retrained
 from search.study.trial import neutral_threshold, ranked
 from trainables.evaluation.calibration import fit_temperature
 from trainables.evaluation.choice import choose_by_others
-from trainables.evaluation.classes import CLASSES
 from trainables.evaluation.metrics import mode_of
 from trainables.evaluation.resampling import interval, paired, resampled_scores
 
@@ -168,7 +167,7 @@ def _write_reported(plan: Plan, order: Sequence[Retrained], reported: NestedPred
 
 
 def _prediction_frame(validated: Validated) -> pd.DataFrame:
-    frame = pd.DataFrame(validated.probabilities, columns=list(CLASSES))
+    frame = pd.DataFrame(validated.probabilities, columns=list(validated.classes.names))
     frame.insert(0, "row", validated.rows)
     frame.insert(0, "fold", validated.parts)
     frame.insert(0, "repeat", 0 if validated.repeats is None else validated.repeats)
@@ -340,13 +339,14 @@ def _decision(
     validated, own = best.validated, neutral_threshold(best.record.params)
     courses, truth = [one.course for one in order], labels[best.validated.rows]
     scores = {rule.decision: score}
-    for which in {"searched", "tuned"} - {rule.decision}:
+    others = {"searched", "tuned"} - {rule.decision}
+    for which in others if plan.classes.fallback is not None else ():
         found = choose_by_others(courses, replace(rule, decision=which)).validated
         scores[which] = found.score(rule.score)
     return Decision(
-        rule=plan.settings.selection.decision,
-        neutral_threshold=rule.threshold(truth, validated.probabilities, own),
+        rule="argmax" if plan.classes.fallback is None else plan.settings.selection.decision,
+        neutral_threshold=rule.threshold(truth, validated.probabilities, own, plan.classes),
         temperature=fit_temperature(truth, validated.probabilities),
-        searched_score=scores["searched"],
-        tuned_score=scores["tuned"],
+        searched_score=scores.get("searched"),
+        tuned_score=scores.get("tuned"),
     )

@@ -18,7 +18,6 @@ from search.errors import WorkError
 from search.selection.candidates import epochs_of, fresh_seed, per_repeat, rule_of
 from search.study.trial import neutral_threshold
 from trainables.evaluation.choice import by_others
-from trainables.evaluation.classes import CLASSES
 from trainables.seeds import stream_seed
 
 if TYPE_CHECKING:
@@ -96,7 +95,8 @@ def _keep(
     courses: Sequence[Mapping[str, Any]],
 ) -> None:
     frame = _frame(plan, folds, courses)
-    course = course_of(frame, corpus.labels, neutral_threshold=neutral_threshold(record.params))
+    own = neutral_threshold(record.params)
+    course = course_of(frame, corpus.labels, plan.classes, neutral_threshold=own)
     epochs = by_others(course, rule_of(plan)).epochs
     frame["chosen"] = frame["epoch"] == np.tile(epochs + 1, len(course.probabilities))
     ends = np.cumsum([len(fold.val) for fold in folds]) - 1
@@ -115,7 +115,7 @@ def _frame(
     frames = []
     for epoch in range(min(len(course["validated"]) for course in courses)):
         predicted = np.concatenate([course["validated"][epoch] for course in courses])
-        frame = pd.DataFrame(predicted, columns=list(CLASSES))
+        frame = pd.DataFrame(predicted, columns=list(plan.classes.names))
         frame.insert(0, "row", np.concatenate([fold.val for fold in folds]))
         frame.insert(0, "epoch", epoch + 1)
         frame.insert(0, "fold", numbers)

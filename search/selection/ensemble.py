@@ -17,7 +17,6 @@ from search.selection.candidates import count_confirmed, groups_of, per_repeat, 
 from search.selection.retrained import read_retrained
 from search.study.trial import ranked
 from trainables.evaluation.choice import Course
-from trainables.evaluation.classes import CLASSES
 from trainables.evaluation.decision import decide
 from trainables.evaluation.ensembling import Members, bagged_by_others, select_bagged
 from trainables.evaluation.metrics import mode_of
@@ -132,7 +131,8 @@ def propose(
     rows = np.concatenate([fold.val for fold in folds])
     parts = np.repeat(np.arange(len(folds)), [len(fold.val) for fold in folds])
     predicted = np.stack([probabilities for _, probabilities in candidates])
-    members = Members(rows, parts, labels[rows], predicted, np.zeros(len(predicted)))
+    none = np.zeros(len(predicted))
+    members = Members(rows, parts, labels[rows], predicted, none, plan.classes)
     if asked is None and (why := _no_better(plan, members, size)):
         raise NoEnsembleError(why)
     weights = select_bagged(members, size, seed=plan.settings.seed)
@@ -142,7 +142,7 @@ def propose(
     mean = np.tensordot(weights, predicted, axes=1)
     rule, weight = rule_of(plan), 1.0
     if rule.decision != "argmax":
-        weight = best_neutral_weight(members.labels, mean, rule.score)
+        weight = best_neutral_weight(members.labels, mean, rule.score, plan.classes)
     order = [int(k) for k in np.argsort(-weights, kind="stable") if weights[k] > 0]
     chosen = (candidates[k][0] for k in order)
     return Proposal(
@@ -156,13 +156,14 @@ def _candidates(
 ) -> Iterator[tuple[tuple[TrialRecord | None, Mapping[str, Any]], NDArray[np.floating]]]:
     """Return the possible members, the best of each kind first, with probabilities (V, C)."""
     rows, folder = np.concatenate([fold.val for fold in folds]), plan.folder
+    names = list(plan.classes.names)
     found = 0
     for record in ranked(records, mode_of(plan.settings.tuning.metric)):
         if found < _MOST_CANDIDATES and folder.trial_probabilities(record.number).exists():
             frame = folder.read_trial_probabilities(record.number)
             if np.array_equal(frame["row"], rows):
                 found += 1
-                yield (record, {}), frame[list(CLASSES)].to_numpy()
+                yield (record, {}), frame[names].to_numpy()
     stage = folder.read_stages().get("rung_zero")
     if stage is None or not folder.rung_zero_probabilities.exists():
         return
@@ -170,7 +171,7 @@ def _candidates(
     frames = folder.read_rung_zero_probabilities().groupby("combination", sort=True)
     for read, (_, frame) in zip(reads, frames, strict=True):
         if np.array_equal(frame["row"], rows):
-            yield (None, dict(read)), frame[list(CLASSES)].to_numpy()
+            yield (None, dict(read)), frame[names].to_numpy()
 
 
 def _no_better(plan: Plan, members: Members, size: int) -> str:
@@ -185,6 +186,7 @@ def _no_better(plan: Plan, members: Members, size: int) -> str:
         members.probabilities[:1],
         0.0,
         None if groups is None else groups[members.rows],
+        classes=plan.classes,
     )
     together, alone = (
         course.decided(each, each.argmax(axis=1))
@@ -213,7 +215,7 @@ def confirm_regressions(
         WorkError: If a fit fails.
     """
     words = f"{len(proposal.reads)} regressions of the ensemble, {len(folds)} fresh folds"
-    frame = regressions(runner, proposal.reads, folds, (words, console))
+    frame = regressions(runner, plan, proposal.reads, folds, (words, console))
     frame.insert(0, "repeat", frame["fold"] // per_repeat(plan))
     plan.folder.write_member_regressions(frame)
 
@@ -223,7 +225,7 @@ class Joined:
     """An ensemble on the fresh folds.
 
     Attributes:
-        validated: Its predictions, decided by its weight of neutral.
+        validated: Its predictions, decided by its weight of the fallback class.
         members: Those of each member alone, with the mean of its epochs; 0 for a regression.
     """
 
@@ -259,7 +261,7 @@ def joined(
             _, frame = next(frames, (0, None))
             if frame is None:
                 return None
-            members.append((course_of(frame, labels, groups=groups).at(0, 0.0), 0))
+            members.append((course_of(frame, labels, plan.classes, groups=groups).at(0, 0.0), 0))
             continue
         number = member.trial.number
         one = known.get(number) or read_retrained(plan, member.trial, labels, groups)
@@ -269,6 +271,6 @@ def joined(
     weights = [member.weight for member in proposal.members]
     alone = [validated.probabilities for validated, _ in members]
     predicted = np.tensordot(weights, alone, axes=1)
-    decided = decide(predicted, neutral_weight=proposal.neutral_weight)
+    decided = decide(predicted, 0.0, proposal.neutral_weight, plan.classes)
     first, _ = members[0]
     return Joined(replace(first, probabilities=predicted, decided=decided), tuple(members))

@@ -68,7 +68,12 @@ def ship_ensemble(
     members = [
         member._replace(weights=[mine]) for (member, _), mine in zip(parts, weights, strict=True)
     ]
-    rule = DecisionRule(0.0, ensemble.temperature or 1.0, neutral_weight=ensemble.neutral_weight)
+    rule = DecisionRule(
+        0.0,
+        ensemble.temperature or 1.0,
+        neutral_weight=ensemble.neutral_weight,
+        classes=plan.classes,
+    )
     written = assembled(runner, plan.folder.model, members, rule)
     asked = plan.settings.selection.final == "ensemble"
     final = Final(

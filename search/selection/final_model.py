@@ -21,7 +21,6 @@ from search.selection.model_card import model_card
 from search.selection.test_set import score_test_set
 from search.study.trial import neutral_threshold
 from trainables.evaluation.calibration import fit_temperature
-from trainables.evaluation.classes import CLASSES, Sentiment
 from trainables.evaluation.decision import DecisionRule, decide
 from trainables.evaluation.metrics import is_better
 from trainables.evaluation.resampling import Validated
@@ -83,7 +82,7 @@ def ship(
     together = len(rows) if choice.kind == "average" else 1
     groups = [weights[k : k + together] for k in range(0, len(weights), together)]
     members = [FinalMember(best.params, group) for group in groups]
-    rule = _rule(best, choice)
+    rule = _rule(plan, best, choice)
     written = assembled(runner, plan.folder.model, members, rule)
     final = Final(
         kind=choice.kind,
@@ -163,8 +162,8 @@ def publish(plan: Plan, corpus: Corpus, best: Best, written: Mapping[str, Any]) 
     """Write the final model's predictions, its card, and `best.json`; return `best`."""
     folder = plan.folder
     guids = [sample.guid for sample in corpus.unlabelled]
-    folder.write_predictions(guids, [Sentiment(c).tag for c in written["classes"]])
-    folder.write_probabilities(guids, written["probabilities"])
+    folder.write_predictions(guids, [corpus.classes.names[c] for c in written["classes"]])
+    folder.write_probabilities(guids, written["probabilities"], corpus.classes)
     # Here, as all is chosen and trained, a labelled test set is looked at for the first time.
     tested = score_test_set(
         corpus, written["probabilities"], written["classes"], plan.settings.seed
@@ -181,18 +180,21 @@ def _epochs(best: Best) -> int:
     return (best.confirmed and best.confirmed.epochs) or best.best_epoch
 
 
-def _threshold(best: Best) -> float:
+def _threshold(plan: Plan, best: Best) -> float:
+    if plan.classes.fallback is None:
+        return 0.0
     if best.decision is None:
         return neutral_threshold(best.params)
     return best.decision.neutral_threshold or 0.0
 
 
-def _rule(best: Best, choice: Choice) -> DecisionRule:
+def _rule(plan: Plan, best: Best, choice: Choice) -> DecisionRule:
+    threshold, classes = _threshold(plan, best), plan.classes
     if best.decision is None:
-        return DecisionRule(_threshold(best))
+        return DecisionRule(threshold, classes=classes)
     temperature = choice.temperature or best.decision.temperature or 1.0
     weight = best.decision.neutral_weight or 1.0
-    return DecisionRule(_threshold(best), temperature, neutral_weight=weight)
+    return DecisionRule(threshold, temperature, neutral_weight=weight, classes=classes)
 
 
 Kind = Literal["refit", "average", "folds"]
@@ -257,10 +259,11 @@ def choose_kind(
     rows = np.concatenate([fold.val for fold in folds[:OUTER_FOLDS]])
     parts = np.repeat(np.arange(OUTER_FOLDS), [len(fold.val) for fold in folds[:OUTER_FOLDS]])
     name = plan.settings.tuning.metric.removeprefix("val_")
-    labels, threshold = corpus.labels[rows], _threshold(best)
+    labels, threshold, classes = corpus.labels[rows], _threshold(plan, best), plan.classes
 
     def score(one: NDArray[Any]) -> float:
-        return Validated(rows, parts, labels, one, decide(one, threshold)).score(name)
+        decided = decide(one, threshold, classes=classes)
+        return Validated(rows, parts, labels, one, decided, classes=classes).score(name)
 
     scores = {kind: score(predicted[kind]) for kind in ("refit", "average", "folds")}
     scores["members"] = float(np.mean([score(member) for member in predicted["members"]]))
@@ -322,7 +325,8 @@ def _predictions_by_kind(
     words = f"validating what to ship on {OUTER_FOLDS} folds held out"
     found = in_order(follow(console, words, runner.run(tasks), len(tasks)))
     frame = plan.folder.read_confirmation(best.trial)
-    alone = [frame[frame["fold"] == o][list(CLASSES)].to_numpy() for o in range(OUTER_FOLDS)]
+    names = list(plan.classes.names)
+    alone = [frame[frame["fold"] == o][names].to_numpy() for o in range(OUTER_FOLDS)]
     members = np.concatenate([one["members"] for one in found], axis=1)
     return {
         "refit": np.concatenate(alone),

@@ -30,14 +30,15 @@ def write_fusions(
     if not folder.trial_probabilities(best.trial).exists():
         return
     kept = folder.read_trial_probabilities(best.trial)
-    branches = branches_of(kept)
+    branches = branches_of(kept, folder.classes)
     if not branches:
         return
     rows = kept["row"].to_numpy(np.int64)
     parts = np.repeat(np.arange(len(folds)), [len(fold.val) for fold in folds])
     own = neutral_threshold(best.params)
     first, second = (
-        Course(rows, parts, labels[rows], predicted[None], own) for predicted in branches.values()
+        Course(rows, parts, labels[rows], predicted[None], own, classes=folder.classes)
+        for predicted in branches.values()
     )
     # The rows beside it are as searched: decided by the trial's own threshold.
     sign = 1 if best.mode == "max" else -1

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from search.selection.model_card import COMMON_LIMITS, test_section, write_card
+from search.selection.model_card import (
+    calibration_words,
+    common_limits,
+    score_row,
+    test_section,
+    write_card,
+)
 from search.selection.shipped_model import AMONG, among_models
-from trainables.evaluation.metrics import HEADLINES, SCORES
+from trainables.evaluation.metrics import headlines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,6 +21,7 @@ if TYPE_CHECKING:
     from analysis.run_folder.best_record import Ensemble
     from analysis.run_folder.run import Run
     from analysis.run_folder.test_record import TestScores
+    from trainables.evaluation.classes import Classes
 
 
 def joined_card(runs: Mapping[str, Run], best: BestModel, tested: TestScores | None = None) -> str:
@@ -30,18 +37,15 @@ def joined_card(runs: Mapping[str, Run], best: BestModel, tested: TestScores | N
     """
     ensemble = best.ensemble
     assert ensemble is not None
+    classes = runs[best.model].classes
     models = list(dict.fromkeys(str(member.model) for member in ensemble.members))
     sections = {
         "Model": "\n".join(_model(runs, models, best, ensemble)),
-        "Scores": "\n".join(_scores(best, ensemble)) + f"\n\n{test_section(tested)}".rstrip(),
+        "Scores": "\n".join(_scores(best, ensemble, classes))
+        + f"\n\n{test_section(tested, classes)}".rstrip(),
         AMONG: among_models(best),
-        "Decision": (
-            f"Neutral when both polar probabilities are under {ensemble.neutral_threshold:.3f},"
-            " else the most probable class. After that the probabilities that are shown are"
-            f" calibrated with temperature {ensemble.temperature:.3f}, which was fitted out of"
-            " fold."
-        ),
-        "Limits": "\n".join(COMMON_LIMITS),
+        "Decision": _decision(ensemble, classes),
+        "Limits": "\n".join(common_limits(classes)),
     }
     first = runs[models[0]].search
     random = tuple(dict.fromkeys(r for m in models for r in runs[m].search.random_backbones))
@@ -68,13 +72,25 @@ def _model(
         yield f"| {one.name} | {one.weight:.2f} | {one.confirmed:.4f} | {one.epochs} |"
 
 
-def _scores(best: BestModel, ensemble: Ensemble) -> Iterator[str]:
+def _decision(ensemble: Ensemble, classes: Classes) -> str:
+    fallback = classes.fallback_name
+    if fallback is None:
+        return f"The most probable class.{calibration_words(ensemble.temperature)}"
+    return (
+        f"{fallback[0].upper()}{fallback[1:]} when {classes.unlikely} under"
+        f" {ensemble.neutral_threshold:.3f}, else the most probable class. After that the"
+        f" probabilities that are shown are calibrated with temperature"
+        f" {ensemble.temperature:.3f}, which was fitted out of fold."
+    )
+
+
+def _scores(best: BestModel, ensemble: Ensemble, classes: Classes) -> Iterator[str]:
     yield "| | ensemble, confirmed | one model, confirmed |"
     yield "|---|---|---|"
-    for name in HEADLINES:
+    for name in headlines(classes):
         cells = [scores.get(f"val_{name}") for scores in (ensemble.scores, best.scores)]
         shown = ("" if value is None else f"{value:.3f}" for value in cells)
-        yield f"| {SCORES[name].title} | {' | '.join(shown)} |"
+        yield score_row(name, shown)
     low, high = ensemble.interval
     covers = f" It covers {ensemble.covers}." if ensemble.covers else ""
     yield ""

@@ -12,7 +12,6 @@ from analysis.run_folder.io import write_json
 from analysis.run_folder.run import load
 from trainables.config import TrainConfig
 from trainables.evaluation.choice import Rule, by_others
-from trainables.evaluation.classes import CLASSES
 from trainables.evaluation.decision import decide
 from trainables.evaluation.ensembling import (
     ensemble_by_others,
@@ -34,11 +33,21 @@ if TYPE_CHECKING:
     from analysis.run_folder.run import Run
     from analysis.run_folder.search_record import Search
     from trainables.evaluation.choice import Course
+    from trainables.evaluation.classes import Classes
     from trainables.evaluation.ensembling import Select
     from trainables.evaluation.model_choice import Offer
     from trainables.evaluation.resampling import Validated
 
-_ALIKE = ("objective", "data digest", "split", "folds", "repeats", "seed", "decision")
+_ALIKE = (
+    "objective",
+    "data digest",
+    "fallback class",
+    "split",
+    "folds",
+    "repeats",
+    "seed",
+    "decision",
+)
 
 
 class JoiningError(ValueError):
@@ -53,6 +62,7 @@ class Joined:
         record: `members` with their scores and shares, nested scores, `preferred` and `verdict`.
         guids: Names of the pairs to predict, in the order of their list.
         probabilities: Its predictions of them, shape (U, C).
+        classes: The C classes.
         tags: Its decisions.
         notes: What a reader should know of the runs, in sentences.
     """
@@ -60,6 +70,7 @@ class Joined:
     record: dict[str, Any]
     guids: list[str]
     probabilities: NDArray[np.float32]
+    classes: Classes
     tags: list[str]
     notes: list[str]
 
@@ -67,7 +78,7 @@ class Joined:
         """Write `predictions.csv`, `probabilities.csv` and `ensemble.json` into a folder."""
         folder = RunFolder(out)
         folder.write_predictions(self.guids, self.tags)
-        folder.write_probabilities(self.guids, self.probabilities)
+        folder.write_probabilities(self.guids, self.probabilities, self.classes)
         write_json(out / "ensemble.json", self.record)
 
 
@@ -145,15 +156,16 @@ def join_runs(paths: Sequence[Path]) -> Joined:
     rule = rule_in(runs[0])
     single = choose_model_by_others([offer_of(run) for run in runs], rule).validated
     found = select_ensemble(runs, rule)
-    mean = np.tensordot(
-        found.weights, [each[list(CLASSES)].to_numpy() for each in predicted], axes=1
-    )
-    decided = decide(mean, found.neutral_threshold)
+    classes = runs[0].classes
+    alone = [each[list(classes.names)].to_numpy() for each in predicted]
+    mean = np.tensordot(found.weights, alone, axes=1)
+    decided = decide(mean, found.neutral_threshold, classes=classes)
     return Joined(
         record=_record(rule, found, single),
         guids=predicted[0]["guid"].tolist(),
         probabilities=mean.astype(np.float32),
-        tags=[CLASSES[c] for c in decided],
+        classes=classes,
+        tags=[classes.names[c] for c in decided],
         notes=[note for run in runs for note in run.notes],
     )
 
@@ -205,6 +217,7 @@ def _identity(search: Search) -> tuple[Any, ...]:
     return (
         search.objective,
         search.data.digest,
+        search.data.named.fallback_name,
         search.split.kind,
         search.split.folds,
         search.split.repeats,

@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.program import counted
 from search.study.trial import neutral_threshold
-from trainables.evaluation.metrics import HEADLINES, SCORES
+from trainables.evaluation.classes import SENTIMENTS
+from trainables.evaluation.metrics import headlines, score_of
 from trainables.variants.towers import AND
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from analysis.run_folder.best_record import Best, Ensemble, Final
     from analysis.run_folder.search_record import Search
     from analysis.run_folder.test_record import TestScores
+    from trainables.evaluation.classes import Classes
 
 _KINDS = {
     "refit": "one model of the config, trained on all labelled pairs",
@@ -34,11 +36,12 @@ def model_card(search: Search, best: Best, tested: TestScores | None = None) -> 
     Returns:
         The card.
     """
+    classes = search.data.named
     sections = {
         "Model": _model(search, best),
-        "Scores": f"{_scores(search, best)}\n\n{test_section(tested)}".rstrip(),
-        "Decision": _decision(best),
-        "Limits": _limits(best),
+        "Scores": f"{_scores(search, best)}\n\n{test_section(tested, classes)}".rstrip(),
+        "Decision": _decision(best, classes),
+        "Limits": _limits(best, classes),
     }
     return write_card(search.model, search, sections, search.random_backbones)
 
@@ -58,14 +61,15 @@ def write_card(
         The card, in Markdown.
     """
     data, split = search.data, search.split
-    classes = ", ".join(f"{count:,} {tag}" for tag, count in data.classes.items())
+    counts = ", ".join(f"{count:,} {tag}" for tag, count in data.classes.items())
+    *others, last = data.named.names
     parts = [
-        f"# {subject}: positive, neutral or negative?",
+        f"# {subject}: {', '.join(others)} or {last}?",
         "Classifies pairs of a short text and an image. Load it with"
         ' `python -m search.predict THIS_FOLDER --text "..." --image FILE`.',
         _warning(is_demo=data.is_demo, random_backbones=random_backbones),
         "## Data",
-        f"{data.name}: {data.labelled:,} labelled pairs ({classes}). Digest"
+        f"{data.name}: {data.labelled:,} labelled pairs ({counts}). Digest"
         f" `{data.digest}`. Split `{split.kind}`, folds: {split.folds}.",
         *(part for heading, text in sections.items() for part in (f"## {heading}", text)),
     ]
@@ -140,10 +144,10 @@ def _scores(search: Search, best: Best) -> str:
         columns["logistic regression"] = baseline.logistic_regression
         columns["majority class"] = baseline.majority
     lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    for name in HEADLINES:
+    for name in headlines(search.data.named):
         found = (scores.get(f"val_{name}") for scores in columns.values())
         cells = ["" if value is None else f"{value:.3f}" for value in found]
-        lines.append(f"| {SCORES[name].title} | {' | '.join(cells)} |")
+        lines.append(score_row(name, cells))
     if confirmed:
         low, high = confirmed.interval
         covers = f" It covers {confirmed.covers}." if confirmed.covers else ""
@@ -166,7 +170,16 @@ def _scores(search: Search, best: Best) -> str:
     return "\n".join(lines)
 
 
-def test_section(tested: TestScores | None) -> str:
+def _cell(words: str) -> str:
+    return words.replace("|", "\\|")
+
+
+def score_row(name: str, cells: Iterable[str]) -> str:
+    """Return the row of a score in a table of Markdown."""
+    return f"| {_cell(score_of(name).title)} | {' | '.join(cells)} |"
+
+
+def test_section(tested: TestScores | None, classes: Classes) -> str:
     """Describe the scores on a labelled test set; empty where there is none."""
     if tested is None:
         return ""
@@ -178,10 +191,10 @@ def test_section(tested: TestScores | None) -> str:
         "| | this model (95 % interval) | majority class |",
         "|---|---|---|",
     ]
-    for name in (name for name in HEADLINES if name in tested.scores):
+    for name in (name for name in headlines(classes) if name in tested.scores):
         low, high = tested.intervals[name]
         own = f"{tested.scores[name]:.3f} ({low:.3f} to {high:.3f})"
-        lines.append(f"| {SCORES[name].title} | {own} | {tested.majority[name]:.3f} |")
+        lines.append(score_row(name, [own, f"{tested.majority[name]:.3f}"]))
     return "\n".join(lines)
 
 
@@ -195,39 +208,55 @@ def leaks(tested: TestScores) -> str:
     )
 
 
-def _decision(best: Best) -> str:
-    decision, final = best.decision, best.final
+def _decision(best: Best, classes: Classes) -> str:
+    decision, final, fallback = best.decision, best.final, classes.fallback_name
+    if fallback is None:
+        return "The most probable class." + _calibrated(final)
     if (ensemble := best.shipped_ensemble) and final:
         return (
-            f"The most probable class, after the probability of neutral is multiplied by"
-            f" {ensemble.neutral_weight:.2f}. The probabilities that are shown are calibrated"
-            f" with temperature {final.temperature:.3f}, which was fitted out of fold."
+            f"The most probable class, after the probability of {fallback} is multiplied by"
+            f" {ensemble.neutral_weight:.2f}.{_calibrated(final)}"
         )
     if decision is None or final is None:
         threshold = neutral_threshold(best.params)
-        return (
-            f"Neutral when both polar probabilities are under {threshold:.3f}, else the largest."
-        )
+        name = f"{fallback[0].upper()}{fallback[1:]}"
+        return f"{name} when {classes.unlikely} under {threshold:.3f}, else the largest."
     weight = decision.neutral_weight
-    weighted = "" if weight is None else f", with that of neutral times {weight:.3f}"
+    weighted = "" if weight is None else f", with that of {fallback} times {weight:.3f}"
     return (
-        f"Rule `{decision.rule}`: neutral when both polar probabilities are under"
+        f"Rule `{decision.rule}`: {fallback} when {classes.unlikely} under"
         f" {decision.neutral_threshold:.3f}, else the most probable class{weighted}. After"
         f" that the probabilities that are shown are calibrated with temperature"
         f" {final.temperature:.3f}, which was fitted out of fold."
     )
 
 
-COMMON_LIMITS = (
-    "- The scores are of data like the training data; elsewhere they are likely to be lower.",
-    "- Labels of sentiment are opinions: people disagree on many pairs.",
-    "- It reads no text inside images, and no more of a text than its length limit.",
-)
-"""Limits of every model."""
+def _calibrated(final: Final | None) -> str:
+    return "" if final is None else calibration_words(final.temperature)
 
 
-def _limits(best: Best) -> str:
-    lines = list(COMMON_LIMITS)
+def calibration_words(temperature: float | None) -> str:
+    """Say how shown probabilities are calibrated, with a space first; empty if they are not."""
+    if temperature is None:
+        return ""
+    return (
+        " The probabilities that are shown are calibrated with temperature"
+        f" {temperature:.3f}, which was fitted out of fold."
+    )
+
+
+def common_limits(classes: Classes) -> list[str]:
+    """Return the limits of every model, as items of a list in Markdown."""
+    labels = "Labels of sentiment" if classes == SENTIMENTS else "Labels"
+    return [
+        "- The scores are of data like the training data; elsewhere they are likely to be lower.",
+        f"- {labels} are opinions: people disagree on many pairs.",
+        "- It reads no text inside images, and no more of a text than its length limit.",
+    ]
+
+
+def _limits(best: Best, classes: Classes) -> str:
+    lines = common_limits(classes)
     if not best.confirmed:
         lines.append("- The config was not confirmed: its score is optimistic, the best of many.")
     return "\n".join(lines)

@@ -68,7 +68,7 @@ def read_retrained(
         return None
     rule, own = rule_of(plan), neutral_threshold(record.params)
     frame = plan.folder.read_courses(record.number)
-    course = course_of(frame, labels, neutral_threshold=own, groups=groups)
+    course = course_of(frame, labels, plan.classes, neutral_threshold=own, groups=groups)
     honest, one_epoch = by_others(course, rule), len(course.probabilities) == 1
     # Chosen anew: a search that goes on may decide in another way than when they were kept.
     epochs = frame["epoch"].to_numpy(np.int64) if one_epoch else honest.epochs + 1

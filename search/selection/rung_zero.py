@@ -8,12 +8,11 @@ alone. The log-loss gives the order: it uses all of a probability, a decision on
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from trainables.evaluation.classes import CLASSES
 from trainables.evaluation.resampling import PairedDifference, Validated, paired_bootstrap
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from search.study.combinations import Combination
+    from trainables.evaluation.classes import Classes
     from trainables.hyperparameter import Value
 
 HOPELESS_ERRORS = 3.0
@@ -30,6 +30,22 @@ no hope: one in 700 by chance alone, for each choice."""
 
 _LEAST_VALIDATED = 100
 """Of fewer samples a standard error is itself too unsure to leave anything out."""
+
+
+class Truth(NamedTuple):
+    """What is known of the labelled samples.
+
+    Attributes:
+        labels: Their classes, shape (N,).
+        groups: Their groups of duplicates, shape (N,).
+        per_repeat: How many folds make one repeat.
+        classes: The classes.
+    """
+
+    labels: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    per_repeat: int
+    classes: Classes
 
 
 @dataclass(frozen=True)
@@ -64,17 +80,16 @@ def standings(
     found: Sequence[Combination],
     metric: str,
     sign: int,
-    truth: tuple[NDArray[np.int64], NDArray[np.int64], int],
+    truth: Truth,
 ) -> list[Standing]:
     """Compare the combinations.
 
     Args:
         probabilities: As `regressions` gives them; by index of the combination.
         found: The combinations, in the order of their indices.
-        metric: The objective, one of `DECISION_SCORES`, or `loss`.
+        metric: The objective, one of `decision_scores`, or `loss`.
         sign: 1 where more of it is better, else -1.
-        truth: Classes and groups of duplicates of the labelled samples, each of shape (N,); and
-            how many folds make one repeat.
+        truth: What is known of the samples.
 
     Returns:
         Where each stands, the lowest log-loss first.
@@ -98,20 +113,18 @@ def standings(
     ]
 
 
-def _validated(
-    frame: pd.DataFrame, truth: tuple[NDArray[np.int64], NDArray[np.int64], int]
-) -> Validated:
-    labels, groups, per_repeat = truth
+def _validated(frame: pd.DataFrame, truth: Truth) -> Validated:
     rows, folds = frame["row"].to_numpy(np.int64), frame["fold"].to_numpy(np.int64)
-    probabilities = frame[list(CLASSES)].to_numpy()
+    probabilities = frame[list(truth.classes.names)].to_numpy()
     return Validated(
         rows,
         folds,
-        labels[rows],
+        truth.labels[rows],
         probabilities,
         probabilities.argmax(axis=1),
-        groups[rows],
-        folds // per_repeat,
+        truth.groups[rows],
+        folds // truth.per_repeat,
+        truth.classes,
     )
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from analysis.run_folder.best_model_record import ShippedModel
 from analysis.tables.rung_zero import behind
 from search.selection.final_model import CARD
-from trainables.evaluation.classes import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,9 +44,8 @@ def ship_chosen(folder: RunFolder, best: BestModel, run: Run) -> ShippedModel:
     partial.rename(folder.model)
     predicted, probabilities = run.folder.read_predictions(), run.folder.read_probabilities()
     folder.write_predictions(predicted["guid"].tolist(), predicted["tag"].tolist())
-    folder.write_probabilities(
-        probabilities["guid"].tolist(), probabilities[list(CLASSES)].to_numpy(np.float32)
-    )
+    shown = probabilities[list(run.classes.names)].to_numpy(np.float32)
+    folder.write_probabilities(probabilities["guid"].tolist(), shown, run.classes)
     if run.folder.test_scores.exists():
         folder.write_test_scores(run.folder.read_test_scores())
     final = run.best.final

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,23 +11,22 @@ import numpy as np
 from analysis.run_folder.folder import RunFolder
 from analysis.run_folder.test_record import TestScores
 from trainables.data.corpus import Allowed, CorpusError, load_pairs
-from trainables.data.encodings import Decoder
 from trainables.data.files import FileError, read_regular
 from trainables.data.images import MAX_IMAGE_BYTES
 from trainables.data.sample import Sample, image_digest
 from trainables.data.splits import duplicate_groups
-from trainables.evaluation.classes import CLASSES, Sentiment
-from trainables.evaluation.metrics import SCORES
+from trainables.evaluation.metrics import scores_of
 from trainables.evaluation.resampling import Validated, interval, resampled_scores
 from trainables.evaluation.scores import classification_scores, confusion
-from trainables.inference.about import read_about
+from trainables.inference.about import read_about, spelling_in
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from trainables.data.sample import Corpus
+    from trainables.evaluation.classes import Classes
 
 
 def score_test_set(
@@ -47,25 +47,40 @@ def score_test_set(
         return None
     pairs, labels = labelled_pairs(corpus)
     shown, classes = probabilities[corpus.tested], decided[corpus.tested]
-    return score_pairs(pairs, labels, shown, classes, corpus.labelled, seed=seed)
+    return score_pairs(
+        pairs, predicted(labels, shown, classes, corpus.classes), corpus.labelled, seed=seed
+    )
 
 
-def score_pairs(
-    pairs: Sequence[Sample],
+def predicted(
     labels: NDArray[np.int64],
     probabilities: NDArray[np.floating],
     decided: NDArray[np.int64],
-    learnt: Sequence[Sample] = (),
-    *,
-    seed: int = 0,
+    classes: Classes,
+) -> Validated:
+    """Take predictions for N labelled pairs together, as one fold.
+
+    Args:
+        labels: Their classes, shape (N,).
+        probabilities: Calibrated class probabilities, shape (N, C).
+        decided: Predicted classes, shape (N,).
+        classes: The C classes.
+
+    Returns:
+        The predictions.
+    """
+    rows = np.arange(len(labels))
+    return Validated(rows, np.zeros_like(rows), labels, probabilities, decided, classes=classes)
+
+
+def score_pairs(
+    pairs: Sequence[Sample], made: Validated, learnt: Sequence[Sample] = (), *, seed: int = 0
 ) -> TestScores:
     """Score predictions for labelled pairs.
 
     Args:
         pairs: N pairs.
-        labels: Their classes, shape (N,).
-        probabilities: Calibrated class probabilities, shape (N, C).
-        decided: Predicted classes, shape (N,).
+        made: The predictions for them.
         learnt: The labelled pairs that the model was trained on; empty if they are not known.
         seed: Of the bootstrap.
 
@@ -74,26 +89,32 @@ def score_pairs(
     """
     groups = duplicate_groups([*learnt, *pairs])
     known, mine = groups[: len(learnt)], groups[len(learnt) :]
-    rows = np.arange(len(pairs))
-    validated = Validated(rows, np.zeros_like(rows), labels, probabilities, decided, mine)
+    made, labels, classes = replace(made, groups=mine), made.labels, made.classes
     trained = np.array([sample.label for sample in learnt] or labels, dtype=np.int64)
     commonest = np.full_like(labels, np.bincount(trained).argmax())
-    counts = np.bincount(labels, minlength=len(CLASSES))
+    counts = np.bincount(labels, minlength=len(classes))
+    names = scores_of(classes)
     return TestScores(
         pairs=len(pairs),
-        classes={name: int(count) for name, count in zip(CLASSES, counts, strict=True)},
+        classes={name: int(count) for name, count in zip(classes.names, counts, strict=True)},
         shared=int(np.isin(mine, known).sum()),
-        scores={name: validated.score(name) for name in SCORES},
-        intervals={
-            name: interval(resampled_scores(name, [validated], seed=seed)[0]) for name in SCORES
-        },
-        majority=classification_scores(labels, commonest),
-        confusion=tuple(tuple(map(int, row)) for row in confusion(labels, decided)),
+        scores={name: made.score(name) for name in names},
+        intervals={name: interval(resampled_scores(name, [made], seed=seed)[0]) for name in names},
+        majority=classification_scores(labels, commonest, classes),
+        confusion=tuple(
+            tuple(map(int, row)) for row in confusion(labels, made.decided, len(classes))
+        ),
     )
 
 
 def evaluate(
-    model: Path, run: Path, data: Path, *, allow_outside: bool = False, encoding: str | None = None
+    model: Path,
+    run: Path,
+    data: Path,
+    *,
+    allow_outside: bool = False,
+    encoding: str | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> tuple[TestScores, list[str]]:
     """Score a model folder on a labelled data set.
 
@@ -103,6 +124,7 @@ def evaluate(
         data: The data set: the test part of its column `split`, or else all that has a tag.
         allow_outside: Whether files may lie outside the data's folder.
         encoding: Of texts that are not UTF-8; None finds it.
+        tags: The class of each tag; by default as the data of the model had them.
 
     Returns:
         The scores, and sentences on data and model.
@@ -117,7 +139,7 @@ def evaluate(
         data,
         allowed=Allowed(allow_outside, about["inputs"].get("missing", "refuse")),
         modality=about["modality"],
-        decoder=Decoder(encoding, about["inputs"].get("encoding")),
+        spelling=spelling_in(about, encoding, tags),
     )
     pairs, labels = labelled_pairs(corpus)
     predictor = Predictor(model)
@@ -127,7 +149,8 @@ def evaluate(
     if predictor.random_backbones:
         roles = " and ".join(predictor.random_backbones)
         notes.append(f"{roles} weights were random: this model is a demonstration")
-    return score_pairs(pairs, labels, shown, decided, _learnt(RunFolder(run))), notes
+    made = predicted(labels, shown, decided, predictor.classes)
+    return score_pairs(pairs, made, _learnt(RunFolder(run))), notes
 
 
 def labelled_pairs(corpus: Corpus) -> tuple[list[Sample], NDArray[np.int64]]:
@@ -148,10 +171,10 @@ def _learnt(folder: RunFolder) -> list[Sample]:
     """Return the labelled pairs of a run, as far as its folder and their images are there."""
     if not folder.samples.exists():
         return []
-    table = folder.read_samples().dropna(subset="tag")
+    table, names = folder.read_samples().dropna(subset="tag"), folder.classes.names
     columns = (table[name].astype(str) for name in ("guid", "text", "image", "tag"))
     return [
-        Sample(guid, text, None, _digest(image), Sentiment[tag.upper()])
+        Sample(guid, text, None, _digest(image), names.index(tag))
         for guid, text, image, tag in zip(*columns, strict=True)
     ]
 

@@ -16,10 +16,9 @@ from optuna.trial import FrozenTrial, TrialState
 from analysis.run_folder.folder import RunFolder
 from tests.records import write_best, write_search
 from trainables.evaluation.calibration import log_losses
-from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.classes import SENTIMENTS, Classes
 from trainables.evaluation.decision import decide
-from trainables.evaluation.metrics import DECISION_SCORES
-from trainables.evaluation.scores import confusion, score_confusion
+from trainables.evaluation.scores import classification_scores
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +34,7 @@ SEARCHED: dict[str, Any] = {
         "digest": "d1",
         "labelled": 60,
         "unlabelled": 2,
-        "classes": dict.fromkeys(CLASSES, 20),
+        "classes": dict.fromkeys(SENTIMENTS.names, 20),
     },
     "split": {"kind": "grouped", "folds": 1, "repeats": 1, "train": [40], "val": [20]},
 }
@@ -67,6 +66,7 @@ def write_run(
     folds: int = 3,
     seed: int = 0,
     skill: float = 1.5,
+    classes: Classes = SENTIMENTS,
     **search: Any,
 ) -> RunFolder:
     """Write a search of `trials` trials: a third run their course, the rest stop early.
@@ -76,9 +76,12 @@ def write_run(
     """
     random = np.random.default_rng(seed)
     folder = RunFolder(path)
-    labels = np.arange(samples) % 10 // 6 + np.arange(samples) % 10 // 7  # 6 : 1 : 3
-    _write_search(folder, labels, folds, trials, epochs, search)
-    _write_samples(folder, labels)
+    labels = np.arange(samples) % len(classes)
+    if classes == SENTIMENTS:
+        labels = np.arange(samples) % 10 // 6 + np.arange(samples) % 10 // 7  # 6 : 1 : 3
+    counts = dict(zip(classes.names, np.bincount(labels).tolist(), strict=True))
+    _write_search(folder, counts, folds, trials, epochs, search)
+    _write_samples(folder, [classes.names[label] for label in labels])
     rows, history = [], []
     for number in range(trials):
         rate = 0.5 if number == 0 else float(random.uniform(0.1, 1))
@@ -87,8 +90,8 @@ def write_run(
         params |= {"text_unfrozen_layers": int(random.integers(3)), "neutral_threshold": 0.35}
         stopped = number % 3 == 2
         length = max(1, epochs // 3) if stopped else epochs
-        probabilities = _probabilities(labels, skill * rate, random)
-        scores = _scores(labels, probabilities)
+        probabilities = _probabilities(labels, skill * rate, random, len(classes))
+        scores = _scores(labels, probabilities, classes)
         story = [_on_the_way(scores, epoch / length) for epoch in range(1, length + 1)]
         for epoch, scores in enumerate(story, 1):
             history.append({"trial": number, "epoch": epoch, **_counts(number), **scores})
@@ -114,19 +117,19 @@ def write_run(
     )
     _write_study(folder, rows)
     _write_best(folder, rows, history)
-    folder.write_predictions(["900", "901"], ["positive", "negative"])
+    folder.write_predictions(["900", "901"], [classes.names[0], classes.names[-1]])
     return folder
 
 
 def _write_search(
     folder: RunFolder,
-    labels: np.ndarray,
+    counts: dict[str, int],
     folds: int,
     trials: int,
     epochs: int,
     search: dict[str, Any],
 ) -> None:
-    count = len(labels)
+    count = sum(counts.values())
     parts = [len(part) for part in np.array_split(np.arange(count), folds)]
     record: dict[str, Any] = {
         "model": "early_fusion",
@@ -145,7 +148,7 @@ def _write_search(
             "digest": "d1",
             "labelled": count,
             "unlabelled": 2,
-            "classes": dict(zip(CLASSES, np.bincount(labels).tolist(), strict=True)),
+            "classes": counts,
         },
         "split": {
             "kind": "grouped",
@@ -164,9 +167,8 @@ def _write_search(
     write_search(folder, record | search)
 
 
-def _write_samples(folder: RunFolder, labels: np.ndarray) -> None:
-    count = len(labels)
-    tags: list[str | None] = [CLASSES[label] for label in labels]
+def _write_samples(folder: RunFolder, tags: list[str]) -> None:
+    count = len(tags)
     folder.write_samples(
         pd.DataFrame(
             {
@@ -180,16 +182,17 @@ def _write_samples(folder: RunFolder, labels: np.ndarray) -> None:
     )
 
 
-def _probabilities(labels: np.ndarray, skill: float, random: np.random.Generator) -> np.ndarray:
-    logits = random.normal(size=(len(labels), len(CLASSES)))
+def _probabilities(
+    labels: np.ndarray, skill: float, random: np.random.Generator, classes: int
+) -> np.ndarray:
+    logits = random.normal(size=(len(labels), classes))
     logits[np.arange(len(labels)), labels] += skill
     odds = np.exp(logits)
     return (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def _scores(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    counts = confusion(labels, decide(probabilities, 0.35))
-    scores = {name: float(score_confusion(name, counts)) for name in DECISION_SCORES}
+def _scores(labels: np.ndarray, probabilities: np.ndarray, classes: Classes) -> dict[str, float]:
+    scores = classification_scores(labels, decide(probabilities, 0.35, classes=classes), classes)
     return scores | {"loss": float(log_losses(labels, probabilities).mean())}
 
 

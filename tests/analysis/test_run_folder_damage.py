@@ -13,6 +13,7 @@ import pytest
 
 from tests.analysis.synthetic import write_run
 from tests.benchmarks.damage import COMMANDS, WAYS, ask, files_of, verdict
+from trainables.evaluation.classes import SENTIMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,8 @@ FINE = {"refused", "same", "said"}
 @pytest.fixture(scope="module")
 def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_run(tmp_path_factory.mktemp("damage") / "run", trials=3)
-    folder.write_probabilities(["900", "901"], folder.read_trial_probabilities(0).iloc[:2, 1:])
+    shown = folder.read_trial_probabilities(0).iloc[:2, 1:]
+    folder.write_probabilities(["900", "901"], shown, SENTIMENTS)
     return folder.path
 
 

@@ -20,7 +20,7 @@ from PIL import Image
 
 from tests.benchmarks.reporting import machine, show
 from tests.benchmarks.searches import run_module
-from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.classes import SENTIMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +46,7 @@ def write_pairs(folder: Path, count: int, side: int) -> None:
         (folder / "data" / f"{number}.jpg").write_bytes(file.getvalue())
         words = " ".join(random.choice(_WORDS, 8))
         (folder / "data" / f"{number}.txt").write_text(f"{number} {words}")
-        rows.append(f"{number},{CLASSES[number % len(CLASSES)]}")
+        rows.append(f"{number},{SENTIMENTS.names[number % len(SENTIMENTS.names)]}")
     (folder / "train.txt").write_text("\n".join(rows))
 
 

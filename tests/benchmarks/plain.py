@@ -20,7 +20,7 @@ from tests.benchmarks.library import LibraryPiece
 from trainables.config import ROLES
 from trainables.data.images import open_image, prepare_image
 from trainables.data.text import clean_text
-from trainables.evaluation.classes import Sentiment
+from trainables.evaluation.classes import SENTIMENTS
 from trainables.modules.backbones.image_towers import Standardize
 from trainables.modules.blocks.activations import Activations
 from trainables.modules.heads.classifier import Classifier
@@ -91,7 +91,7 @@ class PlainTrainer:
             self.classifier = _uncut(experiment, config, towers)
         self._train, self.val = torch.tensor(fold.train), torch.tensor(fold.val)
         self._labels = torch.tensor(experiment.corpus.labels[fold.train])
-        counts = drawn_counts(self._labels, config.sampling, len(Sentiment))
+        counts = drawn_counts(self._labels, config.sampling, len(SENTIMENTS))
         self._loss = make_loss(counts, config, _CPU)
         self.optimizer = make_optimizer(self.classifier, config)
         steps = math.ceil(round(counts.sum().item()) / config.batch_size)

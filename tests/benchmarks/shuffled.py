@@ -24,7 +24,6 @@ from search.pipeline.workflow import prepare, run_search
 from tests.benchmarks.reporting import machine, show
 from trainables.data.sample import Corpus
 from trainables.data.splits import make_folds
-from trainables.evaluation.classes import Sentiment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +44,7 @@ def with_shuffled_labels(corpus: Corpus) -> Corpus:
     """
     dealt = np.random.default_rng(_DEALT).permutation(corpus.labels)
     pairs = zip(corpus.labelled, dealt, strict=True)
-    labelled = tuple(replace(sample, label=Sentiment(label)) for sample, label in pairs)
+    labelled = tuple(replace(sample, label=label) for sample, label in pairs)
     return Corpus(f"{corpus.name}, labels shuffled", labelled, corpus.unlabelled, corpus.is_demo)
 
 

@@ -14,7 +14,7 @@ import torch
 
 from tests.benchmarks.architectures import Architecture, Loaded, uncut_pieces
 from tests.benchmarks.library import Entered, EnteredPiece
-from trainables.evaluation.classes import Sentiment
+from trainables.evaluation.classes import SENTIMENTS
 from trainables.modules.blocks.piece import on_device
 from trainables.modules.blocks.precision import autocast, precision_of
 from trainables.modules.heads.classifier import Classifier
@@ -56,7 +56,7 @@ class Way:
         self.classifier = classifier
         self._inputs, self._labels, self._config = inputs, labels, config
         self._optimizer = make_optimizer(classifier, config)
-        self._loss = make_loss(torch.ones(len(Sentiment)), config, labels.device)
+        self._loss = make_loss(torch.ones(len(SENTIMENTS)), config, labels.device)
         self._device, self.precision = labels.device, precision_of(labels.device)
 
     def train(self) -> None:
@@ -140,7 +140,7 @@ def make_ways(
         else activations[role]
         for role, piece in entered.items()
     }
-    labels = torch.arange(batch, device=device) % len(Sentiment)
+    labels = torch.arange(batch, device=device) % len(SENTIMENTS)
     read: tuple[Mapping[str, Any], ...] = (raw, given, activations)
     kinds = zip(WAYS, (uncut, cut, ours), read, strict=True)
     return {name: Way(model.to(device), inputs, labels, config) for name, model, inputs in kinds}

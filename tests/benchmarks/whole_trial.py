@@ -20,7 +20,7 @@ from tests.benchmarks.utilisation import Utilisation
 from trainables.activations.files import StoredActivations
 from trainables.activations.residence import placed
 from trainables.data.sample import Fold
-from trainables.evaluation.classes import Sentiment
+from trainables.evaluation.classes import SENTIMENTS
 from trainables.modules.blocks.activations import Activations
 from trainables.modules.blocks.piece import on_device
 from trainables.modules.blocks.precision import precision_of
@@ -119,7 +119,7 @@ class Trial:
     @property
     def labels(self) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Classes of the samples, shape (N,), int64."""
-        return np.arange(self.samples) % len(Sentiment)
+        return np.arange(self.samples) % len(SENTIMENTS)
 
     def fold(self, number: int, train: int | None = None) -> Fold:
         """Give one of five folds.

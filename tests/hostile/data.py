@@ -365,7 +365,7 @@ _LISTS = (
     ),
     Case(
         "tags: of one class",
-        "at least two of positive, neutral, negative must be labelled",
+        "at least two classes must be labelled",
         with_list(*(f"{n},positive" for n in range(PAIRS))),
     ),
     Case(

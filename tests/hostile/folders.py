@@ -28,7 +28,7 @@ from tests.hostile.data import LFS, picture
 from tests.records import read_best, write_best
 from trainables.config import InputSettings
 from trainables.data.sample import Corpus
-from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.classes import SENTIMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,7 +53,7 @@ def _sound_run() -> Path:
         frame = folder.read_trial_probabilities(trial)
         places = {"repeat": 0, "fold": np.arange(len(frame)) // 20, "epoch": 1}
         folder.write_confirmation(trial, frame.assign(**places))
-        said = np.full((2, len(CLASSES)), 1 / 3, np.float32)
+        said = np.full((2, len(SENTIMENTS.names)), 1 / 3, np.float32)
         folder.write_test_probabilities(trial, ["900", "901"], said)
     (folder.path / DIGESTS).unlink()
     return folder.path

@@ -14,7 +14,7 @@ from search.ensemble import main
 from search.selection.joined_runs import join_runs
 from tests.analysis.synthetic import CHOSEN, SEARCHED
 from tests.records import write_best, write_search
-from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.classes import SENTIMENTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ def confirmed(seed: int, right: float) -> pd.DataFrame:
     random = np.random.default_rng(seed)
     sure = np.where(random.random(300) < right, LABELS, random.integers(3, size=300))
     said = 0.4 * np.eye(3)[sure] + 0.6 * random.dirichlet([2, 2, 2], size=300)
-    frame = pd.DataFrame(said, columns=list(CLASSES))
+    frame = pd.DataFrame(said, columns=list(SENTIMENTS.names))
     frame.insert(0, "row", np.arange(300))
     frame.insert(0, "fold", np.arange(300) // 3 % 5)
     return frame
@@ -39,7 +39,7 @@ def run(tmp_path: Path) -> Any:
         folder = RunFolder(tmp_path / name)
         record = SEARCHED | {"objective": "val_accuracy"}
         write_search(folder, record | {"settings": {"seed": 0}} | about)
-        tags = [CLASSES[label] for label in LABELS]
+        tags = [SENTIMENTS.names[label] for label in LABELS]
         samples = {"guid": "", "tag": tags, "text": "", "image": "", "group": 0}
         folder.write_samples(pd.DataFrame(samples))
         ended = {"fate": "finished", "objective": 0.5, "best_epoch": 1, "epochs": 1}
@@ -82,9 +82,9 @@ def test_the_ensemble_decides_as_its_search_does(run: Any) -> None:
         # not: all that is neutral has its poles under a half.
         frame = RunFolder(path).read_confirmation(trial)
         unsure = np.array([0.45, 0.1, 0.45])
-        frame.loc[frame["row"] % 3 == 1, list(CLASSES)] = unsure
-        frame.loc[frame["row"] % 3 != 1, list(CLASSES)] = [0.8, 0.1, 0.1]
-        frame.loc[frame["row"] % 3 == 2, list(CLASSES)] = [0.1, 0.1, 0.8]
+        frame.loc[frame["row"] % 3 == 1, list(SENTIMENTS.names)] = unsure
+        frame.loc[frame["row"] % 3 != 1, list(SENTIMENTS.names)] = [0.8, 0.1, 0.1]
+        frame.loc[frame["row"] % 3 == 2, list(SENTIMENTS.names)] = [0.1, 0.1, 0.8]
         RunFolder(path).write_confirmation(trial, frame)
         said = np.array([[0.4, 0.3, 0.3], [0.1, 0.1, 0.8]], np.float32)
         RunFolder(path).write_test_probabilities(trial, GUIDS, said)

@@ -13,6 +13,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from search.evaluate import main
 from search.predict import main as predict
 from tests.conftest import train_final
+from trainables.evaluation.classes import SENTIMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,9 @@ def table_of(experiment: Experiment, path: Path, test_every: int = 0) -> Path:
     for index, sample in enumerate(experiment.corpus.labelled):
         assert sample.label is not None
         part = ["train" if test_every and index % test_every else "test"] * bool(test_every)
-        rows.append([sample.guid, sample.text, str(sample.image), sample.label.tag, *part])
+        rows.append(
+            [sample.guid, sample.text, str(sample.image), SENTIMENTS.names[sample.label], *part]
+        )
     with path.open("w", newline="") as file:
         csv.writer(file).writerows(rows)
     return path
@@ -57,7 +60,7 @@ def test_scores_are_those_of_the_predictions(
     assert predict(words) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     decided = [row["tag"] for row in rows]
-    labels = [s.label.tag for s in experiment.corpus.labelled if s.label is not None]
+    labels = [SENTIMENTS.names[s.label] for s in experiment.corpus.labelled if s.label is not None]
     scores = json.loads(out.read_text())["scores"]
     assert scores["accuracy"] == pytest.approx(accuracy_score(labels, decided))
     expected = f1_score(labels, decided, average="weighted", zero_division=0)

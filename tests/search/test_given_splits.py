@@ -13,9 +13,10 @@ from search.config.plan import make_plan
 from search.config.settings import parse
 from search.errors import SettingsError
 from search.evaluate import main as evaluate
-from search.pipeline.data import load_data, with_given_folds
+from search.pipeline.data import fitted, load_data
 from tests.search.command import FROZEN
 from trainables.data.demo import demo_corpus
+from trainables.evaluation.classes import SENTIMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert sample.label is not None
             place = sample.image.relative_to(folder) if sample.image else ""
             part = PARTS[index % len(PARTS)]
-            rows.writerow([sample.guid, sample.text, place, sample.label.tag, part])
+            rows.writerow([sample.guid, sample.text, place, SENTIMENTS.names[sample.label], part])
     return path
 
 
@@ -71,7 +72,7 @@ def test_a_test_part_is_held_out_and_scored_once_as_evaluate_scores_it(
     assert evaluated["scores"] == pytest.approx(tested["scores"], abs=1e-4)
     resumed = make_plan(parse(["--resume", str(folder.path), "--trials", "3"]))
     corpus = load_data(resumed)
-    assert (corpus.digest, with_given_folds(resumed, corpus).folds) == (record.data.digest, 1)
+    assert (corpus.digest, fitted(resumed, corpus).folds) == (record.data.digest, 1)
 
 
 def plan_of(words: str) -> object:

@@ -20,6 +20,7 @@ from tests.search.command import FROZEN, Command
 from trainables.config import InputSettings
 from trainables.data.corpus import CorpusError
 from trainables.data.demo import demo_corpus
+from trainables.evaluation.classes import SENTIMENTS
 from trainables.inference.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def test_a_search_counts_what_is_missing_and_says_so(tmp_path: Path, cache: Path
             assert sample.image is not None
             assert sample.label is not None
             place = sample.image.relative_to(tmp_path) if number % 10 else ""
-            rows.writerow([sample.guid, sample.text, place, sample.label.tag])
+            rows.writerow([sample.guid, sample.text, place, SENTIMENTS.names[sample.label]])
     words = f"--model early_fusion --data {table} --backbone text=tiny --backbone image=tiny"
     words += f" {FROZEN} --image-size 32 --max-concurrent 1 --epochs 1 --trials 2 --out out"
     code, _, errors = command.run(words)

@@ -174,13 +174,14 @@ from pathlib import Path
 import pandas as pd
 import search
 from trainables.data.demo import demo_corpus
+from trainables.evaluation.classes import SENTIMENTS
 
 samples = demo_corpus(Path("demo")).labelled
 frame = pd.DataFrame(
     {
         "text": [sample.text for sample in samples],
         "image": [sample.image.read_bytes() for sample in samples],
-        "tag": [sample.label.tag for sample in samples],
+        "tag": [SENTIMENTS.names[sample.label] for sample in samples],
     }
 )
 run = search.search(

@@ -22,7 +22,7 @@ from spaces import SPACES
 from tests.analysis.synthetic import SEARCHED
 from tests.records import read_search, write_search
 from trainables.data.sample import Sample
-from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.classes import SENTIMENTS
 from trainables.inference.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def assert_predicts_what_was_written(folder: RunFolder) -> None:
     ]
     predictions = Predictor(folder.model).predict(pairs)
     assert [one.tag for one in predictions] == folder.read_predictions()["tag"].tolist()
-    written = folder.read_probabilities()[list(CLASSES)].to_numpy()
+    written = folder.read_probabilities()[list(SENTIMENTS.names)].to_numpy()
     np.testing.assert_allclose([one.probabilities for one in predictions], written, atol=2e-3)
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from tests.conftest import NARROW
-from trainables.evaluation.metrics import METRICS, SCORES
+from trainables.evaluation.classes import SENTIMENTS
+from trainables.evaluation.metrics import scores_of
 from trainables.trainable import SentimentTrainable
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 PARAMS = NARROW | {"patience": 9, "text_unfrozen_layers": 1}
 OTHER = PARAMS | {"head_learning_rate": 0.1, "text_unfrozen_layers": 2, "head_dropout": 0.0}
-SCORED = {*METRICS, *(f"val_{name}_std" for name in SCORES), "train_loss"}
+_METRICS = [f"val_{name}" for name in scores_of(SENTIMENTS)]
+SCORED = {*_METRICS, *(f"{name}_std" for name in _METRICS), "train_loss"}
 ALWAYS = {"epoch", "diverged", "done", "total_parameters", "trainable_parameters"}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -29,15 +28,24 @@ from trainables.data.listing import (
     refuse_outside,
 )
 from trainables.data.sample import Corpus, Sample, image_digest
+from trainables.data.tags import Tagged, Tagging, read_tags
 from trainables.data.whole_images import WholeImages
-from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.classes import SENTIMENTS, Classes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from trainables.config import Missing, Modality
 
-__all__ = ["Allowed", "CorpusError", "find_corpus", "load_corpus", "load_pairs"]
+__all__ = [
+    "Allowed",
+    "CorpusError",
+    "Spelling",
+    "find_classes",
+    "find_corpus",
+    "load_corpus",
+    "load_pairs",
+]
 
 # Threads help: reads wait for the disk, often over a network, and decoding releases the GIL.
 _READERS = 8
@@ -58,6 +66,19 @@ class Allowed(NamedTuple):
     missing: Missing = "refuse"
 
 
+@dataclass(frozen=True)
+class Spelling:
+    """How a data set is spelt, as far as it is known before it is read.
+
+    Attributes:
+        decoder: Decodes texts that are not UTF-8.
+        tagging: What is known of its classes; by default they are called as its tags are.
+    """
+
+    decoder: Decoder = field(default_factory=Decoder)
+    tagging: Tagging = field(default_factory=Tagging)
+
+
 def find_corpus(folder: Path) -> Path | None:
     """Return `folder` or its `data`, whichever is a data set in the lab's layout, or None."""
     if (folder / TRAIN_LIST).is_file() and (folder / "data").is_dir():
@@ -72,7 +93,7 @@ def load_corpus(
     *,
     allowed: Allowed | None = None,
     modality: Modality = "both",
-    decoder: Decoder | None = None,
+    spelling: Spelling | None = None,
     whole_images: WholeImages | None = None,
     given: GivenSplits | None = None,
 ) -> Corpus:
@@ -90,7 +111,7 @@ def load_corpus(
         allowed: What is refused unless asked for; None for nothing.
         modality: What is read of a pair; files of the other modality may be missing and are
             ignored.
-        decoder: Decodes texts that are not UTF-8.
+        spelling: How texts are encoded and tags spelt; found by default.
         whole_images: Images that need not be decoded again; newly decoded ones are added. Images
             in a Parquet file are unpacked beside its record.
         given: Files that part the data set.
@@ -103,8 +124,8 @@ def load_corpus(
             lists all faults.
     """
     path, images = _found(path), whole_images or WholeImages(None)
-    faults, allowed = Faults(), allowed or Allowed()
-    lists = Lists(faults, decoder or Decoder(), images.unpack, modality, allowed.missing)
+    faults, allowed, spelling = Faults(), allowed or Allowed(), spelling or Spelling()
+    lists = Lists(faults, spelling.decoder, images.unpack, modality, allowed.missing)
     if path.is_dir() and not (path / TRAIN_LIST).exists():
         rule = f"a data folder must hold {TRAIN_LIST} (guid,tag) beside the pairs or data/"
         faults.add(rule, f"got {path}")
@@ -113,9 +134,7 @@ def load_corpus(
         refuse_outside(path, entries, faults)
     if given is not None:
         entries = given.part(path, entries, lists)
-    if not faults:
-        _require_classes(entries, faults)
-    corpus = _read_all(path, entries, lists, images)
+    corpus = _read_all(path, entries, lists, images, spelling.tagging)
     _require_some(corpus, faults)
     faults.raise_any(path)
     return corpus
@@ -126,25 +145,63 @@ def load_pairs(
     *,
     allowed: Allowed | None = None,
     modality: Modality = "both",
-    decoder: Decoder | None = None,
+    spelling: Spelling | None = None,
     whole_images: WholeImages | None = None,
 ) -> Corpus:
-    """Load a data set to predict or to score, as `load_corpus` does, whatever its tags are.
+    """Load a data set to predict or to score, as `load_corpus` does, where tags may be missing.
+
+    Args:
+        path: As `load_corpus`.
+        allowed: Likewise.
+        modality: Likewise.
+        spelling: Likewise; the classes must be known, and are the lab's by default.
+        whole_images: Likewise.
 
     Returns:
         The data set. A table needs no tags, and a folder no list: all its pairs are used.
     """
     path, images = _found(path), whole_images or WholeImages(None)
     allowed = allowed or Allowed()
+    spelling = spelling or Spelling(tagging=Tagging(known=SENTIMENTS))
     remedy = "a model that was searched with --missing allow takes pairs that lack one"
-    lists = Lists(Faults(), decoder or Decoder(), images.unpack, modality, allowed.missing, remedy)
+    decoder, missing = spelling.decoder, allowed.missing
+    lists = Lists(Faults(), decoder, images.unpack, modality, missing, remedy)
     if path.is_dir():
         entries = list_folder(path, lists)
     else:
         entries = list_table(path, lists, require_tags=False)
     if not allowed.outside:
         refuse_outside(path, entries, lists.faults)
-    return _read_all(path, entries, lists, images)
+    return _read_all(path, entries, lists, images, spelling.tagging)
+
+
+def find_classes(
+    path: Path, spelling: Spelling, modality: Modality, given: GivenSplits | None = None
+) -> Classes | None:
+    """Find the classes of a data set in its lists alone, in a moment.
+
+    Args:
+        path: As `load_corpus`.
+        spelling: Likewise.
+        modality: Likewise.
+        given: Likewise.
+
+    Returns:
+        The classes; None where a list is wrong, which `load_corpus` tells.
+    """
+    if not is_there(path):
+        return None
+    path, faults = _found(path), Faults()
+    lists = Lists(faults, spelling.decoder, lambda _: path, modality, "allow")
+    entries = list_folder(path, lists) if path.is_dir() else list_table(path, lists)
+    if given is not None:
+        entries = given.part(path, entries, lists)
+    reading = read_tags(_tagged(entries), spelling.tagging, faults)
+    return None if faults else reading.classes
+
+
+def _tagged(entries: Sequence[Entry]) -> list[Tagged]:
+    return [Tagged(e.tag, e.place, e.split != TEST) for e in entries if e.tag]
 
 
 def _found(path: Path) -> Path:
@@ -156,9 +213,12 @@ def _found(path: Path) -> Path:
     return (find_corpus(path) or path) if path.is_dir() else path
 
 
-def _read_all(path: Path, entries: Sequence[Entry], lists: Lists, known: WholeImages) -> Corpus:
+def _read_all(
+    path: Path, entries: Sequence[Entry], lists: Lists, known: WholeImages, tagging: Tagging
+) -> Corpus:
     """Read every file of the pairs; raise all faults found so far."""
     faults, decoder = lists.faults, lists.decoder
+    reading = read_tags(_tagged(entries), tagging, faults)
     with ThreadPoolExecutor(_READERS) as readers:
         reads = list(readers.map(partial(_read, lists=lists, known=known), entries))
     known.save()
@@ -168,15 +228,16 @@ def _read_all(path: Path, entries: Sequence[Entry], lists: Lists, known: WholeIm
         if lists.may_lack and not read.faults and not read.text.strip() and not read.image_digest:
             faults.add("every pair must have a text or an image", f"got neither for {entry.guid}")
     faults.raise_any(path)
-    samples = _samples(entries, reads, decoder)
-    learnt = [entry.label is not None and entry.split != TEST for entry in entries]
+    samples = _samples(entries, reads, decoder, reading.label_of)
+    learnt = [bool(entry.tag) and entry.split != TEST for entry in entries]
     rest = [sample for sample, learns in zip(samples, learnt, strict=True) if not learns]
     held_out = tuple(sample.label for sample in rest)
     return Corpus(
         name=path.stem if path.is_file() else path.name,
         labelled=tuple(compress(samples, learnt)),
         unlabelled=tuple(replace(sample, label=None) for sample in rest),
-        notes=(*decoder.notes, *_notes(samples, reads, lists.modality)),
+        classes=reading.classes,
+        notes=(*reading.notes, *decoder.notes, *_notes(samples, reads, lists.modality)),
         encoding=decoder.encoding,
         given_folds=fold_numbers(list(compress(entries, learnt))),
         held_out=held_out if any(label is not None for label in held_out) else (),
@@ -244,7 +305,12 @@ def _remedy(path: Path | str, lists: Lists) -> str:
     return f"; {lists.remedy}" * lacks
 
 
-def _samples(entries: Sequence[Entry], reads: Sequence[_Read], decoder: Decoder) -> list[Sample]:
+def _samples(
+    entries: Sequence[Entry],
+    reads: Sequence[_Read],
+    decoder: Decoder,
+    label_of: Mapping[str, int],
+) -> list[Sample]:
     raws = [read.text for read in reads if isinstance(read.text, bytes)]
     decoded = iter(decoder.decode(raws, "texts"))
     return [
@@ -253,7 +319,7 @@ def _samples(entries: Sequence[Entry], reads: Sequence[_Read], decoder: Decoder)
             read.text if isinstance(read.text, str) else next(decoded),
             entry.image if read.image_digest else None,
             read.image_digest,
-            entry.label,
+            label_of.get(entry.tag),
             read.image_size,
         )
         for entry, read in zip(entries, reads, strict=True)
@@ -266,16 +332,6 @@ def _whole_characters(raw: bytes) -> bytes:
     while end and raw[end - 1] & 0xC0 == 0x80:
         end -= 1
     return raw[: end - 1] if end and raw[end - 1] >= 0xC0 else raw
-
-
-def _require_classes(entries: list[Entry], faults: Faults) -> None:
-    counts = Counter(
-        entry.label for entry in entries if entry.label is not None and entry.split != TEST
-    )
-    if len(counts) < 2:
-        found = " and ".join(f"{count:,} {label.tag}" for label, count in counts.items())
-        rule = f"at least two of {', '.join(CLASSES)} must be labelled"
-        faults.add(rule, f"got {found or 'no labelled pair'}")
 
 
 def _missing(samples: Sequence[Sample], reads: Sequence[_Read]) -> dict[str, int]:

@@ -18,7 +18,7 @@ from trainables.data.faults import CorpusError
 from trainables.data.listing import TEST_LIST, TRAIN_LIST
 from trainables.data.scenes import draw_scene
 from trainables.data.text import clean_text
-from trainables.evaluation.classes import Sentiment
+from trainables.evaluation.classes import SENTIMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -102,17 +102,18 @@ def _write_pairs(folder: Path) -> None:
         _write(folder / "data" / f"{guid}.txt", next(texts[text_cue]).encode())
         _write(folder / "data" / f"{guid}.jpg", scene.getvalue())
         if index < labelled:
-            lists[TRAIN_LIST].append(f"{guid},{_sentiment(text_cue + image_cue).tag}")
+            lists[TRAIN_LIST].append(f"{guid},{_tag(text_cue + image_cue)}")
         else:
             lists[TEST_LIST].append(f"{guid},null")
     for name, lines in lists.items():
         _write(folder / name, "\n".join([*lines, ""]).encode())
 
 
-def _sentiment(cues: int) -> Sentiment:
+def _tag(cues: int) -> str:
+    positive, neutral, negative = SENTIMENTS.names
     if cues == 0:
-        return Sentiment.NEUTRAL
-    return Sentiment.POSITIVE if cues > 0 else Sentiment.NEGATIVE
+        return neutral
+    return positive if cues > 0 else negative
 
 
 def _texts(cue: int, rng: random.Random) -> Iterator[str]:

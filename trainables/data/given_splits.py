@@ -90,7 +90,7 @@ class GivenSplits:
             if entry.split in {TRAIN, VAL}:
                 rule = "pairs must be parted by folds or by train and val, not by both"
                 faults.add(rule, f"{guid} is in {entry.split}")
-            learnt = entry.label is not None and entry.split != TEST
+            learnt = entry.tag and entry.split != TEST
             if learnt and guid not in fold_of and not faults:
                 rule = f"every labelled pair must be in a fold of {path.name}"
                 faults.add(rule, f"got none for {guid!r}")
@@ -101,13 +101,12 @@ class GivenSplits:
 def _placed(known: Entry | None, listed: Entry, split: str, where: str, faults: Faults) -> Entry:
     """Give a pair to a part; further pairs are taken up as they are listed."""
     entry = known or listed
-    label = listed.label if entry.label is None else entry.label
-    if listed.label not in {None, label}:
-        assert label is not None
-        faults.add("a pair must have one tag", f"{where} as {listed.label.tag}, and {label.tag}")
-    if label is None and split == VAL:
+    tag = entry.tag or listed.tag
+    if listed.tag and listed.tag.casefold() != tag.casefold():
+        faults.add("a pair must have one tag", f"{where} as {listed.tag}, and {tag}")
+    if not tag and split == VAL:
         faults.add("every pair to validate on must have a tag", where)
-    return replace(entry, label=label, split=split)
+    return replace(entry, tag=tag, split=split)
 
 
 def _folds(path: Path, faults: Faults, decoder: Decoder) -> Iterator[tuple[str, str]]:

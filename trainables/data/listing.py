@@ -16,7 +16,7 @@ from trainables.config import ROLES, nearest
 from trainables.data.files import is_there
 from trainables.data.images import IMAGE_SUFFIXES
 from trainables.data.rows import Row, read_rows
-from trainables.evaluation.classes import CLASSES, Sentiment
+from trainables.data.tags import NO_TAG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -33,7 +33,6 @@ SPLIT_COLUMN = "split"
 """An optional column of every list that has tags."""
 SPLITS = ("train", "val", "test")
 
-_NO_TAG = ("", "null")
 # What published data sets call them.
 _SPLITS = {"": "", "train": "train", "training": "train", "test": "test", "testing": "test"}
 _SPLITS |= dict.fromkeys(("val", "valid", "validation", "dev", "development"), "val")
@@ -56,7 +55,8 @@ class Entry:
         guid: Its unique name; safe as part of a file name.
         text: The file of the text, or the text itself; None if it is not read.
         image: The file of the image; None if it is not read, or the pair has none.
-        label: The class; None if it is to be predicted.
+        tag: Its tag as spelt in the list; empty if it is to be predicted.
+        place: Where its row is, for messages.
         split: The part of the data that it is given to: `train`, `val` or `test`, the name of the
             fold that validates it, or empty where nothing says so.
         unpacked: Whether the image was in the list itself, and its file is ours.
@@ -65,7 +65,8 @@ class Entry:
     guid: str
     text: Path | str | None
     image: Path | None
-    label: Sentiment | None
+    tag: str = ""
+    place: str = ""
     split: str = ""
     unpacked: bool = False
 
@@ -127,12 +128,11 @@ def list_folder(folder: Path, lists: Lists) -> list[Entry]:
             continue
         optional = () if must_be_labelled else ("tag",)
         for row in lists.rows(folder / name, LIST_COLUMNS, optional):
-            label = _label(row, faults)
-            if (label is not None) is not must_be_labelled:
+            if bool(_tag(row)) is not must_be_labelled:
                 _misplaced(row, must_be_labelled, faults)
             if (guid := _guid(row, seen, faults)) is not None:
-                entry = _pair(files, guid, present, modality, label)
-                entries.append(replace(entry, split=_split(row, label, faults)))
+                entry = _pair(files, guid, present, modality, row)
+                entries.append(replace(entry, split=_split(row, faults)))
     return entries
 
 
@@ -150,7 +150,7 @@ def list_more(path: Path, folder: Path, lists: Lists) -> list[Entry]:
     files, seen = _folder_of_pairs(folder), dict[str, str]()
     present = _present(files, lists.faults) or set()
     return [
-        _pair(files, guid, present, lists.modality, _label(row, lists.faults))
+        _pair(files, guid, present, lists.modality, row)
         for row in lists.rows(path, LIST_COLUMNS, ["tag"])
         if (guid := _guid(row, seen, lists.faults)) is not None
     ]
@@ -183,11 +183,12 @@ def _pair(
     guid: str,
     present: Collection[str],
     modality: Modality,
-    label: Sentiment | None = None,
+    row: Row | None = None,
 ) -> Entry:
     text = files / f"{guid}.txt" if "text" in ROLES[modality] else None
     image = files / _image_name(guid, present) if "image" in ROLES[modality] else None
-    return Entry(guid, text, image, label)
+    listed = ("", "") if row is None else (_tag(row), row.place)
+    return Entry(guid, text, image, *listed)
 
 
 def list_table(table: Path, lists: Lists, *, require_tags: bool = True) -> list[Entry]:
@@ -210,13 +211,13 @@ def list_table(table: Path, lists: Lists, *, require_tags: bool = True) -> list[
     seen: dict[str, str] = {}
     optional = [*(() if require_tags else ("tag",)), *(roles if lists.may_lack else ())]
     for row in lists.rows(table, columns, optional):
-        label = _label(row, lists.faults)
-        split = _split(row, label, lists.faults)
+        split = _split(row, lists.faults)
         image = _image(row, table, lists) if "image" in roles else None
         guid = _guid(row, seen, lists.faults)
         if guid is not None and (image is not None or lists.may_lack or "image" not in roles):
             text = row.values["text"] if "text" in roles else None
-            entries.append(Entry(guid, text, image, label, split, row.image is not None))
+            unpacked = row.image is not None
+            entries.append(Entry(guid, text, image, _tag(row), row.place, split, unpacked))
     return entries
 
 
@@ -282,18 +283,13 @@ def _followed(path: Path) -> Path:
         return path
 
 
-def _label(row: Row, faults: Faults) -> Sentiment | None:
-    tag = row.values["tag"].strip().lower()
-    if tag in _NO_TAG:
-        return None
-    if tag not in CLASSES:
-        rule = f"tag must be one of {', '.join(CLASSES)}"
-        faults.add(rule, f"{row.place}: got {tag!r}; {nearest(tag, CLASSES)}")
-        return None
-    return Sentiment[tag.upper()]
+def _tag(row: Row) -> str:
+    """Return a row's tag; empty if it has none."""
+    tag = row.values["tag"].strip()
+    return "" if tag.lower() in NO_TAG else tag
 
 
-def _split(row: Row, label: Sentiment | None, faults: Faults) -> str:
+def _split(row: Row, faults: Faults) -> str:
     """Read which part of the data a row is given to; none where there is no such column."""
     named = row.values.get(SPLIT_COLUMN, "").strip().lower()
     split = _SPLITS.get(named)
@@ -301,7 +297,7 @@ def _split(row: Row, label: Sentiment | None, faults: Faults) -> str:
         rule = f"{SPLIT_COLUMN} must be one of {', '.join(SPLITS)}"
         faults.add(rule, f"{row.place}: got {named!r}; {nearest(named, SPLITS)}")
         return ""
-    if label is None and split in {"train", "val"}:
+    if not _tag(row) and split in {"train", "val"}:
         rule = f"every pair of the {SPLIT_COLUMN}s train and val must have a tag"
         faults.add(rule, f"{row.place}: got none")
     return split
@@ -309,10 +305,10 @@ def _split(row: Row, label: Sentiment | None, faults: Faults) -> str:
 
 def _misplaced(row: Row, must_be_labelled: bool, faults: Faults) -> None:
     tag = row.values["tag"].strip()
-    if must_be_labelled and tag.lower() in _NO_TAG:
+    if must_be_labelled:
         rule = f"every pair in {TRAIN_LIST} must have a tag; move others to {TEST_LIST}"
         faults.add(rule, f"{row.place}: got {tag!r}")
-    elif not must_be_labelled:
+    else:
         rule = f"tag must be null in {TEST_LIST}; move labelled pairs to {TRAIN_LIST}"
         faults.add(rule, f"{row.place}: got {tag!r}")
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainables.config import ROLES
+from trainables.evaluation.classes import SENTIMENTS, Classes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainables.config import Modality
-    from trainables.evaluation.classes import Sentiment
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Sample:
         text: The raw text, decoded but not cleaned; empty if it is not read, or missing.
         image: Path of the image file; None if it is not read, or missing.
         image_digest: Digest of the image file's bytes; empty if there is none.
-        label: The class; None if it is to be predicted.
+        label: The index of its class; None if it is to be predicted.
         image_size: Width and height of the image in pixels; None if unknown.
     """
 
@@ -41,7 +41,7 @@ class Sample:
     text: str
     image: Path | None
     image_digest: str
-    label: Sentiment | None = None
+    label: int | None = None
     image_size: tuple[int, int] | None = None
 
 
@@ -59,13 +59,14 @@ class Corpus:
         labelled: The samples to train and validate on, in the order of the list file.
         unlabelled: The samples to predict, in the order of the list file.
         is_demo: Whether this is the built-in, generated demo data.
+        classes: The classes of the labelled samples.
         notes: Sentences on what was noticed while reading, such as texts that are not UTF-8.
         encoding: Encoding of most texts that are not UTF-8; None if all are.
         given_folds: For each labelled sample the fold that validates it, from 0, or -1 if none
             does, where the data come with a split; else None.
-        held_out: For each unlabelled sample its class, where the data have it as a test set, or
-            None; empty if they have none. Its samples carry no label, so that nothing that learns
-            or chooses can see one.
+        held_out: For each unlabelled sample the index of its class, where the data have it as a
+            test set, or None; empty if they have none. Its samples carry no label, so that nothing
+            that learns or chooses can see one.
         missing: How many samples lack their `text` or their `image`, where they may.
     """
 
@@ -73,10 +74,11 @@ class Corpus:
     labelled: tuple[Sample, ...]
     unlabelled: tuple[Sample, ...] = ()
     is_demo: bool = False
+    classes: Classes = SENTIMENTS
     notes: tuple[str, ...] = ()
     encoding: str | None = None
     given_folds: tuple[int, ...] | None = None
-    held_out: tuple[Sentiment | None, ...] = ()
+    held_out: tuple[int | None, ...] = ()
     missing: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -113,10 +115,12 @@ class Corpus:
 
     @cached_property
     def digest(self) -> str:
-        """A digest that differs when any guid, text, image, label or given split does."""
+        """A digest that differs when any guid, text, image, class or given split does."""
         digest = hashlib.blake2b(digest_size=16)
         for s in self.samples:
             digest.update(f"{s.guid}\0{s.text}\0{s.image_digest}\0{s.label}\0".encode())
+        if self.classes.names != SENTIMENTS.names:
+            digest.update(repr(self.classes.names).encode())
         for given in (self.given_folds, self.held_out):
             if given:  # without, a data set has the digest that it has always had
                 digest.update(repr([None if one is None else int(one) for one in given]).encode())

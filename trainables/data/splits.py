@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import textwrap
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from trainables.config import nearest
 from trainables.data.sample import Fold
 from trainables.data.text import clean_text
-from trainables.evaluation.classes import CLASSES, Sentiment
 from trainables.seeds import stream_seed
 
 if TYPE_CHECKING:
@@ -35,6 +34,18 @@ _ATTEMPTS = 10
 _FIFTHS = 5
 _LAB_SEED = 42
 _TIED = "too many samples are duplicates of each other; leave some out, or use --split stratified"
+
+
+class Labels(NamedTuple):
+    """The classes of labelled samples, and what they are called.
+
+    Attributes:
+        of: The class of each, shape (N,), int64.
+        names: By class.
+    """
+
+    of: NDArray[np.int64]
+    names: tuple[str, ...]
 
 
 class SplitError(ValueError):
@@ -65,8 +76,9 @@ def make_folds(
             in validation.
     """
     if corpus.given_folds is not None:
-        return _given(corpus.labels, np.array(corpus.given_folds))
-    faults = list(_faults(corpus.labels, split, folds, repeats))
+        return _given(corpus)
+    labels = Labels(corpus.labels, corpus.classes.names)
+    faults = list(_faults(labels, split, folds, repeats))
     if faults:
         raise SplitError("\n".join(faults))
     groups = duplicate_groups(corpus.labelled) if split == "grouped" else None
@@ -74,23 +86,25 @@ def make_folds(
     for repeat in range(repeats):
         own = _LAB_SEED if split == "lab" else stream_seed(seed, repeat)
         if groups is not None:
-            parts = _grouped(corpus.labels, groups, folds, own)
+            parts = _grouped(labels, groups, folds, own)
         elif folds == 1:
-            parts = _held_out(corpus.labels, own)
+            parts = _held_out(labels, own)
         else:
-            parts = _stratified(corpus.labels, folds, own)
+            parts = _stratified(labels.of, folds, own)
         made += [Fold(np.sort(train), np.sort(val)) for train, val in parts]
     shares = folds if folds > 1 else _FIFTHS
-    if faults := [*_gaps(corpus.labels, made), *_uneven(corpus.labels, made, shares)]:
+    if faults := [*_gaps(labels, made), *_uneven(labels, made, shares)]:
         raise SplitError("\n".join(faults))
     return tuple(made)
 
 
-def _given(labels: NDArray[np.int64], validated_in: NDArray[np.int64]) -> tuple[Fold, ...]:
+def _given(corpus: Corpus) -> tuple[Fold, ...]:
     """Make the folds that come with the data; what no fold validates trains in all of them."""
+    labels, validated_in = corpus.labels, np.array(corpus.given_folds)
     rows = [np.flatnonzero(validated_in == k) for k in range(int(validated_in.max()) + 1)]
     folds = tuple(Fold(np.setdiff1d(np.arange(len(labels)), val), val) for val in rows)
-    if faults := list(_gaps(labels, folds, "the split of the data must be another")):
+    named = Labels(labels, corpus.classes.names)
+    if faults := list(_gaps(named, folds, "the split of the data must be another")):
         raise SplitError("\n".join(faults))
     return folds
 
@@ -103,7 +117,7 @@ def leak_notes(corpus: Corpus) -> Iterator[str]:
     groups = duplicate_groups(corpus.samples)
     learnt = groups[:count]
     if corpus.given_folds is not None:
-        folds = _given(corpus.labels, np.array(corpus.given_folds))
+        folds = _given(corpus)
         leaks = sum(int(np.isin(learnt[f.val], learnt[f.train]).sum()) for f in folds)
         yield _leak(leaks, sum(len(fold.val) for fold in folds), "to validate on")
     if len(corpus.tested):
@@ -188,7 +202,7 @@ def _most_tied(count: int) -> int:
     return max(_FEW, count // _PLACEHOLDER_PART)
 
 
-def _faults(labels: NDArray[np.int64], split: str, folds: int, repeats: int) -> Iterator[str]:
+def _faults(labels: Labels, split: str, folds: int, repeats: int) -> Iterator[str]:
     if split not in get_args(Split):
         names = get_args(Split)
         yield f"split must be one of {', '.join(names)}, got {split!r}; {nearest(split, names)}"
@@ -197,24 +211,24 @@ def _faults(labels: NDArray[np.int64], split: str, folds: int, repeats: int) -> 
             yield f"{name} must be >= 1, got {value}"
         if split == "lab" and value > 1:
             yield f"{name} must be 1 for split lab, got {value}; use split grouped or stratified"
-    if len(labels) == 0:
+    if len(labels.of) == 0:
         yield "data must have labelled samples to split, got none"
     needed = folds if folds > 1 else _FIFTHS
-    for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
+    for label, count in zip(*np.unique(labels.of, return_counts=True), strict=True):
         if count < needed:
             aim = f"for {folds} folds" if folds > 1 else "to hold out a fifth"
-            tag = Sentiment(label).tag
+            tag = labels.names[label]
             yield f"class {tag} must have >= {needed} samples {aim}, got {count}"
 
 
-def _gaps(labels: NDArray[np.int64], folds: Sequence[Fold], remedy: str = _TIED) -> Iterator[str]:
+def _gaps(labels: Labels, folds: Sequence[Fold], remedy: str = _TIED) -> Iterator[str]:
     for number, fold in enumerate(folds, 1):
-        for label in np.setdiff1d(labels, labels[fold.train]):
-            tag = Sentiment(label).tag
+        for label in np.setdiff1d(labels.of, labels.of[fold.train]):
+            tag = labels.names[label]
             yield f"fold {number} must train on every class, got no {tag}: {remedy}"
 
 
-def _uneven(labels: NDArray[np.int64], folds: Sequence[Fold], shares: int) -> Iterator[str]:
+def _uneven(labels: Labels, folds: Sequence[Fold], shares: int) -> Iterator[str]:
     for number, fold in enumerate(folds, 1):
         for name, rows in _kinds(labels):
             low, high = _bounds(len(rows), shares)
@@ -225,10 +239,10 @@ def _uneven(labels: NDArray[np.int64], folds: Sequence[Fold], shares: int) -> It
                 break  # one fault per fold is enough
 
 
-def _kinds(labels: NDArray[np.int64]) -> Iterator[tuple[str, NDArray[np.intp]]]:
-    yield "samples", np.arange(len(labels))
-    for label in np.unique(labels):
-        yield f"{Sentiment(label).tag} samples", np.flatnonzero(labels == label)
+def _kinds(labels: Labels) -> Iterator[tuple[str, NDArray[np.intp]]]:
+    yield "samples", np.arange(len(labels.of))
+    for label in np.unique(labels.of):
+        yield f"{labels.names[label]} samples", np.flatnonzero(labels.of == label)
 
 
 def _bounds(count: int, shares: int) -> tuple[int, int]:
@@ -240,14 +254,14 @@ def _bounds(count: int, shares: int) -> tuple[int, int]:
 # scikit-learn is imported late: it takes over a second, and most commands make no split.
 
 
-def _held_out(labels: NDArray[np.int64], seed: int) -> _Parts:
+def _held_out(labels: Labels, seed: int) -> _Parts:
     from sklearn.model_selection import train_test_split  # noqa: PLC0415 - late, see above
 
     # The result depends on the order of the classes; the lab's is that of their names.
-    tags = np.array(CLASSES)[labels]
+    tags = np.array(labels.names)[labels.of]
     share = 1 / _FIFTHS
     train, val = train_test_split(
-        np.arange(len(labels)), test_size=share, random_state=seed, stratify=tags
+        np.arange(len(tags)), test_size=share, random_state=seed, stratify=tags
     )
     return [(train, val)]
 
@@ -260,9 +274,7 @@ def _stratified(labels: NDArray[np.int64], folds: int, seed: int) -> _Parts:
     return parts
 
 
-def _grouped(
-    labels: NDArray[np.int64], groups: NDArray[np.int64], folds: int, seed: int
-) -> _Parts:
+def _grouped(labels: Labels, groups: NDArray[np.int64], folds: int, seed: int) -> _Parts:
     from sklearn.model_selection import StratifiedGroupKFold  # noqa: PLC0415 - late, see above
 
     count = folds if folds > 1 else _FIFTHS
@@ -272,7 +284,7 @@ def _grouped(
     for attempt in range(_ATTEMPTS):
         own = stream_seed(seed, attempt) if attempt else seed
         splitter = StratifiedGroupKFold(count, shuffle=True, random_state=own)
-        parts = list(splitter.split(labels, labels, groups))
+        parts = list(splitter.split(labels.of, labels.of, groups))
         if folds == 1:  # any of the five parts will do: take the first valid one
             parts = next(([part] for part in parts if _is_fit(labels, [part], count)), parts[:1])
         if _is_fit(labels, parts, count):
@@ -280,6 +292,6 @@ def _grouped(
     return parts
 
 
-def _is_fit(labels: NDArray[np.int64], parts: _Parts, shares: int) -> bool:
+def _is_fit(labels: Labels, parts: _Parts, shares: int) -> bool:
     folds = [Fold(*part) for part in parts]
     return not any(_gaps(labels, folds)) and not any(_uneven(labels, folds, shares))

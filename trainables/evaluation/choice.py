@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from trainables.evaluation.classes import SENTIMENTS, Classes
 from trainables.evaluation.decision import decide
 from trainables.evaluation.metrics import decision_score
 from trainables.evaluation.resampling import Validated
@@ -31,8 +32,9 @@ class Rule:
     Attributes:
         score: The score that selects, as in `Validated.score`.
         sign: 1 if larger is better, else -1.
-        decision: `tuned` selects the neutral threshold, `argmax` takes the largest probability,
-            `searched` uses the config's threshold.
+        decision: `tuned` selects the threshold of the fallback class, `argmax` takes the largest
+            probability, `searched` uses the config's threshold. Without a fallback class, all of
+            them take the largest.
     """
 
     score: str
@@ -48,21 +50,25 @@ class Rule:
         labels: NDArray[np.int64],
         probabilities: NDArray[np.floating],
         neutral_threshold: float,
+        classes: Classes = SENTIMENTS,
     ) -> float:
-        """Return the neutral threshold to decide with.
+        """Return the threshold of the fallback class to decide with.
 
         Args:
             labels: True classes of the samples to tune on, shape (N,).
             probabilities: Their class probabilities, shape (N, C).
             neutral_threshold: The config's, in [0, 1].
+            classes: The C classes.
 
         Returns:
-            The threshold. If the score is the loss, which no threshold changes, it is tuned on
-            weighted F1.
+            The threshold; 0 without a fallback class. If the score is the loss, which no threshold
+            changes, it is tuned on weighted F1.
         """
+        if classes.fallback is None:
+            return 0.0
         if self.decision != "tuned":
             return self.own_threshold(neutral_threshold)
-        return threshold_curve(labels, probabilities).best(decision_score(self.score))[0]
+        return threshold_curve(labels, probabilities, classes).best(decision_score(self.score))[0]
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,7 @@ class Course:
         neutral_threshold: The config's, in [0, 1].
         groups: The group of duplicates of each validation's sample, shape (V,); None if unknown.
         repeats: The repeat of each, shape (V,); None for a single one.
+        classes: The C classes.
     """
 
     rows: NDArray[np.int64]
@@ -86,6 +93,7 @@ class Course:
     neutral_threshold: float
     groups: NDArray[np.int64] | None = None
     repeats: NDArray[np.int64] | None = None
+    classes: Classes = SENTIMENTS
 
     def where(self, chosen: NDArray[np.bool_]) -> Course:
         """Select validations by a mask (V,); the folds are renumbered."""
@@ -97,19 +105,31 @@ class Course:
             self.neutral_threshold,
             None if self.groups is None else self.groups[chosen],
             None if self.repeats is None else self.repeats[chosen],
+            self.classes,
         )
 
     def at(self, epoch: int, threshold: float) -> Validated:
-        """Decide the predictions of one epoch, from 0, with a neutral threshold in [0, 1]."""
+        """Decide the predictions of one epoch, from 0, with a threshold in [0, 1]."""
         probabilities = self.probabilities[epoch]
-        return self.decided(probabilities, decide(probabilities, threshold))
+        return self.decided(probabilities, self.decide(probabilities, threshold))
+
+    def decide(self, probabilities: NDArray[np.floating], threshold: float) -> NDArray[np.int64]:
+        """Decide on classes (N,) from probabilities (N, C), with a threshold in [0, 1]."""
+        return decide(probabilities, threshold, classes=self.classes)
 
     def decided(
         self, probabilities: NDArray[np.floating], decided: NDArray[np.int64]
     ) -> Validated:
         """Combine the same samples with other probabilities (V, C) and decisions (V,)."""
         return Validated(
-            self.rows, self.parts, self.labels, probabilities, decided, self.groups, self.repeats
+            self.rows,
+            self.parts,
+            self.labels,
+            probabilities,
+            decided,
+            self.groups,
+            self.repeats,
+            self.classes,
         )
 
     def others(self) -> list[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
@@ -160,7 +180,7 @@ def best_epochs(
         wheres: Masks of the validations that select, each of shape (V,).
 
     Returns:
-        For each mask the epoch, from 0, and the neutral threshold.
+        For each mask the epoch, from 0, and the threshold.
     """
     own = rule.own_threshold(course.neutral_threshold)
     epochs = range(len(course.probabilities))
@@ -170,7 +190,8 @@ def best_epochs(
         scores = [rule.sign * each.score(rule.score, where) for each in decisions]
         epoch = int(np.argmax(scores)) if scores else 0
         labels, probabilities = course.labels[where], course.probabilities[epoch, where]
-        found.append((epoch, rule.threshold(labels, probabilities, course.neutral_threshold)))
+        own_threshold = course.neutral_threshold
+        found.append((epoch, rule.threshold(labels, probabilities, own_threshold, course.classes)))
     return found
 
 
@@ -182,7 +203,7 @@ def by_others(course: Course, rule: Rule) -> NestedPredictions:
     chosen = best_epochs(course, rule, [others for _, others in pairs])
     for (inside, _), (epoch, threshold) in zip(pairs, chosen, strict=True):
         probabilities[inside] = course.probabilities[epoch, inside]
-        decided[inside] = decide(probabilities[inside], threshold)
+        decided[inside] = course.decide(probabilities[inside], threshold)
         epochs[inside] = epoch
     return NestedPredictions(course.decided(probabilities, decided), epochs, np.zeros_like(epochs))
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from trainables.evaluation.calibration import SMALLEST
 from trainables.evaluation.choice import by_others
+from trainables.evaluation.classes import SENTIMENTS, Classes
 from trainables.evaluation.decision import decide
 from trainables.evaluation.resampling import Validated
 
@@ -36,7 +37,8 @@ class Members:
         parts: The fold of each, shape (V,), int64, from 0.
         labels: True classes, shape (V,), int64.
         probabilities: Of each of M configs, shape (M, V, C).
-        thresholds: The neutral threshold of each config, shape (M,), in [0, 1].
+        thresholds: The threshold of each config, shape (M,), in [0, 1].
+        classes: The C classes.
     """
 
     rows: NDArray[np.int64]
@@ -44,6 +46,7 @@ class Members:
     labels: NDArray[np.int64]
     probabilities: NDArray[np.floating]
     thresholds: NDArray[np.float64]
+    classes: Classes = SENTIMENTS
 
     def only(self, kept: NDArray[np.int64]) -> Members:
         """Keep the configs of some indices (K,)."""
@@ -59,13 +62,17 @@ class Members:
             self.labels[chosen],
             self.probabilities[:, chosen],
             self.thresholds,
+            self.classes,
         )
 
     def joined(self, weights: NDArray[np.floating]) -> Validated:
         """Average the configs with weights (M,) of sum 1; decide with their mean threshold."""
         probabilities = np.tensordot(weights, self.probabilities, axes=1)
-        decided = decide(probabilities, float(weights @ self.thresholds))
-        return Validated(self.rows, self.parts, self.labels, probabilities, decided)
+        threshold = float(weights @ self.thresholds)
+        decided = decide(probabilities, threshold, classes=self.classes)
+        return Validated(
+            self.rows, self.parts, self.labels, probabilities, decided, classes=self.classes
+        )
 
 
 def members_of(courses: Sequence[Course], rule: Rule) -> Members:
@@ -73,11 +80,18 @@ def members_of(courses: Sequence[Course], rule: Rule) -> Members:
     first = courses[0]
     probabilities = [by_others(course, rule).validated.probabilities for course in courses]
     own = [rule.own_threshold(course.neutral_threshold) for course in courses]
-    return Members(first.rows, first.parts, first.labels, np.stack(probabilities), np.array(own))
+    return Members(
+        first.rows,
+        first.parts,
+        first.labels,
+        np.stack(probabilities),
+        np.array(own),
+        first.classes,
+    )
 
 
 def ensemble_threshold(members: Members, weights: NDArray[np.floating], rule: Rule) -> float:
-    """Return the neutral threshold of an ensemble.
+    """Return the threshold of an ensemble.
 
     Args:
         members: Predictions of the configs.
@@ -88,7 +102,8 @@ def ensemble_threshold(members: Members, weights: NDArray[np.floating], rule: Ru
         The threshold, in [0, 1].
     """
     probabilities = members.joined(weights).probabilities
-    return rule.threshold(members.labels, probabilities, float(weights @ members.thresholds))
+    own = float(weights @ members.thresholds)
+    return rule.threshold(members.labels, probabilities, own, members.classes)
 
 
 def select_greedily(members: Members, *, rounds: int = _ROUNDS) -> NDArray[np.float64]:
@@ -148,7 +163,7 @@ def ensemble_by_others(
         weights = select(members)
         threshold = ensemble_threshold(members, weights, rule)
         probabilities[inside] = np.tensordot(weights, own[:, inside], axes=1)
-        decided[inside] = decide(probabilities[inside], threshold)
+        decided[inside] = first.decide(probabilities[inside], threshold)
     return first.decided(probabilities, decided)
 
 

@@ -1,7 +1,8 @@
 """The metrics: one table of what each is called, says and is computed by, and which way is better.
 
-Whatever lists, heads or computes metrics iterates over `SCORES`. No import of numpy, so that
-`--help` can list the metrics without it.
+Whatever lists, heads or computes metrics iterates over `scores_of` the classes of the data: the
+entries of the table, and one for each class. No import of numpy, so that `--help` can list the
+metrics without it.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from trainables.evaluation.classes import Sentiment
+from trainables.evaluation.classes import SENTIMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from trainables.evaluation.classes import Classes
 
 Mode = Literal["max", "min"]
 
@@ -32,11 +35,13 @@ class Counts:
         hits: Correct decisions, shape (..., C).
         decided: Decisions, shape (..., C).
         support: Samples, shape (..., C); may be weighted.
+        names: What the C classes are called.
     """
 
     hits: NDArray[np.float64]
     decided: NDArray[np.float64]
     support: NDArray[np.float64]
+    names: tuple[str, ...]
 
     @property
     def f1(self) -> NDArray[np.float64]:
@@ -68,7 +73,7 @@ class Score:
     mode: Mode = "max"
     worst: float = 0.0
     headline: int = 0
-    of_class: Sentiment | None = None
+    of_class: str | None = None
     short: str = ""
 
     @property
@@ -83,14 +88,19 @@ def _macro_f1(counts: Counts) -> NDArray[np.float64]:
     return mean
 
 
-def _f1_of(sentiment: Sentiment) -> Score:
+def _worst_f1(counts: Counts) -> NDArray[np.float64]:
+    worst: NDArray[np.float64] = (counts.f1 + (counts.support == 0)).min(-1)
+    return worst
+
+
+def _f1_of(name: str) -> Score:
     return Score(
-        title=f"F1 {sentiment.tag}",
-        meaning=f"F1 of {sentiment.tag}, in [0, 1]",
-        compute=lambda counts: counts.f1[..., sentiment],
-        headline=4 + sentiment,
-        of_class=sentiment,
-        short=f"F1 {sentiment.tag[:3]}",
+        title=f"F1 {name}",
+        meaning=f"F1 of {name}, in [0, 1]",
+        compute=lambda counts: counts.f1[..., counts.names.index(name)],
+        headline=5,
+        of_class=name,
+        short=f"F1 {name[:3]}" if name in SENTIMENTS.names else "",
     )
 
 
@@ -117,31 +127,74 @@ SCORES: Mapping[str, Score] = {
         lambda counts: (counts.f1 * counts.support).sum(-1) / counts.support.sum(-1),
         headline=2,
     ),
-    **{f"f1_{sentiment.tag}": _f1_of(sentiment) for sentiment in Sentiment},
 }
-"""All metrics, by name; a trial reports each as `val_NAME`. Tables have them in this order."""
+"""The metrics of all classes, by name."""
 
-METRICS = tuple(f"val_{name}" for name in SCORES)
-"""All objectives that a search can have."""
-
-DECISION_SCORES = tuple(name for name, score in SCORES.items() if score.compute)
-"""The scores of decisions; those that remain need probabilities."""
-
-CLASS_SCORES = tuple(name for name, score in SCORES.items() if score.of_class is not None)
-"""The scores of one class each, in the order of the classes."""
-
-AVERAGE_SCORES = tuple(name for name in DECISION_SCORES if name not in CLASS_SCORES)
+AVERAGE_SCORES = tuple(name for name, score in SCORES.items() if score.compute)
 """The scores of decisions that are of all classes."""
 
-HEADLINES = tuple(
-    sorted((name for name in SCORES if SCORES[name].headline), key=lambda n: SCORES[n].headline)
-)
-"""The scores that sum up a search, in the order in which they are shown."""
+WORST = "worst_f1"
+"""Of data without a fallback class: beside the averages, it shows what they hide, as the F1 of
+the fallback class does elsewhere."""
+
+_WORST = Score("worst F1", "lowest F1 of the classes that occur, in [0, 1]", _worst_f1, headline=4)
+_OF_CLASS = "f1_"
+
+
+def scores_of(classes: Classes) -> dict[str, Score]:
+    """Return all metrics of some classes, by name.
+
+    Returns:
+        The metrics, in the order of tables: those of all classes, then one of each class. A trial
+        reports each as `val_NAME`, and a search can have it as its objective.
+    """
+    worst = {WORST: _WORST} if classes.fallback is None else {}
+    return {**SCORES, **worst, **{name: _f1_of(of) for name, of in _class_names(classes).items()}}
+
+
+def _class_names(classes: Classes) -> dict[str, str]:
+    return {f"{_OF_CLASS}{name}": name for name in classes.names}
+
+
+def decision_scores(classes: Classes) -> tuple[str, ...]:
+    """Return the names of the scores of decisions; the others need probabilities."""
+    return tuple(name for name, score in scores_of(classes).items() if score.compute)
+
+
+def class_scores(classes: Classes) -> tuple[str, ...]:
+    """Return the names of the scores of one class each, in the order of the classes."""
+    return tuple(_class_names(classes))
+
+
+def headlines(classes: Classes) -> tuple[str, ...]:
+    """Return the names of the scores that sum up a search, in the order they are shown in."""
+    scores = scores_of(classes)
+    return tuple(
+        sorted(
+            (name for name in scores if scores[name].headline), key=lambda n: scores[n].headline
+        )
+    )
 
 
 def score_of(metric: str) -> Score:
-    """Return what is declared of a metric, given with or without `val_`."""
-    return SCORES[metric.removeprefix("val_")]
+    """Return what is declared of a metric of any classes, given with or without `val_`.
+
+    Raises:
+        KeyError: If there is no such metric.
+    """
+    name = metric.removeprefix("val_")
+    if name.startswith(_OF_CLASS) and name != _OF_CLASS:
+        return _f1_of(name.removeprefix(_OF_CLASS))
+    return _WORST if name == WORST else SCORES[name]
+
+
+def is_score(metric: str) -> bool:
+    """Return whether there is such a metric of some classes, given with or without `val_`."""
+    try:
+        score_of(metric)
+    except KeyError:
+        return False
+    return True
 
 
 def mode_of(metric: str) -> Mode:
@@ -156,5 +209,5 @@ def is_better(metric: str, new: float, old: float) -> bool:
 
 def decision_score(metric: str) -> str:
     """Return the score of decisions to go by: the metric's own, else weighted F1."""
-    name = metric.removeprefix("val_")
-    return name if name in DECISION_SCORES else "weighted_f1"
+    is_of_decisions = is_score(metric) and score_of(metric).compute
+    return metric.removeprefix("val_") if is_of_decisions else "weighted_f1"

@@ -78,4 +78,13 @@ def _score(offer: Offer, rule: Rule, where: NDArray[np.bool_]) -> float:
 
 def _as_course(one: Validated) -> Course:
     probabilities = one.probabilities[None]
-    return Course(one.rows, one.parts, one.labels, probabilities, 0.0, one.groups, one.repeats)
+    return Course(
+        one.rows,
+        one.parts,
+        one.labels,
+        probabilities,
+        0.0,
+        one.groups,
+        one.repeats,
+        one.classes,
+    )

@@ -1,4 +1,4 @@
-"""The weight of neutral in a decision, chosen on samples with known classes."""
+"""The weight of the fallback class in a decision, chosen on samples with known classes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trainables.evaluation.classes import SENTIMENTS, Classes
 from trainables.evaluation.decision import decide
 from trainables.evaluation.metrics import decision_score
 from trainables.evaluation.scores import confusion, score_confusion
@@ -20,26 +21,34 @@ _FLAT = ("weighted_f1", "accuracy", "loss")
 
 
 def best_neutral_weight(
-    labels: NDArray[np.int64], probabilities: NDArray[np.floating], score: str
+    labels: NDArray[np.int64],
+    probabilities: NDArray[np.floating],
+    score: str,
+    classes: Classes = SENTIMENTS,
 ) -> float:
-    """Choose the weight of neutral.
+    """Choose the weight of the fallback class.
 
     Args:
         labels: True classes of samples that no model was trained on, shape (N,).
         probabilities: Their class probabilities, shape (N, C).
-        score: What it is chosen for: one of `DECISION_SCORES`, or `loss`, which no weight
+        score: What it is chosen for: one of `decision_scores`, or `loss`, which no weight
             changes and which stands for weighted F1. For weighted F1 and for accuracy, the
             criterion is the mean with macro F1.
+        classes: The C classes.
 
     Returns:
-        The weight, as in `decide`: of those with the best score, the nearest to 1.
+        The weight, as in `decide`: of those with the best score, the nearest to 1; 1 without a
+        fallback class.
     """
+    if classes.fallback is None:
+        return 1.0
     wanted = decision_score(score)
     names = [wanted, "macro_f1"] if score in _FLAT else [wanted]
 
     def value(weight: float) -> float:
-        counts = confusion(labels, decide(probabilities, neutral_weight=weight))
-        return float(np.mean([score_confusion(name, counts) for name in names]))
+        decided = decide(probabilities, neutral_weight=weight, classes=classes)
+        counts = confusion(labels, decided, len(classes))
+        return float(np.mean([score_confusion(name, counts, classes) for name in names]))
 
     weights = sorted([1.0, *_WEIGHTS.tolist()], key=lambda weight: abs(np.log(weight)))
     return float(max(weights, key=value))

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainables.evaluation.calibration import log_losses
-from trainables.evaluation.classes import CLASSES
-from trainables.evaluation.scores import score_confusion
+from trainables.evaluation.classes import SENTIMENTS, Classes
+from trainables.evaluation.scores import score
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 DRAWS = 2000
@@ -35,6 +37,7 @@ class Validated:
         groups: The group of duplicates of each validation's sample, shape (V,); None if unknown,
             in which case samples are drawn singly.
         repeats: The repeat of the folds of each, shape (V,); None for a single one.
+        classes: The C classes.
     """
 
     rows: NDArray[np.int64]
@@ -44,6 +47,11 @@ class Validated:
     decided: NDArray[np.int64]
     groups: NDArray[np.int64] | None = None
     repeats: NDArray[np.int64] | None = None
+    classes: Classes = SENTIMENTS
+
+    def __post_init__(self) -> None:
+        width = self.probabilities.shape[1]
+        assert width == len(self.classes), f"{width} probabilities of {self.classes}"
 
     @property
     def covers(self) -> str:
@@ -62,13 +70,13 @@ class Validated:
         """Score each fold.
 
         Args:
-            name: One of `DECISION_SCORES`, or `loss`.
+            name: One of `decision_scores`, or `loss`.
             weights: Weight of each validation in each of B draws, shape (B, V); all 1 by default.
 
         Returns:
             The scores, shape (B, F), or (F,) without weights.
         """
-        count, classes = int(self.parts.max()) + 1, len(CLASSES)
+        count = int(self.parts.max()) + 1
         if name == "loss":
             losses = log_losses(self.labels, self.probabilities)
             if weights is None:
@@ -76,19 +84,34 @@ class Validated:
                 return np.asarray(np.bincount(self.parts, losses, count) / sizes)
             member = (self.parts[:, None] == np.arange(count)).astype(np.float64)
             return np.asarray((weights * losses) @ member / (weights @ member))
-        cells = (self.parts * classes + self.labels) * classes + self.decided
-        shape = count, classes, classes
+        hits, decided, support = (self._counted(each, weights) for each in self._kinds())
+        return score(name, hits, decided, support, self.classes)
+
+    def _kinds(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.bool_]]]:
+        """Yield the classes, shape (V,), and a mask of what counts: of hits, decided, support."""
+        right, every = self.labels == self.decided, np.ones(len(self.labels), bool)
+        yield from ((self.labels, right), (self.decided, every), (self.labels, every))
+
+    def _counted(
+        self,
+        kind: tuple[NDArray[np.int64], NDArray[np.bool_]],
+        weights: NDArray[np.float64] | None,
+    ) -> NDArray[np.generic]:
+        """Count classes in each fold, shape (B, F, C), or (F, C) without weights."""
+        classes, counted = kind
+        shape = int(self.parts.max()) + 1, len(self.classes)
+        cells = (self.parts * len(self.classes) + classes)[counted]
         if weights is None:
-            counts = np.bincount(cells, minlength=count * classes**2)
-            return score_confusion(name, counts.reshape(shape))
-        table = np.eye(count * classes**2)[cells]
-        return score_confusion(name, (weights @ table).reshape(len(weights), *shape))
+            return np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
+        member = np.eye(shape[0] * shape[1])[cells]
+        counts: NDArray[np.float64] = weights[:, counted] @ member
+        return counts.reshape(len(weights), *shape)
 
     def score(self, name: str, where: NDArray[np.bool_] | None = None) -> float:
         """Score all folds.
 
         Args:
-            name: One of `DECISION_SCORES`, or `loss`.
+            name: One of `decision_scores`, or `loss`.
             where: Mask of the validations to score, shape (V,); all by default.
 
         Returns:
@@ -98,7 +121,12 @@ class Validated:
             return float(self.part_scores(name).mean())
         parts = self.parts[where]
         some = Validated(
-            self.rows, parts, self.labels[where], self.probabilities[where], self.decided[where]
+            self.rows,
+            parts,
+            self.labels[where],
+            self.probabilities[where],
+            self.decided[where],
+            classes=self.classes,
         )
         there = np.bincount(parts) > 0
         with np.errstate(invalid="ignore"):
@@ -132,7 +160,7 @@ def resampled_scores(
     replacement, so that the spread is that of a mean over R and includes seeds and folds.
 
     Args:
-        name: One of `DECISION_SCORES`, or `loss`.
+        name: One of `decision_scores`, or `loss`.
         candidates: A configs, each validated on the same labelled samples; groups and repeats are
             taken from the first.
         seed: Seed of the draws.

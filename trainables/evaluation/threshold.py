@@ -1,4 +1,4 @@
-"""The neutral threshold: its exact score curve and its best value."""
+"""The threshold of the fallback class: its exact score curve and its best value."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainables.evaluation.decision import NEUTRAL, POLAR
-from trainables.evaluation.metrics import DECISION_SCORES
+from trainables.evaluation.classes import SENTIMENTS, Classes
+from trainables.evaluation.metrics import decision_scores
 from trainables.evaluation.scores import score
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ThresholdCurve:
-    """All scores at every neutral threshold where decisions change.
+    """All scores at every threshold where decisions change.
 
     Attributes:
         thresholds: Ascending from 0, shape (T,), in [0, 1]. Each represents the values above the
             previous one, up to and including itself.
-        scores: By name (`DECISION_SCORES`), each of shape (T,), in [0, 1].
+        scores: By name (`decision_scores`), each of shape (T,), in [0, 1].
     """
 
     thresholds: NDArray[np.float64]
@@ -37,26 +37,28 @@ class ThresholdCurve:
 
 
 def threshold_curve(
-    labels: NDArray[np.int64], probabilities: NDArray[np.floating]
+    labels: NDArray[np.int64], probabilities: NDArray[np.floating], classes: Classes = SENTIMENTS
 ) -> ThresholdCurve:
-    """Score every neutral threshold in O(N log N).
+    """Score every threshold in O(N log N).
 
-    Decisions change only where the threshold passes the larger polar probability of a sample, and
-    then only that sample's, to neutral; so all counts are cumulative sums over sorted samples.
+    Decisions change only where the threshold passes the largest probability of a sample among all
+    classes but the fallback, and then only that sample's, to the fallback; so all counts are
+    cumulative sums over sorted samples.
 
     Args:
         labels: True classes, shape (N,), N >= 1.
         probabilities: Class probabilities, shape (N, C).
+        classes: The C classes, with a fallback.
 
     Returns:
         The curve.
     """
-    classes = np.arange(probabilities.shape[1])
-    polar = probabilities[:, POLAR].max(axis=1)
+    each = np.arange(len(classes))
+    polar = probabilities[:, classes.others].max(axis=1)
     order = np.argsort(polar, kind="stable")
-    polar, truth = polar[order], labels[order, None] == classes
-    first = probabilities[order].argmax(axis=1)[:, None] == classes
-    turned = np.broadcast_to(classes == NEUTRAL, first.shape)
+    polar, truth = polar[order], labels[order, None] == each
+    first = probabilities[order].argmax(axis=1)[:, None] == each
+    turned = np.broadcast_to(each == classes.fallback, first.shape)
     values = np.unique(polar)
     thresholds = np.concatenate([[0.0], values[1:], [1.0] if values[-1] < 1 else []])
     flipped = np.searchsorted(polar, thresholds, side="left")
@@ -70,5 +72,5 @@ def threshold_curve(
     support = truth.sum(axis=0)
     return ThresholdCurve(
         thresholds.astype(np.float64),
-        {name: score(name, hits, decided, support) for name in DECISION_SCORES},
+        {name: score(name, hits, decided, support, classes) for name in decision_scores(classes)},
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from jsonschema import Draft202012Validator
@@ -11,6 +12,10 @@ from jsonschema.exceptions import best_match
 from jsonschema.validators import extend
 
 from trainables.config import ROLES
+from trainables.data.corpus import Spelling
+from trainables.data.encodings import Decoder
+from trainables.data.tags import Tagging
+from trainables.evaluation.classes import SENTIMENTS, Classes, classes_named
 from trainables.evaluation.decision import Precision
 from trainables.variants import VARIANTS
 from trainables.variants.variant import MemberKind
@@ -19,11 +24,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from trainables.evaluation.decision import DecisionRule
+
 CONFIG, CLASSIFIER, FORMAT = "config.json", "classifier.safetensors", 2
 SEVERAL = 3
 """The format of a model of several variants: each member says which, and with what inputs."""
 DIGESTS = "sha256"
 """The config's key for the digests of the model's files."""
+FALLBACK, TAGS = "fallback_class", "tags"
+"""The config's keys for the fallback class, where that is another than neutral, and for the class
+of each tag, where `--tags` said so."""
 
 _PARTS = {"members": list, "inputs": dict, "decision": dict, "random_backbones": list}
 _MOST_BYTES = 16 << 20
@@ -50,6 +60,14 @@ _SHAPE = {
     "if": {"properties": {"format": {"const": SEVERAL}}},
     "then": {"properties": {"members": {"items": _OF_SEVERAL}}},
     "properties": {
+        "classes": {
+            "type": "array",
+            "items": {"type": "string"},
+            "minItems": 2,
+            "uniqueItems": True,
+        },
+        FALLBACK: {"type": "string"},
+        TAGS: {"type": "object", "additionalProperties": {"type": "string"}},
         "members": {"items": _MEMBER},
         "decision": {
             "properties": {
@@ -160,7 +178,49 @@ def read_about(folder: Path) -> dict[str, Any]:
     if fault := best_match(_Validator(_SHAPE).iter_errors(about)):
         msg = f"{path} is damaged: {fault.json_path.removeprefix('$.')}: {fault.message[:200]}"
         raise ModelError(msg)
+    fallback, names = about.get(FALLBACK), about.get("classes", SENTIMENTS.names)
+    if fallback is not None and fallback not in names:
+        msg = f"{path} must have a {FALLBACK} among its classes, got {fallback!r}"
+        raise ModelError(msg)
     return about
+
+
+def classes_in(about: Mapping[str, Any]) -> Classes:
+    """Return the classes of a model, given its config; those of older models are the lab's."""
+    names = about.get("classes", SENTIMENTS.names)
+    return classes_named(names, about.get(FALLBACK), about.get(TAGS))
+
+
+def classes_record(classes: Classes) -> dict[str, Any]:
+    """Return what a config says of the classes; what follows from their names is left out."""
+    known: dict[str, Any] = {"classes": classes.names}
+    if classes != classes_named(classes.names):
+        known[FALLBACK] = classes.fallback_name
+    if classes.tags:
+        known[TAGS] = dict(classes.tags)
+    return known
+
+
+def rule_record(rule: DecisionRule) -> dict[str, Any]:
+    """Return what a config says of how a model decides."""
+    return {name: value for name, value in asdict(rule).items() if name != "classes"}
+
+
+def spelling_in(
+    about: Mapping[str, Any], encoding: str | None = None, tags: Mapping[str, str] | None = None
+) -> Spelling:
+    """Return how a data set for a model is spelt, unless it shows otherwise.
+
+    Args:
+        about: The model's config.
+        encoding: Of texts that are not UTF-8; None tries that of the model's own data.
+        tags: The class of each tag; by default as the model's own data had them.
+
+    Returns:
+        How it is spelt.
+    """
+    decoder = Decoder(encoding, about["inputs"].get("encoding"))
+    return Spelling(decoder, Tagging(tags or {}, known=classes_in(about)))
 
 
 def _read(path: Path) -> dict[str, Any]:

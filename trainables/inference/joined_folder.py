@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from trainables.inference.about import (
@@ -15,9 +14,11 @@ from trainables.inference.about import (
     DIGESTS,
     SEVERAL,
     ModelError,
+    classes_record,
     classifier_file,
     members_in,
     read_about,
+    rule_record,
 )
 from trainables.inference.integrity import model_digests
 
@@ -56,9 +57,11 @@ def join_models(parts: Sequence[Path], rule: DecisionRule, folder: Path) -> None
             (part / classifier_file(number)).rename(partial / classifier_file(len(members)))
     joined = {
         "format": SEVERAL,
-        **{name: abouts[0][name] for name in ("modality", "classes", "inputs")},
+        "modality": abouts[0]["modality"],
+        **classes_record(rule.classes),
+        "inputs": abouts[0]["inputs"],
         "members": members,
-        "decision": asdict(rule),
+        "decision": rule_record(rule),
         "random_backbones": sorted({name for each in abouts for name in each["random_backbones"]}),
     }
     joined[DIGESTS] = model_digests(partial, joined)

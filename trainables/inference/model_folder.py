@@ -12,8 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safetensors.torch import save_file
 
-from trainables.evaluation.classes import CLASSES
-from trainables.inference.about import CONFIG, DIGESTS, FORMAT, classifier_file
+from trainables.inference.about import (
+    CONFIG,
+    DIGESTS,
+    FORMAT,
+    classes_record,
+    classifier_file,
+    rule_record,
+)
 from trainables.inference.integrity import model_digests
 from trainables.variants.lazy_towers import modality_of
 
@@ -61,7 +67,7 @@ def save_model(
         inputs: How its inputs are preprocessed.
         towers: The towers, including those that feed its members.
         members: At least one.
-        rule: How it decides.
+        rule: How it decides, and on which classes.
     """
     # One backbone may hold both towers; what no member reads is left out.
     read = dict.fromkeys(name for member in members for name in member.classifier.towers)
@@ -77,12 +83,12 @@ def save_model(
         "format": FORMAT,
         "variant": variant.name,
         "modality": modality_of(towers),
-        "classes": CLASSES,
+        **classes_record(rule.classes),
         "members": [
             {"kind": m.kind, "config": asdict(m.config), "weight": m.weight} for m in members
         ],
         "inputs": asdict(inputs),
-        "decision": asdict(rule),
+        "decision": rule_record(rule),
         "random_backbones": [name for name, tower in backbones.items() if tower.is_random],
     }
     about = json.loads(json.dumps(about))  # equal to what is read back

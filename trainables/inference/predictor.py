@@ -13,12 +13,12 @@ from safetensors.torch import load_file
 
 from trainables.config import ConfigError, InputSettings
 from trainables.data.files import read_beginning
-from trainables.evaluation.classes import Sentiment
 from trainables.evaluation.decision import DecisionRule, Precision
 from trainables.inference.about import (
     CONFIG,
     DIGESTS,
     ModelError,
+    classes_in,
     classifier_file,
     members_in,
     read_about,
@@ -58,7 +58,7 @@ class Prediction(NamedTuple):
 
     Attributes:
         guid: The sample's name.
-        probabilities: Calibrated class probabilities, in the order of `Sentiment`.
+        probabilities: Calibrated class probabilities, in the order of `Predictor.classes`.
         tag: The decided class.
     """
 
@@ -76,6 +76,7 @@ class Predictor:
 
     Attributes:
         modality: What it reads of a pair.
+        classes: What it tells apart.
         random_backbones: Backbones that had random instead of pretrained weights; the model is
             then only a demonstration.
 
@@ -94,6 +95,7 @@ class Predictor:
         self._folder = folder
         self._device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.modality: Modality = about["modality"]
+        self.classes = classes_in(about)
         self.random_backbones: list[str] = about["random_backbones"]
         try:
             self._load(folder, about)
@@ -104,7 +106,7 @@ class Predictor:
 
     def _load(self, folder: Path, about: Mapping[str, Any]) -> None:
         self.inputs = _checked(about["inputs"])
-        self.rule = DecisionRule(**about["decision"])
+        self.rule = DecisionRule(**about["decision"], classes=self.classes)
         if not {self.rule.precision, self.rule.frozen_precision} <= {*get_args(Precision)}:
             msg = f"{CONFIG} must have a precision among {', '.join(get_args(Precision))}"
             raise ModelError(msg)
@@ -119,7 +121,7 @@ class Predictor:
             zip(entries, variants, configs, strict=True), 1
         ):
             own = towers[_shared(entry)]
-            classifier = variant.build(config, own, entry.kind)
+            classifier = variant.build(config, own, entry.kind, len(self.classes))
             classifier.load_state_dict(_read_state(folder, number))
             classifier = classifier.to(self._device).eval()
             self._members.append(Member(config, classifier, entry.weight, entry.kind))
@@ -145,9 +147,9 @@ class Predictor:
             ModelError: If one is not finite.
         """
         if not samples:
-            return np.empty((0, len(Sentiment)), np.float32)
+            return np.empty((0, len(self.classes)), np.float32)
         total = sum(member.weight for member in self._members)
-        mean = np.zeros((len(samples), len(Sentiment)), np.float64)
+        mean = np.zeros((len(samples), len(self.classes)), np.float64)
         pieces = self._shared.pieces if precision else ()
         with torch.inference_mode(), computing_in(precision or "float32", pieces):
             for rows, batches in self._shared.batches(samples):
@@ -250,6 +252,6 @@ def as_predictions(
     """Decide on the class of each sample, from uncalibrated probabilities (N, C)."""
     decided, shown = rule.decide(probabilities), rule.calibrate(probabilities)
     return [
-        Prediction(sample.guid, tuple(map(float, row)), Sentiment(label).tag)
+        Prediction(sample.guid, tuple(map(float, row)), rule.classes.names[label])
         for sample, row, label in zip(samples, shown, decided, strict=True)
     ]

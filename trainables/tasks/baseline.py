@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
-from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.classes import SENTIMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -47,7 +47,8 @@ def regress_fold(
         Class probabilities, shape (V, C), float32; 0 for a class that does not train.
     """
     features = frozen_features(bench, params or {})
-    regression = _Regression(*features, fold.train, bench.experiment.corpus.labels)
+    corpus = bench.experiment.corpus
+    regression = _Regression(*features, fold.train, corpus.labels, len(corpus.classes))
     return regression.predict(*features, fold.val)
 
 
@@ -64,8 +65,9 @@ def fit_regression(bench: Workbench, params: Mapping[str, Any], rows: NDArray[np
         The weights, in the safetensors format, of the classifier that `Variant.build` makes of the
         frozen config with the kind `regression`.
     """
-    regression = _Regression(*frozen_features(bench, params), rows, bench.experiment.corpus.labels)
-    classifier = bench.variant.build(bench.variant.frozen(params), bench.towers, "regression")
+    features, corpus = frozen_features(bench, params), bench.experiment.corpus
+    regression = _Regression(*features, rows, corpus.labels, len(corpus.classes))
+    classifier = bench.build_classifier(bench.variant.frozen(params), "regression")
     weight, bias = (torch.from_numpy(part).float() for part in regression.affine())
     classifier.head.load_state_dict({"linear.weight": weight, "linear.bias": bias})
     state: bytes = save(classifier.state_dict())
@@ -80,6 +82,7 @@ class _Regression:
         views: Features of all samples, shape (N, W), float32; W may be 0.
         rows: The samples that train.
         labels: Classes of all samples, shape (N,), int64.
+        classes: Number of classes, C.
     """
 
     def __init__(
@@ -88,12 +91,14 @@ class _Regression:
         views: NDArray[np.float32],
         rows: NDArray[np.int64],
         labels: NDArray[np.int64],
+        classes: int = len(SENTIMENTS),
     ) -> None:
         from sklearn.decomposition import PCA  # noqa: PLC0415 - over a second
         from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - likewise
         from sklearn.model_selection import GridSearchCV, StratifiedKFold  # noqa: PLC0415 - likewise
         from sklearn.preprocessing import StandardScaler  # noqa: PLC0415 - likewise
 
+        self._classes = classes
         self._scaling = StandardScaler().fit(embeddings[rows])
         self._view_scaling = StandardScaler().fit(views[rows]) if views.shape[1] else None
         count = min(_COMPONENTS, len(rows), embeddings.shape[1])
@@ -121,7 +126,7 @@ class _Regression:
         rows: NDArray[np.int64],
     ) -> NDArray[np.float32]:
         """Classify V of the samples: probabilities (V, C), 0 for a class that did not train."""
-        probabilities = np.zeros((len(rows), len(CLASSES)), np.float32)
+        probabilities = np.zeros((len(rows), self._classes), np.float32)
         features = self._reduced(embeddings, views)[rows]
         probabilities[:, self._model.classes_] = self._model.predict_proba(features)
         return probabilities
@@ -141,8 +146,8 @@ class _Regression:
             of_views = coefficients[:, count:] / self._view_scaling.scale_
             weights = np.hstack([weights, of_views])
             biases = biases - of_views @ self._view_scaling.mean_
-        weight = np.zeros((len(CLASSES), weights.shape[1]))
-        bias = np.full(len(CLASSES), _NEVER)
+        weight = np.zeros((self._classes, weights.shape[1]))
+        bias = np.full(self._classes, _NEVER)
         weight[model.classes_], bias[model.classes_] = weights, biases
         return weight, bias
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from trainables.evaluation.classes import CLASSES
 from trainables.training.fold import DivergedError
 from trainables.training.memory import accumulate_on_oom
 
@@ -48,7 +47,7 @@ def _course(
     corpus = bench.experiment.corpus
     rest = torch.arange(len(corpus.labelled), len(corpus.samples))
     validated, unlabelled, diverged = [], [], ""
-    empty = np.empty((0, len(CLASSES)), np.float32)
+    empty = np.empty((0, len(corpus.classes)), np.float32)
     for _ in range(epochs):
         try:
             trainer.train_epoch()
@@ -57,7 +56,7 @@ def _course(
             diverged = str(error)
             break
         unlabelled.append(trainer.predict(rest).exp().numpy() if len(rest) else empty)
-    shape = len(validated), len(CLASSES)
+    shape = len(validated), len(corpus.classes)
     return {
         "validated": np.array(validated, np.float32).reshape(shape[0], len(fold.val), shape[1]),
         "unlabelled": np.array(unlabelled, np.float32).reshape(shape[0], len(rest), shape[1]),

@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import load, save
 
 from trainables.data.sample import Fold
-from trainables.evaluation.classes import CLASSES
 from trainables.inference.model_folder import Member, save_model
 from trainables.modules.backbones.saving import writing
 from trainables.training.memory import accumulate_on_oom
@@ -126,7 +125,7 @@ def assemble(
     rest = torch.arange(len(corpus.labelled), len(corpus.samples))
     everything = Fold(train=np.arange(len(corpus.labelled)), val=np.arange(0))
     joined, parameters = [], 0
-    mean = np.zeros((len(rest), len(CLASSES)), np.float64)
+    mean = np.zeros((len(rest), len(corpus.classes)), np.float64)
     for params, weights, share, kind in members:
         is_regression = kind == "regression"
         config = bench.variant.frozen(params) if is_regression else bench.config(params)

@@ -48,9 +48,7 @@ def rehearse(
     """
     bench = Workbench(experiment, device)
     configs = [bench.config(values) for values in params]
-    weights = [
-        bench.count(bench.variant.build(config, bench.towers))["trainable"] for config in configs
-    ]
+    weights = [bench.count(bench.build_classifier(config))["trainable"] for config in configs]
     order = sorted(range(len(configs)), key=lambda k: (weights[k], configs[k].batch_size))
     chosen = {"lightest": order[0], "heaviest": order[-1]}
     most = max(configs[k].batch_size for k in chosen.values())

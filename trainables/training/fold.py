@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 import torch.nn.functional as F
 
-from trainables.evaluation.classes import Sentiment
+from trainables.evaluation.classes import SENTIMENTS, Classes
 from trainables.modules.blocks.precision import autocast
 from trainables.modules.heads.views import ViewProjection
 from trainables.training.losses import make_loss
@@ -47,12 +47,14 @@ class TrainingData:
         labels: Classes of the labelled samples, shape (N,), int64, on the device.
         device: Where the models are trained.
         precision: In which they compute, but for heads and losses.
+        classes: The C classes.
     """
 
     sources: Mapping[str, Source]
     labels: Tensor
     device: torch.device
     precision: Precision
+    classes: Classes = SENTIMENTS
 
 
 class Validation(NamedTuple):
@@ -103,7 +105,7 @@ class FoldTrainer:
             self.classifier.views.fit(self._features(self.classifier.views.names))
         self.val = torch.tensor(fold.val)
         self._labels = data.labels[self._train].cpu()
-        counts = drawn_counts(self._labels, config.sampling, len(Sentiment))
+        counts = drawn_counts(self._labels, config.sampling, len(data.classes))
         self._loss = make_loss(counts, config, data.device)
         self.optimizer = make_optimizer(self.classifier, config)
         steps = math.ceil(round(counts.sum().item()) / config.batch_size)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainables.evaluation.classes import SENTIMENTS, Classes
 from trainables.evaluation.decision import decide
-from trainables.evaluation.metrics import SCORES, is_better
+from trainables.evaluation.metrics import is_better
 from trainables.evaluation.scores import classification_scores
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class LockstepRun:
         labels: Classes of the labelled samples, shape (N,), int64.
         config: The trial's hyperparameters.
         metric: The objective.
+        classes: The C classes.
     """
 
     def __init__(
@@ -58,8 +60,9 @@ class LockstepRun:
         labels: NDArray[np.int64],
         config: TrainConfig,
         metric: str,
+        classes: Classes = SENTIMENTS,
     ) -> None:
-        self.trainers = trainers
+        self.trainers, self._classes = trainers, classes
         self._labels, self._config, self._metric = labels, config, metric
         self.epoch = 0
         self.best_epoch = 0
@@ -86,8 +89,10 @@ class LockstepRun:
         for trainer in self.trainers:
             train_loss = trainer.train_epoch()
             validation = trainer.validate()
-            decided = decide(validation.probabilities, self._config.neutral_threshold)
-            scores = classification_scores(self._labels[trainer.val.numpy()], decided)
+            threshold = self._config.neutral_threshold
+            decided = decide(validation.probabilities, threshold, classes=self._classes)
+            truth = self._labels[trainer.val.numpy()]
+            scores = classification_scores(truth, decided, self._classes)
             per_fold.append({"train_loss": train_loss, "loss": validation.loss, **scores})
             validated.append(validation)
         self.epoch += 1
@@ -135,7 +140,7 @@ class LockstepRun:
 
 def _mean_and_spread(per_fold: Sequence[Mapping[str, float]]) -> dict[str, float]:
     metrics = {"train_loss": float(np.mean([fold["train_loss"] for fold in per_fold]))}
-    for name in SCORES:
+    for name in (name for name in per_fold[0] if name != "train_loss"):
         values = [fold[name] for fold in per_fold]
         metrics[f"val_{name}"] = float(np.mean(values))
         metrics[f"val_{name}_std"] = float(np.std(values))

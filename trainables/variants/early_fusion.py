@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trainables.evaluation.classes import Sentiment
 from trainables.hyperparameter import (
     AT_LEAST_1,
     Choices,
@@ -46,7 +45,7 @@ class EarlyFusionConfig(PairConfig):
     head_dropout: float = hyperparameter(0.5, FloatRange(0.3, 0.7))
 
 
-def early_fusion_head(config: EarlyFusionConfig, widths: Mapping[str, int]) -> Head:
+def early_fusion_head(config: EarlyFusionConfig, widths: Mapping[str, int], classes: int) -> Head:
     """Make the head; `widths` is the size of each role's embedding."""
     from trainables.modules.heads.fusion import EarlyFusionHead  # noqa: PLC0415 - keeps torch out
 
@@ -54,7 +53,7 @@ def early_fusion_head(config: EarlyFusionConfig, widths: Mapping[str, int]) -> H
         widths,
         config.projection_width,
         config.hidden_width,
-        len(Sentiment),
+        classes,
         config.head_dropout,
         normalize=config.normalize,
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from trainables.evaluation.classes import Sentiment
 from trainables.hyperparameter import Choices, FloatRange, IntRange, hyperparameter
 from trainables.modules.blocks.slots import slot_of
 from trainables.variants.towers import TowersConfig
@@ -130,7 +129,7 @@ def load_joint(backbones: Mapping[str, str], roles: Sequence[Role]) -> dict[str,
     return loaders[name](source, roles)
 
 
-def joint_head(config: JointConfig, widths: Mapping[str, int]) -> Head:
+def joint_head(config: JointConfig, widths: Mapping[str, int], classes: int) -> Head:
     """Make the head; `widths` is the size of each role's embedding."""
     from trainables.modules.heads.fusion import JointHead  # noqa: PLC0415 - keeps torch out
 
@@ -139,7 +138,7 @@ def joint_head(config: JointConfig, widths: Mapping[str, int]) -> Head:
     return JointHead(
         widths,
         config.hidden_width,
-        len(Sentiment),
+        classes,
         config.head_dropout,
         fusion=config.fusion,
         normalize=config.normalize,

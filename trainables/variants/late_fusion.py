@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
 from trainables.config import BranchFusion
-from trainables.evaluation.classes import Sentiment
 from trainables.hyperparameter import (
     SHARE,
     Choices,
@@ -54,14 +53,14 @@ class LateFusionConfig(PairConfig):
             yield f"fusion must be weighted or vote, got {self.fusion!r}"
 
 
-def late_fusion_head(config: LateFusionConfig, widths: Mapping[str, int]) -> Head:
+def late_fusion_head(config: LateFusionConfig, widths: Mapping[str, int], classes: int) -> Head:
     """Make the head; `widths` is the size of each role's embedding."""
     from trainables.modules.heads.late_fusion import LateFusionHead  # noqa: PLC0415 - keeps torch out
 
     return LateFusionHead(
         widths,
         config.hidden_width,
-        len(Sentiment),
+        classes,
         config.head_dropout,
         fusion=config.fusion,
         weight=config.fusion_weight,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from trainables.config import ROLES, ConfigError, InputSettings
 from trainables.data.views import VIEWS
-from trainables.evaluation.classes import Sentiment
+from trainables.evaluation.classes import SENTIMENTS
 from trainables.modules.blocks.slots import role_of, summed_by_role
 from trainables.variants.lazy_towers import LazyTowers, holds, modality_of
 from trainables.variants.reading import Reading
@@ -45,7 +45,8 @@ class Variant(Generic[ConfigT]):
         backbones: Where pretrained weights come from by default: of each role, or of a checkpoint
             that holds the towers of both, such as `clip`.
         load: Loads the towers of some roles from the weights of each backbone.
-        head: Makes the head from its config and the size of each role's embedding.
+        head: Makes the head from its config, the size of each role's embedding, and the number of
+            classes.
         fusing: Hyperparameters that only matter where both modalities are read.
         counts_unused: Whether its total counts what a backbone holds but never runs, such as the
             classifier of a ResNet, as the lab's late fusion does.
@@ -57,7 +58,7 @@ class Variant(Generic[ConfigT]):
     config: type[ConfigT]
     backbones: Mapping[str, str]
     load: Callable[[Mapping[str, str], Sequence[Role]], Mapping[str, Tower]]
-    head: Callable[[ConfigT, Mapping[str, int]], Head]
+    head: Callable[[ConfigT, Mapping[str, int], int], Head]
     fusing: frozenset[str] = frozenset()
     counts_unused: bool = False
     folds: int = 1
@@ -110,7 +111,11 @@ class Variant(Generic[ConfigT]):
         return self.config.from_params(hand_tuned | dict(params) | frozen)
 
     def build(
-        self, config: ConfigT, towers: Mapping[str, Tower], kind: MemberKind = "trained"
+        self,
+        config: ConfigT,
+        towers: Mapping[str, Tower],
+        kind: MemberKind = "trained",
+        classes: int = len(SENTIMENTS),
     ) -> Classifier:
         """Build the classifier on the CPU: pretrained suffixes, and a head that starts random.
 
@@ -119,6 +124,7 @@ class Variant(Generic[ConfigT]):
             towers: The towers, by name; a role that has none is not part of the classifier.
             kind: `trained`; or `regression`, which is linear in the pooled output of each tower,
                 before any projection, and in the features of views.
+            classes: Number of classes, C.
 
         Returns:
             The classifier.
@@ -135,14 +141,19 @@ class Variant(Generic[ConfigT]):
             for slot, read in readings.items()
         }
         pieces = self._linear if kind == "regression" else self._trainable
-        suffixes, head, views = pieces(config, parts, self.views(config, modality_of(towers)))
+        names = self.views(config, modality_of(towers))
+        suffixes, head, views = pieces(config, parts, names, classes)
         read = [
             part for read in readings.values() for part in cross_attention.parts_of(read.tower)
         ]
         return Classifier(suffixes, head, list(dict.fromkeys(read)), views)
 
     def _trainable(
-        self, config: ConfigT, parts: Mapping[str, tuple[Tower, Cut]], names: Sequence[str]
+        self,
+        config: ConfigT,
+        parts: Mapping[str, tuple[Tower, Cut]],
+        names: Sequence[str],
+        classes: int,
     ) -> tuple[dict[str, nn.Module], Head, ViewProjection | None]:
         from trainables.modules.heads.views import (  # noqa: PLC0415 - keeps torch out
             PROJECTION_WIDTH,
@@ -152,14 +163,18 @@ class Variant(Generic[ConfigT]):
 
         widths = {slot: tower.width_at(cut) for slot, (tower, cut) in parts.items()}
         viewed = {VIEW: PROJECTION_WIDTH} if names else {}
-        head = self.head(config, summed_by_role(widths) | viewed)
+        head = self.head(config, summed_by_role(widths) | viewed, classes)
         dropout = config.block_dropout
         suffixes = {slot: tower.suffix(cut, dropout) for slot, (tower, cut) in parts.items()}
         views = {name: VIEWS[name].width for name in names}
         return suffixes, head, ViewProjection(views) if views else None
 
     def _linear(
-        self, _: ConfigT, parts: Mapping[str, tuple[Tower, Cut]], names: Sequence[str]
+        self,
+        _: ConfigT,
+        parts: Mapping[str, tuple[Tower, Cut]],
+        names: Sequence[str],
+        classes: int,
     ) -> tuple[dict[str, nn.Module], Head, ViewConcatenation | None]:
         from trainables.modules.blocks.piece import PassPooled  # noqa: PLC0415 - keeps torch out
         from trainables.modules.heads.linear import LinearHead  # noqa: PLC0415 - likewise
@@ -171,7 +186,7 @@ class Variant(Generic[ConfigT]):
             raise ConfigError(msg)
         widths = {slot: tower.pooled_width(cut) for slot, (tower, cut) in parts.items()}
         viewed = {VIEW: sum(VIEWS[name].width for name in names)} if names else {}
-        head = LinearHead(summed_by_role(widths) | viewed, len(Sentiment))
+        head = LinearHead(summed_by_role(widths) | viewed, classes)
         views = ViewConcatenation(names) if names else None
         return {slot: PassPooled() for slot in parts}, head, views
 

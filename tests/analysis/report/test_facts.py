@@ -43,7 +43,10 @@ def test_the_config_names_first_what_mattered(folder: RunFolder) -> None:
         ({"rule": "argmax", "neutral_threshold": None}, ["It decides on the likeliest class."]),
         (
             {"rule": "searched", "neutral_threshold": 0.41},
-            ["It says neutral when both poles are under 0.410, as the trial drew it."],
+            [
+                "It says neutral when both polar probabilities are under 0.410, as the trial"
+                " drew it."
+            ],
         ),
         (
             {
@@ -53,7 +56,8 @@ def test_the_config_names_first_what_mattered(folder: RunFolder) -> None:
                 "searched_score": 0.7,
             },
             [
-                "It says neutral when both poles are under 0.400, tuned on the other folds.",
+                "It says neutral when both polar probabilities are under 0.400, tuned on the"
+                " other folds.",
                 "Nested over folds, tuning comes to 0.7100, searching to 0.7000.",
             ],
         ),

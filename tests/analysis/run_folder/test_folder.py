@@ -12,7 +12,7 @@ from analysis.run_folder.folder import ResultsError, RunFolder
 from analysis.run_folder.records import from_json
 from analysis.run_folder.search_record import Search
 from tests.analysis.synthetic import CHOSEN, SEARCHED
-from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.classes import SENTIMENTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,12 +57,12 @@ def test_tables_come_back_as_they_were(folder: RunFolder) -> None:
 
 def test_guids_keep_their_spelling(folder: RunFolder) -> None:
     folder.write_predictions(["007", "NA", "1e5"], ["positive", "neutral", "negative"])
-    folder.write_probabilities(["007", "NA", "1e5"], np.eye(3, dtype=np.float32))
+    folder.write_probabilities(["007", "NA", "1e5"], np.eye(3, dtype=np.float32), SENTIMENTS)
     assert folder.predictions.read_text() == "guid,tag\n007,positive\nNA,neutral\n1e5,negative\n"
     assert folder.read_predictions()["guid"].tolist() == ["007", "NA", "1e5"]
     probabilities = folder.read_probabilities()
     assert probabilities["guid"].tolist() == ["007", "NA", "1e5"]
-    np.testing.assert_array_equal(probabilities[list(CLASSES)], np.eye(3))
+    np.testing.assert_array_equal(probabilities[list(SENTIMENTS.names)], np.eye(3))
 
 
 def test_probabilities_of_a_trial_come_back_to_the_bit(folder: RunFolder) -> None:
@@ -72,7 +72,7 @@ def test_probabilities_of_a_trial_come_back_to_the_bit(folder: RunFolder) -> Non
     frame = folder.read_trial_probabilities(4)
     assert frame.columns.tolist() == ["row", "positive", "neutral", "negative"]
     np.testing.assert_array_equal(frame["row"], rows)
-    np.testing.assert_array_equal(frame[list(CLASSES)].to_numpy(), probabilities)
+    np.testing.assert_array_equal(frame[list(SENTIMENTS.names)].to_numpy(), probabilities)
 
 
 def test_history_grows_row_by_row(folder: RunFolder) -> None:

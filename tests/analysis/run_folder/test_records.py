@@ -163,6 +163,7 @@ SEARCH: dict[str, Any] = {
         "held_out": 1,
         "missing": {"text": 0, "image": 2},
         "classes": {"positive": 20, "neutral": 20, "negative": 20},
+        "fallback_class": "neutral",
     },
     "split": {
         "kind": "grouped",

@@ -8,16 +8,16 @@ import pytest
 import analysis
 from analysis.run_folder.folder import FATES, ResultsError, RunFolder
 from analysis.run_folder.schema import (
-    HISTORY,
     IMPORTANCES,
-    PREDICTIONS,
-    PROBABILITIES,
-    SAMPLES,
     TRIALS,
+    history_columns,
+    prediction_columns,
+    probability_columns,
+    sample_columns,
 )
 from tests.analysis.synthetic import SEARCHED, write_run
 from tests.records import read_best, write_best, write_search
-from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.classes import SENTIMENTS
 from trainables.evaluation.scores import confusion, score_confusion
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 TABLES: Mapping[str, Mapping[str, Column]] = {
     "trials": TRIALS,
-    "history": HISTORY,
-    "probabilities": PROBABILITIES,
+    "history": history_columns(SENTIMENTS),
+    "probabilities": probability_columns(SENTIMENTS),
     "importances": IMPORTANCES,
-    "samples": SAMPLES,
-    "predictions": PREDICTIONS,
+    "samples": sample_columns(SENTIMENTS),
+    "predictions": prediction_columns(SENTIMENTS),
 }
 
 
@@ -63,7 +63,7 @@ def test_what_a_run_lacks_is_an_empty_table_with_its_columns(tmp_path: Path, nam
 
 def test_probabilities_are_one_tidy_table(run: Run) -> None:
     assert len(run.probabilities) == 6 * 60
-    one = run.probabilities.query("trial == 4")[["row", *CLASSES]].reset_index(drop=True)
+    one = run.probabilities.query("trial == 4")[["row", *SENTIMENTS.names]].reset_index(drop=True)
     pd.testing.assert_frame_equal(one, run.folder.read_trial_probabilities(4))
 
 
@@ -86,7 +86,7 @@ def test_a_trials_decisions_score_what_its_history_says(run: Run) -> None:
     assert run.best is not None
     found = run.validated(run.best.trial)
     assert found is not None
-    scored = score_confusion("weighted_f1", confusion(found.labels, found.decided))
+    scored = score_confusion("weighted_f1", confusion(found.labels, found.decided, 3))
     assert float(scored) == pytest.approx(run.best.score)
     assert found.parts.tolist() == [0] * 20 + [1] * 20 + [2] * 20
     assert found.rows.tolist() == list(range(60))
@@ -111,7 +111,7 @@ def test_a_confirmation_is_decided_by_the_rule_of_the_search(
     run: Run, rule: str, decided: list[int]
 ) -> None:
     said = [[0.34, 0.33, 0.33], [0.3, 0.3, 0.4], [0.36, 0.34, 0.3], [0.2, 0.2, 0.6]]
-    frame = pd.DataFrame(said, columns=list(CLASSES))
+    frame = pd.DataFrame(said, columns=list(SENTIMENTS.names))
     frame = frame.assign(repeat=0, fold=[0, 0, 1, 1], epoch=1, row=[6, 9, 16, 19])
     assert run.samples["tag"].iloc[frame["row"]].tolist() == ["neutral", "negative"] * 2
     run.folder.write_confirmation(2, frame)

@@ -10,11 +10,11 @@ import pytest
 import analysis
 from analysis.render.table import FORMATS, formatted, notes
 from analysis.run_folder.folder import RunFolder
-from analysis.tables.comparison import COLUMNS, PAIRS
+from analysis.tables.comparison import PAIRS, columns_of, compared_scores
 from analysis.tables.reference import MODELS, published
 from tests.analysis.synthetic import METRIC, write_run
 from tests.records import read_best, read_search, write_best, write_search
-from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.classes import SENTIMENTS
 
 if TYPE_CHECKING:
     from analysis.run_folder.run import Run
@@ -33,7 +33,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
 
 def test_the_best_run_stands_first_and_what_was_published_last(runs: list[Run]) -> None:
     rows = analysis.compare_runs(runs).rows
-    assert list(rows.columns) == list(COLUMNS)
+    assert list(rows.columns) == list(columns_of(compared_scores(runs)))
     assert rows["run"].iloc[0] == "strong_<b>"
     assert rows["model"].iloc[0] == "clip, text only"
     assert rows["kind"].tolist() == ["run"] * 3 + ["published"] * 10
@@ -78,9 +78,9 @@ def confirm(folder: RunFolder, *, rule: str, right: float, seed: int = 0) -> Non
     best, tags = read_best(folder), folder.read_samples()["tag"].dropna()
     random = np.random.default_rng(seed)
     guess = random.integers(3, size=len(tags))
-    label = tags.map(CLASSES.index).to_numpy()
+    label = tags.map(SENTIMENTS.names.index).to_numpy()
     said = np.eye(3)[np.where(random.random(len(tags)) < right, label, guess)]
-    frame = pd.DataFrame(said[::-1], columns=list(CLASSES))
+    frame = pd.DataFrame(said[::-1], columns=list(SENTIMENTS.names))
     frame = frame.assign(repeat=0, fold=np.arange(len(tags)) // 30, epoch=2)
     frame["row"] = np.arange(len(tags))[::-1]
     folder.write_confirmation(best["trial"], frame)

@@ -9,6 +9,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from analysis.tables.fusion import branches_of, fuse, fusion_scores
 from trainables.evaluation.choice import Course, Rule
+from trainables.evaluation.classes import SENTIMENTS
 
 TEXT = np.array([[0.6, 0.3, 0.1], [0.4, 0.3, 0.3], [0.5, 0.25, 0.25]])
 IMAGE = np.array([[0.2, 0.2, 0.6], [0.1, 0.1, 0.8], [0.25, 0.5, 0.25]])
@@ -75,10 +76,10 @@ def test_the_threshold_takes_part_in_every_fusion() -> None:
 
 def test_branches_are_found_by_their_columns() -> None:
     whole = pd.DataFrame(TEXT, columns=["positive", "neutral", "negative"])
-    assert branches_of(whole) == {}
+    assert branches_of(whole, SENTIMENTS) == {}
     for branch, values in (("text", TEXT), ("image", IMAGE)):
         whole[[f"{branch}_{name}" for name in ("positive", "neutral", "negative")]] = values
-    found = branches_of(whole)
+    found = branches_of(whole, SENTIMENTS)
     assert list(found) == ["text", "image"]
     assert (found["text"] == TEXT).all()
     assert (found["image"] == IMAGE).all()

@@ -22,7 +22,7 @@ from analysis.tables.search import (
 )
 from tests.analysis.synthetic import METRIC, SEARCHED, write_run
 from tests.records import read_best, read_search, write_search
-from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.classes import SENTIMENTS
 from trainables.evaluation.resampling import Validated
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def test_class_scores_are_scikit_learns() -> None:
     found = class_scores(counts)
     for name, values in zip(["precision", "recall", "f1", "support"], expected, strict=True):
         np.testing.assert_allclose(found[name], values)
-    assert found.index.tolist() == list(CLASSES)
+    assert found.index.tolist() == list(SENTIMENTS.names)
 
 
 def test_contenders_are_told_from_the_chosen_one_by_their_interval(tmp_path: Path) -> None:
@@ -116,7 +116,8 @@ def test_contenders_are_told_from_the_chosen_one_by_their_interval(tmp_path: Pat
     ranked = folder.read_trials().sort_values("objective", ascending=False)["trial"]
     twin = next(trial for trial in ranked if trial != best["trial"])
     said = folder.read_trial_probabilities(best["trial"])
-    folder.write_trial_probabilities(twin, said["row"].to_numpy(), said[list(CLASSES)].to_numpy())
+    same = said[list(SENTIMENTS.names)].to_numpy()
+    folder.write_trial_probabilities(twin, said["row"].to_numpy(), same)
     table = contenders(analysis.load(folder.path)).set_index("trial")
     assert len(table) == 5
     assert table["objective"].is_monotonic_decreasing

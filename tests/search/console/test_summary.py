@@ -20,7 +20,7 @@ from search.selection.model_card import model_card
 from tests.analysis.synthetic import write_run
 from tests.records import best_of, read_best, write_best
 from tests.search.selection.test_candidates import keyed, plan_of, record
-from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.classes import SENTIMENTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ def confirmation(labels: np.ndarray, seed: int, right: float) -> pd.DataFrame:
     for epoch, share in enumerate((0.2, right, 0.2), 1):
         hits = random.random(len(labels)) < share
         said = np.eye(3)[np.where(hits, labels, random.integers(3, size=len(labels)))]
-        frame = pd.DataFrame(0.9 * said + 0.1 / 3, columns=list(CLASSES))
+        frame = pd.DataFrame(0.9 * said + 0.1 / 3, columns=list(SENTIMENTS.names))
         frame = frame.assign(repeat=0, fold=np.arange(len(labels)) % 2, epoch=epoch)
         frames.append(frame.assign(chosen=epoch == 2, row=np.arange(len(labels))))
     return pd.concat(frames, ignore_index=True)
@@ -47,7 +47,7 @@ def judged(tmp_path: Path) -> tuple[RunFolder, dict[str, Any]]:
     plan = plan_of("--folds 2", tmp_path / "run")
     folder = write_run(tmp_path / "run", folds=2)
     tags = folder.read_samples()["tag"].dropna()
-    labels = tags.map(CLASSES.index).to_numpy()
+    labels = tags.map(SENTIMENTS.names.index).to_numpy()
     rights = {0: 0.6, 1: 0.63, 3: 0.66, 4: 0.6}
     for number, right in rights.items():
         folder.write_confirmation(number, confirmation(labels, number, right))

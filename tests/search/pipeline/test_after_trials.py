@@ -17,6 +17,7 @@ from search.selection.final_model import UntrainableError
 from tests.analysis.synthetic import CHOSEN
 from tests.records import best_of
 from tests.search.selection.test_candidates import plan_of
+from trainables.evaluation.classes import SENTIMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -45,7 +46,7 @@ class Scripted:
             raise UntrainableError(msg)
         self.plan.folder.model.mkdir(parents=True, exist_ok=True)
         self.plan.folder.write_predictions([], [])
-        self.plan.folder.write_probabilities([], np.empty((0, 3), np.float32))
+        self.plan.folder.write_probabilities([], np.empty((0, 3), np.float32), SENTIMENTS)
         return replace(best, final=Final(kind="refit"))
 
     def ship(self) -> tuple[Best, list[str]]:

@@ -7,14 +7,14 @@ from analysis.run_folder.folder import RunFolder
 from search.pipeline.run_record import samples_table
 from tests.analysis.synthetic import SEARCHED
 from tests.records import write_search
+from tests.sentiments import NEUTRAL, POSITIVE
 from trainables.data.sample import Corpus, Sample
-from trainables.evaluation.classes import Sentiment
 
 
 def test_samples_are_written_for_whoever_looks_at_results(tmp_path: Path) -> None:
     labelled = (
-        Sample("007", 'so "lovely"', Path("/data/007.jpg"), "a", Sentiment.POSITIVE),
-        Sample("NA", "plain", Path("/data/NA.jpg"), "b", Sentiment.NEUTRAL),
+        Sample("007", 'so "lovely"', Path("/data/007.jpg"), "a", POSITIVE),
+        Sample("NA", "plain", Path("/data/NA.jpg"), "b", NEUTRAL),
     )
     unlabelled = (Sample("9", "new", Path("/data/9.jpg"), "b"),)
     folder = RunFolder(tmp_path)

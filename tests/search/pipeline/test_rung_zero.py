@@ -22,7 +22,7 @@ from search.pipeline.run_record import search_record
 from search.pipeline.rung_zero import Ground, begin_with_rung_zero, best_read
 from search.pipeline.workflow import prepare
 from search.study.space import distributions
-from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.classes import SENTIMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -70,7 +70,7 @@ def begun(tmp_path: Path) -> Any:
     """Plan a search on texts, and what its rung zero stands on."""
     path = tmp_path / "texts.csv"
     with path.open("w", newline="") as file:
-        rows = [[f"{n:03d}", f"text number {n}", CLASSES[n % 3]] for n in range(COUNT)]
+        rows = [[f"{n:03d}", f"text number {n}", SENTIMENTS.names[n % 3]] for n in range(COUNT)]
         csv.writer(file).writerows([["guid", "text", "tag"], *rows])
 
     def begin(words: str = "--folds 5") -> tuple[Plan, Ground]:

@@ -19,10 +19,10 @@ from search.pipeline import workflow
 from search.pipeline.run_record import search_record
 from search.pipeline.workflow import prepare
 from tests.records import read_search, write_search
-from trainables.data.corpus import load_corpus
+from trainables.data.corpus import Spelling, load_corpus
 from trainables.data.encodings import Decoder
 from trainables.data.splits import SplitError
-from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.classes import SENTIMENTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ TEXTS = "--model late_fusion --backbone text=tiny --modality text"
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
     """Thirty texts without images, ten of each class."""
-    rows = [[f"{n:02d}", f"text number {n}", CLASSES[n % 3]] for n in range(COUNT)]
+    rows = [[f"{n:02d}", f"text number {n}", SENTIMENTS.names[n % 3]] for n in range(COUNT)]
     path = tmp_path / "texts.csv"
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([["guid", "text", "tag"], *rows])
@@ -69,7 +69,7 @@ def test_the_encoding_that_was_found_goes_with_the_model(table: Path, tmp_path: 
 
 def test_what_many_pairs_share_is_noted(table: Path, tmp_path: Path) -> None:
     rows = table.read_text().splitlines()
-    rows[1:21] = [f"{n},no text,{CLASSES[n % 3]}" for n in range(20)]
+    rows[1:21] = [f"{n},no text,{SENTIMENTS.names[n % 3]}" for n in range(20)]
     table.write_text("\n".join(rows))
     experiment = prepared(f"--data {table} --out {tmp_path / 'run'}")
     (note,) = experiment.corpus.notes
@@ -198,7 +198,7 @@ def test_a_search_that_goes_on_reads_texts_as_it_began(begun: Path, table: Path)
     record = read_search(RunFolder(begun))
     record["data"]["encoding"] = "gb18030"
     record["data"]["digest"] = load_corpus(
-        table, modality="text", decoder=Decoder("gb18030")
+        table, modality="text", spelling=Spelling(Decoder("gb18030"))
     ).digest
     write_search(RunFolder(begun), record)
     experiment = prepare(make_plan(parse(["--resume", str(begun)])))
@@ -209,7 +209,7 @@ def test_folds_to_confirm_on_that_cannot_be_had_are_told_before_any_work(
     table: Path, tmp_path: Path
 ) -> None:
     # The lab's split is one of single pairs; what confirms keeps the ten of a text together.
-    rows = [f"{n:02d},text {n // 10},{CLASSES[n % 3]}" for n in range(COUNT)]
+    rows = [f"{n:02d},text {n // 10},{SENTIMENTS.names[n % 3]}" for n in range(COUNT)]
     table.write_text("\n".join(["guid,text,tag", *rows]))
     words = f"--data {table} --out {tmp_path / 'run'} --split lab"
     with pytest.raises(SplitError, match="must have >= 5 samples without duplicates, got 3"):

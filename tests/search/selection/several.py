@@ -16,7 +16,7 @@ from tests.analysis.synthetic import SEARCHED
 from tests.records import write_search
 from tests.search.selection.test_candidates import keyed, plan_of, record
 from tests.search.selection.test_choice import LABELS, ROWS, frame_by_fold, history
-from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.classes import SENTIMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +39,7 @@ def write_model(
     search = SEARCHED | {"model": model, "objective": "val_accuracy", "settings": {"seed": 0}}
     search["split"] = {"kind": "grouped", "folds": 3, "train": [72, 84, 84], "val": [48, 36, 36]}
     write_search(folder, search | about)
-    tags = [CLASSES[label] for label in LABELS]
+    tags = [SENTIMENTS.names[label] for label in LABELS]
     samples = {"guid": "", "tag": tags, "text": "", "image": "", "group": ROWS}
     folder.write_samples(pd.DataFrame(samples))
     ended = {"fate": "finished", "objective": 0.5, "best_epoch": 1, "epochs": 1, "seconds": 1.0}
@@ -58,7 +58,7 @@ def write_model(
     (folder.model / "README.md").write_text(f"# {model}\n\n## Scores\n\n## Limits\n\n- some\n")
     folder.write_predictions(GUIDS, ["positive", model])
     probabilities = np.array([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7]], np.float32)
-    folder.write_probabilities(GUIDS, probabilities)
+    folder.write_probabilities(GUIDS, probabilities, SENTIMENTS)
     for trial in rights:
         folder.write_test_probabilities(trial, GUIDS, probabilities)
     return folder

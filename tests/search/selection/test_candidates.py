@@ -21,7 +21,6 @@ from search.selection.candidates import (
 from search.study.trial import Fate, TrialRecord
 from trainables.data.sample import Corpus, Sample
 from trainables.data.splits import make_folds
-from trainables.evaluation.classes import Sentiment
 
 if TYPE_CHECKING:
     from search.study.trial import Records
@@ -41,10 +40,7 @@ def keyed(*records: TrialRecord) -> Records:
 
 
 def corpus_of(count: int = 60) -> Corpus:
-    samples = (
-        Sample(str(i), f"text {i // 2}", Path(), f"image {i}", Sentiment(i % 3))
-        for i in range(count)
-    )
+    samples = (Sample(str(i), f"text {i // 2}", Path(), f"image {i}", i % 3) for i in range(count))
     return Corpus("made", tuple(samples))
 
 

@@ -15,7 +15,7 @@ from search.selection.baseline import verdict
 from search.selection.choice import choose_config
 from tests.records import read_best
 from tests.search.selection.test_candidates import keyed, plan_of, record
-from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.classes import SENTIMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,7 @@ def frame_of(right: float, seed: int, epochs: tuple[int, ...] = (2, 3, 3)) -> pd
     random = np.random.default_rng(seed)
     sure = np.where(random.random(len(LABELS)) < right, LABELS, random.integers(3, size=120))
     said = 0.6 * np.eye(3)[sure] + 0.4 * random.dirichlet([1, 1, 1], size=120)
-    frame = pd.DataFrame(said, columns=list(CLASSES))
+    frame = pd.DataFrame(said, columns=list(SENTIMENTS.names))
     frame.insert(0, "row", ROWS)
     frame.insert(0, "fold", ROWS // 12 % 3)
     frame.insert(0, "epoch", np.array(epochs)[ROWS // 12 % 3])
@@ -73,7 +73,7 @@ def test_the_best_confirmed_config_is_chosen_not_the_best_searched_one(judged: A
     assert best["params"] == {"rate": 0.2}
     assert [one["trial"] for one in best["candidates"]] == [2, 0, 1]
     frame = frame_of(0.9, 2)
-    decided = frame[list(CLASSES)].to_numpy().argmax(axis=1)
+    decided = frame[list(SENTIMENTS.names)].to_numpy().argmax(axis=1)
     per_fold = [
         f1_score(LABELS[frame["fold"] == k], decided[frame["fold"] == k], average="weighted")
         for k in range(3)
@@ -98,7 +98,7 @@ def frame_by_fold(rights: Sequence[float], shift: float = 0) -> pd.DataFrame:
     folds = frame.groupby("fold")["row"]
     place = (folds.cumcount() / folds.transform("size") - shift / 12) % 1
     wrong = place.to_numpy() >= np.array(rights)[frame["fold"]] / 12
-    frame[list(CLASSES)] = np.eye(3)[np.where(wrong, (LABELS + 1) % 3, LABELS)]
+    frame[list(SENTIMENTS.names)] = np.eye(3)[np.where(wrong, (LABELS + 1) % 3, LABELS)]
     return frame
 
 
@@ -176,7 +176,7 @@ def test_a_config_of_which_no_model_can_be_had_is_passed_over(tmp_path: Path) ->
 def test_a_trials_own_threshold_decides_and_argmax_ignores_it(judged: Any) -> None:
     _, searched = judged("", {1: 0.7})
     frame = frame_of(0.7, 1)
-    said = frame[list(CLASSES)].to_numpy()
+    said = frame[list(SENTIMENTS.names)].to_numpy()
     by_threshold = np.where((said[:, [0, 2]] < 0.7).all(axis=1), 1, said.argmax(axis=1))
     assert (by_threshold != said.argmax(axis=1)).any()
     accuracy = [np.mean((by_threshold == LABELS)[frame["fold"].to_numpy() == k]) for k in range(3)]

@@ -18,7 +18,7 @@ from search.selection.ensemble_model import ships_ensemble
 from tests.records import read_best
 from tests.search.selection.test_candidates import keyed, plan_of, record
 from trainables.data.sample import Fold
-from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.classes import SENTIMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +45,7 @@ def said_by(right: float, seed: int) -> np.ndarray:
 
 
 def frame_of(said: np.ndarray, **columns: Any) -> pd.DataFrame:
-    frame = pd.DataFrame(said[ORDER].astype(np.float32), columns=list(CLASSES))
+    frame = pd.DataFrame(said[ORDER].astype(np.float32), columns=list(SENTIMENTS.names))
     frame.insert(0, "row", ORDER)
     for name, value in columns.items():
         frame.insert(0, name, value)

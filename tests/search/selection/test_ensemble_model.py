@@ -16,7 +16,7 @@ from tests.records import best_of
 from tests.search.selection.test_candidates import record
 from tests.search.selection.test_confirmation import ScriptedRunner, with_unlabelled
 from tests.search.selection.test_final_model import BEST, QUIET, Here, plan_with, seed_of
-from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.classes import SENTIMENTS
 from trainables.evaluation.decision import DecisionRule
 from trainables.inference.predictor import Predictor
 from trainables.tasks import final
@@ -166,5 +166,5 @@ def test_what_is_written_predicts_the_mean_by_weight(
     predictor = Predictor(plan.folder.model)
     assert predictor.probabilities(pairs) == pytest.approx(expected, abs=1e-5)
     decided = (expected * [1, 1.8, 1]).argmax(axis=1)
-    assert [one.tag for one in predictor.predict(pairs)] == [CLASSES[k] for k in decided]
-    assert plan.folder.read_predictions()["tag"].tolist() == [CLASSES[k] for k in decided]
+    assert [one.tag for one in predictor.predict(pairs)] == [SENTIMENTS.names[k] for k in decided]
+    assert plan.folder.read_predictions()["tag"].tolist() == [SENTIMENTS.names[k] for k in decided]

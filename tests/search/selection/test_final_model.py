@@ -19,7 +19,7 @@ from tests.analysis.synthetic import SEARCHED
 from tests.records import best_of, read_best, write_search
 from tests.search.selection.test_candidates import plan_of
 from tests.search.selection.test_confirmation import EYE, FOLDS, ScriptedRunner, with_unlabelled
-from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.classes import SENTIMENTS
 from trainables.seeds import stream_seed
 from trainables.tasks.final_member import FinalMember
 
@@ -88,10 +88,10 @@ def plan_with(tmp_path: Path, words: str = "--folds 3 --metric val_accuracy") ->
     backbones = {"text": "/home/me/weights/bert", "image": "resnet18"}
     about = {"backbones": backbones, "random_backbones": ["text"]}
     write_search(plan.folder, SEARCHED | about)
-    frame = pd.DataFrame(EYE[LABELS[ROWS]], columns=list(CLASSES))
+    frame = pd.DataFrame(EYE[LABELS[ROWS]], columns=list(SENTIMENTS.names))
     frame.insert(0, "fold", np.repeat(np.arange(3), [len(fold.val) for fold in FOLDS]))
     frame.insert(1, "row", ROWS)
-    frame.loc[frame.index[::2], list(CLASSES)] = EYE[(LABELS[ROWS][::2] + 1) % 3]
+    frame.loc[frame.index[::2], list(SENTIMENTS.names)] = EYE[(LABELS[ROWS][::2] + 1) % 3]
     plan.folder.write_confirmation(3, frame)
     return plan
 

@@ -11,6 +11,7 @@ from scipy.special import softmax
 
 from search.selection.rung_zero import (
     Standing,
+    Truth,
     hopeless_choices,
     sentences,
     standings,
@@ -19,7 +20,7 @@ from search.selection.rung_zero import (
 )
 from search.study.combinations import Combination
 from trainables.evaluation.calibration import log_losses
-from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.classes import SENTIMENTS
 from trainables.evaluation.resampling import PairedDifference
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def said(strength: float, seed: int) -> NDArray[np.float32]:
 def frame_of(*probabilities: NDArray[np.float32]) -> pd.DataFrame:
     frames = []
     for number, each in enumerate(probabilities):
-        frame = pd.DataFrame(each, columns=list(CLASSES))
+        frame = pd.DataFrame(each, columns=list(SENTIMENTS.names))
         frames.append(frame.assign(combination=number, fold=FOLDS, row=np.arange(COUNT)))
     return pd.concat(frames, ignore_index=True)
 
@@ -59,7 +60,7 @@ def standing(errors: float, objective_errors: float, validated: int = 300) -> St
 def test_the_lowest_log_loss_is_first_and_the_others_are_behind_it() -> None:
     found = made({"x": "bad"}, {"x": "good"})
     bad, good = said(0.5, 0), said(3.0, 1)
-    truth = LABELS, GROUPS, 5
+    truth = Truth(LABELS, GROUPS, 5, SENTIMENTS)
     first, second = standings(frame_of(bad, good), found, "accuracy", 1, truth)
     assert (first.params, second.params) == ({"x": "good"}, {"x": "bad"})
     losses = {name: log_losses(LABELS, p).mean() for name, p in (("bad", bad), ("good", good))}
@@ -78,7 +79,7 @@ def test_the_lowest_log_loss_is_first_and_the_others_are_behind_it() -> None:
 
 
 def test_less_of_the_log_loss_is_better_where_it_is_the_objective() -> None:
-    truth = LABELS, GROUPS, 5
+    truth = Truth(LABELS, GROUPS, 5, SENTIMENTS)
     order = standings(
         frame_of(said(0.5, 0), said(3.0, 1)), made({"x": "bad"}, {"x": "good"}), "loss", -1, truth
     )

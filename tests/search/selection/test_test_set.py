@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
-from search.selection.test_set import labelled_pairs, score_pairs, score_test_set
+from search.selection.test_set import labelled_pairs, predicted, score_pairs, score_test_set
+from tests.sentiments import NEGATIVE, NEUTRAL, POSITIVE
 from trainables.data.faults import CorpusError
-from trainables.evaluation.classes import Sentiment
+from trainables.evaluation.classes import SENTIMENTS
 
 if TYPE_CHECKING:
     from trainables.data.sample import Corpus
@@ -19,8 +20,10 @@ def test_scores_are_those_of_scikit_learn_and_of_the_majority_learnt(corpus: Cor
     random = np.random.default_rng(0)
     probabilities = random.dirichlet([1, 1, 1], size=6)
     labels, decided = np.array([0, 1, 2, 0, 0, 1]), probabilities.argmax(axis=1)
-    learnt = [replace(sample, label=Sentiment.NEGATIVE) for sample in corpus.labelled[:3]]
-    tested = score_pairs(corpus.unlabelled, labels, probabilities, decided, learnt)
+    learnt = [replace(sample, label=NEGATIVE) for sample in corpus.labelled[:3]]
+    tested = score_pairs(
+        corpus.unlabelled, predicted(labels, probabilities, decided, SENTIMENTS), learnt
+    )
     assert tested.pairs == 6
     assert tested.classes == {"positive": 3, "neutral": 2, "negative": 1}
     assert tested.scores["accuracy"] == pytest.approx(accuracy_score(labels, decided))
@@ -39,14 +42,15 @@ def test_scores_are_those_of_scikit_learn_and_of_the_majority_learnt(corpus: Cor
 def test_pairs_that_the_training_knows_are_counted(corpus: Corpus) -> None:
     labels, decided = np.zeros(6, np.int64), np.zeros(6, np.int64)
     sure = np.eye(3)[decided]
-    known = replace(corpus.unlabelled[2], guid="other", label=Sentiment.POSITIVE)
-    tested = score_pairs(corpus.unlabelled, labels, sure, decided, [*corpus.labelled, known])
+    known = replace(corpus.unlabelled[2], guid="other", label=POSITIVE)
+    made = predicted(labels, sure, decided, SENTIMENTS)
+    tested = score_pairs(corpus.unlabelled, made, [*corpus.labelled, known])
     assert tested.shared == 1
     assert tested.scores["accuracy"] == 1
 
 
 def test_only_the_labelled_of_what_is_predicted_are_scored(corpus: Corpus) -> None:
-    held_out = (None, Sentiment.NEUTRAL, None, Sentiment.POSITIVE, None, None)
+    held_out = (None, NEUTRAL, None, POSITIVE, None, None)
     decided = np.array([0, 1, 0, 2, 0, 0])
     sure = np.eye(3)[decided] * 0.97 + 0.01
     tested = score_test_set(replace(corpus, held_out=held_out), sure, decided, seed=0)
@@ -57,7 +61,7 @@ def test_only_the_labelled_of_what_is_predicted_are_scored(corpus: Corpus) -> No
 
 
 def test_a_model_is_scored_on_the_test_part_or_else_on_all_that_has_a_tag(corpus: Corpus) -> None:
-    held_out = (None, Sentiment.NEUTRAL, None, None, None, None)
+    held_out = (None, NEUTRAL, None, None, None, None)
     pairs, labels = labelled_pairs(replace(corpus, held_out=held_out))
     assert (pairs, labels.tolist()) == ([corpus.unlabelled[1]], [1])
     pairs, labels = labelled_pairs(corpus)

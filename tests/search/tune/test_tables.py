@@ -13,7 +13,7 @@ from search.selection.best_trial import best_trial
 from search.study.trial import Fate, TrialRecord, ranked
 from search.tune.tables import trials_table, write_importances
 from tests.records import read_best
-from trainables.evaluation.classes import CLASSES
+from trainables.evaluation.classes import SENTIMENTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 def test_search_and_analysis_speak_of_the_same_classes_and_fates() -> None:
-    assert CLASSES == CLASSES
+    assert SENTIMENTS.names == SENTIMENTS.names
     assert set(FATES) == set(Fate.__args__)  # type: ignore[attr-defined]  # a Literal's values
 
 

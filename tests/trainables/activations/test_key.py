@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
+from tests.sentiments import NEGATIVE, POSITIVE
 from trainables.activations.key import ActivationKey, make_key
 from trainables.config import InputSettings
 from trainables.data.sample import Sample
-from trainables.evaluation.classes import Sentiment
 from trainables.modules.blocks.cut import Cut
 
 SAMPLES = [
-    Sample("1", "good", Path("1.jpg"), "d1", Sentiment.POSITIVE),
-    Sample("2", "bad", Path("2.jpg"), "d2", Sentiment.NEGATIVE),
+    Sample("1", "good", Path("1.jpg"), "d1", POSITIVE),
+    Sample("2", "bad", Path("2.jpg"), "d2", NEGATIVE),
 ]
 
 

@@ -4,17 +4,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.sentiments import NEUTRAL
 from tests.trainables.data.conftest import write_lab, write_table
 from trainables.data.corpus import CorpusError, load_corpus
 from trainables.data.encodings import Decoder
 from trainables.data.given_splits import GivenSplits, count_folds
-from trainables.evaluation.classes import Sentiment
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-POSITIVE, NEUTRAL, NEGATIVE = Sentiment
-TAGS = {"1": "positive", "2": "negative", "3": "neutral", "4": "positive", "5": "negative"}
+TAGS = {"1": "positive", "2": "negative", "3": "neutral", "4": "positive", "5": "neutral"}
 
 
 def listed(path: Path, *lines: str) -> Path:
@@ -34,7 +33,7 @@ def test_a_column_parts_a_table_by_what_published_data_call_the_parts(tmp_path: 
         "guid,text,image,tag,Split",
         "a,one,pics/1.jpg,positive,train",
         "b,two,pics/1.jpg,negative,Dev",
-        "c,three,pics/2.jpg,neutral,testing",
+        "c,three,pics/2.jpg,negative,testing",
         "d,four,pics/2.jpg,,test",
         "e,five,pics/2.jpg,positive,",
         "f,six,pics/2.jpg,,",
@@ -47,7 +46,7 @@ def test_a_column_parts_a_table_by_what_published_data_call_the_parts(tmp_path: 
         ("d", None),
         ("f", None),
     ]
-    assert corpus.held_out == (NEUTRAL, None, None)
+    assert corpus.held_out == (1, None, None)
 
 
 def test_a_column_beside_the_tags_of_a_folder_is_read_alike(tmp_path: Path) -> None:
@@ -75,11 +74,11 @@ def test_a_further_table_brings_pairs_from_its_own_folder(tmp_path: Path) -> Non
     rows = ["a,one,pics/1.jpg,positive", "b,two,pics/2.jpg,negative"]
     table = write_table(tmp_path, "guid,text,image,tag", *rows)
     (tmp_path / "more").mkdir()
-    more = write_table(tmp_path / "more", "guid,text,image,tag", "z,far,pics/2.jpg,neutral")
+    more = write_table(tmp_path / "more", "guid,text,image,tag", "z,far,pics/2.jpg,negative")
     corpus = load_corpus(table, given=GivenSplits(test=more))
     (held,) = corpus.unlabelled
     assert (held.guid, held.image) == ("z", tmp_path / "more" / "pics" / "2.jpg")
-    assert corpus.held_out == (NEUTRAL,)
+    assert corpus.held_out == (1,)
 
 
 def test_folds_are_numbered_in_the_order_of_their_names(tmp_path: Path) -> None:

@@ -57,9 +57,9 @@ SOUND = ("guid,tag", "007,positive", "12,neutral")
         (rewrite(TRAIN, *SOUND, "a\0b,neutral"), ["guid must be a plain name", r"'a\x00b'"]),
         (
             rewrite(TRAIN, "guid,tag", "007,positive", "12,positive"),
-            ["at least two of positive, neutral, negative must be labelled", "got 2 positive"],
+            ["at least two classes must be labelled", "got 2 positive"],
         ),
-        (rewrite(TRAIN, "guid,tag"), ["at least two of", "got no labelled pair"]),
+        (rewrite(TRAIN, "guid,tag"), ["at least two classes", "got no labelled pair"]),
         (lambda lab: (lab / "data/12.txt").unlink(), ["every text file", "12.txt: No such"]),
         (lambda lab: (lab / "data/8.jpg").unlink(), ["every image file", "8.jpg: No such"]),
         (lambda lab: (lab / "data/8.jpg").write_bytes(b""), ["8.jpg: the file is empty"]),

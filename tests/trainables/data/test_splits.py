@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
 
+from tests.sentiments import NEUTRAL, POSITIVE
 from trainables.data.sample import Corpus, Fold, Sample
 from trainables.data.splits import (
     SplitError,
@@ -19,17 +20,17 @@ from trainables.data.splits import (
     make_folds,
     placeholder_notes,
 )
-from trainables.evaluation.classes import Sentiment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trainables.data.splits import Split
+from trainables.evaluation.classes import SENTIMENTS
 from trainables.seeds import stream_seed
 
 
 def sample(guid: object, text: str, image: str, label: int | None = None) -> Sample:
-    sentiment = None if label is None else Sentiment(label)
+    sentiment = None if label is None else label
     return Sample(str(guid), text, Path(f"{guid}.jpg"), image, sentiment)
 
 
@@ -109,7 +110,7 @@ def test_no_samples_have_no_groups() -> None:
 
 
 def test_the_lab_split_is_scikit_learns_over_the_tags_whatever_the_seed() -> None:
-    tags = [str(s.label.tag) for s in MIXED.labelled if s.label is not None]
+    tags = [SENTIMENTS.names[s.label] for s in MIXED.labelled if s.label is not None]
     train, val = train_test_split(np.arange(100), test_size=0.2, random_state=42, stratify=tags)
     for seed in (0, 7):
         (fold,) = make_folds(MIXED, split="lab", folds=1, seed=seed)
@@ -120,7 +121,7 @@ def test_the_lab_split_is_scikit_learns_over_the_tags_whatever_the_seed() -> Non
 @pytest.mark.shared
 def test_the_lab_split_of_the_real_data_is_scikit_learns(real: Corpus) -> None:
     guids = [s.guid for s in real.labelled]
-    tags = [s.label.tag for s in real.labelled if s.label is not None]
+    tags = [SENTIMENTS.names[s.label] for s in real.labelled if s.label is not None]
     _, val = train_test_split(guids, test_size=0.2, random_state=42, stratify=tags)
     (fold,) = make_folds(real, split="lab", folds=1, seed=0)
     assert len(val) == 800
@@ -360,12 +361,12 @@ def test_what_leaks_across_given_parts_is_counted() -> None:
         tuple(learnt),
         tuple(rest),
         given_folds=(-1, -1, 0, 0, -1, -1),  # an a, and a c
-        held_out=(Sentiment.POSITIVE, Sentiment.NEUTRAL, None),  # an a, and a z
+        held_out=(POSITIVE, NEUTRAL, None),  # an a, and a z
     )
     validated, tested = leak_notes(corpus)
     assert validated.startswith("1 of the 2 pairs to validate on share their text or image")
     assert tested.startswith("1 of the 2 pairs held out share their text or image")
-    alone = replace(corpus, held_out=(None, Sentiment.NEUTRAL, None))
+    alone = replace(corpus, held_out=(None, NEUTRAL, None))
     assert list(leak_notes(alone))[1].startswith("none of the 1 pairs held out shares")
 
 

@@ -154,10 +154,10 @@ def test_tuning_a_threshold_on_noise_gains_in_sample_and_nothing_by_others() -> 
     gains, honest = [], []
     for seed in range(20):
         labels, probabilities = drawn(seed, 150)
-        argmax = confusion(labels, decide(probabilities, 0.0))
+        argmax = confusion(labels, decide(probabilities, 0.0), 3)
         plain = float(score_confusion("macro_f1", argmax))
         gains.append(threshold_curve(labels, probabilities).best("macro_f1")[1] - plain)
         decided = by_others(of(labels, probabilities, np.zeros(150, int)), TUNED).validated.decided
-        honest.append(float(score_confusion("macro_f1", confusion(labels, decided))) - plain)
+        honest.append(float(score_confusion("macro_f1", confusion(labels, decided, 3))) - plain)
     assert np.mean(gains) > 0.015
     assert np.mean(honest) < np.mean(gains) / 2

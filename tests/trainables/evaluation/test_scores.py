@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
-from trainables.evaluation.metrics import METRICS, SCORES
+from trainables.evaluation.classes import SENTIMENTS
+from trainables.evaluation.metrics import scores_of
 from trainables.evaluation.scores import classification_scores, confusion, score_confusion
 
 
@@ -18,7 +19,7 @@ def drawn(seed: int) -> np.ndarray:
 
 def test_scores_of_counts_are_those_worked_by_hand() -> None:
     # 2 of 3 positive right and one neutral; the neutral one missed; the negative one right.
-    counts = confusion(np.array([0, 0, 0, 1, 2]), np.array([0, 0, 1, 2, 2]))
+    counts = confusion(np.array([0, 0, 0, 1, 2]), np.array([0, 0, 1, 2, 2]), 3)
     assert counts.tolist() == [[2, 1, 0], [0, 0, 1], [0, 0, 1]]
     f1 = {"f1_positive": 4 / 5, "f1_neutral": 0.0, "f1_negative": 2 / 3}
     for name, value in f1.items():
@@ -29,14 +30,14 @@ def test_scores_of_counts_are_those_worked_by_hand() -> None:
 
 
 def test_a_class_that_does_not_occur_has_no_part_in_the_macro_f1() -> None:
-    counts = confusion(np.array([0, 0, 0, 2]), np.array([0, 0, 1, 2]))
+    counts = confusion(np.array([0, 0, 0, 2]), np.array([0, 0, 1, 2]), 3)
     both = np.array([counts, np.eye(3, dtype=np.int64)])
     np.testing.assert_allclose(score_confusion("macro_f1", both), [(4 / 5 + 1) / 2, 1])
 
 
 def test_scores_are_scikit_learns_for_many_sets_at_once() -> None:
     pairs = [(drawn(seed), drawn(seed + 100)) for seed in range(5)]
-    counts = np.array([confusion(*pair) for pair in pairs])
+    counts = np.array([confusion(*pair, 3) for pair in pairs])
     for average in ("macro", "weighted"):
         expected = [f1_score(*pair, average=average, labels=[0, 1, 2]) for pair in pairs]
         np.testing.assert_allclose(score_confusion(f"{average}_f1", counts), expected)
@@ -81,5 +82,4 @@ def test_scores_of_decisions_are_those_worked_by_hand() -> None:
 
 def test_every_score_but_the_loss_is_computed() -> None:
     labels = np.array([0, 1, 2])
-    assert {"loss", *classification_scores(labels, labels)} == set(SCORES)
-    assert list(METRICS) == [f"val_{name}" for name in SCORES]
+    assert {"loss", *classification_scores(labels, labels)} == {*scores_of(SENTIMENTS)}

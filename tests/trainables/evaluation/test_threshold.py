@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainables.evaluation.classes import SENTIMENTS
 from trainables.evaluation.decision import decide
-from trainables.evaluation.metrics import DECISION_SCORES
+from trainables.evaluation.metrics import decision_scores
 from trainables.evaluation.scores import confusion, score_confusion
 from trainables.evaluation.threshold import threshold_curve
 
@@ -23,7 +24,7 @@ def brute(
     name: str, labels: np.ndarray, probabilities: np.ndarray, thresholds: np.ndarray
 ) -> list[float]:
     return [
-        float(score_confusion(name, confusion(labels, decide(probabilities, t))))
+        float(score_confusion(name, confusion(labels, decide(probabilities, t), 3)))
         for t in thresholds
     ]
 
@@ -33,7 +34,7 @@ def test_the_curve_is_that_of_every_threshold_tried(seed: int, count: int, decim
     labels, probabilities = drawn(seed, count, decimals)  # one decimal: many ties
     curve = threshold_curve(labels, probabilities)
     grid = np.unique(np.concatenate([probabilities.ravel(), np.linspace(0, 1, 101)]))
-    for name in DECISION_SCORES:
+    for name in decision_scores(SENTIMENTS):
         got = brute(name, labels, probabilities, curve.thresholds)
         np.testing.assert_allclose(curve.scores[name], got)
         tried = max(brute(name, labels, probabilities, grid))

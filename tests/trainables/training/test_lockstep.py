@@ -10,8 +10,9 @@ import torch
 
 from tests.conftest import parameters_of
 from tests.trainables.training.conftest import LABELS, config_of, fold_of, run_of, trainer_of
+from trainables.evaluation.classes import SENTIMENTS
 from trainables.evaluation.decision import Precision, decide
-from trainables.evaluation.metrics import METRICS, SCORES
+from trainables.evaluation.metrics import scores_of
 from trainables.evaluation.scores import classification_scores
 from trainables.training.fold import DivergedError, Validation
 from trainables.training.lockstep import LockstepRun
@@ -93,9 +94,9 @@ def test_out_of_fold_probabilities_come_with_their_rows() -> None:
 
 def test_a_report_has_every_metric_and_what_the_epoch_cost() -> None:
     metrics = run_of(config_of(warmup_ratio=0.5)).next_epoch().metrics
-    spreads = {f"val_{name}_std" for name in SCORES}
+    spreads = {f"val_{name}_std" for name in scores_of(SENTIMENTS)}
     more = {"train_loss", "head_learning_rate", "backbone_learning_rate", "epoch_seconds"}
-    assert set(metrics) == {*METRICS, *spreads, *more}
+    assert set(metrics) == {*(f"val_{name}" for name in scores_of(SENTIMENTS)), *spreads, *more}
     assert np.isfinite(list(metrics.values())).all()
     # The rates are those that the epoch began with: the first of 15 steps of a warm-up.
     assert metrics["head_learning_rate"] == pytest.approx(1e-2 / 16)

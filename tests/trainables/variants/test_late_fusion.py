@@ -109,6 +109,6 @@ def test_the_loss_is_the_sum_of_both_branches(make_experiment: Callable[..., Exp
 
 
 def test_a_branch_that_is_sure_of_nothing_else_is_finite_when_fused() -> None:
-    head: Any = LATE_FUSION.head(LateFusionConfig(hidden_width=4), {"text": 2, "image": 2})
+    head: Any = LATE_FUSION.head(LateFusionConfig(hidden_width=4), {"text": 2, "image": 2}, 3)
     sure = {"text": torch.tensor([[1e4, 0.0, -1e4]]), "image": torch.tensor([[0.0, 0.0, 1e4]])}
     assert head.fuse(sure).exp().tolist() == [pytest.approx([0.5, 0.0, 0.5])]

@@ -15,7 +15,7 @@ from trainables.inference.about import members_in
 from trainables.inference.export.graph import CALIBRATED, PROBABILITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from trainables.config import TextCleaning
@@ -52,7 +52,7 @@ def described(
     Returns:
         The description, JSON-ready.
     """
-    classes: Sequence[str] = about["classes"]
+    classes, fallback = rule.classes.names, rule.classes.fallback_name
     axes = graph.inputs.axes
     inputs: dict[str, Any] = {}
     for tokens in graph.inputs.tokens:
@@ -75,9 +75,9 @@ def described(
         },
         "decision": {
             "how": _DECISION,
-            "weights": {n: rule.neutral_weight if n == "neutral" else 1.0 for n in classes},
-            "fallback_class": "neutral",
-            "fallback_threshold": rule.neutral_threshold,
+            "weights": {n: rule.neutral_weight if n == fallback else 1.0 for n in classes},
+            "fallback_class": fallback,
+            "fallback_threshold": 0.0 if fallback is None else rule.neutral_threshold,
         },
     }
 
