@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -64,6 +65,23 @@ def test_an_epoch_is_that_of_a_plain_loop() -> None:
     assert trainer.train_epoch() == pytest.approx(total / len(rows), rel=1e-5)
     for name, value in model.state_dict().items():
         torch.testing.assert_close(trainer.classifier.state_dict()[name], value)
+
+
+@pytest.mark.parametrize("most", [1e-3, 0.999, 1.0, 1.001, 1e9])
+def test_gradients_are_clipped_to_the_bit_as_pytorch_does(most: float) -> None:
+    trainer = trainer_of(config_of(max_grad_norm=most))
+    gradients = [torch.randn_like(p) for p in trainer.classifier.parameters() if p.requires_grad]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    gradients = [gradient / norm for gradient in gradients]  # together about 1 long
+    models = trainer.classifier, copy.deepcopy(trainer.classifier)
+    for model in models:
+        trained = [p for p in model.parameters() if p.requires_grad]
+        for parameter, gradient in zip(trained, gradients, strict=True):
+            parameter.grad = gradient.clone()
+    trainer._clip()
+    torch.nn.utils.clip_grad_norm_(models[1].parameters(), most)
+    for one, other in zip(*(model.parameters() for model in models), strict=True):
+        assert one.grad is other.grad is None or torch.equal(one.grad, other.grad)
 
 
 @pytest.mark.parametrize("counts", [(12, 3, 6), (12, 6, 0)])
