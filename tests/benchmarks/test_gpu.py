@@ -80,6 +80,7 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return json.loads(path.read_text())
 
 
+@pytest.mark.slow
 def test_every_measure_of_every_architecture_is_told(record: Any) -> None:
     results = record["results"]
     assert [one["title"] for one in results] == [one.title for one in REAL]
@@ -92,6 +93,7 @@ def test_every_measure_of_every_architecture_is_told(record: Any) -> None:
         assert [cell != "-" for cell in hours] == [True, True, False, False, False]
 
 
+@pytest.mark.slow
 def test_what_a_search_takes_is_worked_out_from_the_measured(record: Any) -> None:
     one = record["results"][0]
     rates = [one["side_by_side"][count]["samples_per_second"] for count in ("1", "2")]

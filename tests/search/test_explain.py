@@ -73,6 +73,7 @@ def test_what_is_to_be_predicted_can_be_explained_too(folder: RunFolder) -> None
     assert [one["truth"] for one in record["samples"]] == [None, None]
 
 
+@pytest.mark.slow
 def test_it_explains_in_a_process_of_its_own_as_typed(folder: RunFolder) -> None:
     words = [sys.executable, "-m", "analysis.explain", str(folder.path), "--count", "2"]
     done = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[2])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -96,8 +96,11 @@ def make_key(
     )
 
 
+_installed = cache(version)  # which reads and parses a library's metadata each time
+
+
 def _versions(role: Role) -> dict[str, str]:
-    versions = {name: version(name) for name in _LIBRARIES[role]}
+    versions = {name: _installed(name) for name in _LIBRARIES[role]}
     if role != "text":  # the same Pillow version may be built on different JPEG libraries
         versions["libjpeg"] = str(features.version("libjpeg_turbo") or features.version("jpg"))
     return versions

@@ -121,7 +121,7 @@ def test_a_key_differs_with_the_libraries_that_make_the_inputs(
 ) -> None:
     before = key_of(role)
     assert library in before.libraries
-    name = "trainables.activations.key.version"
+    name = "trainables.activations.key._installed"
     monkeypatch.setattr(name, lambda asked: "0" if asked == library else version(asked))
     assert key_of(role).digest != before.digest
 
