@@ -17,6 +17,7 @@ from analysis.run_folder.folder import CONFIG, RunFolder
 from search.cluster.activations import configs_ahead
 from search.config.plan import make_plan
 from search.config.settings import parse
+from search.pipeline.run_record import in_precision as chosen_precision
 from search.pipeline.workflow import prepare
 from tests.benchmarks.processes import ProcessTree
 from trainables.worker import describe
@@ -149,10 +150,8 @@ def make_experiment(arguments: Sequence[str], limit: int | None = None) -> Exper
 
 def in_precision(experiment: Experiment, plan: Plan) -> Experiment:
     """Give an experiment the precision that a search would choose for it on this CPU."""
-    cpu = torch.device("cpu")
-    return replace(
-        experiment, precision=describe(experiment, configs_ahead(plan), cpu)["precision"]
-    )
+    described = describe(experiment, configs_ahead(plan), torch.device("cpu"))
+    return chosen_precision(experiment, described)
 
 
 def read_configs(folder: Path) -> list[dict[str, Any]]:
