@@ -121,7 +121,7 @@ def test_processes_train_side_by_side_and_say_what_fails(tmp_path: Path) -> None
     config = architecture.config(2)
     trial = Trial.of(architecture, architecture.load().towers, config, 160, cpu)
     torch.save(trial, tmp_path / "trial")
-    with side_by_side.Crew(2, cpu, patience=240) as crew:
+    with side_by_side.Crew(2, cpu, patience=900) as crew:
         for count in (1, 2):
             did = crew.train(tmp_path / "trial", count, 0.05)
             assert len(did) == count

@@ -52,7 +52,7 @@ def builder(tmp_path: Path, corpus: Corpus) -> Iterator[tuple[Any, Any]]:
     pipe, theirs = context.Pipe()
     process = context.Process(target=build_and_pause, args=(tmp_path, corpus.samples, theirs))
     process.start()
-    assert pipe.poll(120)
+    assert pipe.poll(900)
     assert pipe.recv() == 4
     yield process, pipe
     if process.is_alive():
@@ -88,9 +88,9 @@ def test_of_two_builders_at_once_one_builds_and_both_read_the_same(
     assert waiting.is_alive()
     assert steps == []
     pipe.send("go on")
-    assert pipe.poll(60)
+    assert pipe.poll(900)
     assert pipe.recv() == "built"
-    waiting.join(timeout=60)
+    waiting.join(timeout=900)
     process.join()
     assert [step.done for step in steps] == [36]
     path = data_path(tmp_path, bench.key(CUT).digest)
