@@ -22,6 +22,7 @@ from tests.search.test_run_resume import assert_whole
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterator
+    from contextlib import ExitStack
     from pathlib import Path
 
     from trainables.experiment import Experiment
@@ -83,7 +84,8 @@ class Machines:
 
 
 @pytest.fixture(scope="module")
-def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+def machines(tmp_path_factory: pytest.TempPathFactory, held_ray: ExitStack) -> Iterator[Machines]:
+    held_ray.close()  # with its variables, before this one starts
     cluster = Machines(tmp_path_factory.mktemp("machines"))
     yield cluster
     cluster.shutdown()

@@ -28,6 +28,7 @@ from tests.search.command import (
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
+    from contextlib import ExitStack
     from pathlib import Path
 
 pytestmark = pytest.mark.slow
@@ -75,7 +76,8 @@ class Broken(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def broken(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Broken:
+def broken(tmp_path_factory: pytest.TempPathFactory, cache: Path, held_ray: ExitStack) -> Broken:
+    held_ray.close()
     command = Command(tmp_path_factory.mktemp("broken"), cache)
     folder = RunFolder(command.folder / "run")
     second: list[tuple[int, str]] = []
