@@ -146,6 +146,7 @@ IMAGES: Mapping[str, Layout] = {
     "vit": Layout("ViT", "Model", _PIXELS),
     "vit as a classifier": Layout("ViT", "ForImageClassification", _PIXELS),
     "deit": Layout("DeiT", "ForImageClassification", _PIXELS),
+    "msn": Layout("ViTMSN", "ForImageClassification", _PIXELS),
     "dinov2": Layout("Dinov2", "Model", _PIXELS | {"mlp_ratio": 2}),
     "dinov2 that gates": Layout(
         "Dinov2", "Model", _PIXELS | {"mlp_ratio": 2, "use_swiglu_ffn": True}
@@ -197,6 +198,7 @@ FAMILY_LAYOUTS: Mapping[str, Layout] = {
     "ALBERT": TEXTS["albert of two groups"],
     "ViT": IMAGES["vit"],
     "DeiT": IMAGES["deit"],
+    "MSN": IMAGES["msn"],
     "DINOv2": IMAGES["dinov2"],
     "DINOv2 with registers": IMAGES["dinov2 with registers"],
     "CLIP's image tower": IMAGES["clip vision"],

@@ -78,6 +78,7 @@ def embed_timm(tower: Any, inputs: Activations, pooling: Pooling) -> Tensor:
 
 _IMAGES: dict[str, Reference] = {
     "vit": embed_vit,
+    "vit_msn": embed_vit,
     "deit": embed_patches,
     "dinov2": embed_patches,
     "dinov2_with_registers": embed_patches,

@@ -216,6 +216,7 @@ IMAGES = (
         (12,),
         TokenPlaces("layers", "layernorm", extra_tokens=(2, "")),
     ),
+    Family("MSN", "image", ("vit_msn",), "facebook/vit-msn-small", 21.7, (12,), _VIT),
     Family("DINOv2", "image", ("dinov2",), "facebook/dinov2-base", 86.6, (12,), _DINOV2),
     Family(
         "DINOv2 with registers",
