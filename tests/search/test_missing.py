@@ -16,7 +16,7 @@ from search.evaluate import main as evaluate
 from search.predict import main as predict
 from search.python_api import FramePredictor
 from tests.conftest import tiny_experiment, train_final
-from tests.search.command import FROZEN, Command
+from tests.search.command import FROZEN
 from trainables.config import InputSettings
 from trainables.data.corpus import CorpusError
 from trainables.data.demo import demo_corpus
@@ -24,6 +24,7 @@ from trainables.evaluation.classes import SENTIMENTS
 from trainables.inference.predictor import Predictor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from trainables.data.sample import Corpus
@@ -119,8 +120,11 @@ def test_a_frame_with_gaps_is_predicted_where_they_are_allowed(
 
 
 @pytest.mark.slow
-def test_a_search_counts_what_is_missing_and_says_so(tmp_path: Path, cache: Path) -> None:
-    command, table = Command(tmp_path, cache), tmp_path / "pairs.csv"
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_search_counts_what_is_missing_and_says_so(
+    tmp_path: Path, run: Callable[[str], tuple[int, str, str]]
+) -> None:
+    table = tmp_path / "pairs.csv"
     with table.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["guid", "text", "image", "tag"])
@@ -131,10 +135,10 @@ def test_a_search_counts_what_is_missing_and_says_so(tmp_path: Path, cache: Path
             rows.writerow([sample.guid, sample.text, place, SENTIMENTS.names[sample.label]])
     words = f"--model early_fusion --data {table} --backbone text=tiny --backbone image=tiny"
     words += f" {FROZEN} --image-size 32 --max-concurrent 1 --epochs 1 --trials 2 --out out"
-    code, _, errors = command.run(words)
+    code, _, errors = run(words)
     assert code == 2
     assert "image must name a file (--missing allow takes pairs that lack one):" in errors
-    code, out, errors = command.run(f"{words} --missing allow")
+    code, out, errors = run(f"{words} --missing allow")
     assert code == 0, errors
     noted = (
         "30 of 300 pairs lack their image: a square of the backbone's mean colour stands for it"
@@ -146,5 +150,5 @@ def test_a_search_counts_what_is_missing_and_says_so(tmp_path: Path, cache: Path
     assert noted in record.notes
     assert json.loads((folder.model / "config.json").read_text())["inputs"]["missing"] == "allow"
     assert folder.report.exists()
-    code, out, errors = command.run("--resume out --trials 3")
+    code, out, errors = run("--resume out --trials 3")
     assert code == 0, errors
