@@ -13,6 +13,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import hashlib
 import json
+import signal
 from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
@@ -52,6 +53,10 @@ TINY_BACKBONES = {
 }
 """Small random weights for every backbone, by variant."""
 
+
+# A shell's background jobs and `nohup` start with Ctrl-C ignored, and what they start inherits that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No test asserts a time: an example that takes longer on a busy machine is no fault.
 hypothesis.settings.register_profile("untimed", deadline=None)
