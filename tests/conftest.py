@@ -54,7 +54,7 @@ TINY_BACKBONES = {
 """Small random weights for every backbone, by variant."""
 
 
-# A shell's background jobs and `nohup` start with Ctrl-C ignored, and what they start inherits that.
+# Background jobs of a shell start with Ctrl-C ignored, and what they start inherits that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
