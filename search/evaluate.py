@@ -11,6 +11,7 @@ import tyro
 
 from analysis.outputs import file_faults
 from analysis.program import fail, make_console, print_and_exit
+from search.config.model_request import ModelRequest
 from search.config.settings import unset
 from trainables.data.encodings import encoding_faults
 from trainables.data.files import is_there
@@ -25,11 +26,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class EvaluateSettings:
+class EvaluateSettings(ModelRequest):
     """Score a model on labelled pairs that it was not trained on."""
 
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """A run folder of a search, or the model folder in it."""
     data: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """A labelled data set: the test part of its column split, or else all that has a tag."""
     allow_outside: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -44,15 +43,9 @@ class EvaluateSettings:
     out: Annotated[Path | None, unset("FILE", "the terminal alone")] = None
     """Where the scores go, as JSON."""
 
-    @property
-    def model(self) -> Path:
-        """The model folder."""
-        return self.run / "model" if (self.run / "model").is_dir() else self.run
-
     def faults(self) -> Iterator[str]:
         """Yield one sentence per fault of the request."""
-        if not self.run.is_dir():
-            yield f"RUN must be a run folder or its model folder: there is no folder {self.run}"
+        yield from super().faults()
         if not is_there(self.data):
             yield f"--data must exist, got {self.data}"
         yield from encoding_faults(self.encoding)

@@ -12,6 +12,7 @@ import tyro
 
 from analysis.outputs import file_faults
 from analysis.program import fail, print_and_exit, tell
+from search.config.model_request import ModelRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,28 +26,20 @@ _MOST_PAIRS = 8
 
 
 @dataclass(frozen=True)
-class ExportSettings:
+class ExportSettings(ModelRequest):
     """Write a model as an ONNX graph, from tokens and pixels to probabilities, and check it.
 
     FILE.json beside it says how to make its inputs and how to decide; FILE.tokenizers holds the
     files of tokenizers.
     """
 
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """A run folder of a search, or the model folder in it."""
     onnx: Annotated[Path, tyro.conf.arg(metavar="FILE")]
     """Where the graph goes."""
 
-    @property
-    def model(self) -> Path:
-        """The model folder."""
-        return self.run / "model" if (self.run / "model").is_dir() else self.run
-
     def faults(self) -> Iterator[str]:
         """Yield one sentence per fault of the request."""
-        if not self.run.is_dir():
-            yield f"RUN must be a run folder or its model folder: there is no folder {self.run}"
-        elif self.model == self.run and (self.run / "search.json").exists():
+        yield from super().faults()
+        if self.model == self.run and (self.run / "search.json").exists():
             yield (
                 f"RUN must hold model/, got {self.run} without; if it was searched with"
                 f" --no-retrain: python -m search.run --resume {self.run} --retrain"

@@ -13,6 +13,7 @@ import tyro
 
 from analysis.outputs import file_faults
 from analysis.program import fail, make_console, print_and_exit
+from search.config.model_request import ModelRequest
 from search.config.settings import unset
 from trainables.config import ROLES
 from trainables.data.encodings import encoding_faults
@@ -35,11 +36,9 @@ _ASKED = {
 
 
 @dataclass(frozen=True)
-class PredictSettings:
+class PredictSettings(ModelRequest):
     """Classify image-text pairs with a run's model."""
 
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """A run folder of a search, or the model folder in it."""
     text: Annotated[str | None, unset("TEXT", "none")] = None
     """The text of one pair."""
     image: Annotated[Path | None, unset("FILE", "none")] = None
@@ -55,15 +54,9 @@ class PredictSettings:
     spreadsheet_safe: tyro.conf.FlagCreatePairsOff[bool] = False
     """Put an apostrophe before a guid that a spreadsheet would run as a formula."""
 
-    @property
-    def model(self) -> Path:
-        """The model folder."""
-        return self.run / "model" if (self.run / "model").is_dir() else self.run
-
     def faults(self) -> Iterator[str]:
         """Yield one sentence per fault of the request."""
-        if not self.run.is_dir():
-            yield f"RUN must be a run folder or its model folder: there is no folder {self.run}"
+        yield from super().faults()
         if self.data is None and self.text is None and self.image is None:
             yield f"give {_ASKED['both']}, or many by --data DIR"
         if self.data is not None and (self.text is not None or self.image is not None):
