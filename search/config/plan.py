@@ -24,6 +24,7 @@ from search.config.validation import (
 )
 from search.errors import SettingsError
 from search.study.overrides import narrow, split_pair
+from search.study.sampler import open_study
 from search.study.source_space import first_sources, source_faults, source_space
 from search.study.storage import name_run, open_study_storage, study_storage_faults, whole_url
 from search.study.tiny_space import at_tiny_rates, is_tiny, tiny_space
@@ -41,6 +42,8 @@ from trainables.variants import VARIANTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import optuna
 
     from search.config.settings import DataSettings, SearchSettings
     from search.study.overrides import Overrides
@@ -177,6 +180,11 @@ class Plan:
         """Where Ray keeps what it writes: a folder or a URI."""
         shared = self.settings.resources.storage
         return str(self.folder.ray) if shared is None else below(shared, self.name)
+
+    def open_study(self, place: StudyStorage) -> optuna.Study:
+        """Open the study in its storage, or create it."""
+        tuning, seed = self.settings.tuning, self.settings.seed
+        return open_study(place.storage, place.name, tuning.metric, tuning.sampler, seed)
 
     def open_storage(self) -> StudyStorage:
         """Open the storage of the study, which may not exist there yet."""

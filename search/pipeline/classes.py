@@ -29,9 +29,8 @@ def class_faults(plan: Plan, classes: Classes) -> Iterator[str]:
         )
     if classes.fallback is not None:
         return
-    remedy = (
-        f"no class of the data is neutral, and --fallback-class names none of {_words(classes)}"
-    )
+    names = ", ".join(classes.names)
+    remedy = f"no class of the data is neutral, and --fallback-class names none of {names}"
     if plan.settings.selection.decision == "tuned":
         yield f"--decision tuned needs a fallback class: {remedy}"
     for flag, words in (
@@ -72,7 +71,3 @@ def with_classes(plan: Plan, classes: Classes) -> Plan:
 
 def _asked(plan: Plan) -> set[str]:
     return {*plan.overrides.fixed} | plan.overrides.narrowed
-
-
-def _words(classes: Classes) -> str:
-    return ", ".join(classes.names)

@@ -20,7 +20,6 @@ from search.selection.final_model import CARD, assembled, trainings
 from search.selection.joined_card import joined_card
 from search.selection.test_set import score_test_set
 from search.study.resume import records_of
-from search.study.sampler import open_study
 from trainables.evaluation.decision import DecisionRule
 from trainables.inference.joined_folder import join_models
 from trainables.tasks.final_member import FinalMember
@@ -76,14 +75,7 @@ def members_by_model(ensemble: Ensemble, plans: Mapping[str, Plan]) -> dict[str,
     found = {}
     for model in dict.fromkeys(str(member.model) for member in ensemble.members):
         plan = plans[model]
-        place, settings = plan.open_storage(), plan.settings
-        study = open_study(
-            place.storage,
-            place.name,
-            settings.tuning.metric,
-            settings.tuning.sampler,
-            settings.seed,
-        )
+        study = plan.open_study(plan.open_storage())
         known = {record.number: record for record in records_of(study).values()}
         recorded = [member for member in ensemble.members if member.model == model]
         trials = [known[member.trial] for member in recorded if member.trial is not None]

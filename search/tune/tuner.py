@@ -13,7 +13,7 @@ from ray.tune.execution import class_cache
 from search.cluster.resources import RETRIES, asking_for
 from search.study.frozen_first import frozen_first
 from search.study.resume import put_right
-from search.study.sampler import begin, open_study
+from search.study.sampler import begin
 from search.study.trial import outcomes
 from search.tune.callbacks import Watchdog
 from search.tune.checkpoints import Attempts
@@ -183,13 +183,7 @@ def open_search(
     """
     settings = plan.settings
     place = plan.open_storage()
-    study = open_study(
-        place.storage,
-        place.name,
-        settings.tuning.metric,
-        settings.tuning.sampler,
-        settings.seed,
-    )
+    study = plan.open_study(place)
     begun = 1 + len(plan.warm_start)
     held = frozen_first(plan.space, plan.backbones, settings.trials, begun)
     begin(study, plan.hand_tuned, plan.warm_start, held)

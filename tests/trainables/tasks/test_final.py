@@ -267,18 +267,23 @@ def test_joining_is_validated_on_samples_that_no_member_saw(
         assert (said == expected).all()
 
 
+def shipped(experiment: Experiment, folder: Path, within: float) -> tuple[Predictor, Any]:
+    """Train and ship a model, which says of the unlabelled pairs what it said when trained."""
+    trained = train_final(experiment, PARAMS, 1, folder)["probabilities"]
+    predictor = Predictor(folder)
+    said = predictor.probabilities(experiment.corpus.unlabelled)
+    assert said == pytest.approx(trained, abs=within)
+    return predictor, said
+
+
 def test_a_model_predicts_in_the_precision_that_its_threshold_was_chosen_in(
     make_experiment: Callable[..., Experiment], tmp_path: Path
 ) -> None:
     said = {}
     for precision in get_args(Precision):
         experiment = make_experiment(cache=None, precision=precision)
-        folder = tmp_path / precision
-        trained = train_final(experiment, PARAMS, 1, folder)["probabilities"]
-        predictor = Predictor(folder)
+        predictor, said[precision] = shipped(experiment, tmp_path / precision, within=1e-6)
         assert predictor.rule.precision == precision
-        said[precision] = predictor.probabilities(experiment.corpus.unlabelled)
-        assert said[precision] == pytest.approx(trained, abs=1e-6)
     for fewer in ("bfloat16", "float16"):
         assert abs(said[fewer] - said["float32"]).max() > 1e-5
 
@@ -290,12 +295,8 @@ def test_a_model_embeds_in_the_precision_that_its_threshold_was_chosen_in(
     said = {}
     for precision in ("float32", "bfloat16"):
         experiment = make_experiment(cache=None, frozen_precision=precision)
-        folder = tmp_path / precision
-        trained = train_final(experiment, PARAMS, 1, folder)["probabilities"]
-        predictor = Predictor(folder)
+        predictor, said[precision] = shipped(experiment, tmp_path / precision, within=1e-3)
         assert predictor.rule.frozen_precision == precision
-        said[precision] = predictor.probabilities(experiment.corpus.unlabelled)
-        assert said[precision] == pytest.approx(trained, abs=1e-3)
     apart = abs(said["bfloat16"] - said["float32"]).max()
     assert apart > 1e-5
     exact = predictor.probabilities(experiment.corpus.unlabelled, "float32")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from trainables.evaluation.decision import Precision
 
+    Work = Callable[[Tensor, Tensor, Tensor, Precision], None]
+
 LEAST_SPEEDUP = 1.3
 """How many times as fast as float32 bfloat16 must be on a CPU: less may be noise of a busy one."""
 
@@ -71,10 +73,8 @@ def choose_precision(
     """
     if device.type != "cpu" or not _multiplies_bfloat16():
         return precision_of(device), None
-    size = _largest(layer for module in training for layer in _linear(module) if _trains(layer))
-    if math.prod(size) < _LEAST_WEIGHTS:
-        return "float32", None
-    return faster_precision(*_measured(*size, _train_step))
+    layers = (layer for module in training for layer in _linear(module) if _trains(layer))
+    return _faster_on(layers, _train_step)
 
 
 def choose_frozen_precision(
@@ -94,10 +94,15 @@ def choose_frozen_precision(
     if device.type != "cpu" or not _multiplies_bfloat16():
         return "float32", None
     able = (module for module in frozen if gains_by_fewer_bits(module))
-    size = _largest(layer for module in able for layer in _linear(module))
+    return _faster_on((layer for module in able for layer in _linear(module)), _forward)
+
+
+def _faster_on(layers: Iterable[nn.Linear], work: Work) -> tuple[Precision, float | None]:
+    """Choose by work on the largest of some layers; float32, unmeasured, if that is small."""
+    size = _largest(layers)
     if math.prod(size) < _LEAST_WEIGHTS:
         return "float32", None
-    return faster_precision(*_measured(*size, _forward))
+    return faster_precision(*_measured(*size, work))
 
 
 def gains_by_fewer_bits(module: nn.Module) -> bool:
@@ -141,9 +146,7 @@ def faster_precision(
     return ("bfloat16" if speedup >= LEAST_SPEEDUP else "float32"), speedup
 
 
-def _measured(
-    width: int, inner: int, work: Callable[[Tensor, Tensor, Tensor, Precision], None]
-) -> tuple[list[float], list[float]]:
+def _measured(width: int, inner: int, work: Work) -> tuple[list[float], list[float]]:
     """Time work on two linear layers in both precisions, in turns."""
     values = torch.ones(_ROWS, width)
     into = torch.full((inner, width), 1 / width, requires_grad=True)
