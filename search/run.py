@@ -51,7 +51,7 @@ def _run_all(settings: SearchSettings) -> int:
     from search.pipeline import multi_model as all_models  # noqa: PLC0415  # as below
 
     searches = all_models.settings_by_model(settings)
-    one = all_models.numbered(searches, lambda each: _run(each))
+    one = all_models.numbered(searches, _run)
     if settings.show_space:
         return max(all_models.search_all(searches, one).values())
     if settings.dry_run:

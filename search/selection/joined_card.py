@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from search.selection.model_card import (
     calibration_words,
     common_limits,
+    member_table,
     score_row,
+    source_name,
     test_section,
     write_card,
 )
@@ -65,11 +67,10 @@ def _model(
     yield ""
     for model in models:
         sources = runs[model].search.backbones.items()
-        named = (f"{role} `{source.rstrip('/').rsplit('/', 1)[-1]}`" for role, source in sources)
+        named = (f"{role} `{source_name(source)}`" for role, source in sources)
         yield f"- {model}: {', '.join(named)}"
-    yield from ("", "| member | weight | alone, confirmed | epochs |", "|---|---:|---:|---:|")
-    for one in ensemble.members:
-        yield f"| {one.name} | {one.weight:.2f} | {one.confirmed:.4f} | {one.epochs} |"
+    yield ""
+    yield from member_table(ensemble)
 
 
 def _decision(ensemble: Ensemble, classes: Classes) -> str:
@@ -78,9 +79,8 @@ def _decision(ensemble: Ensemble, classes: Classes) -> str:
         return f"The most probable class.{calibration_words(ensemble.temperature)}"
     return (
         f"{fallback[0].upper()}{fallback[1:]} when {classes.unlikely} under"
-        f" {ensemble.neutral_threshold:.3f}, else the most probable class. After that the"
-        f" probabilities that are shown are calibrated with temperature"
-        f" {ensemble.temperature:.3f}, which was fitted out of fold."
+        f" {ensemble.neutral_threshold:.3f}, else the most probable class."
+        + calibration_words(ensemble.temperature, "After that the")
     )
 
 

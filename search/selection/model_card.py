@@ -100,12 +100,9 @@ def _model(search: Search, best: Best) -> str:
 
 
 def _ensemble(search: Search, ensemble: Ensemble, final: Final) -> str:
-    rows = [
-        f"| {member.name} | {member.weight:.2f} | {member.confirmed:.4f} | {member.epochs or ''} |"
-        for member in ensemble.members
-    ]
     backbones = ", ".join(
-        f"{name.partition('/')[0]} `{_name(source)}`" for name, source in search.backbones.items()
+        f"{name.partition('/')[0]} `{source_name(source)}`"
+        for name, source in search.backbones.items()
     )
     about = (
         f"An ensemble of {len(ensemble.members)}, whose probabilities are averaged by weight; each"
@@ -113,8 +110,14 @@ def _ensemble(search: Search, ensemble: Ensemble, final: Final) -> str:
         f" prediction embeds a pair once for all that read it alike. Why: {final.why}."
         f" Backbones: {backbones}."
     )
-    heads = "| member | weight | alone, confirmed | epochs |"
-    return "\n".join([about, "", heads, "|---|---:|---:|---:|", *rows])
+    return "\n".join([about, "", *member_table(ensemble)])
+
+
+def member_table(ensemble: Ensemble) -> Iterator[str]:
+    """Yield the lines of a table of an ensemble's members, in Markdown."""
+    yield from ("| member | weight | alone, confirmed | epochs |", "|---|---:|---:|---:|")
+    for one in ensemble.members:
+        yield f"| {one.name} | {one.weight:.2f} | {one.confirmed:.4f} | {one.epochs or ''} |"
 
 
 def _backbones(sources: Mapping[str, str], params: Mapping[str, Any]) -> Iterator[str]:
@@ -122,10 +125,10 @@ def _backbones(sources: Mapping[str, str], params: Mapping[str, Any]) -> Iterato
     for backbone, source in sources.items():
         role, _, name = backbone.partition("/")
         if name in str(params.get(f"{role}_backbone", name)).split(AND):
-            yield f"{role} `{_name(source)}`"
+            yield f"{role} `{source_name(source)}`"
 
 
-def _name(source: str) -> str:
+def source_name(source: str) -> str:
     """Return the name of a source without the folders of this machine."""
     return source.rstrip("/").rsplit("/", 1)[-1] if source.startswith("/") else source
 
@@ -225,9 +228,8 @@ def _decision(best: Best, classes: Classes) -> str:
     weighted = "" if weight is None else f", with that of {fallback} times {weight:.3f}"
     return (
         f"Rule `{decision.rule}`: {fallback} when {classes.unlikely} under"
-        f" {decision.neutral_threshold:.3f}, else the most probable class{weighted}. After"
-        f" that the probabilities that are shown are calibrated with temperature"
-        f" {final.temperature:.3f}, which was fitted out of fold."
+        f" {decision.neutral_threshold:.3f}, else the most probable class{weighted}."
+        + calibration_words(final.temperature, "After that the")
     )
 
 
@@ -235,12 +237,12 @@ def _calibrated(final: Final | None) -> str:
     return "" if final is None else calibration_words(final.temperature)
 
 
-def calibration_words(temperature: float | None) -> str:
+def calibration_words(temperature: float | None, begin: str = "The") -> str:
     """Say how shown probabilities are calibrated, with a space first; empty if they are not."""
     if temperature is None:
         return ""
     return (
-        " The probabilities that are shown are calibrated with temperature"
+        f" {begin} probabilities that are shown are calibrated with temperature"
         f" {temperature:.3f}, which was fitted out of fold."
     )
 
