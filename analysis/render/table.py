@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from rich.table import Table
 from rich.text import Text
 
+from analysis.render.columns import least_width, terminal_table
 from analysis.render.page import render_page
 from analysis.render.text import (
     format_count,
@@ -21,7 +21,7 @@ from analysis.render.text import (
 from trainables.evaluation.metrics import score_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from rich.console import Console
 
@@ -51,7 +51,7 @@ _DISPENSABLE = (
 """Columns to drop on a narrow terminal, in this order."""
 _PUBLISHED = "published by the lab: its own split, larger backbones; not a run of this program"
 _LUCK = 0.05
-_FEW_CLASSES = 3  # whose scores always fit
+_FEW_CLASSES = 3  # whose scores always stay
 
 
 def _order(comparison: Comparison) -> list[str]:
@@ -106,29 +106,46 @@ def _pair_note(pair: Any, metric: str) -> str:
 
 def to_terminal(comparison: Comparison, console: Console) -> None:
     """Print a comparison to a console, without the columns that do not fit its width."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    of_classes = [n for n in comparison.compared if score_of(n).of_class]
-    more = [heading(name) for name in of_classes if len(of_classes) > _FEW_CLASSES]
-    frame = _drop_columns(formatted(comparison), console.width, more)
-    for name in frame.columns:
-        is_text = name in _TEXT
-        table.add_column(name, justify="left" if is_text else "right", no_wrap=not is_text)
-    for mark, row in zip(marks(comparison), frame.itertuples(index=False), strict=True):
-        style = {"best": "bold green", "published": "dim"}.get(mark, "")
-        table.add_row(*map(Text, row), style=style)
-    console.print(table)
-    for note in notes(comparison):
+    frame = _without_wide(comparison, console.width)
+    looks = {"best": "bold green", "published": "dim"}
+    styles = [looks.get(mark, "") for mark in marks(comparison)]
+    console.print(terminal_table(_cells(frame), console.width, [*_TEXT], styles))
+    for note in [*_unseen(comparison, frame), *notes(comparison)]:
         console.print(Text(note, style="dim"))
 
 
-def _drop_columns(frame: pd.DataFrame, width: int, more: Sequence[str]) -> pd.DataFrame:
+def _without_wide(comparison: Comparison, width: int) -> pd.DataFrame:
+    """Return the formatted columns that have something to say and fit a width.
+
+    The scores of more than a few classes go together, before what a reader needs more.
+    """
+    frame = formatted(comparison)
     frame = frame.loc[:, (frame != "").any()]
-    for name in (*_DISPENSABLE, *reversed(more)):
-        widths = [max(len(column), *frame[column].str.len()) + 2 for column in frame.columns]
-        if sum(widths) <= width + 2:
+    of_classes, steps = _of_classes(comparison), [[name] for name in _DISPENSABLE]
+    if len(of_classes) > _FEW_CLASSES:
+        steps.insert(_DISPENSABLE.index("model"), of_classes)
+    for names in steps:
+        if least_width(_cells(frame)) <= width:
             break
-        frame = frame.drop(columns=name, errors="ignore")
+        frame = frame.drop(columns=names, errors="ignore")
     return frame
+
+
+def _cells(frame: pd.DataFrame) -> dict[str, list[str]]:
+    return {str(name): frame[name].tolist() for name in frame}
+
+
+def _of_classes(comparison: Comparison) -> list[str]:
+    """Return the headings of the scores of one class each, but that which is ordered by."""
+    names = [n for n in comparison.compared if score_of(n).of_class and n != comparison.metric]
+    return [heading(name) for name in names]
+
+
+def _unseen(comparison: Comparison, frame: pd.DataFrame) -> list[str]:
+    """Say where the scores of single classes are that the terminal has no room for."""
+    missing = [name for name in _of_classes(comparison) if name not in frame]
+    where = "python -m analysis.compare with --out FILE.md (.html, .csv, .tex) has them"
+    return [f"No room for {', '.join(missing)}: {where}."] * bool(missing)
 
 
 def marks(comparison: Comparison) -> list[str]:

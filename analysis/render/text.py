@@ -8,9 +8,9 @@ from trainables.evaluation.metrics import is_score, score_of
 
 
 def heading(metric: str) -> str:
-    """Return the short heading of a metric, given with or without `val_`."""
+    """Return what a metric is called, given with or without `val_`."""
     if is_score(metric):
-        return score_of(metric).heading
+        return score_of(metric).title
     return readable(metric.removeprefix("val_"))
 
 

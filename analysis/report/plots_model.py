@@ -12,8 +12,7 @@ from analysis.report.class_colors import looks_of
 from analysis.report.figures import ACCENT, INK, SOFT, Figure, band, styled
 from analysis.tables.search import learning_curve
 from trainables.evaluation.calibration import reliability
-from trainables.evaluation.classes import SENTIMENTS
-from trainables.evaluation.metrics import WORST, decision_score, score_of
+from trainables.evaluation.metrics import WORST, decision_score
 from trainables.evaluation.threshold import threshold_curve
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def score_figure(run: Run, trial: int) -> Figure | None:
     kept = {name: look for name, look in lines.items() if name in table}
     if table.empty or not kept:
         return None
-    names = {name: _named(name, run.classes) for name in kept}
+    names = {name: heading(name) for name in kept}
     plot = _curves(table, {name: (names[name], color) for name, (color, _) in kept.items()})
     height = 280 + _LEGEND_ROW * max(0, math.ceil((len(kept) - _FITTING) / 2))
     styled(plot, "epoch", "score", height=height)
@@ -74,14 +73,9 @@ def score_figure(run: Run, trial: int) -> Figure | None:
     name = name if name in table else next(iter(kept))
     folds = run.search.split.folds
     bands = f" Bands are one standard deviation over {folds} folds." if folds > 1 else ""
-    reading = _named(name, run.classes)
+    reading = heading(name)
     reading = f"{reading[0].upper()}{reading[1:]} ends at {table[name].iloc[-1]:.3f}.{bands}"
     return Figure("scores", f"Scores of trial {trial}", reading, plot, height)
-
-
-def _named(metric: str, classes: Classes) -> str:
-    """Name a metric: beside other classes, the lab's are not shortened."""
-    return heading(metric) if {*classes.names} <= {*SENTIMENTS.names} else score_of(metric).title
 
 
 def _curves(table: Any, lines: Mapping[str, tuple[str, str]]) -> go.Figure:
@@ -172,10 +166,9 @@ def threshold_figure(
             x=curve.thresholds[kept].round(4),
             y=curve.scores[name][kept].round(4),
             mode="lines",
-            name=_named(name, classes),
+            name=heading(name),
             line={"color": color, "width": 2, "dash": dash, "shape": "vh"},
-            hovertemplate=f"threshold %{{x:.3f}}: {_named(name, classes)} %{{y:.4f}}"
-            "<extra></extra>",
+            hovertemplate=f"threshold %{{x:.3f}}: {heading(name)} %{{y:.4f}}<extra></extra>",
         )
     styled(plot, f"{fallback} threshold", "score")
     for value, label in ((searched, "searched"), (shipped, "shipped")):
@@ -183,7 +176,7 @@ def threshold_figure(
             _mark(plot, value, label)
     name = decision_score(metric)
     best, score = curve.best(name)
-    reading = f"{_named(name, classes)} would be best, {score:.4f}, at {best:.3f}"
+    reading = f"{heading(name)} would be best, {score:.4f}, at {best:.3f}"
     reading += " on these very samples, which flatters it."
     if best < lowest:
         reading = "no threshold beats saying what is likeliest."

@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-from rich.table import Table
+from rich.console import Group
 from rich.text import Text
 
 from analysis.program import counted
+from analysis.render.columns import least_width, terminal_table
 from search.config.address import joining
 from search.console.live import clock
 from search.study.tiny_space import is_tiny
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from trainables.config import Modality
     from trainables.data.sample import Corpus
     from trainables.evaluation.classes import Classes
-
-_FEW_CLASSES = 4  # whose scores fit a line
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def print_summary(console: Console, outcome: Outcome, folder: RunFolder, warning
     rows = _rows(best, is_hand_tuned=is_hand_tuned) | fusion_rows(folder)
     if tested is not None:
         rows = {"test set, used once": {f"val_{k}": v for k, v in tested.scores.items()}} | rows
-    console.print(_score_table(rows, folder.classes))
+    console.print(_score_table(rows, folder.classes, console.width))
     for line in _findings(best):
         console.print(line, highlight=False)
     if tested is not None:
@@ -178,19 +176,22 @@ def finding_on_test_set(metric: str, tested: TestScores) -> str:
     )
 
 
-def _score_table(rows: Mapping[str, Scores], classes: Classes) -> Table:
+def _score_table(rows: Mapping[str, Scores], classes: Classes, width: int) -> Group:
+    """Make a table of scores, without those of most classes where they do not fit a width."""
     names = headline_scores(classes)
-    if len(classes) > _FEW_CLASSES:  # the report and the card have each class
-        names = tuple(n for n in names if score_of(n).of_class in {None, classes.fallback_name})
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("")
-    for name in names:
-        table.add_column(escape(score_of(name).heading), justify="right")
-    keys = [f"val_{name}" for name in names]
-    for name, scores in rows.items():
-        cells = [f"{scores[key]:.4f}" if key in scores else "" for key in keys]
-        table.add_row(name, *cells)
-    return table
+    columns = {"": [*rows]} | {score_of(name).title: _cells(rows, name) for name in names}
+    if least_width(columns) <= width:
+        return Group(terminal_table(columns, width, [""]))
+    of_class = {score_of(name).title: score_of(name).of_class for name in names}
+    kept = {None, classes.fallback_name}
+    columns = {title: columns[title] for title in columns if of_class.get(title) in kept}
+    where = Text("the report and the model card have the F1 of each class", style="dim")
+    return Group(terminal_table(columns, width, [""]), where)
+
+
+def _cells(rows: Mapping[str, Scores], name: str) -> list[str]:
+    found = (scores.get(f"val_{name}") for scores in rows.values())
+    return ["" if score is None else f"{score:.4f}" for score in found]
 
 
 def _places(outcome: Outcome, folder: RunFolder) -> dict[str, str]:

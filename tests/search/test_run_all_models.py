@@ -58,7 +58,7 @@ def test_all_models_are_searched_in_one_ray_and_end_in_one_table(
     assert len(starts) == 1
     lines = out.splitlines()
     head = next(i for i, line in enumerate(lines) if line.lstrip().startswith("run "))
-    for column in ("epochs", "F1 neu", "accuracy", "macro F1", "weighted F1"):
+    for column in ("epochs", "F1 neutral", "accuracy", "macro F1", "weighted F1"):
         assert column in lines[head]
     named = {line.split()[0] for line in lines[head + 1 : head + 1 + len(SPACES)]}
     assert named == set(SPACES)

@@ -11,8 +11,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from trainables.evaluation.classes import SENTIMENTS
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -64,7 +62,6 @@ class Score:
         headline: Its place where a search is summed up, on the terminal and on the model card,
             from 1; 0 leaves it out there.
         of_class: The class that it is of; None for one of all classes.
-        short: What it is called over a narrow column; empty for the title.
     """
 
     title: str
@@ -74,12 +71,6 @@ class Score:
     worst: float = 0.0
     headline: int = 0
     of_class: str | None = None
-    short: str = ""
-
-    @property
-    def heading(self) -> str:
-        """What it is called over a narrow column."""
-        return self.short or self.title
 
 
 def _macro_f1(counts: Counts) -> NDArray[np.float64]:
@@ -100,7 +91,6 @@ def _f1_of(name: str) -> Score:
         compute=lambda counts: counts.f1[..., counts.names.index(name)],
         headline=5,
         of_class=name,
-        short=f"F1 {name[:3]}" if name in SENTIMENTS.names else "",
     )
 
 

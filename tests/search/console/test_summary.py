@@ -20,7 +20,7 @@ from search.selection.model_card import model_card
 from tests.analysis.synthetic import write_run
 from tests.records import best_of, read_best, write_best
 from tests.search.selection.test_candidates import keyed, plan_of, record
-from trainables.evaluation.classes import SENTIMENTS
+from trainables.evaluation.classes import SENTIMENTS, classes_named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,8 +61,8 @@ def judged(tmp_path: Path) -> tuple[RunFolder, dict[str, Any]]:
     return folder, read_best(folder)
 
 
-def printed(folder: RunFolder, best: Best) -> str:
-    console = Console(file=io.StringIO(), width=300)
+def printed(folder: RunFolder, best: Best, width: int = 300) -> str:
+    console = Console(file=io.StringIO(), width=width)
     trial = record(best.trial, "finished", 0.9)
     print_summary(console, Outcome(keyed(trial), best, "", (), 9.0), folder, "")
     return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
@@ -113,6 +113,26 @@ def test_every_place_tells_the_same_score_and_what_it_covers(
     weighed = best | {"final": final, "decision": best["decision"] | {"neutral_weight": 1.25}}
     card = model_card(folder.read_search(), best_of(**weighed))
     assert "else the most probable class, with that of neutral times 1.250. After" in card
+
+
+def table_of(path: Path, names: tuple[str, ...], width: int) -> list[str]:
+    folder = write_run(path, classes=classes_named(names), samples=70)
+    said = printed(folder, folder.read_best(), width).splitlines()
+    first = next(n for n, line in enumerate(said) if line.startswith("searched "))
+    return said[first - 2 : first + 3]
+
+
+def test_the_scores_of_each_class_are_headed_by_its_name_where_they_fit(tmp_path: Path) -> None:
+    table = table_of(tmp_path / "three", SENTIMENTS.names, 100)
+    heads = "accuracy weighted F1 macro F1 F1 positive F1 neutral F1 negative"
+    assert table[1].split() == heads.split()
+    narrow = table_of(tmp_path / "narrow", SENTIMENTS.names, 80)
+    assert narrow[1].split() == ["accuracy", "F1", "F1", "positive", "neutral", "negative"]
+    seven = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
+    table = table_of(tmp_path / "seven", seven, 90)
+    assert table[1].split() == ["accuracy", "weighted", "F1", "macro", "F1", "F1", "neutral"]
+    assert table[4] == "the report and the model card have the F1 of each class"
+    assert "F1 surprise" in table_of(tmp_path / "wide", seven, 150)[1]
 
 
 def test_the_epochs_told_beside_a_confirmed_score_are_those_that_were_confirmed(

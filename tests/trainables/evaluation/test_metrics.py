@@ -57,7 +57,6 @@ def test_the_worst_is_finite_and_no_better_than_any_score(metric: str) -> None:
 @pytest.mark.parametrize("classes", [SENTIMENTS, YES_NO, Classes(tuple("abcdefg"), 3)])
 def test_no_two_metrics_are_called_the_same(classes: Classes) -> None:
     scores = scores_of(classes).values()
-    assert len({score.heading for score in scores}) == len(scores)
     assert len({score.title for score in scores}) == len(scores)
 
 
