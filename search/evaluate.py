@@ -12,9 +12,10 @@ import tyro
 from analysis.outputs import file_faults
 from analysis.program import fail, make_console, print_and_exit
 from search.config.model_request import ModelRequest
-from search.config.settings import unset
+from search.config.settings import ColumnWords, unset
 from trainables.data.encodings import encoding_faults
 from trainables.data.files import is_there
+from trainables.data.rows.columns import column_faults, parse_columns
 from trainables.data.tags import TagsError, parse_tags
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class EvaluateSettings(ModelRequest):
         tyro.conf.arg(metavar="TAG=CLASS,...", help_behavior_hint="(default: as in the search)"),
     ] = ()
     """Classes of the model by the tags that the list holds, such as 0=negative,1=positive."""
+    columns: ColumnWords = ()
+    """Columns that the list calls otherwise, such as guid=id,tag=label."""
     encoding: Annotated[str | None, unset("NAME", "that of the search, where it fits")] = None
     """Encoding of texts that are no UTF-8, such as gb18030 or cp1252."""
     out: Annotated[Path | None, unset("FILE", "the terminal alone")] = None
@@ -48,6 +51,7 @@ class EvaluateSettings(ModelRequest):
         yield from super().faults()
         if not is_there(self.data):
             yield f"--data must exist, got {self.data}"
+        yield from column_faults(self.columns)
         yield from encoding_faults(self.encoding)
         try:
             parse_tags(self.tags)
@@ -66,15 +70,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from analysis.run_folder.io import ResultsError  # noqa: PLC0415
     from analysis.run_folder.several_models import run_that_ships  # noqa: PLC0415
     from search.selection.test_set import evaluate  # noqa: PLC0415
+    from trainables.inference.about import read_about, spelling_in  # noqa: PLC0415
 
     try:
         tested, notes = evaluate(
             settings.model,
             run_that_ships(settings.run),
             settings.data,
+            spelling_in(
+                read_about(settings.model),
+                settings.encoding,
+                parse_tags(settings.tags),
+                parse_columns(settings.columns),
+            ),
             allow_outside=settings.allow_outside,
-            encoding=settings.encoding,
-            tags=parse_tags(settings.tags),
         )
     except (ResultsError, ValueError) as error:  # of data or model: messages for the user
         return fail([str(error)])

@@ -14,10 +14,11 @@ import tyro
 from analysis.outputs import file_faults
 from analysis.program import fail, make_console, print_and_exit
 from search.config.model_request import ModelRequest
-from search.config.settings import unset
+from search.config.settings import ColumnWords, unset
 from trainables.config import ROLES
 from trainables.data.encodings import encoding_faults
 from trainables.data.files import is_there
+from trainables.data.rows.columns import column_faults, parse_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -47,6 +48,8 @@ class PredictSettings(ModelRequest):
     """Many pairs: a folder of GUID.txt and GUID.jpg, a data set (the unlabelled), or a table."""
     allow_outside: tyro.conf.FlagCreatePairsOff[bool] = False
     """Take files outside the folder of the data too, by links, .. and absolute paths."""
+    columns: ColumnWords = ()
+    """Columns that the list calls otherwise, such as guid=id,tag=label."""
     encoding: Annotated[str | None, unset("NAME", "that of the search, where it fits")] = None
     """Encoding of texts of --data that are no UTF-8, such as gb18030 or cp1252."""
     out: Annotated[Path | None, unset("FILE", "the terminal")] = None
@@ -63,6 +66,7 @@ class PredictSettings(ModelRequest):
             yield "give --data or --text with --image, not both"
         if self.data is None and self.out is not None:
             yield "--out goes with --data"
+        yield from column_faults(self.columns)
         yield from encoding_faults(self.encoding)
         for flag, path in (("--image", self.image), ("--data", self.data)):
             if path is not None and not is_there(path):
@@ -136,7 +140,9 @@ def _samples(settings: PredictSettings, about: Mapping[str, Any]) -> Sequence[Sa
             settings.data,
             allowed=Allowed(settings.allow_outside, about["inputs"].get("missing", "refuse")),
             modality=about["modality"],
-            spelling=spelling_in(about, settings.encoding),
+            spelling=spelling_in(
+                about, settings.encoding, columns=parse_columns(settings.columns)
+            ),
         )
         for note in corpus.notes:
             sys.stderr.write(f"note: {note}\n")

@@ -34,6 +34,7 @@ from trainables.config import InputSettings, nearest
 from trainables.data.corpus import CorpusError, find_corpus
 from trainables.data.encodings import Decoder
 from trainables.data.given_splits import GivenSplits, count_folds
+from trainables.data.rows.columns import column_faults, parse_columns
 from trainables.data.tags import Tagging, parse_tags
 from trainables.evaluation.classes import SENTIMENTS, Classes
 from trainables.experiment import on_this_node
@@ -256,8 +257,10 @@ def _given_folds(data: DataSettings, faults: list[str]) -> int | None:
     """Count the folds of the files that say which; a column of the data is not read yet."""
     if (path := list_of_folds(data)) is None:
         return 1 if data.val else None
+    if any(column_faults(data.columns)):
+        return None
     try:
-        return count_folds(path, Decoder(data.encoding))
+        return count_folds(path, Decoder(data.encoding), parse_columns(data.columns))
     except CorpusError as error:
         faults.append(f"--folds {error}")
         return None

@@ -56,12 +56,19 @@ def unset(metavar: str, default: str, name: str | None = None) -> object:
     return arg(name=name, metavar=metavar, help_behavior_hint=f"(default: {default})")
 
 
+ColumnWords = Annotated[
+    UseAppendAction[tuple[str, ...]],
+    arg(metavar="OURS=THEIRS,...", help_behavior_hint="(default: guid, text, image, tag, split)"),
+]
+"""The flag that says what lists call their columns."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataSettings:
     """What to learn from, and how it becomes a model's input."""
 
     path: Annotated[Path | None, unset("PATH", "data found here, else demo", "data")] = None
-    """Folder of train.txt + data/, a table guid,text,image,tag (CSV, jsonl, parquet), or demo."""
+    """Folder of train.txt + data/, a table guid,text,image,tag (CSV, JSON, Parquet), or demo."""
     allow_outside: FlagCreatePairsOff[bool] = False
     """Take files outside the folder of the data too, by links, .. and absolute paths."""
     backbone: Annotated[
@@ -86,6 +93,8 @@ class DataSettings:
     """Classes by the tags that lists hold, such as 0=negative,1=neutral,2=positive."""
     fallback_class: Annotated[str | None, unset("NAME", "neutral, where that is a class")] = None
     """Class of a pair where no other class is likely enough."""
+    columns: ColumnWords = ()
+    """Columns that lists call otherwise, such as guid=id,tag=label."""
     encoding: Annotated[str | None, unset("NAME", "found by all texts together")] = None
     """Encoding of texts that are no UTF-8, such as gb18030 or cp1252."""
     missing: Missing = "refuse"

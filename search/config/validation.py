@@ -15,6 +15,7 @@ from spaces import SPACES
 from trainables.config import nearest
 from trainables.data.encodings import encoding_faults
 from trainables.data.given_splits import GivenSplits
+from trainables.data.rows.columns import column_faults
 from trainables.data.tags import TagsError, parse_tags
 from trainables.evaluation.classes import SENTIMENTS
 from trainables.evaluation.metrics import is_score, scores_of
@@ -107,6 +108,7 @@ def _choice_faults(settings: SearchSettings) -> Iterator[str]:
         parse_tags(settings.data.tags)
     except TagsError as error:
         yield str(error)
+    yield from column_faults(settings.data.columns)
     yield from encoding_faults(settings.data.encoding)
     if settings.data.missing == "allow" and settings.modality != "both":
         other = {"text": "images", "image": "texts"}[settings.modality]
@@ -166,7 +168,8 @@ def split_faults(data: DataSettings, *, demo: bool) -> Iterator[str]:
             yield f"{flag} must be a list of pairs, got {path}, which is no file"
     if given.files and demo:
         yield f"{' and '.join(given.files)} must go with --data of your own, got the demo"
-    for flag, value in (("--tags", data.tags), ("--fallback-class", data.fallback_class)):
+    owned = {"--tags": data.tags, "--fallback-class": data.fallback_class}
+    for flag, value in {**owned, "--columns": data.columns}.items():
         if value and demo:
             yield f"{flag} must go with --data of your own, got the demo"
     if data.val and data.folds not in {None, 1}:  # 1 is what it comes to

@@ -13,6 +13,7 @@ from trainables.data.corpus import Allowed, Spelling, find_classes, load_corpus
 from trainables.data.demo import demo_corpus
 from trainables.data.encodings import Decoder
 from trainables.data.files import is_there
+from trainables.data.rows.columns import parse_columns
 from trainables.data.splits import leak_notes, placeholder_notes
 from trainables.data.whole_images import WholeImages
 from trainables.experiment import on_this_node
@@ -76,7 +77,8 @@ def _spelling(plan: Plan) -> Spelling:
     if plan.resumed:
         before = plan.folder.read_search().data
         tagging, encoding = replace(tagging, known=before.named), before.encoding
-    return Spelling(Decoder(plan.settings.data.encoding, encoding), tagging)
+    decoder = Decoder(plan.settings.data.encoding, encoding)
+    return Spelling(decoder, tagging, parse_columns(plan.settings.data.columns))
 
 
 def _read(plan: Plan) -> Corpus:

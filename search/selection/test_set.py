@@ -18,13 +18,14 @@ from trainables.data.splits import duplicate_groups
 from trainables.evaluation.metrics import scores_of
 from trainables.evaluation.resampling import Validated, interval, resampled_scores
 from trainables.evaluation.scores import classification_scores, confusion
-from trainables.inference.about import read_about, spelling_in
+from trainables.inference.about import read_about
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from trainables.data.corpus import Spelling
     from trainables.data.sample import Corpus
     from trainables.evaluation.classes import Classes
 
@@ -111,10 +112,9 @@ def evaluate(
     model: Path,
     run: Path,
     data: Path,
+    spelling: Spelling,
     *,
     allow_outside: bool = False,
-    encoding: str | None = None,
-    tags: Mapping[str, str] | None = None,
 ) -> tuple[TestScores, list[str]]:
     """Score a model folder on a labelled data set.
 
@@ -122,9 +122,8 @@ def evaluate(
         model: The model folder.
         run: The run folder that it is in, which says what was learnt from; any other is not read.
         data: The data set: the test part of its column `split`, or else all that has a tag.
+        spelling: How its lists and texts are spelt.
         allow_outside: Whether files may lie outside the data's folder.
-        encoding: Of texts that are not UTF-8; None finds it.
-        tags: The class of each tag; by default as the data of the model had them.
 
     Returns:
         The scores, and sentences on data and model.
@@ -139,7 +138,7 @@ def evaluate(
         data,
         allowed=Allowed(allow_outside, about["inputs"].get("missing", "refuse")),
         modality=about["modality"],
-        spelling=spelling_in(about, encoding, tags),
+        spelling=spelling,
     )
     pairs, labels = labelled_pairs(corpus)
     predictor = Predictor(model)

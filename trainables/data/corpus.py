@@ -27,6 +27,7 @@ from trainables.data.listing import (
     list_table,
     refuse_outside,
 )
+from trainables.data.rows.columns import Columns
 from trainables.data.sample import Corpus, Sample, image_digest
 from trainables.data.tags import Tagged, Tagging, read_tags
 from trainables.data.whole_images import WholeImages
@@ -73,10 +74,12 @@ class Spelling:
     Attributes:
         decoder: Decodes texts that are not UTF-8.
         tagging: What is known of its classes; by default they are called as its tags are.
+        columns: What its lists call their columns; by default as we do.
     """
 
     decoder: Decoder = field(default_factory=Decoder)
     tagging: Tagging = field(default_factory=Tagging)
+    columns: Columns = field(default_factory=Columns)
 
 
 def find_corpus(folder: Path) -> Path | None:
@@ -106,8 +109,8 @@ def load_corpus(
     Args:
         path: A folder with `train.txt` (`guid,tag`), optionally `test_without_label.txt`, and
             `GUID.txt` and `GUID.jpg` in `data/` or beside the lists; or a CSV file
-            `guid,text,image,tag`, or a JSON lines or Parquet file of the same. A further column
-            `split` gives pairs to train, val or test.
+            `guid,text,image,tag`, or a JSON or Parquet file of the same. A further column `split`
+            gives pairs to train, val or test.
         allowed: What is refused unless asked for; None for nothing.
         modality: What is read of a pair; files of the other modality may be missing and are
             ignored.
@@ -125,7 +128,14 @@ def load_corpus(
     """
     path, images = _found(path), whole_images or WholeImages(None)
     faults, allowed, spelling = Faults(), allowed or Allowed(), spelling or Spelling()
-    lists = Lists(faults, spelling.decoder, images.unpack, modality, allowed.missing)
+    lists = Lists(
+        faults,
+        spelling.decoder,
+        images.unpack,
+        modality,
+        allowed.missing,
+        named=spelling.columns,
+    )
     if path.is_dir() and not (path / TRAIN_LIST).exists():
         rule = f"a data folder must hold {TRAIN_LIST} (guid,tag) beside the pairs or data/"
         faults.add(rule, f"got {path}")
@@ -133,7 +143,7 @@ def load_corpus(
     if not allowed.outside:
         refuse_outside(path, entries, faults)
     if given is not None:
-        entries = given.part(path, entries, lists)
+        entries = given.part(path, entries, lists, outside=allowed.outside)
     corpus = _read_all(path, entries, lists, images, spelling.tagging)
     _require_some(corpus, faults)
     faults.raise_any(path)
@@ -165,7 +175,8 @@ def load_pairs(
     spelling = spelling or Spelling(tagging=Tagging(known=SENTIMENTS))
     remedy = "a model that was searched with --missing allow takes pairs that lack one"
     decoder, missing = spelling.decoder, allowed.missing
-    lists = Lists(Faults(), decoder, images.unpack, modality, missing, remedy)
+    named = spelling.columns
+    lists = Lists(Faults(), decoder, images.unpack, modality, missing, remedy, named)
     if path.is_dir():
         entries = list_folder(path, lists)
     else:
@@ -192,10 +203,12 @@ def find_classes(
     if not is_there(path):
         return None
     path, faults = _found(path), Faults()
-    lists = Lists(faults, spelling.decoder, lambda _: path, modality, "allow")
+    lists = Lists(
+        faults, spelling.decoder, lambda _: path, modality, "allow", named=spelling.columns
+    )
     entries = list_folder(path, lists) if path.is_dir() else list_table(path, lists)
     if given is not None:
-        entries = given.part(path, entries, lists)
+        entries = given.part(path, entries, lists, outside=True)
     reading = read_tags(_tagged(entries), spelling.tagging, faults)
     return None if faults else reading.classes
 

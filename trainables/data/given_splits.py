@@ -15,6 +15,7 @@ from trainables.config import nearest
 from trainables.data.faults import Faults
 from trainables.data.listing import Entry, Lists, list_more, list_table, refuse_outside
 from trainables.data.rows import read_rows
+from trainables.data.rows.columns import Columns, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -47,13 +48,16 @@ class GivenSplits:
         named = {"--val": self.val, "--test": self.test, "--folds": self.folds}
         return {flag: path for flag, path in named.items() if path is not None}
 
-    def part(self, data: Path, entries: Sequence[Entry], lists: Lists) -> list[Entry]:
+    def part(
+        self, data: Path, entries: Sequence[Entry], lists: Lists, *, outside: bool = False
+    ) -> list[Entry]:
         """Give the pairs of a data set to their parts.
 
         Args:
             data: The data set: a folder, or a table.
             entries: Its pairs, which a column may have given to parts already.
             lists: How lists are read.
+            outside: Whether files may lie outside the folder of the table that names them.
 
         Returns:
             The pairs, and after them those that only a list of its own names.
@@ -67,8 +71,8 @@ class GivenSplits:
                 listed = list_more(path, data, lists)
             else:
                 listed = list_table(path, lists)
-                # Who names a table trusts its folder as that of the data.
-                refuse_outside(path, [e for e in listed if e.guid not in found], faults)
+                if not outside:  # who names a table trusts its folder as that of the data
+                    refuse_outside(path, [e for e in listed if e.guid not in found], faults)
             for entry in listed:
                 where = f"{path.name}: got {entry.guid!r}"
                 if placed.setdefault(entry.guid, split) != split:
@@ -81,7 +85,7 @@ class GivenSplits:
     def _by_fold(self, found: Mapping[str, Entry], lists: Lists) -> dict[str, Entry]:
         assert self.folds is not None
         path, faults = self.folds, lists.faults
-        fold_of = dict(_folds(path, faults, lists.decoder))
+        fold_of = dict(_folds(path, faults, lists.decoder, lists.named))
         for guid in fold_of.keys() - found.keys():
             rule = "every guid of a fold must be in the data"
             faults.add(rule, f"{path.name}: got {guid!r}; {nearest(guid, found)}")
@@ -109,9 +113,11 @@ def _placed(known: Entry | None, listed: Entry, split: str, where: str, faults: 
     return replace(entry, tag=tag, split=split)
 
 
-def _folds(path: Path, faults: Faults, decoder: Decoder) -> Iterator[tuple[str, str]]:
+def _folds(
+    path: Path, faults: Faults, decoder: Decoder, named: Columns
+) -> Iterator[tuple[str, str]]:
     seen: set[str] = set()
-    for row in read_rows(path, FOLD_COLUMNS, faults, decoder):
+    for row in read_rows(path, Wanted(FOLD_COLUMNS, named=named), faults, decoder):
         guid, fold = row.values["guid"].strip(), row.values["fold"].strip()
         if guid in seen:
             faults.add("guid must be unique", f"{row.place}: got {guid!r} twice")
@@ -121,8 +127,13 @@ def _folds(path: Path, faults: Faults, decoder: Decoder) -> Iterator[tuple[str, 
         yield guid, fold
 
 
-def count_folds(path: Path, decoder: Decoder) -> int:
+def count_folds(path: Path, decoder: Decoder, named: Columns | None = None) -> int:
     """Count the folds of a list `guid,fold`, at least two.
+
+    Args:
+        path: The list.
+        decoder: Decodes it.
+        named: What it calls its columns; by default as we do.
 
     Returns:
         Their number.
@@ -131,7 +142,7 @@ def count_folds(path: Path, decoder: Decoder) -> int:
         CorpusError: If it is no such list, or has fewer than two folds.
     """
     faults = Faults()
-    names = {fold for _, fold in _folds(path, faults, decoder)}
+    names = {fold for _, fold in _folds(path, faults, decoder, named or Columns())}
     if len(names) < 2 and not faults:
         faults.add("a list of folds must have at least two", f"got {len(names)}")
     faults.raise_any(path)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from trainables.config import ROLES, nearest
 from trainables.data.files import is_there
 from trainables.data.images import IMAGE_SUFFIXES
 from trainables.data.rows import Row, read_rows
+from trainables.data.rows.columns import OTHER_NAMES, Columns, Wanted
 from trainables.data.tags import NO_TAG
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Lists:
         modality: What is read of a pair; files and columns of the other are ignored.
         missing: Whether a pair may lack its text or image.
         remedy: What helps where it may not.
+        named: What lists call their columns.
     """
 
     faults: Faults
@@ -90,6 +92,7 @@ class Lists:
     modality: Modality = "both"
     missing: Missing = "refuse"
     remedy: str = "--missing allow takes pairs that lack one"
+    named: Columns = field(default_factory=Columns)
 
     @property
     def may_lack(self) -> bool:
@@ -97,10 +100,14 @@ class Lists:
         return self.missing == "allow" and self.modality == "both"
 
     def rows(
-        self, path: Path, columns: Sequence[str], optional: Collection[str] = ()
+        self,
+        path: Path,
+        columns: Sequence[str],
+        optional: Collection[str] = (),
     ) -> Iterator[Row]:
         """Read the rows of a list, as `read_rows`."""
-        return read_rows(path, columns, self.faults, self.decoder, optional=optional)
+        wanted = Wanted(columns, optional, (SPLIT_COLUMN,), self.named)
+        return read_rows(path, wanted, self.faults, self.decoder)
 
 
 def list_folder(folder: Path, lists: Lists) -> list[Entry]:
@@ -195,10 +202,11 @@ def list_table(table: Path, lists: Lists, *, require_tags: bool = True) -> list[
     """List the pairs of a table.
 
     Args:
-        table: A CSV, JSON lines or Parquet file with the columns `guid,text,image,tag`, in any
-            order and among others; the image is a name relative to its folder, or in a Parquet
-            file the image itself; the tag is empty or `null` if it is to be predicted; a column
-            `split` may give each to a part. A column that is not read may be missing.
+        table: A CSV, JSON or Parquet file with the columns `guid,text,image,tag`, in any order and
+            among others; the image is a name relative to its folder, or in a Parquet file the
+            image itself, and without that column `GUID.jpg` beside the table or in `data/`; the
+            tag is empty or `null` if it is to be predicted; a column `split` may give each to a
+            part. A column that is not read may be missing.
         lists: How lists are read.
         require_tags: Whether there must be a column `tag`.
 
@@ -209,16 +217,50 @@ def list_table(table: Path, lists: Lists, *, require_tags: bool = True) -> list[
     columns = [name for name in TABLE_COLUMNS if name in {"guid", "tag", *roles}]
     entries: list[Entry] = []
     seen: dict[str, str] = {}
-    optional = [*(() if require_tags else ("tag",)), *(roles if lists.may_lack else ())]
+    may_be_missing = {"image": True, "text": lists.may_lack, "tag": not require_tags}
+    optional = [name for name in columns if may_be_missing.get(name)]
+    beside = _ImagesBeside(_folder_of_pairs(table.parent))
     for row in lists.rows(table, columns, optional):
-        split = _split(row, lists.faults)
-        image = _image(row, table, lists) if "image" in roles else None
+        split, image = _split(row, lists.faults), None
         guid = _guid(row, seen, lists.faults)
+        if "image" in roles:
+            image = _image(row, table, lists) if "image" in row.values else beside.of(guid)
         if guid is not None and (image is not None or lists.may_lack or "image" not in roles):
-            text = row.values["text"] if "text" in roles else None
+            text = row.values.get("text", "") if "text" in roles else None
             unpacked = row.image is not None
             entries.append(Entry(guid, text, image, _tag(row), row.place, split, unpacked))
+    if beside.lacks_all and not lists.may_lack:
+        rule = (
+            "a table must have a column image, or GUID.jpg of its pairs beside it or in data/;"
+            f" {OTHER_NAMES}"
+        )
+        lists.faults.add(rule, f"{table.name}: got neither")
     return entries
+
+
+class _ImagesBeside:
+    """Images that a table has no column for, by the names of its pairs.
+
+    Args:
+        folder: Where they are.
+
+    Attributes:
+        lacks_all: Whether some were asked for, and none is there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self.lacks_all = folder, False
+        self._present: Collection[str] | None = None
+
+    def of(self, guid: str | None) -> Path | None:
+        """Return the file of a pair, which may be missing."""
+        if guid is None:
+            return None
+        if self._present is None:
+            self._present, self.lacks_all = {path.name for path in self._folder.iterdir()}, True
+        name = _image_name(guid, self._present)
+        self.lacks_all = self.lacks_all and name not in self._present
+        return self._folder / name
 
 
 def _image(row: Row, table: Path, lists: Lists) -> Path | None:
@@ -285,7 +327,7 @@ def _followed(path: Path) -> Path:
 
 def _tag(row: Row) -> str:
     """Return a row's tag; empty if it has none."""
-    tag = row.values["tag"].strip()
+    tag = row.values.get("tag", "").strip()
     return "" if tag.lower() in NO_TAG else tag
 
 
@@ -304,7 +346,7 @@ def _split(row: Row, faults: Faults) -> str:
 
 
 def _misplaced(row: Row, must_be_labelled: bool, faults: Faults) -> None:
-    tag = row.values["tag"].strip()
+    tag = row.values.get("tag", "").strip()
     if must_be_labelled:
         rule = f"every pair in {TRAIN_LIST} must have a tag; move others to {TEST_LIST}"
         faults.add(rule, f"{row.place}: got {tag!r}")

@@ -14,6 +14,7 @@ from jsonschema.validators import extend
 from trainables.config import ROLES
 from trainables.data.corpus import Spelling
 from trainables.data.encodings import Decoder
+from trainables.data.rows.columns import Columns
 from trainables.data.tags import Tagging
 from trainables.evaluation.classes import SENTIMENTS, Classes, classes_named
 from trainables.evaluation.decision import Precision
@@ -207,7 +208,10 @@ def rule_record(rule: DecisionRule) -> dict[str, Any]:
 
 
 def spelling_in(
-    about: Mapping[str, Any], encoding: str | None = None, tags: Mapping[str, str] | None = None
+    about: Mapping[str, Any],
+    encoding: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    columns: Columns | None = None,
 ) -> Spelling:
     """Return how a data set for a model is spelt, unless it shows otherwise.
 
@@ -215,12 +219,14 @@ def spelling_in(
         about: The model's config.
         encoding: Of texts that are not UTF-8; None tries that of the model's own data.
         tags: The class of each tag; by default as the model's own data had them.
+        columns: What its lists call their columns; by default as we do.
 
     Returns:
         How it is spelt.
     """
     decoder = Decoder(encoding, about["inputs"].get("encoding"))
-    return Spelling(decoder, Tagging(tags or {}, known=classes_in(about)))
+    tagging = Tagging(tags or {}, known=classes_in(about))
+    return Spelling(decoder, tagging, columns or Columns())
 
 
 def _read(path: Path) -> dict[str, Any]:

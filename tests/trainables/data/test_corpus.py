@@ -166,7 +166,9 @@ ROWS = {
 
 def test_to_predict_a_table_needs_no_tags(tmp_path: Path) -> None:
     table = write_table(tmp_path, "image;guid;text", "pics/1.jpg;1;a, b", "pics/2.jpg;2;c")
-    assert "must name the columns guid,text,image,tag: " in fault_message(table).replace("\n", " ")
+    assert "must name the columns guid,text,image,tag (image may be missing); " in fault_message(
+        table
+    ).replace("\n", " ")
     corpus = load_pairs(table)
     assert [(s.guid, s.text) for s in corpus.unlabelled] == [("1", "a, b"), ("2", "c")]
 

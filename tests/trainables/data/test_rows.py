@@ -43,13 +43,15 @@ def columns(**changes: list[Any]) -> dict[str, list[Any]]:
     return {name: [row[k] for row in ROWS] for k, name in enumerate(NAMES)} | changes
 
 
-def test_json_lines_and_parquet_say_what_csv_says(table: Path, tmp_path: Path) -> None:
+def test_json_and_parquet_say_what_csv_says(table: Path, tmp_path: Path) -> None:
     expected = load_corpus(table)
     lines = write_json_lines(
         tmp_path / "pairs.jsonl", [dict(zip(NAMES, row, strict=True)) for row in ROWS]
     )
+    items = tmp_path / "pairs.json"
+    items.write_text(json.dumps([json.loads(line) for line in lines.open()], indent=2))
     stored = write_parquet(tmp_path / "pairs.parquet", columns())
-    for path in (lines, stored):
+    for path in (lines, items, stored):
         corpus = load_corpus(path)
         assert corpus.digest == expected.digest
         assert [s.text for s in corpus.samples] == [row[1] for row in ROWS]
@@ -93,10 +95,12 @@ def test_numbers_are_names_and_a_column_parts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "told"),
     [
-        (['{"text": "a"'], "every line must be a JSON object: pairs.jsonl line 1: "),
-        (["[1, 2]"], "every line must be a JSON object: pairs.jsonl line 1: got '[1, 2]'"),
-        (['{"text": "a", "tag": "x"}'], "must have the keys guid,text,image,tag: pairs.jsonl"),
-        (["[" * 100_000], "every line must be a JSON object: pairs.jsonl line 1: "),
+        (['{"text": "a"'], "must be a JSON object: pairs.jsonl line 1: "),
+        (["3"], "must be a JSON object: pairs.jsonl line 1: got '3'"),
+        (["[1, {}]"], "must be a JSON object: pairs.jsonl item 1: got '1'"),
+        (['[{"text": "a"}', ","], "every JSON file must be sound: pairs.jsonl: "),
+        (['{"text": "a", "label": "x"}'], "pairs.jsonl line 1: got no tag in 'text,label'"),
+        (["[" * 100_000], "every JSON file must be sound: pairs.jsonl: "),
     ],
 )
 def test_lines_that_are_no_pairs_are_told(tmp_path: Path, lines: list[str], told: str) -> None:
@@ -113,7 +117,8 @@ def test_a_parquet_file_that_is_none_or_lacks_columns_is_told(tmp_path: Path) ->
     assert "every list file must be readable: " in " ".join(fault_message(path).split())
     write_parquet(path, {"text": ["a"], "label": [0]})
     told = " ".join(fault_message(path).split())
-    assert "columns guid,text,image,tag: pairs.parquet: got no image and no tag" in told
+    assert "(image may be missing); --columns OURS=THEIRS,..." in told
+    assert "pairs.parquet: got no tag" in told
     write_parquet(path, columns(image=[b"no picture", jpeg(1), jpeg(2)]))
     assert "every image file must be whole: " in " ".join(fault_message(path).split())
     write_parquet(path, columns(image=[None, "pics/1.jpg", "pics/2.jpg"]))

@@ -1,4 +1,4 @@
-"""Rows of a list file: CSV, JSON lines or Parquet, by the end of its name."""
+"""Rows of a list file: CSV, JSON or Parquet, by the end of its name."""
 
 from __future__ import annotations
 
@@ -10,43 +10,36 @@ from trainables.data.rows.parquet_rows import parquet_rows
 from trainables.data.rows.row import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from trainables.data.encodings import Decoder
     from trainables.data.faults import Faults
+    from trainables.data.rows.columns import Wanted
 
 __all__ = ["Row", "read_rows"]
 
-_JSON_LINES = (".jsonl", ".ndjson")
+_JSON = (".json", ".jsonl", ".ndjson")
 _PARQUET = (".parquet",)
 
 
-def read_rows(
-    path: Path,
-    columns: Sequence[str],
-    faults: Faults,
-    decoder: Decoder,
-    *,
-    optional: Collection[str] = (),
-) -> Iterator[Row]:
+def read_rows(path: Path, wanted: Wanted, faults: Faults, decoder: Decoder) -> Iterator[Row]:
     """Read a list file.
 
     Args:
-        path: The file: `.jsonl` or `.ndjson` has an object in each line, `.parquet` is what its
-            name says, any other is CSV with a header.
-        columns: The columns it must have, in any order and among others.
+        path: The file: `.json`, `.jsonl` or `.ndjson` has an object in each line, or is a list of
+            objects; `.parquet` is what its name says, any other is CSV with a header.
+        wanted: What is read of it.
         faults: Collects faults.
         decoder: Decodes a CSV file, each line separately.
-        optional: Columns that may be missing, and are then empty.
 
     Yields:
         The valid rows, in order.
     """
     ending = path.suffix.lower()
-    if ending in _JSON_LINES:
-        yield from json_rows(path, columns, faults, optional)
+    if ending in _JSON:
+        yield from json_rows(path, wanted, faults)
     elif ending in _PARQUET:
-        yield from parquet_rows(path, columns, faults, optional)
+        yield from parquet_rows(path, wanted, faults)
     else:
-        yield from csv_rows(path, columns, faults, decoder, optional)
+        yield from csv_rows(path, wanted, faults, decoder)

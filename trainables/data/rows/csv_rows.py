@@ -11,11 +11,12 @@ from trainables.data.files import FileError, read_regular
 from trainables.data.rows.row import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from trainables.data.encodings import Decoder
     from trainables.data.faults import Faults
+    from trainables.data.rows.columns import Wanted
 
 MAX_LIST_BYTES = 500_000_000
 
@@ -23,17 +24,14 @@ _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _SOUND = "every list file must be sound CSV"
 
 
-def csv_rows(
-    path: Path, columns: Sequence[str], faults: Faults, decoder: Decoder, optional: Collection[str]
-) -> Iterator[Row]:
+def csv_rows(path: Path, wanted: Wanted, faults: Faults, decoder: Decoder) -> Iterator[Row]:
     """Read a CSV file that starts with a header.
 
     Args:
         path: The file.
-        columns: The columns it must have, in any order and among others.
+        wanted: What is read of it, and whatever else it has.
         faults: Collects faults.
         decoder: Decodes the file, each line separately.
-        optional: Columns that may be missing, and are then empty.
 
     Yields:
         The valid rows, in order.
@@ -44,13 +42,13 @@ def csv_rows(
     first = next((line for line in StringIO(text) if line.strip()), "")
     delimiter = max(_DELIMITERS, key=first.count)
     lines = _lines(path.name, text, delimiter, faults)
-    header = [name.strip().lower() for name in next(lines, ("", []))[1]]
-    if _header_faults(path.name, header, columns, faults, optional):
+    theirs = next(lines, ("", []))[1]
+    header = wanted.named.ours(theirs)
+    if _header_faults(path.name, theirs, header, wanted, faults):
         return
-    missing = dict.fromkeys(optional, "")
     for place, values in lines:
         if len(values) == len(header):
-            yield Row(place, {**missing, **dict(zip(header, values, strict=True))})
+            yield Row(place, dict(zip(header, values, strict=True)))
         else:
             mark = _DELIMITERS[delimiter]
             rule = f"every line must have {len(header)} values, quoted where they hold a {mark}"
@@ -72,18 +70,13 @@ def _text(path: Path, faults: Faults, decoder: Decoder) -> str | None:
 
 
 def _header_faults(
-    name: str,
-    header: Sequence[str],
-    columns: Sequence[str],
-    faults: Faults,
-    optional: Collection[str],
+    name: str, theirs: Sequence[str], header: Sequence[str], wanted: Wanted, faults: Faults
 ) -> bool:
-    if missing := set(columns) - {*optional} - set(header):
-        rule = f"the first line must name the columns {','.join(columns)}"
-        if optional:
-            rule += f" ({', '.join(optional)} may be missing)"
-        faults.add(rule, f"{name}: got {','.join(header)[:80]!r}")
-    twice = sorted({column for column in columns if header.count(column) > 1})
+    if missing := wanted.missing(header):
+        rule = f"the first line must name the columns {wanted.described}"
+        shown = ",".join(column.strip() for column in theirs)[:80]
+        faults.add(rule, f"{name}: got {shown!r}")
+    twice = sorted({column for column in wanted.columns if header.count(column) > 1})
     for column in twice:
         faults.add("every column must be named once", f"{name}: got {column!r} twice or more")
     return bool(missing or twice)

@@ -8,27 +8,24 @@ from trainables.data.files import FileError, open_regular
 from trainables.data.rows.row import Row, first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from trainables.data.faults import Faults
+    from trainables.data.rows.columns import Wanted
 
 _IMAGE = "image"
 _ROWS = 64  # in memory at once, with their images
 
 
-def parquet_rows(
-    path: Path, columns: Sequence[str], faults: Faults, optional: Collection[str]
-) -> Iterator[Row]:
+def parquet_rows(path: Path, wanted: Wanted, faults: Faults) -> Iterator[Row]:
     """Read a Parquet file.
 
     Args:
         path: The file.
-        columns: The columns it must have, in any order and among others; without a `guid`, the
-            row's number from 0 is its name. An `image` is the name of a file, its bytes, or a
-            record with `bytes` and `path`.
+        wanted: What is read of it; without a `guid`, the row's number from 0 is its name. An
+            `image` is the name of a file, its bytes, or a record with `bytes` and `path`.
         faults: Collects faults.
-        optional: Columns that may be missing, and are then empty.
 
     Yields:
         The rows, in order.
@@ -37,32 +34,32 @@ def parquet_rows(
 
     try:
         with open_regular(path) as file:
-            yield from _rows(file, path.name, columns, faults, optional)
+            yield from _rows(file, path.name, wanted, faults)
     except (FileError, OSError, pa.ArrowException) as error:
         words = " ".join(str(error).split())
         faults.add("every list file must be readable", f"{path}: {words}")
 
 
-def _rows(
-    file: Any, name: str, columns: Sequence[str], faults: Faults, optional: Collection[str]
-) -> Iterator[Row]:
+def _rows(file: Any, name: str, wanted: Wanted, faults: Faults) -> Iterator[Row]:
     from pyarrow.parquet import ParquetFile  # noqa: PLC0415 - likewise
 
     table = ParquetFile(file)
-    named = {column.strip().lower(): column for column in table.schema_arrow.names}
-    if missing := [c for c in columns if c not in {*named, *optional, "guid"}]:
-        rule = f"a Parquet file must have the columns {','.join(columns)}"
+    theirs = table.schema_arrow.names
+    stored_as = dict(zip(wanted.named.ours(theirs), theirs, strict=True))
+    if missing := wanted.missing({*stored_as, "guid"}):
+        rule = f"a Parquet file must have the columns {wanted.described}"
         faults.add(rule, f"{name}: got no {' and no '.join(missing)}")
         return
-    wanted = {c: named[c] for c in (*columns, "split") if c in named}
+    names = (*wanted.columns, *wanted.further)
+    read = {name: stored_as[name] for name in names if name in stored_as}
     number = 0
-    for batch in table.iter_batches(batch_size=_ROWS, columns=list(wanted.values())):
+    for batch in table.iter_batches(batch_size=_ROWS, columns=list(read.values())):
         for record in batch.to_pylist():
-            values = {column: record[stored] for column, stored in wanted.items()}
-            image, images = first_of(values.pop(_IMAGE, None))
+            values = {column: record[stored] for column, stored in read.items()}
+            image, images = first_of(values.get(_IMAGE))
             image, raw = image_of(image)
-            texts = {column: _text(value) for column, value in values.items()}
-            row = {"guid": str(number), **dict.fromkeys(optional, ""), _IMAGE: image, **texts}
+            texts = {c: image if c == _IMAGE else _text(v) for c, v in values.items()}
+            row = {"guid": str(number), **texts}
             number += 1
             yield Row(f"{name} row {number}", row, raw, images)
 

@@ -12,7 +12,8 @@ class Row:
 
     Attributes:
         place: Its file and first line, for messages.
-        values: Its values by column, in lower case; a number as it is written, nothing as "".
+        values: Its values by column, in lower case; a number as it is written, nothing as "". A
+            column that the file does not have is missing.
         image: The bytes of the image, where the file holds images instead of their names.
         images: How many images it has, where they are a list.
     """
