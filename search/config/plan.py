@@ -27,6 +27,7 @@ from search.study.overrides import narrow, split_pair
 from search.study.sampler import open_study
 from search.study.source_space import first_sources, source_faults, source_space
 from search.study.storage import name_run, open_study_storage, study_storage_faults, whole_url
+from search.study.threshold import of_any_classes, range_faults
 from search.study.tiny_space import at_tiny_rates, is_tiny, tiny_space
 from search.study.warm_start import warm_starts
 from spaces import SPACES
@@ -62,7 +63,8 @@ class Plan:
 
     Attributes:
         settings: What was asked, with every default filled in: they suffice to resume a search.
-        space: The variant's space, narrowed.
+        space: The variant's space, narrowed; the threshold's range is that of three classes as
+            long as the data were not read.
         overrides: What it was narrowed by.
         hand_tuned: The parameters to try first, inside the space.
         warm_start: Configs of earlier runs, to try next.
@@ -230,6 +232,8 @@ def make_plan(settings: SearchSettings) -> Plan:
     faults += selection_faults(settings, folds)
     backbones, inputs = _choose_sources(settings, variant, source, faults)
     space, overrides = _choose_space(settings, variant, backbones, epochs)
+    if source is None:  # the demo, whose classes are known
+        overrides.faults += range_faults(space, overrides, SENTIMENTS)
     faults += overrides.faults
     hand_tuned: dict[str, Any] = {}
     warm_start: tuple[WarmStart, ...] = ()
@@ -329,7 +333,10 @@ def _first_configs(
     warm: tuple[WarmStart, ...] = ()
     if settings.resume is None:  # an old study has begun with them
         warm, found = warm_starts(
-            settings.tuning.warm_start, space, settings.model, settings.modality
+            settings.tuning.warm_start,
+            of_any_classes(space),
+            settings.model,
+            settings.modality,
         )
         faults += found
     return space.inside(hand_tuned), warm

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from trainables.evaluation.classes import SENTIMENTS, Classes
+from search.study.threshold import THRESHOLD, of_classes, range_faults, relative_share
 from trainables.evaluation.metrics import class_scores, score_of, scores_of
-from trainables.hyperparameter import FloatRange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from search.config.plan import Plan
-
-_THRESHOLD = "neutral_threshold"
+    from trainables.evaluation.classes import Classes
 
 
 def class_faults(plan: Plan, classes: Classes) -> Iterator[str]:
@@ -28,6 +26,7 @@ def class_faults(plan: Plan, classes: Classes) -> Iterator[str]:
             f"--metric must be of a class that the data have, such as {found}, got {metric}: {why}"
         )
     if classes.fallback is not None:
+        yield from range_faults(plan.space, plan.overrides, classes)
         return
     names = ", ".join(classes.names)
     remedy = f"no class of the data is neutral, and --fallback-class names none of {names}"
@@ -37,37 +36,16 @@ def class_faults(plan: Plan, classes: Classes) -> Iterator[str]:
         ("--fix", plan.settings.tuning.fix),
         ("--range", plan.settings.tuning.range),
     ):
-        if _THRESHOLD in {word.partition("=")[0].strip() for word in words}:
-            yield f"{flag} {_THRESHOLD} needs a fallback class: {remedy}"
+        if THRESHOLD in {word.partition("=")[0].strip() for word in words}:
+            yield f"{flag} {THRESHOLD} needs a fallback class: {remedy}"
 
 
 def with_classes(plan: Plan, classes: Classes) -> Plan:
-    """Return the plan for some classes, its threshold fit for how many there are.
-
-    The range of the threshold was made for three classes, where one of a third changes nothing; it
-    is a multiple of an even share. Without a fallback class there is none.
-
-    Returns:
-        The plan.
-    """
-    plan = replace(plan, classes=classes)
-    space, hand_tuned = plan.space, dict(plan.hand_tuned)
-    if classes.fallback is None:
-        hand_tuned.pop(_THRESHOLD, None)
-        space = space.without([_THRESHOLD])
-    elif len(classes) != len(SENTIMENTS) and _THRESHOLD not in _asked(plan):
-        factor = len(SENTIMENTS) / len(classes)
-        domain = space.domains.get(_THRESHOLD)
-        if isinstance(domain, FloatRange):
-            ends = domain.low * factor, domain.high * factor
-            space = space.replace({_THRESHOLD: FloatRange(*ends, domain.log)})
-        if _THRESHOLD in hand_tuned:
-            hand_tuned[_THRESHOLD] *= factor
-    if space is plan.space:
-        return plan
+    """Return the plan for some classes, the range of its threshold fit for how many there are."""
+    space, hand_tuned = of_classes(plan.space, plan.overrides, classes), dict(plan.hand_tuned)
+    if THRESHOLD in hand_tuned and THRESHOLD not in plan.overrides.fixed:
+        hand_tuned[THRESHOLD] *= relative_share(classes)
     warm = tuple(one._replace(params=space.inside(one.params)) for one in plan.warm_start)
-    return replace(plan, space=space, hand_tuned=space.inside(hand_tuned), warm_start=warm)
-
-
-def _asked(plan: Plan) -> set[str]:
-    return {*plan.overrides.fixed} | plan.overrides.narrowed
+    return replace(
+        plan, classes=classes, space=space, hand_tuned=space.inside(hand_tuned), warm_start=warm
+    )

@@ -61,7 +61,7 @@ def with_listed_classes(plan: Plan) -> Plan:
         SettingsError: If a setting cannot go with the classes.
     """
     if plan.source is None:
-        return plan
+        return with_classes(plan, plan.classes)
     modality = plan.settings.modality
     classes = find_classes(plan.source, _spelling(plan), modality, plan.given_splits)
     if classes is None:

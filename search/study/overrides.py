@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
+from search.study.threshold import THRESHOLD
 from trainables.config import ConfigError, nearest
 from trainables.hyperparameter import Choices
 
@@ -78,7 +79,8 @@ def narrow(
         epochs: Of a trial; a schedule that cannot act in so few is not drawn.
 
     Returns:
-        The narrowed space, and what was read: with any fault, the space must not be used.
+        The space, narrowed but for the threshold, whose range is cut once the classes are known,
+        and what was read: with any fault, the space must not be used.
     """
     found = Overrides()
     _read_fixed(found, variant, fix)
@@ -98,7 +100,8 @@ def narrow(
             found.faults += _config_faults(variant, {name: value}, "--range")
     if not _plateau_can_act(found, variant, epochs):
         space = space.replace({"schedule": Choices("cosine")})
-    space = space.within(found.ranges).choose(found.choices)
+    now = {name: ends for name, ends in found.ranges.items() if name != THRESHOLD}
+    space = space.within(now).choose(found.choices)
     return space.without(unread).fix(found.fixed), found
 
 
@@ -171,7 +174,8 @@ def _read_ranges(
                 )
                 continue
             low, high = _bounds(name, text, space.domains[name])
-            space.within({name: (low, high)})
+            if name != THRESHOLD:  # whose range is that of the classes
+                space.within({name: (low, high)})
             found.ranges[name] = (low, high)
         except ValueError as error:
             found.faults.append(str(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,8 @@ from search.pipeline.classes import class_faults, with_classes
 from search.pipeline.data import load_data
 from search.predict import main as predict
 from search.run import main
+from search.study.threshold import of_any_classes
+from search.study.warm_start import WarmStart
 from tests.search.command import FROZEN
 from trainables.evaluation.classes import SENTIMENTS, Classes, classes_named
 from trainables.hyperparameter import FloatRange
@@ -187,8 +190,19 @@ def test_the_space_is_shown_as_the_lists_of_the_data_have_it(
         shown = capsys.readouterr().out
         assert ("neutral_threshold" in shown) is there
         assert ("0.192857" in shown) is (names == EMOTIONS), "1.35 of an even share"
-    assert main([*words, str(tmp_path / "2.csv"), "--fix", "neutral_threshold=0.4"]) == 2
-    assert "--fix neutral_threshold needs a fallback class" in capsys.readouterr().err
+    for table, flag, told in (
+        ("2.csv", "--fix neutral_threshold=0.4", "--fix neutral_threshold needs a fallback class"),
+        ("7.csv", "--range neutral_threshold=0.3:0.4", "draws it in [0.128571, 0.192857] for 7"),
+    ):
+        assert main([*words, str(tmp_path / table), *flag.split()]) == 2
+        assert told in capsys.readouterr().err
+    for table, ends in (("7.csv", "0.15:0.16"), ("3.csv", "0.35:0.4"), ("demo", "0.35:0.4")):
+        asked = ["--range", f"neutral_threshold={ends}"]
+        data = table if table == "demo" else str(tmp_path / table)
+        assert main([*words, data, *asked]) == 0
+        (line,) = (x for x in capsys.readouterr().out.splitlines() if "neutral_threshold" in x)
+        low, high = ends.split(":")
+        assert {low, high} <= {*line.split()}
 
 
 def test_the_threshold_is_drawn_around_an_even_share(tmp_path: Path) -> None:
@@ -200,6 +214,36 @@ def test_the_threshold_is_drawn_around_an_even_share(tmp_path: Path) -> None:
     assert fitted.hand_tuned["neutral_threshold"] == pytest.approx(0.42 * 3 / 7)
     held = with_classes(plan_of(tmp_path, "--fix neutral_threshold=0.2"), SEVEN)
     assert held.hand_tuned["neutral_threshold"] == 0.2
+
+
+@pytest.mark.parametrize(
+    ("classes", "asked", "left"),
+    [
+        (SEVEN, "0.15:0.16", (0.15, 0.16)),
+        (SEVEN, "0:0.15", (0.9 / 7, 0.15)),
+        (classes_named(("hot", "neutral")), "0.5:0.6", (0.5, 0.6)),
+        (SENTIMENTS, "0.3:0.4", (0.3, 0.4)),
+    ],
+)
+def test_a_range_of_the_threshold_is_cut_from_that_of_the_classes(
+    tmp_path: Path, classes: Classes, asked: str, left: tuple[float, float]
+) -> None:
+    plan = plan_of(tmp_path, f"--range neutral_threshold={asked}")
+    assert not list(class_faults(plan, classes))
+    fitted = with_classes(plan, classes)
+    domain = fitted.space.domains["neutral_threshold"]
+    assert isinstance(domain, FloatRange)
+    assert (domain.low, domain.high) == pytest.approx(left)
+    inside = min(max(0.42 * 3 / len(classes), left[0]), left[1])
+    assert fitted.hand_tuned["neutral_threshold"] == pytest.approx(inside)
+
+
+def test_an_earlier_runs_threshold_is_moved_into_the_range_of_the_classes(tmp_path: Path) -> None:
+    earlier = WarmStart({"neutral_threshold": 0.15}, "trial 0 of before")
+    plan = replace(plan_of(tmp_path), warm_start=(earlier,))
+    assert with_classes(plan, SEVEN).warm_start == (earlier,)
+    assert with_classes(plan, SENTIMENTS).warm_start[0].params == {"neutral_threshold": 0.3}
+    assert of_any_classes(plan.space).inside(earlier.params) == earlier.params
 
 
 @pytest.mark.parametrize(
@@ -215,6 +259,13 @@ def test_the_threshold_is_drawn_around_an_even_share(tmp_path: Path) -> None:
         ("--decision tuned", YES_NO, "--decision tuned needs a fallback class: no class of the"),
         ("--fix neutral_threshold=0.4", YES_NO, "--fix neutral_threshold needs a fallback class"),
         ("--range neutral_threshold=0.3:0.4", YES_NO, "--range neutral_threshold needs a fall"),
+        (
+            "--range neutral_threshold=0.3:0.45",
+            SEVEN,
+            "--range neutral_threshold=0.3:0.45 leaves nothing: the space draws it in [0.128571,"
+            " 0.192857] for 7 classes",
+        ),
+        ("--range neutral_threshold=0.1:0.2", SENTIMENTS, "in [0.3, 0.45] for 3 classes"),
     ],
 )
 def test_what_cannot_go_with_the_classes_is_refused(
@@ -247,3 +298,12 @@ def test_the_demo_has_the_classes_that_it_has(tmp_path: Path) -> None:
     told = str(error.value)
     assert "--tags must go with --data of your own, got the demo" in told
     assert "--fallback-class must go with --data of your own, got the demo" in told
+
+
+def test_of_the_demo_a_range_that_leaves_nothing_is_told_with_all_else(tmp_path: Path) -> None:
+    words = f"--model early_fusion --data demo {TINY} --out {tmp_path / 'out'} --trials 0"
+    with pytest.raises(SettingsError) as error:
+        make_plan(parse([*words.split(), "--range", "neutral_threshold=0.1:0.2"]))
+    told = str(error.value)
+    assert "--range neutral_threshold=0.1:0.2 leaves nothing" in told
+    assert "--trials must be" in told
