@@ -13,6 +13,7 @@ from optuna import visualization
 
 from analysis.render.text import format_percent, format_value, heading, readable
 from analysis.report.figures import ACCENT, GRID, INK, SCALE, SOFT, Figure, styled
+from analysis.report.ticks import settle_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -83,8 +84,7 @@ def slice_figures(run: Run, study: optuna.Study, top: Sequence[str]) -> list[Fig
             trace.marker.color = list(plot.data[0].y)
         styled(plot, "", name, height=240)
         plot.update_layout(margin_b=28)
-        if plot.layout.xaxis.type == "log":
-            plot.update_xaxes(exponentformat="power", dtick="D2")
+        settle_ticks(plot)
         best = run.best.params.get(parameter) if run.best else None
         reading = f"The chosen config has {format_value(best)}." if best is not None else ""
         figures.append(Figure(f"slice-{parameter}", readable(parameter), reading, plot, 240))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from analysis.run_folder.run import Run
 
+_BAR = 0.75  # of the height of a trial
 _LOW_QUANTILE = 0.02  # failed trials would compress the range of all others
 
 
@@ -176,13 +177,15 @@ def timeline_figure(run: Run, times: pd.DataFrame, facts: dict[str, float]) -> F
             y=group["trial"],
             x=length,
             base=start,
+            width=_BAR,  # else a fate with few trials would have the broader bars
             orientation="h",
             name=str(fate),
             marker={"color": FATE_COLORS[str(fate)], "line": {"width": 0}},
             hovertemplate=f"trial %{{y}}: %{{x:.1f}} min<extra>{fate}</extra>",
         )
-    styled(plot, "minutes since the first trial began", "trial", bargap=0.25, barmode="overlay")
-    plot.update_yaxes(autorange="reversed")
+    styled(plot, "minutes since the first trial began", "trial", barmode="overlay")
+    ends = times["trial"].max() + 0.5, times["trial"].min() - 0.5  # the first at the top
+    plot.update_yaxes(range=ends, dtick=max(1, len(times) // 8))
     reading = (
         f"{facts['trials_per_hour']:.0f} trials an hour; a trial ran in "
         f"{format_percent(facts['utilisation'])} of the slots' time."

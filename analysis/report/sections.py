@@ -144,11 +144,20 @@ def _model(run: Run, validated: Validated | None) -> dict[str, Any]:
                 decision.neutral_threshold if decision else None,
             )
         )
-        shown |= _classes(confusion_table(validated), run.classes.fallback_name)
+        shown |= classes_of(confusion_table(validated), run.classes.fallback_name)
     return shown | {"model_figures": [drawn for drawn in figures if drawn is not None]}
 
 
-def _classes(counts: pd.DataFrame, fallback: str | None) -> dict[str, Any]:
+def classes_of(counts: pd.DataFrame, fallback: str | None) -> dict[str, Any]:
+    """Return what is shown of a confusion matrix, and of each class.
+
+    Args:
+        counts: Samples by true class (rows) and decided class.
+        fallback: The fallback class; None for none.
+
+    Returns:
+        The rows of the tables, and what they tell.
+    """
     scores = class_scores(counts)
     rows: list[dict[str, Any]] = []
     for name in counts.index:
@@ -165,22 +174,28 @@ def _classes(counts: pd.DataFrame, fallback: str | None) -> dict[str, Any]:
         support = format_count(total)
         rows.append({"name": name, "cells": cells, "scores": values, "support": support})
     weakest = str(scores["f1"].idxmin())
-    hardest = fallback or str(scores["recall"].idxmin())
-    missed = 1 - float(scores["recall"][hardest])
-    mistaken = counts.loc[hardest].drop(hardest)
     return {
         "classes": rows,
         "validated_count": format_count(int(counts.to_numpy().sum())),
-        "confusion_reading": (
-            f"{format_percent(missed)} of the {hardest} are missed, "
-            f"{'most of them ' * (len(mistaken) > 1)}as {mistaken.idxmax()}."
-        ),
+        "confusion_reading": _confusion_reading(counts, scores["recall"], fallback),
         "class_reading": (
             f"Weakest on {weakest}: "
             f"right in {format_percent(float(scores['precision'][weakest]))} of what it calls so, "
             f"and finds {format_percent(float(scores['recall'][weakest]))} of it."
         ),
     }
+
+
+def _confusion_reading(counts: pd.DataFrame, recall: pd.Series, fallback: str | None) -> str:
+    """Say what the fallback class is taken for, or the class that is missed most."""
+    hardest = fallback if fallback and recall[fallback] < 1 else str(recall.idxmin())
+    mistaken = counts.loc[hardest].drop(hardest)
+    if not mistaken.any():
+        return "No class is taken for another."
+    often = "most of them" if 2 * mistaken.max() > mistaken.sum() else "most often"
+    missed = format_percent(1 - float(recall[hardest]))
+    words = f"{missed} of the {hardest} are missed"
+    return f"{words}, {f'{often} ' * (len(mistaken) > 1)}as {mistaken.idxmax()}."
 
 
 def _contenders(run: Run) -> dict[str, Any]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 
 import analysis
 from analysis.render.table import to_markdown
 from analysis.report.answer import answer
 from analysis.report.class_colors import looks_of
-from analysis.report.sections import sections_of
+from analysis.report.sections import classes_of, sections_of
 from tests.analysis.synthetic import write_run
 from trainables.evaluation.classes import SENTIMENTS, Classes, classes_named
 
@@ -53,6 +54,25 @@ def test_a_report_is_of_the_classes_of_its_run(tmp_path: Path, classes: Classes)
     found = answer(run)
     assert found is not None
     assert "published" not in {rival.kind for rival in found.rivals}, "of other classes"
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([[9, 1, 0], [1, 8, 1], [0, 0, 10]], "20 % of the b are missed, most often as a."),
+        ([[9, 1, 0], [3, 6, 1], [0, 0, 10]], "40 % of the b are missed, most of them as a."),
+        ([[7, 1, 2], [0, 10, 0], [0, 0, 10]], "30 % of the a are missed, most of them as c."),
+        ([[10, 0, 0], [0, 10, 0], [0, 0, 10]], "No class is taken for another."),
+    ],
+)
+def test_it_is_told_what_the_fallback_or_the_worst_class_is_taken_for(
+    rows: list[list[int]], said: str
+) -> None:
+    counts = pd.DataFrame(rows, index=list("abc"), columns=list("abc"))
+    assert classes_of(counts, "b")["confusion_reading"] == said
+    pair = counts.loc[["a", "b"], ["a", "b"]]
+    words = classes_of(pair, None)["confusion_reading"]
+    assert "most" not in words, "there is one other"
 
 
 def test_runs_are_compared_by_the_scores_of_all_their_classes(tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ def test_the_budget_and_the_timeline_say_where_time_went(run: Run) -> None:
     assert timeline is not None
     assert sum(len(trace.y) for trace in timeline.plot.data) == 12
     assert timeline.reading.endswith("of the slots' time.")
+    assert {trace.width for trace in timeline.plot.data} == {0.75}, "of every fate"
+    assert timeline.plot.layout.yaxis.range == (11.5, -0.5)
 
 
 def test_what_was_not_kept_is_not_drawn(empty: Run) -> None:
