@@ -220,7 +220,7 @@ def _long_path(folder: Path) -> Sequence[str]:
 
 
 def _without_column(folder: Path) -> Sequence[str]:
-    return _data(write_table(folder, head="guid,text,picture,tag"))
+    return _data(write_table(folder, head="guid,words,image,tag"))
 
 
 def _all_images_cut(folder: Path) -> Sequence[str]:

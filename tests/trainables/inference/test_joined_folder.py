@@ -112,6 +112,7 @@ def test_its_files_have_digests_and_nothing_of_the_parts_is_left_out(joined: Pat
     assert about["random_backbones"] == ["blip"]
 
 
+@pytest.mark.slow
 def test_it_is_one_graph_to_those_without_this_code(
     joined: Path, corpus: Corpus, tmp_path: Path
 ) -> None:
