@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from trainables.experiment import Experiment
 
 _STAGE = "rung_zero"
+_SHOWN = 10  # combinations, in the terminal
 _MOST_STARTS = 3
 _TRIALS_PER_START = 4  # a short search is not to be filled with them
 _BUDGET_SHARE = 0.1
@@ -172,14 +173,16 @@ def _origin(best: Mapping[str, Any], params: Mapping[str, Any]) -> str:
 
 
 def table_of(standing: pd.DataFrame, metric: str) -> Table:
-    """Make a terminal table of the content of `rung_zero.csv`, best first."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    """Make a terminal table of the best of `rung_zero.csv`, the best first."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", caption_justify="left")
+    if (others := len(standing) - _SHOWN) > 0:
+        table.caption = f"and {others} more, in rung_zero.csv and in the report"
     names = columns_of(standing)
     for name in names:
         table.add_column(name.removeprefix("config/"))
     for name in ("log-loss", "behind", metric, "behind"):
         table.add_column(name, justify="right")
-    for row in standing.to_dict("records"):
+    for row in standing.head(_SHOWN).to_dict("records"):
         cells = [spelt(row[name]) for name in names]
         for key in ("loss", "objective"):
             cells += [f"{row[key]:.4f}", behind(row[f"{key}_behind"], row[f"{key}_error"])]

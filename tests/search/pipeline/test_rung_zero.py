@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -19,7 +20,7 @@ from search.config.plan import make_plan
 from search.config.settings import parse
 from search.errors import WorkError
 from search.pipeline.run_record import search_record
-from search.pipeline.rung_zero import Ground, begin_with_rung_zero, best_read
+from search.pipeline.rung_zero import Ground, begin_with_rung_zero, best_read, table_of
 from search.pipeline.workflow import prepare
 from search.study.space import distributions
 from trainables.evaluation.classes import SENTIMENTS
@@ -184,3 +185,25 @@ def test_it_takes_no_more_than_a_tenth_of_the_time(begun: Any) -> None:
     over = replace(ground, deadline=0.0)  # on a clock that began before
     assert begin_with_rung_zero(plan, over) is plan
     assert "rung zero is left out: the time budget is too short for it" in printed(over)
+
+
+def test_the_terminal_shows_the_best_of_many_with_all_that_varies() -> None:
+    standing = pd.DataFrame(
+        {
+            "config/lexicon": [True] * 10 + [False] * 4,
+            "config/text_pooling": ["mean"] * 14,
+            "loss": np.linspace(0.6, 0.7, 14),
+            "loss_behind": np.linspace(0, 0.1, 14),
+            "loss_error": 0.01,
+            "objective": np.linspace(0.7, 0.6, 14),
+            "objective_behind": np.linspace(0, 0.1, 14),
+            "objective_error": 0.01,
+            "hopeless": False,
+        }
+    )
+    console = Console(file=io.StringIO(), width=100)
+    console.print(table_of(standing, "weighted F1"))
+    lines = [line.strip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    assert lines[0].split()[:2] == ["lexicon", "log-loss"], "the column that varies below the best"
+    assert len(lines) == 1 + 10 + 1
+    assert lines[-1] == "and 4 more, in rung_zero.csv and in the report"
