@@ -64,8 +64,19 @@ hypothesis.settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slow tests, so that processes that work side by side end together."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Begin with the slow tests, so that processes that work side by side end together.
+
+    Of these, those that share a Ray come first: it ends for a test that starts its own.
+    """
+    items.sort(key=lambda item: (_is_fast(item), "ray_cluster" not in _fixtures(item)))
+
+
+def _is_fast(item: pytest.Item) -> bool:
+    return item.get_closest_marker("slow") is None
+
+
+def _fixtures(item: pytest.Item) -> list[str]:
+    return getattr(item, "fixturenames", [])
 
 
 @pytest.fixture(scope="session")
@@ -91,8 +102,8 @@ def ray_cluster(held_ray: ExitStack) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_ray_unasked(request: pytest.FixtureRequest, held_ray: ExitStack) -> None:
-    """End the shared Ray before a test that starts its own, or none."""
-    if "ray_cluster" not in request.fixturenames:
+    """End the shared Ray before a test that starts its own; a fast one starts none."""
+    if "ray_cluster" not in request.fixturenames and not _is_fast(request.node):
         held_ray.close()
 
 

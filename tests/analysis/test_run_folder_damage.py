@@ -52,6 +52,7 @@ def test_damage_is_told_or_changes_nothing(
     assert found["best.json"] == "refused"
 
 
+@pytest.mark.slow
 def test_without_digests_damage_is_no_traceback(healthy: Path, tmp_path: Path) -> None:
     copy, found = tmp_path / "run", {}
     for path in files_of(healthy):

@@ -22,6 +22,7 @@ PARAMS: dict[str, Any] = {"batch_size": 8, "head_dropout": 0.0, "patience": 9}
 MODULES = sorted(p.stem for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith("_"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unfrozen", [0, 1])
 def test_the_plain_way_trains_the_same_numbers(
     make_experiment: Callable[..., Experiment], unfrozen: int

@@ -86,16 +86,16 @@ def broken(tmp_path_factory: pytest.TempPathFactory, cache: Path, held_ray: Exit
         with pytest.MonkeyPatch.context() as patch, redirect_stderr(io.StringIO()) as errors:
             patch.setenv("XDG_CACHE_HOME", str(cache))
             process.send_signal(signal.SIGSTOP)  # or it might end meanwhile
-            code = main(["--resume", str(folder.path), "--trials", "26"])
+            code = main(["--resume", str(folder.path), "--trials", "15"])
         second.append((code, errors.getvalue()))
         process.send_signal(signal.SIGCONT)
         terminate(process)
 
     ways: tuple[Callable[[subprocess.Popen[str]], None], ...]
     ways = kill, interrupt, try_a_second, interrupt_twice, kill_raylet
-    words, ends, interrupted = f"{QUICK} --confirm 0 --trials 25 --out run", {}, None
+    words, ends, interrupted = f"{QUICK} --confirm 0 --trials 14 --out run", {}, None
     for count, act in enumerate(ways, 1):
-        ends[act.__name__] = command.run_until(words, f"[{count}/25] trial", act)
+        ends[act.__name__] = command.run_until(words, f"[{count}/14] trial", act)
         if act is interrupt:
             fates = folder.read_trials().set_index("trial")["fate"].to_dict()
             interrupted = fates, read_best(folder)
@@ -120,9 +120,9 @@ def test_a_search_ended_in_every_way_goes_on_to_the_wanted_total(broken: Broken)
     code, out, errors = broken.last
     assert code == 0, errors
     # Not that it ran the last trial itself: a slow kill of the one before may come after that.
-    assert "25 trials in" in out
-    assert "[3/25] trial" not in out, "what was done is not done again"
-    assert_whole(broken.folder, 25)
+    assert "14 trials in" in out
+    assert "[3/14] trial" not in out, "what was done is not done again"
+    assert_whole(broken.folder, 14)
     assert len(read_search(broken.folder)["attempts"]) == 6
 
 
@@ -130,7 +130,7 @@ def test_an_interrupted_search_keeps_what_ended(broken: Broken) -> None:
     _, errors = broken.ends["interrupt"]
     assert f"interrupted; what ended is in {broken.folder.path}" in errors
     fates, best = broken.interrupted
-    assert 2 <= len(fates) < 25
+    assert 2 <= len(fates) < 14
     assert set(fates.values()) <= {"finished", "stopped", "diverged", "interrupted"}
     assert fates[best["trial"]] == "finished"
 

@@ -82,6 +82,7 @@ def test_a_diverged_trial_reports_the_worst_finite_score_and_why(
     assert last["epoch"] == len(reports)
 
 
+@pytest.mark.slow
 def test_a_reused_process_starts_the_next_trial_afresh(
     start: Callable[..., SentimentTrainable],
 ) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trainables.trainable import SentimentTrainable
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("reused", [False, True])
 def test_a_trial_resumed_from_its_checkpoint_equals_an_unbroken_one(
@@ -123,6 +124,7 @@ def test_a_trial_goes_on_from_the_checkpoint_of_an_earlier_attempt(
     assert steps(resumed, 1) == expected[2:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["missing", "torn", "empty"])
 def test_a_checkpoint_that_a_kill_tore_costs_epochs_but_no_trial(
     start: Callable[..., SentimentTrainable], tmp_path: Path, damage: str

@@ -39,6 +39,7 @@ class SmallMemory:
         monkeypatch.setattr(Classifier, "branches", branches)
 
 
+@pytest.mark.slow
 def test_a_step_that_does_not_fit_the_memory_is_computed_in_two_parts(
     start: Callable[..., SentimentTrainable], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,6 +65,7 @@ def test_a_step_that_does_not_fit_the_memory_is_computed_in_two_parts(
     assert "note" not in trial.step(), "the next trial begins with whole batches"
 
 
+@pytest.mark.slow
 def test_memory_that_ends_in_a_later_epoch_costs_no_epoch(
     start: Callable[..., SentimentTrainable], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,6 +72,7 @@ def test_samples_that_a_schedule_holds_back_give_no_constants(
     np.testing.assert_allclose(standardize.mean, features.mean(axis=0), rtol=1e-5)
 
 
+@pytest.mark.slow
 @EVERY
 def test_marks_that_cleaning_drops_change_what_a_config_with_the_view_predicts(
     make_experiment: Callable[..., Experiment], corpus: Corpus, name: str
@@ -98,6 +99,7 @@ def trainer_of_variant(experiment: Experiment, **params: Any) -> Any:
     return trainer
 
 
+@pytest.mark.slow
 @EVERY
 def test_a_saved_model_reads_the_view_as_its_trainer(
     make_experiment: Callable[..., Experiment], corpus: Corpus, tmp_path: Path, name: str

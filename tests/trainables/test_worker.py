@@ -58,6 +58,7 @@ def scores_of(history: list[EpochScores]) -> list[dict[str, float]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", TOLERANCE)
 @pytest.mark.parametrize("cut", CUTS)
 def test_cached_equals_uncached_in_every_precision_of_what_trains(
@@ -78,6 +79,7 @@ def small_gain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trainables.modules.blocks.precision._LEAST_WEIGHTS", 1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_gain")
 @pytest.mark.parametrize("cut", CUTS)
 def test_cached_equals_uncached_where_the_frozen_part_computes_in_fewer_bits(
@@ -139,6 +141,7 @@ def test_half_precision_on_disk_hardly_moves_a_logit(
     assert (tags[0] == tags[1]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cached", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_trial_after_others_equals_the_same_trial_alone(
     make_experiment: Callable[..., Experiment], cached: bool

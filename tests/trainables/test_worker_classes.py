@@ -35,6 +35,7 @@ def of(corpus: Corpus, classes: Classes) -> Corpus:
     return replace(corpus, labelled=tuple(labelled), classes=classes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["early_fusion", "late_fusion"])
 @pytest.mark.parametrize("classes", [YES_NO, SEVEN])
 def test_a_trial_reports_the_scores_of_the_classes_of_the_data(

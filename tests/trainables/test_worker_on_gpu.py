@@ -37,6 +37,7 @@ def epoch(bench: Workbench) -> Any:
     return scores.probabilities, trainer.predict(torch.arange(30, 36)).numpy(), trainer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resident", ["device", "host", "nowhere"])
 @pytest.mark.parametrize("variant", TINY_BACKBONES)
 def test_an_epoch_on_a_gpu_is_that_on_the_cpu_and_mixes_nothing(

@@ -71,6 +71,7 @@ PIECES: dict[str, Callable[[RunFolder], object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", PIECES)
 def test_a_run_without_a_piece_has_a_report_without_it(tmp_path: Path, piece: str) -> None:
     folder = write_run(tmp_path / "run")

@@ -101,6 +101,7 @@ def test_its_card_says_who_is_in_it_and_what_it_was_compared_with(folder: RunFol
     assert "beats choosing one model (0.6667) by 0.3333" in card
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", ["", f"{SIZE} --final refit", "--ensemble-size 0"])
 def test_none_is_tried_where_it_is_not_wanted_or_trials_are_few(
     folder: RunFolder, words: str

@@ -142,6 +142,7 @@ class Local(ScriptedRunner):
         return final.assemble(self._bench, **arguments)
 
 
+@pytest.mark.slow
 def test_what_is_written_predicts_the_mean_by_weight(
     make_experiment: Callable[..., Experiment], tmp_path: Path
 ) -> None:

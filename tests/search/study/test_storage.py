@@ -66,6 +66,7 @@ def lives(ray: FakeRay) -> list[tuple[Any, ...]]:
     ]
 
 
+@pytest.mark.slow
 def test_a_database_keeps_what_a_journal_keeps(url: str, tmp_path: Path) -> None:
     storage = open_database(url)
     ray = FakeRay(tmp_path / "unused.journal", storage=storage)

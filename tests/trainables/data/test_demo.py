@@ -59,6 +59,7 @@ def test_the_demo_is_the_same_to_the_byte_everywhere(tmp_path: Path) -> None:
     assert one == two
 
 
+@pytest.mark.slow
 def test_whole_demo_files_are_used_again_and_others_are_made_anew(tmp_path: Path) -> None:
     corpus = demo_corpus(tmp_path)
     whole = contents(tmp_path)

@@ -29,6 +29,7 @@ def brute(
     ]
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000), st.integers(1, 25), st.sampled_from([1, 9]))
 def test_the_curve_is_that_of_every_threshold_tried(seed: int, count: int, decimals: int) -> None:
     labels, probabilities = drawn(seed, count, decimals)  # one decimal: many ties

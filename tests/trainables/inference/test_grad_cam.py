@@ -52,6 +52,7 @@ def make(
     return Explainer(towers, readings, classifier, INPUTS, device), towers, cuts, classifier
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unfrozen", [0, 1])
 @pytest.mark.parametrize("image", IMAGES)
 def test_every_family_is_explained_wherever_it_is_cut(
@@ -202,6 +203,7 @@ def test_tokens_add_up_to_their_words() -> None:
     assert by_word("", [(0, 0), (0, 0)], [1, 1]) == ()
 
 
+@pytest.mark.slow
 def test_the_largest_trained_member_is_explained(
     make_experiment: Callable[..., Experiment], corpus: Corpus, tmp_path: Path
 ) -> None:

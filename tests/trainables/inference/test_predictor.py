@@ -58,6 +58,7 @@ def saved(
     return moved, result
 
 
+@pytest.mark.slow
 def test_a_moved_model_predicts_as_its_trainer(
     saved: tuple[Path, dict[str, Any]], corpus: Corpus
 ) -> None:

@@ -34,6 +34,7 @@ def layers(text: int, image: int) -> dict[str, Any]:
     return {"text_unfrozen_layers": text, "image_unfrozen_layers": image}
 
 
+@pytest.mark.slow
 @cases
 @pytest.mark.parametrize(("text", "image"), CUTS)
 @pytest.mark.parametrize("source", ["tiny", "saved"])

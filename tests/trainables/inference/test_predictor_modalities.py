@@ -34,6 +34,7 @@ def without(sample: Sample, modality: Modality) -> Sample:
     return replace(sample, text="")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("modality", ["text", "image"])
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_model_of_one_modality_needs_nothing_of_the_other(

@@ -141,6 +141,7 @@ def folded(
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lexicon", [False, True])
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_regression_is_a_linear_classifier_of_every_variant(

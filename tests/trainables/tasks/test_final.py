@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 PARAMS = NARROW | {"neutral_threshold": 0.37}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", ["cosine", "plateau"])
 def test_the_final_model_trained_on_every_labelled_sample(
     make_experiment: Callable[..., Experiment], tmp_path: Path, schedule: str
@@ -117,6 +118,7 @@ def test_a_disk_that_fills_costs_neither_the_old_model_nor_the_next(
     assert Predictor(tmp_path / "model").predict(make_experiment().corpus.unlabelled)
 
 
+@pytest.mark.slow
 def test_several_members_are_averaged_by_their_shares_and_predict_alike_from_disk(
     make_experiment: Callable[..., Experiment], tmp_path: Path
 ) -> None:
@@ -182,6 +184,7 @@ def mixed(
     return bench, members, assemble(bench, members, DecisionRule(0.37), folder), folder
 
 
+@pytest.mark.slow
 def test_members_of_other_configs_and_kinds_are_averaged_by_their_shares(
     mixed: Mixed, tmp_path: Path
 ) -> None:
@@ -276,6 +279,7 @@ def shipped(experiment: Experiment, folder: Path, within: float) -> tuple[Predic
     return predictor, said
 
 
+@pytest.mark.slow
 def test_a_model_predicts_in_the_precision_that_its_threshold_was_chosen_in(
     make_experiment: Callable[..., Experiment], tmp_path: Path
 ) -> None:
@@ -305,6 +309,7 @@ def test_a_model_embeds_in_the_precision_that_its_threshold_was_chosen_in(
     assert (again == said["bfloat16"]).all(), "it computes as before again"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_every_member_of_a_model_predicts_in_its_precision(
     weights: Mapping[str, str], corpus: Corpus, tmp_path: Path, mixed: Mixed, precision: Precision

@@ -62,6 +62,7 @@ def epoch_of(experiment: Experiment, **values: Any) -> EpochScores:
     return bench.start(bench.config(PARAMS | values)).next_epoch()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fusion", "weight"), [("weighted", 0.3), ("weighted", 1.0), ("vote", 0)])
 def test_one_training_serves_every_fusion(
     make_experiment: Callable[..., Experiment], fusion: BranchFusion, weight: float

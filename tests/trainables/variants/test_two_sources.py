@@ -130,6 +130,7 @@ def test_gradients_flow_to_the_unfrozen_layers_of_both_at_rates_of_their_own(
             assert by_parameter[id(parameter)] == wanted, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("params", [BOTH, PARAMS | {"text_backbone": "roberta"}])
 def test_a_model_folder_predicts_as_its_members_and_holds_what_it_reads_alone(
     make_experiment: Callable[..., Experiment],
@@ -165,6 +166,7 @@ def test_every_source_is_described_by_name(
     assert told["random_backbones"] == ["text/bert"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fusion", ["add", "concat", "cross"])
 def test_two_checkpoints_of_both_roles_train_and_predict(
     make_experiment: Callable[..., Experiment], tmp_path: Path, corpus: Corpus, fusion: str
@@ -180,6 +182,7 @@ def test_two_checkpoints_of_both_roles_train_and_predict(
     assert {path.name for path in (tmp_path / "model" / "blip").iterdir()} == {"one", "two"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changed", [{"text_cleaning": "basic"}, {"image_preparation": "imagenet"}]
 )

@@ -93,6 +93,7 @@ def test_logits_have_one_column_per_class(
     assert logits.std(dim=0).min() > 0
 
 
+@pytest.mark.slow
 @every_variant
 def test_gradients_reach_exactly_what_is_unfrozen_at_every_depth(
     variant: Variant[Any], bench_of: Callable[..., Workbench]
@@ -163,6 +164,7 @@ def test_one_modality_loads_runs_and_reads_one_tower_only(
     assert run_of(bench).next_epoch().branches == {}
 
 
+@pytest.mark.slow
 @every_variant
 def test_what_has_no_say_without_a_modality_changes_nothing_there(
     variant: Variant[Any], bench_of: Callable[..., Workbench]
@@ -183,6 +185,7 @@ def test_what_has_no_say_without_a_modality_changes_nothing_there(
         assert all(torch.equal(each, logits[0]) for each in logits)
 
 
+@pytest.mark.slow
 @every_variant
 @pytest.mark.parametrize("modality", ROLES)
 def test_cached_equals_uncached(
@@ -201,6 +204,7 @@ def test_cached_equals_uncached(
     assert stored == {*ROLES[modality]}
 
 
+@pytest.mark.slow
 @every_variant
 def test_a_resumed_trial_equals_an_unbroken_one_bit_for_bit(
     variant: Variant[Any], bench_of: Callable[..., Workbench]

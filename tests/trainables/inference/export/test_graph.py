@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 CPU = torch.device("cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_the_graph_of_every_model_gives_the_predictors_probabilities(
     model_of: Callable[[str], Path], corpus: Corpus, name: str

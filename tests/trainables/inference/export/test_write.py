@@ -75,6 +75,7 @@ def of_texts(model_of: Callable[[str], Path], tmp_path_factory: pytest.TempPathF
     return folder / "moved" / "sentiment.onnx"
 
 
+@pytest.mark.slow
 def test_others_decide_as_a_model_of_texts_does(
     model_of: Callable[[str], Path], of_texts: Path, corpus: Corpus
 ) -> None:
@@ -141,6 +142,7 @@ def test_what_fewer_bits_change_is_told_apart_from_what_the_export_does(
     assert checked.rounding > 1e-4
 
 
+@pytest.mark.slow
 def test_what_pytorch_cannot_export_is_refused_with_its_towers(
     model_of: Callable[[str], Path], tmp_path: Path
 ) -> None:

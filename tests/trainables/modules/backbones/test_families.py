@@ -36,6 +36,7 @@ def test_every_family_of_one_role_has_a_small_model() -> None:
     assert list(FAMILY_LAYOUTS) == alone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILY_LAYOUTS)
 def test_outputs_and_gradients_equal_the_library_at_several_cuts(
     inputs: Mapping[str, Activations], tmp_path: Path, name: str
@@ -60,6 +61,7 @@ def test_outputs_and_gradients_equal_the_library_at_several_cuts(
 FEWER_BITS = {"bfloat16": 0.1, "float16": 0.02}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", FEWER_BITS)
 @pytest.mark.parametrize("name", FAMILY_LAYOUTS)
 def test_what_trains_computes_nearly_the_same_in_fewer_bits(

@@ -65,6 +65,7 @@ def library_says(base: Any, tower: Any, inputs: Activations, pooling: Any) -> Te
         return reference_of(base)(uncut, inputs, pooling)
 
 
+@pytest.mark.slow
 @each_layout
 def test_a_layout_says_what_the_library_says_at_every_depth(
     checkpoint: Callable[[str], tuple[Any, str, Any]],
@@ -83,6 +84,7 @@ def test_a_layout_says_what_the_library_says_at_every_depth(
             torch.testing.assert_close(got, wanted, atol=2e-4, rtol=2e-4)
 
 
+@pytest.mark.slow
 @each_layout
 def test_a_layout_is_the_same_whatever_was_drawn_before_and_once_it_is_saved(
     checkpoint: Callable[[str], tuple[Any, str, Any]], tmp_path: Path, name: str

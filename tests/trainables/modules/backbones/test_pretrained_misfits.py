@@ -217,6 +217,7 @@ def another_head(state: State) -> State:
     return state | {"fc.weight": torch.zeros(7, 512), "fc.bias": torch.zeros(7)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "change"),
     [

@@ -75,6 +75,7 @@ def test_prefix_and_suffix_embed_as_the_uncut_model(
     torch.testing.assert_close(embedding, expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "unfrozen", "pooling"), [c for c in CASES if c.values[1]])
 def test_unfrozen_blocks_get_the_gradients_of_the_uncut_model(
     towers: Mapping[str, Tower],
