@@ -58,9 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return fail([str(error)])
     tell(joined.notes)
     _show(joined.record)
-    if settings.out is not None and joined.record["preferred"]:
-        joined.write(settings.out)
-        sys.stdout.write(f"predictions  {settings.out / 'predictions.csv'}\n")
+    if settings.out is None:
+        return 0
+    if not joined.record["preferred"]:
+        tell([f"{settings.out} is not written: the best config predicts as well alone"])
+        return 0
+    joined.write(settings.out)
+    sys.stdout.write(f"predictions  {settings.out / 'predictions.csv'}\n")
     return 0
 
 

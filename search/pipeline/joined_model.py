@@ -177,9 +177,8 @@ def publish_joined(
     tested = score_test_set(corpus, probabilities, classes, first.settings.seed or 0)
     if tested is not None:
         folder.write_test_scores(tested)
-    shipped = ShippedModel(
-        kind="ensemble", why=best.ensemble.verdict, several=True, parameters=parameters
-    )
+    why = "asked for; " * (not best.ensemble.preferred) + best.ensemble.verdict
+    shipped = ShippedModel(kind="ensemble", why=why, several=True, parameters=parameters)
     card = joined_card(runs, replace(best, shipped=shipped), tested)
     (folder.model / CARD).write_text(card, encoding="utf-8")
     return shipped

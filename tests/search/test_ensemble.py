@@ -108,7 +108,9 @@ def test_nothing_is_written_where_one_config_is_better_alone(
 ) -> None:
     path = run("one", {0: 1.0, 1: 0.0})
     assert main([str(path), "--out", str(tmp_path / "joined")]) == 0
-    assert "nested validation does not prefer the ensemble" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "nested validation does not prefer the ensemble" in told.out
+    assert f"note: {tmp_path / 'joined'} is not written: the best config predicts" in told.err
     assert not (tmp_path / "joined").exists()
 
 

@@ -124,6 +124,8 @@ def test_one_that_is_no_better_ships_only_where_it_is_asked_for(
     searches = searches_in(folder, f"{SIZE} {words}")
     answer = ship_answer(folder, worse, (runs, searches), math.inf, QUIET)
     assert (answer.shipped_ensemble is not None) == ships
+    assert answer.shipped is not None
+    assert answer.shipped.why.startswith("asked for; ") == ships
 
 
 def test_what_has_not_changed_is_not_trained_again(
