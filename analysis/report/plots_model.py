@@ -118,6 +118,7 @@ def reliability_figure(validated: Validated, temperature: float | None) -> Figur
         name="this model",
         line={"color": ACCENT, "width": 2},
         marker={"size": [6 + 14 * (count / largest) ** 0.5 for count in bins.counts]},
+        cliponaxis=False,
         hovertemplate="%{customdata} samples: sure %{x:.0%}, right %{y:.0%}<extra></extra>",
     )
     styled(plot, "how sure (largest probability)", "how often right", height=320)
@@ -171,9 +172,12 @@ def threshold_figure(
             hovertemplate=f"threshold %{{x:.3f}}: {heading(name)} %{{y:.4f}}<extra></extra>",
         )
     styled(plot, f"{fallback} threshold", "score")
-    for value, label in ((searched, "searched"), (shipped, "shipped")):
+    marks = [(searched, "searched"), (shipped, "shipped")]
+    if searched is not None and shipped is not None and f"{searched:.2f}" == f"{shipped:.2f}":
+        marks = [(shipped, "searched and shipped")]
+    for row, (value, label) in enumerate(marks):
         if value is not None and value >= lowest:
-            _mark(plot, value, label)
+            _mark(plot, value, label, row)
     name = decision_score(metric)
     best, score = curve.best(name)
     reading = f"{heading(name)} would be best, {score:.4f}, at {best:.3f}"
@@ -184,11 +188,11 @@ def threshold_figure(
     return Figure("threshold", f"When to say {fallback}", reading, plot)
 
 
-def _mark(plot: go.Figure, value: float, label: str) -> None:
+def _mark(plot: go.Figure, value: float, label: str, row: int) -> None:
     plot.add_vline(value, line={"color": ACCENT, "width": 1.5, "dash": "dot"})
     plot.add_annotation(
         x=value,
-        y=0.02,
+        y=0.02 + 0.09 * row,  # of the height, so that words on neighbours do not overlap
         yref="paper",
         text=f" {label} {value:.2f}",
         xanchor="left",

@@ -55,6 +55,11 @@ def test_the_best_threshold_is_named_and_said_to_flatter() -> None:
         "Accuracy would be best, 1.0000, at 0.600 on these very samples, which flatters it."
     )
     assert [note.text for note in figure.plot.layout.annotations] == [" searched 0.40"]
+    figure = threshold_figure(validated, "accuracy", 0.401, 0.404)
+    assert [note.text for note in figure.plot.layout.annotations] == [" searched and shipped 0.40"]
+    figure = threshold_figure(validated, "accuracy", 0.4, 0.42)
+    heights = {note.text: note.y for note in figure.plot.layout.annotations}
+    assert heights[" shipped 0.42"] - heights[" searched 0.40"] > 0.05, "words do not overlap"
     never = said([[0.9, 0.05, 0.05], [0.05, 0.05, 0.9]], [0, 2])
     figure = threshold_figure(never, "accuracy", None, None)
     assert figure.reading == "No threshold beats saying what is likeliest."
