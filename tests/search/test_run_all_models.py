@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from pathlib import Path
@@ -21,8 +22,8 @@ from search.pipeline.one_answer import give_one_answer
 from spaces import SPACES
 from tests.analysis.synthetic import SEARCHED
 from tests.records import read_search, write_search
+from tests.search.test_classes import TINY, scores_say_the_same, write_pairs
 from trainables.data.sample import Sample
-from trainables.evaluation.classes import SENTIMENTS
 from trainables.inference.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
     Run = Callable[[str], tuple[int, str, str]]
 
 TWO = ("early_fusion", "late_fusion")
+NAMES = ("no", "yes")
 WORDS = (
-    "--model all --data demo --trials 2 --epochs 1 --folds 2 --image-size 32 --max-concurrent 1"
+    "--model all --trials 2 --epochs 2 --folds 2 --max-concurrent 1"
     " --no-rung-zero --fix text_unfrozen_layers=0 --fix image_unfrozen_layers=0"
     " --final ensemble --ensemble-size 4"
 )
@@ -72,16 +74,25 @@ def test_all_models_are_searched_in_one_ray_and_end_in_one_table(
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster", "two_models")
 def test_two_models_end_in_one_answer_and_go_on_as_one(run: Run, tmp_path: Path) -> None:
-    code, out, errors = run(f"{WORDS} --out whole")
+    data = write_pairs(tmp_path / "irony.csv", 40, {"0": "really", "1": "sure"}, shown=0.6)
+    code, out, errors = run(f"{WORDS} --data {data} --tags 0=no,1=yes {TINY} --out whole")
     assert code == 0, errors
     assert "model 1 of 2" in out
+    assert "2 classes: no, yes; the likeliest decides" in out
     whole = RunFolder(tmp_path / "whole")
     best = whole.read_best_model()
     assert {one.model for one in best.models} == set(TWO)
     assert (best.basis, best.left_out) == ("confirmed", {})
     assert best.shipped_ensemble is not None, "as asked for"
-    assert whole.report.exists()
+    assert "F1 yes" in whole.report.read_text()
     assert_predicts_what_was_written(whole)
+    for folder in (whole, RunFolder(whole.path / "late_fusion")):
+        members = json.loads((folder.model / "config.json").read_text())["members"]
+        assert len(members) > 1, "an ensemble, as asked for"
+        scores_say_the_same(folder, data, NAMES, {"0": "no", "1": "yes"})
+    card = (whole.model / "README.md").read_text()
+    assert "# an ensemble of late_fusion and early_fusion: no or yes?" in card
+    assert "| F1 yes |" in card
 
     # The same as it is when the second search is interrupted before its first trial.
     broken = RunFolder(tmp_path / "broken")
@@ -114,7 +125,7 @@ def assert_predicts_what_was_written(folder: RunFolder) -> None:
     ]
     predictions = Predictor(folder.model).predict(pairs)
     assert [one.tag for one in predictions] == folder.read_predictions()["tag"].tolist()
-    written = folder.read_probabilities()[list(SENTIMENTS.names)].to_numpy()
+    written = folder.read_probabilities()[list(NAMES)].to_numpy()
     np.testing.assert_allclose([one.probabilities for one in predictions], written, atol=2e-3)
 
 
@@ -133,7 +144,7 @@ def test_an_interrupted_search_leaves_no_answer_and_says_how_all_go_on(
     monkeypatch.setattr(command, "_run", search)
     answers: list[Any] = []
     monkeypatch.setattr(command, "_answer", lambda *given: answers.append(given) or 0)
-    code, _, errors = run(f"{WORDS} --out out")
+    code, _, errors = run(f"{WORDS} --data demo --out out")
     assert code == 130
     assert answers == []
     assert errors.endswith(f"error: --resume {tmp_path / 'out'} goes on with all models\n")
@@ -145,7 +156,7 @@ def test_where_nothing_can_begin_no_folder_is_left(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command, "_run", lambda _: 2)
-    code, _, _ = run(WORDS)
+    code, _, _ = run(f"{WORDS} --data demo")
     assert code == 2
     assert list(tmp_path.iterdir()) == []
 
@@ -161,4 +172,4 @@ def test_a_second_command_in_the_folder_is_refused(
         return 0
 
     monkeypatch.setattr(command, "_run", search)
-    run(f"{WORDS} --out out")
+    run(f"{WORDS} --data demo --out out")
