@@ -54,7 +54,7 @@ class EvaluateSettings(ModelRequest):
         yield from column_faults(self.columns)
         yield from encoding_faults(self.encoding)
         try:
-            parse_tags(self.tags)
+            parse_tags(self.tags, least=1)
         except TagsError as error:
             yield str(error)
         if self.out is not None:
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             spelling_in(
                 read_about(settings.model),
                 settings.encoding,
-                parse_tags(settings.tags),
+                parse_tags(settings.tags, least=1),
                 parse_columns(settings.columns),
             ),
             allow_outside=settings.allow_outside,

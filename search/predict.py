@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path  # noqa: TC003 - tyro reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -136,13 +136,12 @@ def _samples(settings: PredictSettings, about: Mapping[str, Any]) -> Sequence[Sa
     from trainables.inference.about import spelling_in  # noqa: PLC0415 - likewise
 
     if settings.data is not None:
+        spelling = spelling_in(about, settings.encoding, columns=parse_columns(settings.columns))
         corpus = load_pairs(
             settings.data,
             allowed=Allowed(settings.allow_outside, about["inputs"].get("missing", "refuse")),
             modality=about["modality"],
-            spelling=spelling_in(
-                about, settings.encoding, columns=parse_columns(settings.columns)
-            ),
+            spelling=replace(spelling, tagging=replace(spelling.tagging, ignored=True)),
         )
         for note in corpus.notes:
             sys.stderr.write(f"note: {note}\n")

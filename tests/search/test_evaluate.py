@@ -78,6 +78,25 @@ def test_of_data_with_a_test_part_that_alone_is_scored(
     assert capsys.readouterr().out.startswith("6 labelled pairs: ")
 
 
+def test_one_tag_alone_may_be_spelt_otherwise(
+    run_folder: Path,
+    make_experiment: Callable[..., Experiment],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table = table_of(make_experiment(), tmp_path / "pairs.csv")
+    table.write_text(table.read_text().replace(",negative", ",sad"))
+    words = [str(run_folder), "--data", str(table), "--allow-outside"]
+    assert main(words) == 2
+    assert "got 'sad'" in capsys.readouterr().err
+    assert main([*words, "--tags", "sad=negative"]) == 0
+    shown = capsys.readouterr()
+    assert "30 labelled pairs: 10 positive, 10 neutral, 10 negative" in shown.out
+    assert "note: tags are read as classes: sad as negative" in shown.err
+    assert predict(words) == 0, "which needs no tags"
+    assert len(capsys.readouterr().out.splitlines()) == 31
+
+
 def test_a_bad_request_is_refused_with_all_its_faults(
     run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -86,6 +105,8 @@ def test_a_bad_request_is_refused_with_all_its_faults(
     assert "RUN must be a run folder or its model folder" in errors
     assert "--data must exist, got nowhere" in errors
     assert "--encoding" in errors
+    assert main([str(run_folder), "--data", str(tmp_path), "--tags", "0"]) == 2
+    assert "--tags must be TAG=CLASS" in capsys.readouterr().err
     bare = tmp_path / "pairs.csv"
     bare.write_text("guid,text,image,tag\n")
     assert main([str(run_folder), "--data", str(bare)]) == 2

@@ -65,11 +65,13 @@ class Tagging:
         given: The class of each tag, by tag; empty lets the tags speak for themselves.
         fallback: The fallback class; None takes `neutral`, where it is a class.
         known: The classes of a search or model, which tags must be of; None takes those found.
+        ignored: Whether tags only show which pairs have one, and may be of any classes.
     """
 
     given: Mapping[str, str] = field(default_factory=dict)
     fallback: str | None = None
     known: Classes | None = None
+    ignored: bool = False
 
     @property
     def tags(self) -> Mapping[str, str]:
@@ -77,11 +79,12 @@ class Tagging:
         return self.given or (self.known.tags if self.known else {})
 
 
-def parse_tags(words: Iterable[str]) -> dict[str, str]:
+def parse_tags(words: Iterable[str], least: int = 2) -> dict[str, str]:
     """Read `--tags`.
 
     Args:
         words: Each as `TAG=CLASS,TAG=CLASS`.
+        least: How many classes they must name, if any; 1 where the classes are known.
 
     Returns:
         The class of each tag, in their order.
@@ -99,7 +102,7 @@ def parse_tags(words: Iterable[str]) -> dict[str, str]:
             faults.append(
                 f"--tags must give a tag one class, got {tag} as {given[tag]}, and {name}"
             )
-    if given and len({*given.values()}) < 2:
+    if given and len({*given.values()}) < least:
         faults.append(f"--tags must name at least two classes, got {next(iter(given.values()))}")
     if faults:
         raise TagsError("\n".join(faults))
@@ -131,8 +134,10 @@ def read_tags(found: Sequence[Tagged], tagging: Tagging, faults: Faults) -> Read
     Returns:
         How they are read.
     """
+    if tagging.ignored:
+        return Reading(tagging.known or SENTIMENTS, {}, ())
     counts = Counter(one.tag for one in found)
-    spelt = _given(found, tagging.tags, faults) if tagging.tags else _spellings(counts)
+    spelt = _given(found, tagging, faults) if tagging.tags else _spellings(counts)
     if tagging.known is None:
         if not tagging.tags:
             _refuse_rare(found, spelt, faults)
@@ -158,17 +163,18 @@ def _notes(spelt: Mapping[str, str]) -> Iterator[str]:
         yield f"tags are read as classes: {pairs}{', ...' * (len(other) > _MOST_SHOWN)}"
 
 
-def _given(found: Iterable[Tagged], given: Mapping[str, str], faults: Faults) -> dict[str, str]:
+def _given(found: Iterable[Tagged], tagging: Tagging, faults: Faults) -> dict[str, str]:
     """Look tags up in `--tags`, where a class stands for itself, too."""
-    by_fold = {name.casefold(): name for name in given.values()}
+    given, known = tagging.tags, tagging.known.names if tagging.known else ()
+    by_fold = {name.casefold(): name for name in (*known, *given.values())}
     by_fold |= {_key(tag): name for tag, name in given.items()}
     spelt = {}
     for one in found:
         if (name := by_fold.get(_key(one.tag))) is not None:
             spelt[one.tag] = name
         else:
-            rule = "every tag must be one that --tags names"
-            faults.add(rule, f"{one.place}: got {one.tag!r}; {nearest(one.tag, given)}")
+            rule = "every tag must be one that --tags names" + ", or a class" * bool(known)
+            faults.add(rule, f"{one.place}: got {one.tag!r}; {nearest(one.tag, {*given, *known})}")
     return spelt
 
 

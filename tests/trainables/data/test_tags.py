@@ -182,3 +182,18 @@ def test_a_test_set_has_no_class_of_its_own() -> None:
 def test_a_model_refuses_other_classes_with_the_nearest() -> None:
     with pytest.raises(CorpusError, match="tag must be one of positive, neutral, negative"):
         read("positive", "joy", tagging=Tagging(known=SENTIMENTS))
+
+
+def test_beside_the_tags_that_are_given_a_model_knows_its_classes_by_name() -> None:
+    tagging = Tagging(parse_tags(["rage=anger"], least=1), known=Classes(("anger", "joy")))
+    reading = read("rage", "Joy", "anger", tagging=tagging)
+    assert [reading.label_of[tag] for tag in ("rage", "Joy", "anger")] == [0, 1, 0]
+    with pytest.raises(CorpusError) as raised:
+        read("rage", "yoy", tagging=tagging)
+    told = "every tag must be one that --tags names, or a class:\n    line 1: got 'yoy'; did you"
+    assert told in str(raised.value)
+
+
+def test_where_tags_are_ignored_they_may_be_of_any_class() -> None:
+    reading = read("joy", "7", tagging=Tagging(known=SENTIMENTS, ignored=True))
+    assert reading == (SENTIMENTS, {}, ())
