@@ -80,12 +80,17 @@ class FramePredictor:
             A row for each, with its index: `guid`, `tag`, and the probability of each class.
 
         Raises:
+            TypeError: If it is no data frame.
             CorpusError: If a pair cannot be read; lists all faults.
         """
+        if not isinstance(frame, pd.DataFrame):
+            msg = f"pairs must be given as a pandas DataFrame, got {type(frame).__name__}"
+            raise TypeError(msg)
         from trainables.data.corpus import Allowed, load_pairs  # noqa: PLC0415 - as above
         from trainables.data.whole_images import WholeImages  # noqa: PLC0415 - as above
 
-        pairs = frame[[name for name in frame.columns if name in {"guid", *ROLES["both"]}]]
+        read = {"guid", *ROLES["both"]}
+        pairs = frame[[name for name in frame.columns if _column(name) in read]]
         corpus = load_pairs(
             stored(pairs, default_cache()),
             allowed=Allowed(outside=True, missing=self._predictor.inputs.missing),
@@ -113,8 +118,9 @@ def search(
 
     Args:
         data: A data set as of `--data`, or a frame of labelled pairs: `text`, `image` (names of
-            files, or their bytes), `tag` (missing where it is to be predicted), and optionally
-            `guid` and `split`. With `missing="allow"` a text or an image may be missing, too.
+            files, their bytes, or these as Hugging Face keeps them), `tag` (missing where it is to
+            be predicted), and optionally `guid` and `split`. With `missing="allow"` a text or an
+            image may be missing, too.
         backbones: Weights by role, one source or a list of several.
         fix: Values of hyperparameters to hold, by name.
         range: By hyperparameter the ends of its range, a tuple, or its values, a list.
@@ -268,6 +274,17 @@ def _parsed(words: list[str]) -> SearchSettings:
         raise SettingsError("\n".join(line for line in lines if line)) from error
 
 
+def _column(name: Any) -> str:
+    return str(name).strip().lower()
+
+
+def _image(one: Any) -> Any:
+    """Return the bytes of an image as the Hugging Face hub stores it, or a whole path."""
+    if isinstance(one, Mapping):
+        one = one.get("bytes") or one.get("path")
+    return str(Path(one).absolute()) if isinstance(one, str | Path) else one
+
+
 def stored(frame: pd.DataFrame, cache: Path) -> Path:
     """Store a frame as a table that is named after its content, unless it is there.
 
@@ -282,12 +299,9 @@ def stored(frame: pd.DataFrame, cache: Path) -> Path:
         ValueError: If a column holds what no table can.
     """
     table = frame.copy()
-    table.columns = [str(name).strip().lower() for name in frame.columns]
+    table.columns = [_column(name) for name in frame.columns]
     if "image" in table:
-        table["image"] = [
-            str(Path(one).absolute()) if isinstance(one, str | Path) else one
-            for one in table["image"]
-        ]
+        table["image"] = [_image(one) for one in table["image"]]
         kinds = {type(one).__name__ for one in table["image"].dropna()}
         if len(kinds) > 1 or kinds - {"str", "bytes"}:
             found = " and ".join(sorted(kinds))

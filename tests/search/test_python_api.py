@@ -17,6 +17,7 @@ from search.errors import SettingsError, WorkError
 from search.pipeline import multi_model
 from search.python_api import stored, words_of
 from spaces import SPACES
+from tests.conftest import train_final
 from tests.search.command import Command
 from tests.search.selection.several import write_model
 from tests.search.selection.test_model_choice import RIGHTS
@@ -24,7 +25,10 @@ from tests.trainables.data.conftest import jpeg
 from trainables.data.corpus import Allowed, CorpusError, load_corpus
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from search.config.settings import SearchSettings
+    from trainables.experiment import Experiment
 
 
 def test_settings_are_spelt_as_on_the_command_line() -> None:
@@ -95,10 +99,30 @@ def test_a_frame_is_stored_once_and_read_as_it_is(
         ("2", "?", tmp_path / "1.jpg"),
     ]
     assert list(frame.columns) == ["Text", "image", "tag"], "the caller's own is left alone"
+    kept = [{"bytes": jpeg(1), "path": "a.jpg"}, {"path": "2.jpg", "bytes": None}]
+    as_the_hub_has_it = frame.head(2).assign(image=kept)
+    as_bytes = frame.head(2).assign(image=[jpeg(1), jpeg(2)])
+    assert stored(as_the_hub_has_it.head(1), tmp_path) == stored(as_bytes.head(1), tmp_path)
+    assert stored(as_the_hub_has_it.tail(1), tmp_path) == stored(frame.iloc[1:2], tmp_path)
     with pytest.raises(ValueError, match="or bytes of images, one a pair, got bytes and str"):
         stored(frame.assign(image=["1.jpg", b"2", "3"]), tmp_path)
     with pytest.raises(ValueError, match="a frame that Parquet can hold: "):
         stored(frame.assign(tag=["positive", 3, object()]), tmp_path)
+
+
+def test_a_predictor_knows_the_columns_that_a_search_knows(
+    make_experiment: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    experiment = make_experiment()
+    train_final(experiment, {"hidden_width": 16}, 1, tmp_path / "model")
+    predictor = python_api.FramePredictor(tmp_path / "model")
+    samples = experiment.corpus.unlabelled
+    frame = pd.DataFrame({"text": [s.text for s in samples], "image": [s.image for s in samples]})
+    expected = predictor.predict(frame)
+    again = predictor.predict(frame.set_axis(["Text", " IMAGE "], axis=1).assign(tag="joy"))
+    pd.testing.assert_frame_equal(again, expected)
+    with pytest.raises(TypeError, match="pairs must be given as a pandas DataFrame, got dict"):
+        predictor.predict({"text": ["a"]})  # type: ignore[arg-type]
 
 
 MODELS = (*RIGHTS, "late_fusion")
