@@ -77,12 +77,21 @@ def formatted(comparison: Comparison) -> pd.DataFrame:
     return pd.DataFrame(columns)[_order(comparison)]
 
 
-def notes(comparison: Comparison) -> list[str]:
-    """Return notes that a reader of the table needs, in sentences."""
+def notes(comparison: Comparison, *, intervals: bool = True) -> list[str]:
+    """Return notes that a reader of the table needs, in sentences.
+
+    Args:
+        comparison: What the table shows.
+        intervals: Whether it shows intervals.
+
+    Returns:
+        The notes.
+    """
     rows, metric = comparison.rows, heading(comparison.metric)
-    found = [f"The interval is of {metric}."] if rows["low"].notna().any() else []
+    found = [f"The interval is of {metric}."] if intervals and rows["low"].notna().any() else []
     covered = rows[rows["covers"] != ""].groupby("covers", sort=False)["run"]
-    found += [f"{', '.join(names)}: the interval covers {covers}." for covers, names in covered]
+    if intervals:
+        found += [f"{', '.join(who)}: the interval covers {what}." for what, who in covered]
     for word, meaning in (
         ("searched", "of the best trial, chosen for them, so optimistic"),
         ("confirmed", "of what was chosen, trained again on fresh seeds and folds"),
@@ -110,7 +119,8 @@ def to_terminal(comparison: Comparison, console: Console) -> None:
     looks = {"best": "bold green", "published": "dim"}
     styles = [looks.get(mark, "") for mark in marks(comparison)]
     console.print(terminal_table(_cells(frame), console.width, [*_TEXT], styles))
-    for note in [*_unseen(comparison, frame), *notes(comparison)]:
+    below = notes(comparison, intervals=_INTERVAL in frame)
+    for note in [*_unseen(comparison, frame), *below]:
         console.print(Text(note, style="dim"))
 
 

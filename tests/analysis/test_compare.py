@@ -61,6 +61,7 @@ def test_the_scores_of_three_classes_fit_beside_what_was_published(tmp_path: Pat
     assert whole[0].split()[-6:] == ["0.8069", "0.4138", "0.6539", "0.7262", "0.6249", "0.7204"]
     words = " ".join(lines[:2]).split()
     assert {"positive", "neutral", "negative", "accuracy", "macro", "weighted"} <= {*words}
+    assert "interval" not in " ".join(lines), "which there is no room for"
 
 
 def test_the_scores_of_seven_classes_are_shown_together_or_named(tmp_path: Path) -> None:
