@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from trainables.evaluation.metrics import is_score, score_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def heading(metric: str) -> str:
@@ -12,6 +17,27 @@ def heading(metric: str) -> str:
     if is_score(metric):
         return score_of(metric).title
     return readable(metric.removeprefix("val_"))
+
+
+def chosen_by_others(what: str, parts_chose: Sequence[object]) -> str:
+    """Say that no part of the validation pairs chooses what it scores.
+
+    Args:
+        what: What is chosen: a config, or a model.
+        parts_chose: What the others chose for each fold; of a single one its pairs are parted.
+
+    Returns:
+        A clause.
+    """
+    if len(parts_chose) > 1:
+        return f"each fold is scored by the {what} that the other folds choose"
+    return f"each fifth of the validation pairs is scored by the {what} that the others choose"
+
+
+def in_how_many(name: object, label: str, parts_chose: Sequence[object]) -> str:
+    """Say for how many folds one was chosen; empty where there is only one."""
+    agreed, folds = list(parts_chose).count(name), len(parts_chose)
+    return f": {label} in {agreed} of {folds}" if folds > 1 else ""
 
 
 def format_score(value: float | None) -> str:

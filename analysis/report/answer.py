@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.program import counted
-from analysis.render.text import format_interval, format_score, heading
+from analysis.render.text import (
+    chosen_by_others,
+    format_interval,
+    format_score,
+    heading,
+    in_how_many,
+)
 from analysis.run_folder.best_record import Baseline
 from analysis.tables.comparison import model_of, note_of
 from analysis.tables.reference import MODELS, published
@@ -254,10 +260,10 @@ def _basis(run: Run, best: Best) -> Iterator[str]:
         )
     elif confirmed.contenders > 1:
         chose = confirmed.folds_chose
+        agreed = in_how_many(best.trial, f"trial {best.trial}", chose)
         yield (
-            f"The score is of choosing among {confirmed.contenders} configs: each fold is "
-            f"scored by the one that the other folds choose, trial {best.trial} in "
-            f"{chose.count(best.trial)} of {len(chose)}."
+            f"The score is of choosing among {confirmed.contenders} configs;"
+            f" {chosen_by_others('config', chose)}{agreed}."
         )
     if confirmed and confirmed.covers:
         yield f"The interval covers {confirmed.covers}."

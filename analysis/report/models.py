@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.render.page import render_page
 from analysis.render.table import notes, sortable
-from analysis.render.text import format_count, format_millions, heading
+from analysis.render.text import (
+    chosen_by_others,
+    format_count,
+    format_millions,
+    heading,
+    in_how_many,
+)
 from analysis.report.answer import on_test_set
 from analysis.report.scales import Mark, Scale
 from analysis.report.trial_table import member_rows
@@ -131,10 +137,11 @@ def _marks(best: BestModel) -> Iterator[Mark]:
 def _verdicts(best: BestModel, folder: RunFolder) -> Iterator[str]:
     yield f"{best.verdict.replace(best.objective, heading(best.objective))}."
     if len(best.models) > 1:
-        agreed = best.folds_chose.count(best.model)
+        chose = best.folds_chose
+        agreed = in_how_many(best.model, best.model, chose)
         yield (
-            f"The score is of choosing among the models: each fold is scored by the one that the"
-            f" other folds choose, {best.model} in {agreed} of {len(best.folds_chose)}."
+            f"The score is of choosing among the models;"
+            f" {chosen_by_others('model', chose)}{agreed}."
         )
     if best.basis == "searched":
         yield (

@@ -51,7 +51,7 @@ class Confirmed(Estimate):
         epochs: Epochs of the chosen config, the mean over folds.
         repeats: How often the folds were drawn anew.
         contenders: The number of configs to choose from.
-        folds_chose: By fold, the trial that scores it.
+        folds_chose: By fold, the trial that scores it; of a single fold, its first pair.
     """
 
     epochs: Count | None = None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from analysis.program import counted
+from analysis.render.text import chosen_by_others, in_how_many
 from search.console.summary import finding_on_test_set, predict_command
 
 if TYPE_CHECKING:
@@ -49,11 +50,8 @@ def _findings(best: BestModel) -> Iterator[str]:
     if best.basis == "searched":
         yield "scores are of each model's best trial on the folds that chose it, so optimistic"
     if len(best.models) > 1:
-        agreed = best.folds_chose.count(best.model)
-        yield (
-            f"each fold is scored by the model that the other folds choose: {best.model} in"
-            f" {agreed} of {len(best.folds_chose)}"
-        )
+        agreed = in_how_many(best.model, best.model, best.folds_chose)
+        yield f"{chosen_by_others('model', best.folds_chose)}{agreed}"
     yield best.verdict
     if ensemble := best.ensemble:
         low, high = ensemble.interval

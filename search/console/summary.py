@@ -11,6 +11,7 @@ from rich.text import Text
 
 from analysis.program import counted
 from analysis.render.columns import least_width, terminal_table
+from analysis.render.text import chosen_by_others, in_how_many
 from search.config.address import joining
 from search.console.live import clock
 from search.study.tiny_space import is_tiny
@@ -145,11 +146,9 @@ def _findings(best: Best) -> Iterator[str]:
         covers = f", which covers {confirmed.covers}" if confirmed.covers else ""
         yield f"confirmed {confirmed.score:.4f}, 95 % interval {low:.4f} to {high:.4f}{covers}"
         if confirmed.contenders > 1:
-            agreed = confirmed.folds_chose.count(best.trial)
-            yield (
-                f"each fold is scored by the config that the other folds choose: trial"
-                f" {best.trial} in {agreed} of {len(confirmed.folds_chose)}"
-            )
+            chose = confirmed.folds_chose
+            agreed = in_how_many(best.trial, f"trial {best.trial}", chose)
+            yield f"{chosen_by_others('config', chose)}{agreed}"
     if best.verdict:
         yield best.verdict
     if ensemble := best.ensemble:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from analysis.program import counted
+from analysis.render.text import chosen_by_others
 from search.study.trial import neutral_threshold
 from trainables.evaluation.classes import SENTIMENTS
 from trainables.evaluation.metrics import headlines, score_of
@@ -155,8 +156,8 @@ def _scores(search: Search, best: Best) -> str:
         low, high = confirmed.interval
         covers = f" It covers {confirmed.covers}." if confirmed.covers else ""
         among = (
-            f" It is the score of choosing among {confirmed.contenders} configs: each fold is"
-            " scored by the one that the other folds choose."
+            f" It is the score of choosing among {confirmed.contenders} configs:"
+            f" {chosen_by_others('config', confirmed.folds_chose)}."
             if confirmed.contenders > 1
             else ""
         )

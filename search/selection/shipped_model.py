@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.render.text import chosen_by_others
 from analysis.run_folder.best_model_record import ShippedModel
 from analysis.tables.rung_zero import behind
 from search.selection.final_model import CARD
@@ -70,8 +71,8 @@ def _among(best: BestModel) -> Iterator[str]:
     optimistic = " (as searched, so optimistic)" * (best.basis == "searched")
     yield (
         f"The {best.objective} of choosing among {len(best.models)} models is {best.score:.4f}"
-        f"{optimistic}, 95 % bootstrap interval {low:.4f} to {high:.4f}: each fold is scored by"
-        f" the model that the other folds choose. In words: {best.verdict}."
+        f"{optimistic}, 95 % bootstrap interval {low:.4f} to {high:.4f}:"
+        f" {chosen_by_others('model', best.folds_chose)}. In words: {best.verdict}."
     )
     yield from ("", f"| model | {best.objective} | 95 % interval | behind |", "|---|---|---|---|")
     for one in best.models:
