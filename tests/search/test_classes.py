@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +15,7 @@ from sklearn.metrics import f1_score
 import analysis
 from analysis.compare import main as compare
 from analysis.run_folder.folder import RunFolder
+from search.config import plan as planning
 from search.config.plan import make_plan
 from search.config.settings import parse
 from search.errors import SettingsError
@@ -23,7 +23,6 @@ from search.evaluate import main as evaluate
 from search.pipeline.classes import class_faults, with_classes
 from search.predict import main as predict
 from search.run import main
-from search.study.threshold import of_any_classes
 from search.study.warm_start import WarmStart
 from tests.search.command import FROZEN
 from trainables.evaluation.classes import SENTIMENTS, Classes, classes_named
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from search.config.plan import Plan
+    from spaces.space import Space
 
 TINY = "--backbone text=tiny --backbone image=tiny --image-size 32"
 QUICK = f"{TINY} {FROZEN} --max-concurrent 1 --epochs 2 --trials 2 --out out"
@@ -248,12 +248,20 @@ def test_a_range_of_the_threshold_is_cut_from_that_of_the_classes(
     assert fitted.hand_tuned["neutral_threshold"] == pytest.approx(inside)
 
 
-def test_an_earlier_runs_threshold_is_moved_into_the_range_of_the_classes(tmp_path: Path) -> None:
-    earlier = WarmStart({"neutral_threshold": 0.15}, "trial 0 of before")
-    plan = replace(plan_of(tmp_path), warm_start=(earlier,))
-    assert with_classes(plan, SEVEN).warm_start == (earlier,)
-    assert with_classes(plan, SENTIMENTS).warm_start[0].params == {"neutral_threshold": 0.3}
-    assert of_any_classes(plan.space).inside(earlier.params) == earlier.params
+def test_an_earlier_runs_threshold_is_moved_into_the_range_of_the_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(_: Sequence[Path], space: Space, *__: str) -> tuple[tuple[WarmStart, ...], list[str]]:
+        before = space.inside({"neutral_threshold": 0.15})
+        return (WarmStart(before, "trial 0 of before"),), []
+
+    monkeypatch.setattr(planning, "warm_starts", read)
+    plan = plan_of(tmp_path)
+    for classes, threshold in ((SEVEN, 0.15), (SENTIMENTS, 0.3)):
+        (warm,) = with_classes(plan, classes).warm_start
+        assert warm.params == {"neutral_threshold": threshold}
+    (warm,) = with_classes(plan, YES_NO).warm_start
+    assert warm.params == {}
 
 
 @pytest.mark.parametrize(
