@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from contextlib import redirect_stderr
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from trainables.inference.predictor import Predictor
 
 _FLAGS = {"path": "data"}  # flags that are not named after their field
+_FRAMES = "frames"
 _NO_SEARCH = {"show_space", "dry_run", "list_backbones"}  # these print, and search nothing
 
 
@@ -91,12 +92,14 @@ class FramePredictor:
 
         read = {"guid", *ROLES["both"]}
         pairs = frame[[name for name in frame.columns if _column(name) in read]]
-        corpus = load_pairs(
-            stored(pairs, default_cache()),
-            allowed=Allowed(outside=True, missing=self._predictor.inputs.missing),
-            modality=self._predictor.modality,
-            whole_images=WholeImages(None, default_cache() / "unpacked_images"),
-        )
+        path = stored(pairs, default_cache())
+        with _faults_of_the_frame(path):
+            corpus = load_pairs(
+                path,
+                allowed=Allowed(outside=True, missing=self._predictor.inputs.missing),
+                modality=self._predictor.modality,
+                whole_images=WholeImages(None, default_cache() / "unpacked_images"),
+            )
         tell(corpus.notes)
         predictions = self._predictor.predict(corpus.samples)
         names = list(self._predictor.classes.names)
@@ -152,8 +155,22 @@ def search(
         settings = {"allow_outside": True, **settings}
     named = {"backbone": backbones, "fix": fix, "range": range}
     words = words_of({"data": data, **named, **settings})
-    with own_folder(_parsed(words)) as asked:
+    with own_folder(_parsed(words)) as asked, _faults_of_the_frame(asked.data.path):
         return _searched_all(asked) if asked.model == ALL else _searched(asked)
+
+
+@contextmanager
+def _faults_of_the_frame(table: Path | None) -> Iterator[None]:
+    """Speak of the frame where a fault is of the table that it was stored as."""
+    from trainables.data.corpus import CorpusError  # noqa: PLC0415 - for those who search alone
+
+    try:
+        yield
+    except CorpusError as error:
+        if table is None or table.parent.name != _FRAMES:
+            raise
+        words = str(error).replace(str(table), "the frame").replace(table.name, "the frame")
+        raise CorpusError(words.replace("a Parquet file must", "a frame must")) from None
 
 
 def _searched(settings: SearchSettings) -> Run:
@@ -313,7 +330,7 @@ def stored(frame: pd.DataFrame, cache: Path) -> Path:
     except (TypeError, ValueError) as error:  # pyarrow's among them
         msg = f"data must be a frame that Parquet can hold: {error}"
         raise ValueError(msg) from error
-    path = cache / "frames" / f"frame-{image_digest(raw.getvalue())[:12]}.parquet"
+    path = cache / _FRAMES / f"frame-{image_digest(raw.getvalue())[:12]}.parquet"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")

@@ -74,6 +74,10 @@ def test_faults_are_exceptions_with_the_messages_of_the_command_line(
     with pytest.raises(SettingsError, match="trials"):
         search.search(model="early_fusion", trials="many")
     assert not list(tmp_path.iterdir())
+    frame = pd.DataFrame({"text": ["a", "b"], "image": ["1.jpg", "2.jpg"], "label": ["p", "n"]})
+    with pytest.raises(CorpusError) as fault:
+        search.search(model="early_fusion", data=frame, cache=tmp_path, out=tmp_path / "out")
+    assert "the frame: got no tag in 'text,image,label'" in str(fault.value)
 
 
 def test_a_frame_is_stored_once_and_read_as_it_is(
@@ -121,6 +125,10 @@ def test_a_predictor_knows_the_columns_that_a_search_knows(
     expected = predictor.predict(frame)
     again = predictor.predict(frame.set_axis(["Text", " IMAGE "], axis=1).assign(tag="joy"))
     pd.testing.assert_frame_equal(again, expected)
+    with pytest.raises(CorpusError) as error:
+        predictor.predict(frame.rename(columns={"text": "tweet"}))
+    assert "a frame must have the columns guid,text,image,tag" in str(error.value)
+    assert "parquet" not in str(error.value).lower()
     with pytest.raises(TypeError, match="pairs must be given as a pandas DataFrame, got dict"):
         predictor.predict({"text": ["a"]})  # type: ignore[arg-type]
 

@@ -48,7 +48,8 @@ def _rows(file: Any, name: str, wanted: Wanted, faults: Faults) -> Iterator[Row]
     stored_as = dict(zip(wanted.named.ours(theirs), theirs, strict=True))
     if missing := wanted.missing({*stored_as, "guid"}):
         rule = f"a Parquet file must have the columns {wanted.described}"
-        faults.add(rule, f"{name}: got no {' and no '.join(missing)}")
+        shown = ",".join(theirs)[:80]
+        faults.add(rule, f"{name}: got no {' and no '.join(missing)} in {shown!r}")
         return
     names = (*wanted.columns, *wanted.further)
     read = {name: stored_as[name] for name in names if name in stored_as}
