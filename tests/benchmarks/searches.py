@@ -105,6 +105,7 @@ def search_arguments(options: Any, out: Path, cache: Path) -> list[str]:
     words += ["--seed", str(options.seed), "--scheduler", "none", "--no-retrain"]
     words += ["--precision", options.precision]
     words += ["--out", str(out), "--cache", str(cache)]
+    words += ["--fix", "lexicon=false"]  # which the plain way does not read
     for role in ("text", "image"):
         if (unfrozen := getattr(options, f"{role}_unfrozen")) is not None:
             words += ["--fix", f"{role}_unfrozen_layers={unfrozen}"]
