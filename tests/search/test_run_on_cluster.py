@@ -107,19 +107,19 @@ def test_a_search_outlives_a_machine_and_uses_one_that_joins_late(
 ) -> None:
     machines.only("a", "b", num_cpus=1)
 
-    def change(_: subprocess.Popen[str]) -> None:
+    def change(process: subprocess.Popen[str]) -> None:
         with machines.paused():
             machines.add("c", num_cpus=1)
-            until(lambda: machines.built("c") == 2)
+            until(lambda: machines.built("c") == 2 or process.poll() is not None)
             machines.kill("a")
 
-    words = f"{SMALL} --epochs 30 --trials 8 --out run --cache $NODE_CACHE/cache"
+    words = f"{SMALL} --epochs 100 --trials 12 --out run --cache $NODE_CACHE/cache"
     code, errors = command.run_until(
-        f"{words} --address {machines.address}", "[1/8] trial", change
+        f"{words} --address {machines.address}", "[1/12] trial", change
     )
     assert code == 0, errors
     folder = RunFolder(command.folder / "run")
-    assert_whole(folder, 8)
+    assert_whole(folder, 12)
     assert folder.read_trials()["retries"].sum() <= 1, "no more than what ran on the dead one"
     steps = read_search(folder)["activations"]
     assert [step["cached"] for step in steps if step["done"] == step["total"]].count(False) == 4
