@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from analysis.run_folder.run import load
+from analysis.tables.rung_zero import behind
 from tests.benchmarks.reporting import machine, show
 from trainables.evaluation.decision import decide
 from trainables.evaluation.ensembling import Members, select_bagged, select_greedily
@@ -160,7 +161,7 @@ def main() -> None:
         made, members = nested(everything.only(kept), groups, size, seed)
         differences = [paired_bootstrap(score, made, whole) for score in ("weighted_f1", "loss")]
         scores = [made.score(score) for score in ("weighted_f1", "f1_neutral", "loss")]
-        shown = ["", ""] if name == "nothing" else [_shown(one) for one in differences]
+        shown = [behind(-one.difference, one.standard_error) for one in differences]
         lines.append(
             [name, str(len(kept)), f"{members:.1f}", *(f"{s:.4f}" for s in scores), *shown]
         )
@@ -175,11 +176,6 @@ def main() -> None:
 def groups_of(run: Run) -> NDArray[np.int64]:
     """Return the group of duplicates of each labelled sample, shape (N,)."""
     return run.samples.loc[run.samples["tag"].notna(), "group"].to_numpy(np.int64)
-
-
-def _shown(found: Any) -> str:
-    errors = found.difference / found.standard_error
-    return f"{found.difference:+.4f} ({abs(errors):.1f} s.e.)"
 
 
 if __name__ == "__main__":
