@@ -100,10 +100,7 @@ class Lists:
         return self.missing == "allow" and self.modality == "both"
 
     def rows(
-        self,
-        path: Path,
-        columns: Sequence[str],
-        optional: Collection[str] = (),
+        self, path: Path, columns: Sequence[str], optional: Collection[str] = ()
     ) -> Iterator[Row]:
         """Read the rows of a list, as `read_rows`."""
         wanted = Wanted(columns, optional, (SPLIT_COLUMN,), self.named)
@@ -219,7 +216,7 @@ def list_table(table: Path, lists: Lists, *, require_tags: bool = True) -> list[
     seen: dict[str, str] = {}
     may_be_missing = {"image": True, "text": lists.may_lack, "tag": not require_tags}
     optional = [name for name in columns if may_be_missing.get(name)]
-    beside = _ImagesBeside(_folder_of_pairs(table.parent))
+    beside = _ImagesBeside(_folder_of_pairs(table.parent), lists.faults)
     for row in lists.rows(table, columns, optional):
         split, image = _split(row, lists.faults), None
         guid = _guid(row, seen, lists.faults)
@@ -243,13 +240,14 @@ class _ImagesBeside:
 
     Args:
         folder: Where they are.
+        faults: Collects faults.
 
     Attributes:
         lacks_all: Whether some were asked for, and none is there.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self.lacks_all = folder, False
+    def __init__(self, folder: Path, faults: Faults) -> None:
+        self._folder, self._faults, self.lacks_all = folder, faults, False
         self._present: Collection[str] | None = None
 
     def of(self, guid: str | None) -> Path | None:
@@ -257,7 +255,8 @@ class _ImagesBeside:
         if guid is None:
             return None
         if self._present is None:
-            self._present, self.lacks_all = {path.name for path in self._folder.iterdir()}, True
+            found = _present(self._folder, self._faults)
+            self._present, self.lacks_all = found or set(), found is not None
         name = _image_name(guid, self._present)
         self.lacks_all = self.lacks_all and name not in self._present
         return self._folder / name

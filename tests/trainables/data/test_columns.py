@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import NoReturn
 
 import pyarrow as pa
 import pytest
@@ -14,9 +15,6 @@ from trainables.data.corpus import Allowed, CorpusError, Spelling, find_classes,
 from trainables.data.encodings import Decoder
 from trainables.data.given_splits import GivenSplits, count_folds
 from trainables.data.rows.columns import Columns, ColumnsError, parse_columns
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PUBLISHED = Spelling(columns=Columns({"guid": "id", "tag": "Emotion_Label"}))
 
@@ -107,6 +105,20 @@ def test_a_table_without_images_by_column_or_by_name_is_refused_in_one_line(
     lenient = Allowed(missing="allow")
     corpus = load_corpus(protocol / "train.json", spelling=PUBLISHED, allowed=lenient)
     assert corpus.missing == {"text": 0, "image": 2}
+
+
+def test_images_in_a_folder_that_cannot_be_listed_are_a_fault_in_one_line(
+    protocol: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path) -> NoReturn:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(CorpusError) as refused:
+        load_corpus(protocol / "train.json", spelling=PUBLISHED)
+    assert "every folder must be readable" in str(refused.value)
+    assert "data: Permission denied" in str(refused.value)
+    assert "must have a column image" not in str(refused.value)
 
 
 def test_words_are_read_as_our_names_and_theirs() -> None:
