@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainables.modules.blocks.activations import Activations
@@ -22,13 +23,21 @@ if TYPE_CHECKING:
     from trainables.modules.blocks.cut import Pooling
 
 
+# On a CPU, oneDNN compiles its bfloat16 kernels for every number of rows that it meets: a third of
+# a training step, where every batch has another.
+_MULTIPLE = 32
+
+
 class TokenLayout(NamedTuple):
     """Where the real tokens of a padded batch are.
 
+    Packed tokens are S >= T rows, a multiple of 32: those beyond the T real ones are copies of the
+    batch's first, which nothing reads.
+
     Attributes:
         mask: True for real tokens, shape (B, L).
-        places: Their indices in the flattened batch, shape (T,), int64.
-        texts: Index of the text that each belongs to, shape (T,), int64.
+        places: Indices in the flattened batch of the packed tokens, shape (S,), int64.
+        texts: Index of the text that each real token belongs to, shape (T,), int64.
         firsts: Index of each text's first token among the real tokens, shape (B,), int64.
         lengths: Tokens per text, shape (B,), int64.
     """
@@ -44,7 +53,8 @@ class TokenLayout(NamedTuple):
         """Find the real tokens by a mask (B, L): at least one per text, before its padding."""
         places = mask.flatten().nonzero().squeeze(1)
         lengths = mask.sum(dim=1)
-        return cls(mask, places, places // mask.shape[1], lengths.cumsum(0) - lengths, lengths)
+        packed = F.pad(places, (0, -len(places) % _MULTIPLE))
+        return cls(mask, packed, places // mask.shape[1], lengths.cumsum(0) - lengths, lengths)
 
     @property
     def lasts(self) -> Tensor:
@@ -52,14 +62,18 @@ class TokenLayout(NamedTuple):
         return self.firsts + self.lengths - 1
 
     def mean(self, packed: Tensor) -> Tensor:
-        """Average the tokens (T, D) of each text to (B, D)."""
+        """Average the tokens (S, D) of each text to (B, D)."""
         sums = packed.new_zeros(self.mask.shape[0], packed.shape[-1])
-        return sums.index_add(0, self.texts, packed) / self.lengths[:, None]
+        return sums.index_add(0, self.texts, self._real(packed)) / self.lengths[:, None]
 
     def pad(self, packed: Tensor) -> Tensor:
-        """Scatter tokens (T, D) into a padded batch (B, L, D), with zeros for padding."""
+        """Scatter tokens (S, D) into a padded batch (B, L, D), with zeros for padding."""
         flat = packed.new_zeros(self.mask.numel(), packed.shape[-1])
-        return flat.index_copy(0, self.places, packed).view(*self.mask.shape, -1)
+        filled = flat.index_copy(0, self._real(self.places), self._real(packed))
+        return filled.view(*self.mask.shape, -1)
+
+    def _real(self, packed: Tensor) -> Tensor:
+        return packed[: len(self.texts)]
 
 
 class PackedTextPiece(Piece):
@@ -115,7 +129,7 @@ class PackedTextPiece(Piece):
         if mask is None:
             mask = hidden.new_ones(hidden.shape[:2]).bool()
         layout = TokenLayout.of(mask)
-        tokens = hidden.flatten(0, 1)[layout.places]  # (T, D)
+        tokens = hidden.flatten(0, 1)[layout.places]  # (S, D)
         blocks = [self.blocks[place] for place in self.order]
         for block in blocks[:-1] if self.pooling == "cls" else blocks:
             tokens = self._run(block, tokens, tokens, layout)

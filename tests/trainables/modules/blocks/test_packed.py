@@ -105,12 +105,20 @@ def test_dropout_works_in_training_only(towers: Mapping[str, Tower]) -> None:
 
 def test_a_packing_says_where_the_real_tokens_are() -> None:
     layout = TokenLayout.of(torch.tensor([[True, True, False], [True, False, False]]))
-    assert layout.places.tolist() == [0, 1, 3]
+    assert layout.places.tolist() == [0, 1, 3, *[0] * 29]
     assert layout.texts.tolist() == [0, 0, 1]
     assert layout.firsts.tolist() == [0, 2]
     assert layout.lengths.tolist() == [2, 1]
-    padded = layout.pad(torch.tensor([[1.0], [2.0], [3.0]]))
-    assert padded.tolist() == [[[1.0], [2.0], [0.0]], [[3.0], [0.0], [0.0]]]
+    packed = torch.tensor([[1.0], [2.0], [3.0], *[[7.0]] * 29])
+    assert layout.pad(packed).tolist() == [[[1.0], [2.0], [0.0]], [[3.0], [0.0], [0.0]]]
+    assert layout.mean(packed).tolist() == [[1.5], [3.0]]
+
+
+@pytest.mark.parametrize("tokens", [1, 31, 32, 33])
+def test_packed_tokens_come_in_few_numbers(tokens: int) -> None:
+    layout = TokenLayout.of(torch.ones(1, tokens, dtype=torch.bool))
+    assert len(layout.places) == (64 if tokens == 33 else 32)
+    assert layout.places[:tokens].tolist() == list(range(tokens))
 
 
 def test_blocks_of_berts_make_can_be_packed(towers: Mapping[str, Tower]) -> None:
