@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from search.study.resume import name_of, records_of, requeue
-from search.study.trial import EPOCH, HAND_TUNED, Records, TrialRecord
+from search.study.trial import EPOCH, HAND_TUNED, Records, TrialRecord, ranked
 from trainables.evaluation.metrics import Mode, mode_of
 from trainables.trainable import RESUME_FROM
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     import optuna
 
+    from search.study.frozen_first import Order
     from search.study.trial import Fate
     from search.tune.stopper import SearchStopper
-    from spaces.space import Space
 
 _STATES = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
 
@@ -54,7 +54,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
     Args:
         study: The study; its direction fits the metric.
         one_write: Makes what is told in a block one write.
-        space: Draws the hyperparameters of a trial.
+        order: Asks for the trials, and draws their hyperparameters.
         metric: The objective, a key of a trial's reports.
         limits: Bound it.
         checkpoints: States to resume unfinished trials from, by their numbers.
@@ -64,7 +64,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         self,
         study: optuna.Study,
         one_write: Callable[[], AbstractContextManager[None]],
-        space: Space,
+        order: Order,
         metric: str,
         *,
         limits: Limits,
@@ -77,7 +77,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         super().__init__(metric=metric, mode=self._mode)
         self._study = study
         self._one_write = one_write
-        self._space = space
+        self._order = order
         self._asked: dict[str, optuna.Trial] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
@@ -94,8 +94,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
             return None
         trial = None
         with self._stopper.guarding(), self._one_write():
-            trial = self._study.ask()
-            self._space.suggest(trial)
+            trial = self._order.ask(self._study, ranked(self.records, self._mode))
         if trial is None or self._stopper.fault is not None:
             return None
         self._asked[trial_id] = trial
@@ -188,7 +187,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         kept_by_the_study = {
             "_study",
             "_one_write",
-            "_space",
+            "_order",
             "_asked",
             "_stopper",
             "_checkpoints",

@@ -11,7 +11,7 @@ from ray import tune
 from ray.tune.execution import class_cache
 
 from search.cluster.resources import RETRIES, asking_for
-from search.study.frozen_first import frozen_first
+from search.study.frozen_first import Order, frozen_first
 from search.study.resume import put_right
 from search.study.sampler import begin
 from search.study.trial import outcomes
@@ -192,7 +192,7 @@ def open_search(
     searcher = StudySearcher(
         study,
         place.one_write,
-        plan.space,
+        Order.of(plan.space, plan.backbones, settings.trials),
         settings.tuning.metric,
         limits=Limits(stopper, slots),
         checkpoints=Attempts(plan.storage).checkpoints(),

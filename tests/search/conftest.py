@@ -11,6 +11,7 @@ import pytest
 from optuna.storages import JournalStorage
 
 from search.run import main
+from search.study.frozen_first import Order
 from search.study.journal import StudyJournal
 from search.study.resume import put_right
 from search.study.sampler import begin, open_study
@@ -63,7 +64,7 @@ class FakeRay:
         self.searcher = StudySearcher(
             self.study,
             journal.one_write if storage is None else nullcontext,
-            TOY_SPACE,
+            Order(TOY_SPACE, {}, 0),
             metric,
             limits=Limits(self.stopper, lambda: self.slots),
             **more,

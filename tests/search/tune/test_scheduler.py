@@ -155,3 +155,21 @@ def test_the_cause_of_a_remote_error_is_what_is_told() -> None:
     remote = RuntimeError("a traceback of forty lines")
     remote.cause = KeyError("width")  # type: ignore[attr-defined]  # as Ray's errors have
     assert one_line(remote) == "KeyError: 'width'"
+
+
+def test_open_blocks_are_not_compared_with_frozen_heads(make_fake_ray: Callable[..., Any]) -> None:
+    def start(ray: Any, layers: int) -> Any:
+        trial = ray.start()
+        record = ray.searcher.records[trial.trial_id]
+        record.params = {**record.params, "text_unfrozen_layers": layers}
+        ray.asha.on_trial_add(None, trial)
+        return trial
+
+    ray = make_fake_ray()
+    for score in (0.7, 0.8, 0.9):
+        ray.report(start(ray, 0), 1, score)
+    first = start(ray, 1)
+    assert ray.report(first, 1, 0.2), "the first of its kind has none to be behind"
+    assert not ray.report(start(ray, 2), 1, 0.1)
+    assert not ray.report(start(ray, 0), 1, 0.3)
+    assert ray.report(first, 2, 0.2)
