@@ -157,6 +157,13 @@ class TrainConfig:
     max_grad_norm: float = hyperparameter(
         1.0, rule=POSITIVE, doc="Global L2 norm at which gradients are clipped."
     )
+    weight_averaging: float = hyperparameter(
+        0.0,
+        Choices(0.0, 0.95, 0.99),
+        rule=BELOW_1,
+        doc="Decay of the moving average of the weights over optimiser steps, which is what is "
+        "scored and shipped; 0 takes those of the last step.",
+    )
     label_smoothing: float = hyperparameter(
         0.05,
         FloatRange(0.0, 0.15),

@@ -41,6 +41,7 @@ def training(head: tuple[float, float], backbone: tuple[float, float]) -> dict[s
         "schedule": choices("cosine", "plateau"),
         "warmup_ratio": FloatDistribution(0.0, 0.3),
         "batch_size": choices(16, 32, 64),
+        "weight_averaging": choices(0.0, 0.95, 0.99),
         "label_smoothing": FloatDistribution(0.0, 0.15),
         "class_weight_smoothing": choices(0.0, 0.03, 0.1, 1.0),
         "neutral_threshold": FloatDistribution(0.3, 0.45),

@@ -13,6 +13,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from trainables.evaluation.classes import SENTIMENTS, Classes
 from trainables.modules.blocks.precision import autocast
 from trainables.modules.heads.views import ViewProjection
+from trainables.training.averaging import WeightAverage
 from trainables.training.losses import make_loss
 from trainables.training.optimization import Schedule, make_optimizer
 from trainables.training.randomness import RandomStream
@@ -111,6 +112,7 @@ class FoldTrainer:
         self._loss = make_loss(counts, config, data.device)
         # Found once: to walk the modules in every step takes as long as a small head's layer.
         self._trainable = [p for p in self.classifier.parameters() if p.requires_grad]
+        self._average = WeightAverage(self._trainable, config.weight_averaging)
         self.optimizer = make_optimizer(self.classifier, config)
         steps = math.ceil(round(counts.sum().item()) / config.batch_size)
         self._schedule = Schedule(self.optimizer, config, steps)
@@ -137,12 +139,14 @@ class FoldTrainer:
         Raises:
             DivergedError: If the loss is not finite.
         """
+        self._average.exchange()
         with self._random.active():
             order = draw_epoch(self._labels, self._config.sampling)
             self.classifier.train()
             total = torch.zeros((), device=self._data.device)
             for rows in self._train[order.to(self._data.device)].split(self._config.batch_size):
                 total += self._step(rows) * len(rows)
+        self._average.exchange()
         loss = total.item() / len(order)
         if not math.isfinite(loss):
             rates = ", ".join(f"{rate:.1e}" for rate in self.learning_rates)
@@ -171,6 +175,7 @@ class FoldTrainer:
         self._scaler.step(self.optimizer)
         self._scaler.update()
         self._schedule.after_step()
+        self._average.after_step()
         return total
 
     def _clip(self) -> None:
@@ -244,6 +249,7 @@ class FoldTrainer:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self._schedule.state_dict(),
             "scaler": self._scaler.state_dict(),
+            "average": self._average.state_dict(),
             "random": self._random.state,
         }
 
@@ -252,6 +258,7 @@ class FoldTrainer:
         self.classifier.load_state_dict(state["classifier"])
         self.optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
+        self._average.load_state_dict(state["average"])
         if state["scaler"]:  # empty if the losses were not scaled: keep the new scaler then
             self._scaler.load_state_dict(state["scaler"])
         self._random.load(state["random"])

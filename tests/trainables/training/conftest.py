@@ -79,6 +79,7 @@ def config_of(**values: Any) -> TrainConfig:
         "batch_size": 8,
         "max_epochs": 6,
         "patience": 6,
+        "weight_averaging": 0.0,
         "label_smoothing": 0.05,
         "class_weight_smoothing": 0.0,
         "neutral_threshold": 0.0,

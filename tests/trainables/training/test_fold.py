@@ -227,11 +227,11 @@ def test_a_validation_loss_that_is_not_finite_is_divergence() -> None:
 
 
 @pytest.mark.parametrize("precision", get_args(Precision))
-@pytest.mark.parametrize("schedule", ["cosine", "plateau"])
+@pytest.mark.parametrize(("schedule", "averaging"), [("cosine", 0.9), ("plateau", 0.0)])
 def test_a_trainer_resumed_at_any_epoch_equals_an_unbroken_one(
-    schedule: str, precision: Precision, tmp_path: Path
+    schedule: str, averaging: float, precision: Precision, tmp_path: Path
 ) -> None:
-    config = config_of(schedule=schedule, head_learning_rate=0.3)
+    config = config_of(schedule=schedule, weight_averaging=averaging, head_learning_rate=0.3)
     unbroken, broken = (trainer_of(config, precision=precision) for _ in range(2))
     for epoch in range(6):
         expected: tuple[Any, ...] = (unbroken.train_epoch(), *unbroken.validate())
@@ -243,6 +243,15 @@ def test_a_trainer_resumed_at_any_epoch_equals_an_unbroken_one(
         broken.load_state_dict(torch.load(tmp_path / f"{epoch}.pt", weights_only=True))
         assert broken.learning_rates == unbroken.learning_rates
     assert all(torch.equal(value, state(broken)[name]) for name, value in state(unbroken).items())
+
+
+def test_averaging_changes_what_is_scored_and_not_what_trains() -> None:
+    plain, averaged = (trainer_of(config_of(weight_averaging=each)) for each in (0.0, 0.9))
+    for _ in range(2):
+        assert plain.train_epoch() == averaged.train_epoch()
+    assert not np.allclose(plain.validate().probabilities, averaged.validate().probabilities)
+    averaged._average.exchange()
+    assert all(torch.equal(value, state(averaged)[name]) for name, value in state(plain).items())
 
 
 @pytest.mark.parametrize("scaled", [("float32", "float16"), ("float16", "float32")])
