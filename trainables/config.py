@@ -158,7 +158,7 @@ class TrainConfig:
         1.0, rule=POSITIVE, doc="Global L2 norm at which gradients are clipped."
     )
     weight_averaging: float = hyperparameter(
-        0.0,
+        0.99,
         Choices(0.0, 0.95, 0.99),
         rule=BELOW_1,
         doc="Decay of the moving average of the weights over optimiser steps, which is what is "
