@@ -3,7 +3,8 @@
 A function trainable, as most are written: every trial is a fresh process that loads the pretrained
 models, a `DataLoader` decodes and tokenises each sample in each epoch, and the whole models run in
 each step, their first layers with `requires_grad=False`. Head, initial weights, order of batches,
-optimiser, schedule, loss, early stop, decision and metrics are ours, so that the scores compare.
+optimiser, schedule, average of weights, loss, early stop, decision and metrics are ours, so that
+the scores compare.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from trainables.modules.backbones.image_towers import Standardize
 from trainables.modules.blocks.activations import Activations
 from trainables.modules.heads.classifier import Classifier
 from trainables.seeds import stream_seed
+from trainables.training.averaging import WeightAverage
 from trainables.training.fold import Validation
 from trainables.training.lockstep import LockstepRun
 from trainables.training.losses import make_loss
@@ -94,6 +96,8 @@ class PlainTrainer:
         counts = drawn_counts(self._labels, config.sampling, len(SENTIMENTS))
         self._loss = make_loss(counts, config, _CPU)
         self.optimizer = make_optimizer(self.classifier, config)
+        trained = [p for p in self.classifier.parameters() if p.requires_grad]
+        self._average = WeightAverage(trained, config.weight_averaging)
         steps = math.ceil(round(counts.sum().item()) / config.batch_size)
         self._schedule = Schedule(self.optimizer, config, steps)
 
@@ -109,6 +113,7 @@ class PlainTrainer:
             The mean loss per sample.
         """
         total = 0.0
+        self._average.exchange()
         with self._random.active():
             rows = self._train[draw_epoch(self._labels, self._config.sampling)]
             self.classifier.train()
@@ -121,7 +126,9 @@ class PlainTrainer:
                 )
                 self.optimizer.step()
                 self._schedule.after_step()
+                self._average.after_step()
                 total += loss.item() * len(labels)
+        self._average.exchange()
         return total / len(rows)
 
     @torch.no_grad()
