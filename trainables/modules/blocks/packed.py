@@ -53,7 +53,7 @@ class TokenLayout(NamedTuple):
         """Find the real tokens by a mask (B, L): at least one per text, before its padding."""
         places = mask.flatten().nonzero().squeeze(1)
         lengths = mask.sum(dim=1)
-        packed = F.pad(places, (0, -len(places) % _MULTIPLE))
+        packed = F.pad(places, (0, -places.shape[0] % _MULTIPLE))
         return cls(mask, packed, places // mask.shape[1], lengths.cumsum(0) - lengths, lengths)
 
     @property
@@ -73,7 +73,7 @@ class TokenLayout(NamedTuple):
         return filled.view(*self.mask.shape, -1)
 
     def _real(self, packed: Tensor) -> Tensor:
-        return packed[: len(self.texts)]
+        return packed[: self.texts.shape[0]]
 
 
 class PackedTextPiece(Piece):

@@ -138,3 +138,21 @@ def test_blocks_of_another_make_cannot_be_packed(towers: Mapping[str, Tower]) ->
     assert not can_pack(towers["distilbert"].model.transformer.layer[0])
     assert not can_pack(towers["vit"].model.layers[0])
     assert not can_pack(nn.Linear(1, 1))
+
+
+def test_a_packing_is_traced_for_any_number_of_tokens() -> None:
+    class Packing(nn.Module):
+        def forward(self, hidden: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+            layout = TokenLayout.of(mask)
+            packed = hidden.flatten(0, 1)[layout.places]
+            return layout.pad(packed), layout.mean(packed)
+
+    sizes = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
+    example = hidden_states(), MASKS["padded"]
+    traced = torch.export.export(Packing(), example, dynamic_shapes=(sizes, sizes), strict=False)
+    hidden, mask = (
+        torch.randn(7, 9, 32),
+        torch.arange(9) < torch.tensor([9, 1, 3, 9, 8, 2, 7])[:, None],
+    )
+    for got, wanted in zip(traced.module()(hidden, mask), Packing()(hidden, mask), strict=True):
+        torch.testing.assert_close(got, wanted)
