@@ -54,18 +54,17 @@ class Model(NamedTuple):
 
 MODELS: Mapping[str, Model] = {
     "early fusion with the lexicon": Model("early_fusion", [_DEEP | {"lexicon": True}]),
-    "late fusion by weight": Model(
-        "late_fusion", [_DEEP], {"text": "roberta", "image": "mobilenet"}
+    "late fusion by weight and by vote": Model(
+        "late_fusion",
+        [_DEEP, _FROZEN | {"fusion": "vote"}],
+        {"text": "roberta", "image": "mobilenet"},
     ),
-    "late fusion by vote": Model("late_fusion", [_FROZEN | {"fusion": "vote"}]),
     "clip": Model("clip", [_DEEP], {"clip": "clip"}),
     "siglip": Model("clip", [_DEEP | {"fusion": "concat"}], {"clip": "siglip"}),
-    "blip": Model("blip", [_DEEP], {"blip": "captions"}),
-    "blip whose text reads its image": Model(
-        "blip", [_DEEP | {"fusion": "cross"}], {"blip": "captions"}
-    ),
-    "blip whose frozen text reads its image": Model(
-        "blip", [_FROZEN | {"fusion": "cross"}], {"blip": "captions"}
+    "blip, and blip whose text, open or frozen, reads its image": Model(
+        "blip",
+        [_DEEP, _DEEP | {"fusion": "cross"}, _FROZEN | {"fusion": "cross"}],
+        {"blip": "captions"},
     ),
     "blip enhanced": Model("blip_enhanced", [_DEEP], {"blip": "captions"}),
     "text alone": Model("early_fusion", [_DEEP], {"text": "distilbert"}, "text"),

@@ -48,6 +48,8 @@ def others_decide_as_we_do(model: Path, graph: Path, corpus: Corpus) -> None:
     predictor, pairs = Predictor(model, CPU), pairs_of(corpus)
     if predictor.inputs.missing == "allow":
         pairs[3:5] = [replace(pairs[3], image=None), replace(pairs[4], text="")]
+    inputs = predictor.graph().inputs
+    assert list(inputs.of(pairs)) == inputs.names == list(inputs.example())
     ours = predictor.probabilities(pairs)
     assert ours.std(axis=0).max() > 1e-3  # were all alike, the comparison would show little
     posted = [(sample.text, sample.image) for sample in pairs]
@@ -103,6 +105,7 @@ def test_large_weights_lie_beside_the_graph(
     assert check(small, predictor, corpus.samples[:3]).difference < 1e-5
 
 
+@pytest.mark.slow
 def test_a_graph_that_disagrees_is_not_left(
     model_of: Callable[[str], Path],
     of_texts: Path,
@@ -129,6 +132,7 @@ def test_a_file_that_onnxruntime_cannot_run_is_refused(
         check(tmp_path / "torn.onnx", predictor, corpus.samples[:2])
 
 
+@pytest.mark.slow
 def test_what_fewer_bits_change_is_told_apart_from_what_the_export_does(
     model_of: Callable[[str], Path], of_texts: Path, corpus: Corpus
 ) -> None:

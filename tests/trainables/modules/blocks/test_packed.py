@@ -150,9 +150,7 @@ def test_a_packing_is_traced_for_any_number_of_tokens() -> None:
     sizes = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
     example = hidden_states(), MASKS["padded"]
     traced = torch.export.export(Packing(), example, dynamic_shapes=(sizes, sizes), strict=False)
-    hidden, mask = (
-        torch.randn(7, 9, 32),
-        torch.arange(9) < torch.tensor([9, 1, 3, 9, 8, 2, 7])[:, None],
-    )
+    lengths = torch.tensor([9, 1, 3, 9, 8, 2, 7])
+    hidden, mask = torch.randn(7, 9, 32), torch.arange(9) < lengths[:, None]
     for got, wanted in zip(traced.module()(hidden, mask), Packing()(hidden, mask), strict=True):
         torch.testing.assert_close(got, wanted)
