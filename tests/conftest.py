@@ -10,6 +10,8 @@ import os
 # Before torch and transformers are imported: one thread, so that sums come out alike everywhere.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
+# The many processes that tests start need not each compile our modules anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import hashlib
 import json
@@ -66,13 +68,17 @@ hypothesis.settings.load_profile("untimed")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the slow tests, so that processes that work side by side end together.
 
-    Of these, those that share a Ray come first: it ends for a test that starts its own.
+    Of these, files come last whose tests start a Ray of their own: the shared one ends for them.
     """
-    items.sort(key=lambda item: (_is_fast(item), "ray_cluster" not in _fixtures(item)))
+    own = {item.path for item in items if "own_ray" in _fixtures(item)}
+    shared = {item.path for item in items if "ray_cluster" in _fixtures(item)}
 
+    def order(item: pytest.Item) -> tuple[bool, ...]:
+        fast = item.get_closest_marker("slow") is None
+        file = item.path in own, item.path not in shared
+        return (fast, *file, "ray_cluster" not in _fixtures(item))
 
-def _is_fast(item: pytest.Item) -> bool:
-    return item.get_closest_marker("slow") is None
+    items.sort(key=order)
 
 
 def _fixtures(item: pytest.Item) -> list[str]:
@@ -100,11 +106,10 @@ def ray_cluster(held_ray: ExitStack) -> None:
             held_ray.enter_context(connected(None))
 
 
-@pytest.fixture(autouse=True)
-def _no_ray_unasked(request: pytest.FixtureRequest, held_ray: ExitStack) -> None:
-    """End the shared Ray before a test that starts its own; a fast one starts none."""
-    if "ray_cluster" not in request.fixturenames and not _is_fast(request.node):
-        held_ray.close()
+@pytest.fixture(scope="module")
+def own_ray(held_ray: ExitStack) -> None:
+    """End the Ray that tests share, with its variables, before tests that start their own."""
+    held_ray.close()
 
 
 @pytest.fixture(scope="session")

@@ -77,14 +77,10 @@ def interrupt(process: subprocess.Popen[str]) -> None:
     process.send_signal(signal.SIGINT)
 
 
-def terminate(process: subprocess.Popen[str]) -> None:
+def terminate_and_interrupt(process: subprocess.Popen[str]) -> None:
     process.send_signal(signal.SIGTERM)
-
-
-def interrupt_twice(process: subprocess.Popen[str]) -> None:
-    process.send_signal(signal.SIGINT)
     time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)  # which ends at once
 
 
 def kill_raylet(process: subprocess.Popen[str]) -> None:

@@ -22,18 +22,29 @@ from tests.search.test_run_resume import assert_whole
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterator
-    from contextlib import ExitStack
     from pathlib import Path
 
     from trainables.experiment import Experiment
 
 pytestmark = pytest.mark.slow
 
-SMALL = f"--model early_fusion --data demo --image-size 32 --confirm 0 --scheduler none {FROZEN}"
+SMALL = (
+    "--model early_fusion --data demo --image-size 32 --no-rung-zero --confirm 0 --scheduler none"
+    f" {FROZEN}"
+)
+
+RESOURCES = {
+    **{name: {"num_cpus": 1} for name in "abc"},
+    "gpu": {"num_cpus": 1, "num_gpus": 1},
+    "gpus": {"num_cpus": 1, "num_gpus": 2},
+}
 
 
 class Machines:
-    """A cluster whose head runs the driver and no trial, as on Kubernetes."""
+    """A cluster whose head runs the driver and no trial, as on Kubernetes.
+
+    A machine that the next test wants as well stays: each takes seconds to start.
+    """
 
     def __init__(self, folder: Path) -> None:
         from ray.cluster_utils import Cluster
@@ -51,18 +62,19 @@ class Machines:
     def _cache(self, name: str) -> dict[str, str]:
         return {"NODE_CACHE": str(self._folder / name)}
 
-    def add(self, name: str, **resources: float) -> None:
+    def add(self, name: str) -> None:
         variables = self._cache(name)
-        self._nodes[name] = self._cluster.add_node(env_vars=variables, **resources)
+        self._nodes[name] = self._cluster.add_node(env_vars=variables, **RESOURCES[name])
 
     def kill(self, name: str) -> None:
         self._cluster.remove_node(self._nodes.pop(name), allow_graceful=False)
 
-    def only(self, *names: str, **resources: float) -> None:
-        while self._nodes:
-            self._cluster.remove_node(self._nodes.popitem()[1], allow_graceful=True)
+    def only(self, *names: str) -> None:
+        for name in self._nodes.keys() - names:
+            self._cluster.remove_node(self._nodes.pop(name), allow_graceful=True)
         for name in names:
-            self.add(name, **resources)
+            if name not in self._nodes:
+                self.add(name)
 
     def built(self, name: str) -> int:
         return len(list((self._folder / name).glob("cache/*.json")))
@@ -84,8 +96,10 @@ class Machines:
 
 
 @pytest.fixture(scope="module")
-def machines(tmp_path_factory: pytest.TempPathFactory, held_ray: ExitStack) -> Iterator[Machines]:
-    held_ray.close()  # with its variables, before this one starts
+def machines(
+    tmp_path_factory: pytest.TempPathFactory,
+    own_ray: None,  # noqa: ARG001  # it must be the only one
+) -> Iterator[Machines]:
     cluster = Machines(tmp_path_factory.mktemp("machines"))
     yield cluster
     cluster.shutdown()
@@ -102,14 +116,66 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
+def test_machines_without_a_gpu_get_no_trials_that_need_one(
+    machines: Machines,
+    run: Callable[[str], tuple[int, str, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NODE_CACHE", str(tmp_path / "driver"))
+    machines.only("a", "gpu")
+    words = f"{SMALL} --epochs 2 --trials 3 --no-retrain --out run --cache $NODE_CACHE/cache"
+    code, out, errors = run(f"{words} --address {machines.address}")
+    assert code == 0, errors
+    assert "3/3" in out
+    folder = RunFolder(tmp_path / "run")
+    assert folder.read_trials()["fate"].tolist() == ["finished"] * 3
+    hardware = read_search(folder)["hardware"]
+    assert (hardware["gpus"], hardware["gpus_per_trial"], hardware["slots"]) == (1, 1, 1)
+    assert (machines.built("gpu"), machines.built("a")) == (2, 0)
+
+
+def test_a_process_computes_on_one_gpu_alone(
+    machines: Machines, make_experiment: Callable[..., Experiment]
+) -> None:
+    def work(_: Any) -> tuple[int, str]:
+        return os.getpid(), os.environ["CUDA_VISIBLE_DEVICES"]
+
+    machines.only("a", "gpu")
+    with connected(machines.address):
+        runner = TaskRunner(make_experiment(), TrialResources(1, 0.5, slots=2))
+        one = [result for _, result in runner.run([Task(work, {})] * 2)]
+    assert len({process for process, _ in one}) == 1, "one CPU lets them follow one another"
+    assert {gpu for _, gpu in one} == {"0"}
+    machines.only("a", "gpus")
+    with connected(machines.address):
+        runner = TaskRunner(make_experiment(), TrialResources(1, 1, slots=2))
+        several = [result for _, result in runner.run([Task(work, {})] * 2)]
+    assert len({process for process, _ in several}) == 2, "the next task may get the other GPU"
+
+
+def test_machines_that_share_a_cache_build_it_once(
+    machines: Machines, make_experiment: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    machines.only("a", "b")
+    experiment = make_experiment(cache=tmp_path / "shared")
+    with connected(machines.address) as nodes:
+        steps = list(build_everywhere([n for n in nodes if n.cpus], experiment, [{}]))
+    for role in ("text", "image"):
+        (built,) = {step.node for step in steps if step.role == role and not step.cached}
+        (read,) = {step.node for step in steps if step.role == role and step.cached}
+        assert built != read
+    assert len(list((tmp_path / "shared").glob("*.safetensors"))) == 2
+
+
 def test_a_search_outlives_a_machine_and_uses_one_that_joins_late(
     machines: Machines, command: Command
 ) -> None:
-    machines.only("a", "b", num_cpus=1)
+    machines.only("a", "b")
 
     def change(process: subprocess.Popen[str]) -> None:
         with machines.paused():
-            machines.add("c", num_cpus=1)
+            machines.add("c")
             until(lambda: machines.built("c") == 2 or process.poll() is not None)
             machines.kill("a")
 
@@ -123,7 +189,7 @@ def test_a_search_outlives_a_machine_and_uses_one_that_joins_late(
     assert folder.read_trials()["retries"].sum() <= 1, "no more than what ran on the dead one"
     steps = read_search(folder)["activations"]
     assert [step["cached"] for step in steps if step["done"] == step["total"]].count(False) == 4
-    assert [machines.built(name) for name in ("a", "b", "c", "head")] == [2, 2, 2, 0]
+    assert [machines.built(name) for name in (*"abc", "head")] == [2, 2, 2, 0]
     assert (folder.model / "config.json").exists(), "sent here from where it was assembled"
 
 
@@ -136,66 +202,13 @@ def test_the_stages_after_the_trials_outlive_a_machine(
         time.sleep(1)
         return str(ray.get_runtime_context().get_node_id())
 
-    machines.only("stays", "dies", num_cpus=1)
+    machines.only("b", "c")
     with connected(machines.address):
         runner = TaskRunner(make_experiment(), TrialResources(1, 0, slots=2))
         ended: dict[int, str] = {}
         for index, node in runner.run([Task(work, {})] * 12):
             ended[index] = node
             if len(ended) == 2:
-                machines.kill("dies")
+                machines.kill("c")
     assert sorted(ended) == list(range(12))
     assert all(isinstance(node, str) for node in ended.values())
-
-
-def test_a_process_computes_on_one_gpu_alone(
-    machines: Machines, make_experiment: Callable[..., Experiment]
-) -> None:
-    def work(_: Any) -> tuple[int, str]:
-        return os.getpid(), os.environ["CUDA_VISIBLE_DEVICES"]
-
-    machines.only("several", num_cpus=2, num_gpus=2)
-    with connected(machines.address):
-        runner = TaskRunner(make_experiment(), TrialResources(1, 1, slots=2))
-        several = [result for _, result in runner.run([Task(work, {})] * 3)]
-    assert len({process for process, _ in several}) == 3, "the next task may get the other GPU"
-    machines.only("one", num_cpus=2, num_gpus=1)
-    with connected(machines.address):
-        runner = TaskRunner(make_experiment(), TrialResources(1, 0.5, slots=2))
-        one = [result for _, result in runner.run([Task(work, {})] * 3)]
-    assert len({process for process, _ in one}) <= 2
-    assert {gpu for _, gpu in one} == {"0"}
-
-
-def test_machines_without_a_gpu_get_no_trials_that_need_one(
-    machines: Machines,
-    run: Callable[[str], tuple[int, str, str]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("NODE_CACHE", str(tmp_path / "driver"))
-    machines.only("cpus", num_cpus=2)
-    machines.add("gpu", num_cpus=1, num_gpus=1)
-    words = f"{SMALL} --epochs 2 --trials 3 --no-retrain --out run --cache $NODE_CACHE/cache"
-    code, out, errors = run(f"{words} --address {machines.address}")
-    assert code == 0, errors
-    assert "3/3" in out
-    folder = RunFolder(tmp_path / "run")
-    assert folder.read_trials()["fate"].tolist() == ["finished"] * 3
-    hardware = read_search(folder)["hardware"]
-    assert (hardware["gpus"], hardware["gpus_per_trial"], hardware["slots"]) == (1, 1, 1)
-    assert (machines.built("gpu"), machines.built("cpus")) == (2, 0)
-
-
-def test_machines_that_share_a_cache_build_it_once(
-    machines: Machines, make_experiment: Callable[..., Experiment], tmp_path: Path
-) -> None:
-    machines.only("one", "two", num_cpus=1)
-    experiment = make_experiment(cache=tmp_path / "shared")
-    with connected(machines.address) as nodes:
-        steps = list(build_everywhere([n for n in nodes if n.cpus], experiment, [{}]))
-    for role in ("text", "image"):
-        (built,) = {step.node for step in steps if step.role == role and not step.cached}
-        (read,) = {step.node for step in steps if step.role == role and step.cached}
-        assert built != read
-    assert len(list((tmp_path / "shared").glob("*.safetensors"))) == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import signal
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import optuna
@@ -19,16 +19,14 @@ from tests.search.command import (
     QUICK,
     Command,
     interrupt,
-    interrupt_twice,
     kill,
     kill_raylet,
-    terminate,
+    terminate_and_interrupt,
 )
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
-    from contextlib import ExitStack
     from pathlib import Path
 
 pytestmark = pytest.mark.slow
@@ -58,14 +56,14 @@ def assert_whole(folder: RunFolder, count: int) -> None:
 
 
 class Broken(NamedTuple):
-    """A search that was ended in five ways, each time by a new process, and went on to its end.
+    """A search that was ended in four ways, each time in a new process, and went on to its end.
 
     Attributes:
         folder: Its run folder.
         ends: The exit code and the errors of each process, by the way in which it was ended.
-        interrupted: After the first interrupt, the fates by trial and the content of `best.json`.
+        interrupted: After the interrupt, the fates by trial and the content of `best.json`.
         second: The exit code and the errors of another search in the same folder meanwhile.
-        last: The exit code, output and errors of the process that was left in peace.
+        last: The exit code, output and errors of the search that was left in peace.
     """
 
     folder: RunFolder
@@ -75,41 +73,60 @@ class Broken(NamedTuple):
     last: tuple[int, str, str]
 
 
+def here(words: list[str], cache: Path) -> tuple[int, str, str]:
+    """Search in this process; gives its exit code, output and errors."""
+    out, errors = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        redirect_stdout(out),
+        redirect_stderr(errors),
+    ):
+        for name, value in Command(cache, cache).variables.items():
+            patch.setenv(name, value)
+        code = main(words)
+    return code, out.getvalue(), errors.getvalue()
+
+
 @pytest.fixture(scope="module")
-def broken(tmp_path_factory: pytest.TempPathFactory, cache: Path, held_ray: ExitStack) -> Broken:
-    held_ray.close()
+def broken(
+    tmp_path_factory: pytest.TempPathFactory,
+    cache: Path,
+    own_ray: None,  # noqa: ARG001  # each process starts its own
+) -> Broken:
     command = Command(tmp_path_factory.mktemp("broken"), cache)
     folder = RunFolder(command.folder / "run")
+    go_on = ["--resume", str(folder.path)]
     second: list[tuple[int, str]] = []
 
-    def try_a_second(process: subprocess.Popen[str]) -> None:
-        with pytest.MonkeyPatch.context() as patch, redirect_stderr(io.StringIO()) as errors:
-            patch.setenv("XDG_CACHE_HOME", str(cache))
-            process.send_signal(signal.SIGSTOP)  # or it might end meanwhile
-            code = main(["--resume", str(folder.path), "--trials", "15"])
-        second.append((code, errors.getvalue()))
+    def try_a_second_and_interrupt(process: subprocess.Popen[str]) -> None:
+        process.send_signal(signal.SIGSTOP)  # or it might end meanwhile
+        code, _, errors = here([*go_on, "--trials", "15"], cache)
+        second.append((code, errors))
         process.send_signal(signal.SIGCONT)
-        terminate(process)
+        interrupt(process)
 
     ways: tuple[Callable[[subprocess.Popen[str]], None], ...]
-    ways = kill, interrupt, try_a_second, interrupt_twice, kill_raylet
-    words, ends, interrupted = f"{QUICK} --confirm 0 --trials 14 --out run", {}, None
+    ways = kill, try_a_second_and_interrupt, terminate_and_interrupt, kill_raylet
+    words, ends, interrupted = (
+        f"{QUICK} --no-rung-zero --confirm 0 --trials 14 --out run",
+        {},
+        None,
+    )
     for count, act in enumerate(ways, 1):
         ends[act.__name__] = command.run_until(words, f"[{count}/14] trial", act)
-        if act is interrupt:
+        if act is try_a_second_and_interrupt:
             fates = folder.read_trials().set_index("trial")["fate"].to_dict()
             interrupted = fates, read_best(folder)
         words = "--resume run"
     assert interrupted is not None
-    return Broken(folder, ends, interrupted, second[0], command.run("--resume run"))
+    return Broken(folder, ends, interrupted, second[0], here(go_on, cache))
 
 
 def test_a_search_ended_in_every_way_goes_on_to_the_wanted_total(broken: Broken) -> None:
     expected = {
         "kill": -signal.SIGKILL,
-        "interrupt": 130,
-        "try_a_second": 143,
-        "interrupt_twice": 130,
+        "try_a_second_and_interrupt": 130,
+        "terminate_and_interrupt": 143,
         "kill_raylet": 1,
     }
     assert {way: code for way, (code, _) in broken.ends.items()} == expected, broken.ends
@@ -123,11 +140,11 @@ def test_a_search_ended_in_every_way_goes_on_to_the_wanted_total(broken: Broken)
     assert "14 trials in" in out
     assert "[3/14] trial" not in out, "what was done is not done again"
     assert_whole(broken.folder, 14)
-    assert len(read_search(broken.folder)["attempts"]) == 6
+    assert len(read_search(broken.folder)["attempts"]) == 5
 
 
 def test_an_interrupted_search_keeps_what_ended(broken: Broken) -> None:
-    _, errors = broken.ends["interrupt"]
+    _, errors = broken.ends["try_a_second_and_interrupt"]
     assert f"interrupted; what ended is in {broken.folder.path}" in errors
     fates, best = broken.interrupted
     assert 2 <= len(fates) < 14

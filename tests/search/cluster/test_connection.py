@@ -229,6 +229,7 @@ def listening() -> set[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_ray")
 def test_ray_here_listens_on_the_loopback_alone_needs_no_home_and_leaves_signals_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,6 +251,7 @@ def test_ray_here_listens_on_the_loopback_alone_needs_no_home_and_leaves_signals
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_ray")
 def test_processes_import_ahead_of_their_work_and_serve_one_task_after_another() -> None:
     def work() -> tuple[bool, int]:
         return "torch" in sys.modules, os.getpid()

@@ -130,6 +130,7 @@ def test_a_build_is_begun_again_as_often_as_anything_is_retried(
         list(preparation.build_everywhere(alive(), make_experiment(), []))
 
 
+@pytest.mark.usefixtures("own_ray")
 def test_a_task_for_which_there_is_not_memory_enough_fails_after_its_retries(
     make_experiment: Callable[..., Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

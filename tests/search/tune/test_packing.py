@@ -133,6 +133,7 @@ def make_trainable() -> type:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_ray")
 def test_the_first_trial_has_a_whole_gpu_and_the_others_share_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
