@@ -174,6 +174,7 @@ def test_the_package_says_what_it_does_not_have() -> None:
         _ = analysis.nothing
 
 
+@pytest.mark.slow
 def test_a_program_begins_when_all_of_it_is_defined() -> None:
     root, guarded, early = Path(__file__).parents[2], 0, []
     for package in ("search", "analysis", "trainables", "spaces", "tests"):

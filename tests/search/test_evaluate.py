@@ -12,22 +12,24 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from search.evaluate import main
 from search.predict import main as predict
-from tests.conftest import train_final
+from tests.conftest import tiny_experiment, train_final
 from trainables.evaluation.classes import SENTIMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from trainables.data.sample import Corpus
     from trainables.experiment import Experiment
 
 PARAMS = {"batch_size": 8, "projection_width": 16, "hidden_width": 16}
 
 
-@pytest.fixture
-def run_folder(make_experiment: Callable[..., Experiment], tmp_path: Path) -> Path:
-    train_final(make_experiment(), PARAMS, 1, tmp_path / "run" / "model")
-    return tmp_path / "run"
+@pytest.fixture(scope="module")
+def run_folder(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("evaluated") / "run"
+    train_final(tiny_experiment(corpus=corpus), PARAMS, 1, folder / "model")
+    return folder
 
 
 def table_of(experiment: Experiment, path: Path, test_every: int = 0) -> Path:

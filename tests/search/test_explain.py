@@ -38,6 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, corpus: Corpus) -> RunFolde
     return run
 
 
+@pytest.mark.slow
 def test_samples_are_explained_into_the_run_folder_and_its_report(
     folder: RunFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -66,6 +67,7 @@ def test_right_and_wrong_of_every_class_take_turns(folder: RunFolder) -> None:
     assert len(choose(run, "val", 1000)) == 30
 
 
+@pytest.mark.slow
 def test_what_is_to_be_predicted_can_be_explained_too(folder: RunFolder) -> None:
     assert main([str(folder.path), "--split", "test", "--count", "2"]) == 0
     record = json.loads(folder.explanations_index.read_text())

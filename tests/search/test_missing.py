@@ -134,7 +134,8 @@ def test_a_search_counts_what_is_missing_and_says_so(
             place = sample.image.relative_to(tmp_path) if number % 10 else ""
             rows.writerow([sample.guid, sample.text, place, SENTIMENTS.names[sample.label]])
     words = f"--model early_fusion --data {table} --backbone text=tiny --backbone image=tiny"
-    words += f" {FROZEN} --image-size 32 --max-concurrent 1 --epochs 1 --trials 2 --out out"
+    words += f" {FROZEN} --image-size 32 --max-concurrent 1 --epochs 1 --trials 1 --out out"
+    words += " --no-rung-zero --confirm 0"
     code, _, errors = run(words)
     assert code == 2
     assert "image must name a file (--missing allow takes pairs that lack one):" in errors
@@ -150,5 +151,5 @@ def test_a_search_counts_what_is_missing_and_says_so(
     assert noted in record.notes
     assert json.loads((folder.model / "config.json").read_text())["inputs"]["missing"] == "allow"
     assert folder.report.exists()
-    code, out, errors = run("--resume out --trials 3")
+    code, out, errors = run("--resume out --trials 2")
     assert code == 0, errors

@@ -12,21 +12,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 from search.predict import _hand_over, main
-from tests.conftest import train_final
+from tests.conftest import tiny_experiment, train_final
 from trainables.inference.predictor import Predictor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from trainables.data.sample import Corpus
     from trainables.experiment import Experiment
 
 PARAMS = {"batch_size": 8, "projection_width": 16, "hidden_width": 16}
 
 
-@pytest.fixture
-def run_folder(make_experiment: Callable[..., Experiment], tmp_path: Path) -> Path:
-    train_final(make_experiment(), PARAMS, 1, tmp_path / "run" / "model")
-    return tmp_path / "run"
+@pytest.fixture(scope="module")
+def run_folder(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("predicted") / "run"
+    train_final(tiny_experiment(corpus=corpus), PARAMS, 1, folder / "model")
+    return folder
 
 
 @pytest.fixture
@@ -140,6 +142,7 @@ def test_a_damaged_image_is_refused(
     assert "cat.jpg" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_model_of_one_modality_asks_for_that_alone(
     make_experiment: Callable[..., Experiment],
     run_folder: Path,

@@ -218,7 +218,7 @@ frame = pd.DataFrame(
 )
 run = search.search(
     model="early_fusion", trials=2, epochs=1, data=frame, out="run", max_concurrent=1,
-    backbones={"text": "tiny", "image": "tiny"}, image_size=32, confirm=0,
+    backbones={"text": "tiny", "image": "tiny"}, image_size=32, confirm=0, rung_zero=False,
     fix={"text_unfrozen_layers": 0, "image_unfrozen_layers": 0},
 )
 print(len(run.trials), run.best.trial in set(run.trials["trial"]))

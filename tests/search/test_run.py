@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.slow
 def test_every_fault_is_told_at_once_without_a_traceback(tmp_path: Path, cache: Path) -> None:
     command = Command(tmp_path, cache)
     code, out, errors = command.run(
@@ -181,8 +182,9 @@ def test_a_search_goes_on_in_its_precision_and_ships_a_model_of_it(
 ) -> None:
     folder = RunFolder(tmp_path / "out")
     words = f"{SMALL} --fix text_unfrozen_layers=1 --fix image_unfrozen_layers=0 --epochs 1"
-    begun = f"{words} --precision bfloat16 --no-retrain --trials 1 --out out"
-    for line in (begun, "--resume out --retrain --confirm 0"):
+    words += " --no-rung-zero --confirm 0 --trials 1"
+    begun = f"{words} --precision bfloat16 --no-retrain --out out"
+    for line in (begun, "--resume out --retrain"):
         code, _, errors = run(line)
         assert code == 0, errors
         assert read_search(folder)["precision"]["training"] == "bfloat16"
@@ -213,7 +215,9 @@ def test_a_dry_run_says_what_a_search_takes_and_searches_nothing(
 def test_a_search_of_which_nothing_comes_says_why(
     run: Callable[[str], tuple[int, str, str]], tmp_path: Path
 ) -> None:
-    code, out, errors = run(f"{QUICK} --trials 2 --out out --fix head_learning_rate=1e30")
+    code, out, errors = run(
+        f"{QUICK} --no-rung-zero --trials 2 --out out --fix head_learning_rate=1e30"
+    )
     assert code == 1, out
     assert "error: no trial has a score; " in errors
     assert "Traceback" not in errors

@@ -26,7 +26,7 @@ def test_two_text_encoders_are_searched_named_shipped_and_predict(
     texts = " ".join(f"--backbone text={weights[name]}" for name in ("bert", "roberta"))
     words = (
         f"--model early_fusion --data demo {texts} --backbone image={weights['resnet']} --epochs 1"
-        " --image-size 32 --max-concurrent 1 --trials 2 --confirm 0 --out out"
+        " --image-size 32 --max-concurrent 1 --trials 2 --no-rung-zero --confirm 0 --out out"
         " --fix text_backbone=bert+roberta --fix text_unfrozen_layers=0"
         " --fix image_unfrozen_layers=0 --fix text_pooled_layers=third_last"
     )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trainables.trainable import SentimentTrainable
 
 
+@pytest.mark.slow
 def test_a_trial_waits_for_its_data_and_ends_as_an_unbroken_one(
     start: Callable[..., SentimentTrainable],
     tmp_path: Path,

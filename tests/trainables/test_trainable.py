@@ -41,6 +41,7 @@ def test_a_report_has_every_documented_key_and_is_finite(
     assert report["val_rows"].tolist() == [0, 5, 10, 15, 20, 25]
 
 
+@pytest.mark.slow
 def test_probabilities_come_with_best_epochs_only(
     start: Callable[..., SentimentTrainable],
 ) -> None:
@@ -52,6 +53,7 @@ def test_probabilities_come_with_best_epochs_only(
         best = min(best, report["val_loss"])
 
 
+@pytest.mark.slow
 def test_a_trial_is_done_after_its_epochs(start: Callable[..., SentimentTrainable]) -> None:
     trial = start(PARAMS, max_epochs=3)
     assert [trial.step()["done"] for _ in range(3)] == [False, False, True]
@@ -93,6 +95,7 @@ def test_a_reused_process_starts_the_next_trial_afresh(
     assert steps(trial, 3) == steps(start(PARAMS), 3)
 
 
+@pytest.mark.slow
 def test_a_process_is_sound_after_a_trial_that_diverged(
     start: Callable[..., SentimentTrainable],
 ) -> None:

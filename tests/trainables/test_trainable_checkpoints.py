@@ -51,6 +51,7 @@ def test_a_checkpoint_is_safe_to_load_and_holds_no_frozen_tower(
     assert all(name.startswith("head.") for name in state["trainers"][0]["classifier"])
 
 
+@pytest.mark.slow
 def test_a_checkpoint_can_be_taken_before_the_first_epoch(
     start: Callable[..., SentimentTrainable], tmp_path: Path
 ) -> None:
@@ -60,6 +61,7 @@ def test_a_checkpoint_can_be_taken_before_the_first_epoch(
     assert steps(resumed, 2) == steps(start(PARAMS), 2)
 
 
+@pytest.mark.slow
 def test_checkpoints_are_asked_for_when_the_last_is_old_and_the_trial_goes_on(
     start: Callable[..., SentimentTrainable], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -75,6 +77,7 @@ def test_checkpoints_are_asked_for_when_the_last_is_old_and_the_trial_goes_on(
     assert asked == [False, True, False, False]
 
 
+@pytest.mark.slow
 def test_no_checkpoint_is_asked_for_where_it_would_be_lost(
     start: Callable[..., SentimentTrainable], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +116,7 @@ def test_a_checkpoint_on_a_full_disk_is_the_systems_error(
     assert error.value.errno == errno.ENOSPC
 
 
+@pytest.mark.slow
 def test_a_trial_goes_on_from_the_checkpoint_of_an_earlier_attempt(
     start: Callable[..., SentimentTrainable], tmp_path: Path
 ) -> None:

@@ -82,6 +82,7 @@ def test_memory_that_ends_in_a_later_epoch_costs_no_epoch(
     assert trial._ensure().epoch == 3
 
 
+@pytest.mark.slow
 def test_a_trial_that_cannot_be_set_up_whole_is_set_up_with_halves(
     start: Callable[..., SentimentTrainable], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,6 +102,7 @@ def test_a_trial_that_cannot_be_set_up_whole_is_set_up_with_halves(
     assert "in 2 parts" in report["note"]
 
 
+@pytest.mark.slow
 def test_halves_that_do_not_fit_either_are_an_error(
     start: Callable[..., SentimentTrainable], monkeypatch: pytest.MonkeyPatch
 ) -> None:

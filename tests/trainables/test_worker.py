@@ -242,6 +242,7 @@ def test_a_build_for_many_trials_leaves_nothing_to_build(
     assert [(step.role, step.cached) for step in again] == [("text", True), ("image", True)]
 
 
+@pytest.mark.slow
 def test_a_process_keeps_the_workbench_of_one_experiment_and_of_no_other(
     make_experiment: Callable[..., Experiment],
 ) -> None:
@@ -257,6 +258,7 @@ def test_a_process_keeps_the_workbench_of_one_experiment_and_of_no_other(
     assert kept() is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "device",
     ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not CUDA, reason="needs a GPU"))],

@@ -62,6 +62,7 @@ def test_the_baseline_is_of_the_classes_of_the_data(
     assert fit_regression(bench, {}, np.arange(30))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [YES_NO, SEVEN])
 def test_a_model_keeps_its_classes_and_predicts_among_them(
     corpus: Corpus,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -49,9 +50,14 @@ def answered(folder: RunFolder, words: str = "") -> list[str]:
     return printed.getvalue().splitlines()
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_all(tmp_path_factory.mktemp("written") / "all", RIGHTS).path
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> RunFolder:
-    return write_all(tmp_path / "all", RIGHTS)
+def folder(written: Path, tmp_path: Path) -> RunFolder:
+    return RunFolder(shutil.copytree(written, tmp_path / "all"))
 
 
 def test_the_top_of_the_folder_answers(folder: RunFolder) -> None:
@@ -105,6 +111,7 @@ def test_before_the_end_the_report_says_that_none_is_chosen(folder: RunFolder) -
     assert "No model is chosen yet" in folder.report.read_text()
 
 
+@pytest.mark.slow
 def test_an_answer_is_given_again_and_follows_the_searches(folder: RunFolder) -> None:
     answered(folder)
     before = {p: p.read_bytes() for p in folder.path.rglob("*") if p.is_file()}

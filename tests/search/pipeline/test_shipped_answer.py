@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import shutil
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from analysis.run_folder.folder import RunFolder
 from search.errors import WorkError
 from search.pipeline import shipped_answer
 from search.pipeline.joined_model import ModelMembers, Written
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from analysis.run_folder.best_record import Ensemble
-    from analysis.run_folder.folder import RunFolder
     from search.config.plan import Plan
 
 # Each is wrong in another third of every fold: together they are right throughout.
@@ -39,10 +40,16 @@ SHIFTS = {"early_fusion": 0.0, "clip": 4.0, "blip": 8.0}
 SIZE = "--ensemble-size 4"
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Searches whose models mend each other."""
+    return write_all(tmp_path_factory.mktemp("written") / "all", RIGHTS, SHIFTS).path
+
+
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
-    """Searches whose models mend each other; the members of an ensemble are not trained."""
-    folder = write_all(tmp_path / "all", RIGHTS, SHIFTS)
+def folder(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    """A copy of those searches; the members of an ensemble are not trained."""
+    folder = RunFolder(shutil.copytree(written, tmp_path / "all"))
 
     def members(ensemble: Ensemble, plans: Mapping[str, Plan]) -> dict[str, ModelMembers]:
         trials = {
@@ -128,6 +135,7 @@ def test_one_that_is_no_better_ships_only_where_it_is_asked_for(
     assert answer.shipped.why.startswith("asked for; ") == ships
 
 
+@pytest.mark.slow
 def test_what_has_not_changed_is_not_trained_again(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

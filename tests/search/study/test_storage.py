@@ -194,20 +194,21 @@ def test_a_killed_search_goes_on_in_postgresql(
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     command = Command(tmp_path, cache)
     words = (
-        f"{QUICK} --confirm 0 --no-retrain --trials 3 --out run --study-storage {postgresql.url}"
+        f"{QUICK} --no-rung-zero --confirm 0 --no-retrain --trials 2 --out run"
+        f" --study-storage {postgresql.url}"
     )
-    code, _ = command.run_until(words, "[1/3] trial", kill)
+    code, _ = command.run_until(words, "[1/2] trial", kill)
     assert code == -signal.SIGKILL
     code, out, errors = run("--resume run")
     assert (code, errors) == (0, "")
 
     folder = RunFolder(tmp_path / "run")
-    assert folder.read_trials()["trial"].tolist() == [0, 1, 2]
+    assert folder.read_trials()["trial"].tolist() == [0, 1]
     assert not folder.study.exists()
     storage, name = open_storage(folder)
     study = optuna.load_study(study_name=name, storage=storage)
-    assert [trial.state.is_finished() for trial in study.trials] == [True] * 3
-    assert [t.number for t in study_trials(folder, [], database=True)] == [0, 1, 2]
+    assert [trial.state.is_finished() for trial in study.trials] == [True] * 2
+    assert [t.number for t in study_trials(folder, [], database=True)] == [0, 1]
     assert folder.report.exists()
     assert PASSWORD not in out
     for path in folder.path.rglob("*"):

@@ -242,6 +242,7 @@ GUIDS = NAMES.filter(lambda name: not set(name) & set("/\\:") and name not in {"
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     rows=st.lists(

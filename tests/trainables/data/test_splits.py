@@ -176,6 +176,7 @@ ROWS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(ROWS, st.integers(1, 4), st.integers(0, 99))
 def test_duplicates_never_straddle_grouped_folds(

@@ -114,6 +114,7 @@ def test_a_single_split_is_dealt_out_with_duplicates_together() -> None:
         assert (mine ^ others).all()
 
 
+@pytest.mark.slow
 def test_choosing_among_equal_configs_gains_nothing_by_others_and_the_best_of_them_lies() -> None:
     # Six configs with two epochs each, every one of them right with probability 1/2: whatever is
     # chosen is right half of the time. The best of six means of 200 is 1.27 of their standard

@@ -89,6 +89,7 @@ def test_no_sample_has_a_part_in_the_model_that_is_chosen_for_it() -> None:
     assert (before.validated.decided != after.validated.decided).any()
 
 
+@pytest.mark.slow
 def test_choosing_among_equal_models_gains_nothing() -> None:
     # Five models with three configs each, all right half of the time.
     told = []

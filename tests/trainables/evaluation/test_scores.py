@@ -48,6 +48,7 @@ def test_scores_are_scikit_learns_for_many_sets_at_once() -> None:
 PAIRS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=60)
 
 
+@pytest.mark.slow
 @given(PAIRS)
 def test_scores_are_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
     labels, decided = np.array(pairs, dtype=np.int64).T

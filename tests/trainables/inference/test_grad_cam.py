@@ -221,6 +221,7 @@ def test_the_largest_trained_member_is_explained(
     assert found.probability == pytest.approx(alone[0, 1], abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["early_fusion", "blip"])
 def test_a_model_of_regressions_alone_is_explained_by_the_largest(
     make_experiment: Callable[..., Experiment], corpus: Corpus, tmp_path: Path, variant: str

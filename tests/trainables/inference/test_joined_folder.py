@@ -70,6 +70,7 @@ def joined(parts: dict[str, Path], tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
+@pytest.mark.slow
 def test_it_predicts_the_mean_of_its_parts_by_weight(
     joined: Path, parts: dict[str, Path], corpus: Corpus
 ) -> None:
@@ -127,6 +128,7 @@ def test_it_is_one_graph_to_those_without_this_code(
     assert sides == [32, 64], "each part reads images of its own size"
 
 
+@pytest.mark.slow
 def test_each_member_computes_in_the_precision_of_its_part(
     parts: dict[str, Path], corpus: Corpus, tmp_path: Path
 ) -> None:

@@ -41,6 +41,7 @@ def test_each_tower_reads_its_own_mean_colour_for_a_missing_image(
     assert np.abs(lacking[0] - predictor.probabilities([first])[0]).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_a_model_trains_on_pairs_that_lack_a_part_cached_or_not_and_keeps_the_setting(
     corpus: Corpus, tmp_path: Path
 ) -> None:

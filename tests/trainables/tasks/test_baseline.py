@@ -50,6 +50,7 @@ def test_features_are_those_that_a_config_reads(
     np.testing.assert_array_equal(views, lexicon_features(bench.experiment.corpus.labelled))
 
 
+@pytest.mark.slow
 def test_every_variant_has_a_baseline(make_experiment: Callable[..., Experiment]) -> None:
     for name, variant in VARIANTS.items():
         backbones = dict.fromkeys(variant.backbones, "tiny")

@@ -53,6 +53,7 @@ def test_the_final_model_trained_on_every_labelled_sample(
     assert result["model_parameters"] == bench.count(trainer.classifier)["total"]
 
 
+@pytest.mark.slow
 def test_the_unlabelled_are_predicted_in_their_order(
     make_experiment: Callable[..., Experiment], tmp_path: Path
 ) -> None:
@@ -64,6 +65,7 @@ def test_the_unlabelled_are_predicted_in_their_order(
     assert result["classes"].tolist() == decide(result["probabilities"], 0.37).tolist()
 
 
+@pytest.mark.slow
 def test_the_same_seed_makes_the_same_model(
     make_experiment: Callable[..., Experiment], tmp_path: Path
 ) -> None:
@@ -96,6 +98,7 @@ def test_a_model_that_is_there_is_replaced_whole(
     assert not (tmp_path / "model.partial").exists()
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_costs_neither_the_old_model_nor_the_next(
     make_experiment: Callable[..., Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,6 +236,7 @@ def test_a_source_that_no_member_reads_is_left_out(mixed: Mixed, tmp_path: Path)
     assert [path.name for path in (tmp_path / "model" / "text").iterdir()] == ["bert"]
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_one_member_and_their_mean(
     make_experiment: Callable[..., Experiment], tmp_path: Path
 ) -> None:
@@ -252,6 +256,7 @@ def test_counts_are_not_averaged() -> None:
     assert mean_of(states) == {"count": torch.tensor(3), "weight": torch.tensor(1.5)}
 
 
+@pytest.mark.slow
 def test_joining_is_validated_on_samples_that_no_member_saw(
     make_experiment: Callable[..., Experiment],
 ) -> None:
@@ -292,6 +297,7 @@ def test_a_model_predicts_in_the_precision_that_its_threshold_was_chosen_in(
         assert abs(said[fewer] - said["float32"]).max() > 1e-5
 
 
+@pytest.mark.slow
 def test_a_model_embeds_in_the_precision_that_its_threshold_was_chosen_in(
     make_experiment: Callable[..., Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,7 @@ def test_the_extremes_are_found_timed_and_weighed(
     assert not (tmp_path / "cache").exists(), "the cache of the search is left alone"
 
 
+@pytest.mark.slow
 def test_disk_is_told_for_all_samples_and_cuts(
     make_experiment: Callable[..., Experiment],
 ) -> None:
@@ -51,6 +52,7 @@ def test_disk_is_told_for_all_samples_and_cuts(
     assert told["free_bytes"] > told["bytes"]
 
 
+@pytest.mark.slow
 def test_disk_is_told_to_the_byte_where_rows_are_of_one_size(
     make_experiment: Callable[..., Experiment], weights: Mapping[str, str]
 ) -> None:
