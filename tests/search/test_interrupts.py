@@ -7,13 +7,25 @@ import math
 import os
 import signal
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
 from search import interrupts
 from search.tune.stopper import INTERRUPTED, SearchStopper
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 KINDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.fixture(autouse=True)
+def _hang_up_heard() -> Iterator[None]:
+    """Hear SIGHUP, which is ignored where the tests were started by `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize(("kind", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
