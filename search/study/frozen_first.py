@@ -52,24 +52,6 @@ def frozen_params(space: Space, backbones: Mapping[str, str]) -> dict[str, Value
     return dict.fromkeys(layers, 0) if all(0 in values for values in layers.values()) else {}
 
 
-def frozen_first(
-    space: Space, backbones: Mapping[str, str], trials: int, begun: int
-) -> list[Mapping[str, Value]]:
-    """Return the hyperparameters that the first trials hold, after the configs to begin with.
-
-    Args:
-        space: What the search draws from.
-        backbones: Where weights come from.
-        trials: The number of trials.
-        begun: How many of these are given in full.
-
-    Returns:
-        One entry per trial: the hyperparameters that it does not draw.
-    """
-    held = frozen_params(space, backbones)
-    return [held] * max(0, trials // _SHARE - begun) if held else []
-
-
 def is_frozen(params: Mapping[str, Any]) -> bool:
     """Return whether hyperparameters freeze every tower whose depth they choose."""
     return not any(value for name, value in params.items() if name.endswith(_LAYERS))
@@ -97,6 +79,17 @@ class Order:
         """Plan the order of a search of so many trials."""
         return cls(space, frozen_params(space, backbones), trials // _SHARE)
 
+    def frozen(self, begun: int) -> list[Mapping[str, Value]]:
+        """Return the hyperparameters that the first trials hold, after the configs to begin with.
+
+        Args:
+            begun: How many trials are given in full.
+
+        Returns:
+            One entry per trial: the hyperparameters that it does not draw.
+        """
+        return [self.held] * max(0, self.first - begun) if self.held else []
+
     def ask(self, study: optuna.Study, ranked: Sequence[TrialRecord]) -> optuna.Trial:
         """Ask for the next trial, and draw its hyperparameters.
 
@@ -107,21 +100,24 @@ class Order:
         Returns:
             The trial; one that opens the leader's towers has the user attribute `OPENS`.
         """
-        trials = study.get_trials(deepcopy=False)
-        waits = any(trial.state is TrialState.WAITING for trial in trials)
-        if not waits and self._may_open(len(trials)):
-            leader = next((record for record in ranked if is_frozen(record.params)), None)
-            before = sum(OPENS in trial.user_attrs for trial in trials)
-            if leader is not None:
-                params = self._opened(leader.params, before, ranked)
-                study.enqueue_trial(params, user_attrs={OPENS: leader.number})
+        leader = next((record for record in ranked if is_frozen(record.params)), None)
+        if self.held and leader is not None:
+            self._enqueue_opening(study, leader, ranked)
         trial = study.ask()
         self.space.suggest(trial)
         return trial
 
-    def _may_open(self, number: int) -> bool:
-        after = number - self.first
-        return bool(self.held) and after >= 0 and after % _PERIOD == 0
+    def _enqueue_opening(
+        self, study: optuna.Study, leader: TrialRecord, ranked: Sequence[TrialRecord]
+    ) -> None:
+        trials = study.get_trials(deepcopy=False)
+        after = len(trials) - self.first
+        waits = any(trial.state is TrialState.WAITING for trial in trials)
+        if waits or after < 0 or after % _PERIOD:
+            return
+        before = sum(OPENS in trial.user_attrs for trial in trials)
+        params = self._opened(leader.params, before, ranked)
+        study.enqueue_trial(params, user_attrs={OPENS: leader.number})
 
     def _opened(
         self, leader: Mapping[str, Any], before: int, ranked: Sequence[TrialRecord]

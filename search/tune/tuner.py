@@ -11,7 +11,7 @@ from ray import tune
 from ray.tune.execution import class_cache
 
 from search.cluster.resources import RETRIES, asking_for
-from search.study.frozen_first import Order, frozen_first
+from search.study.frozen_first import Order
 from search.study.resume import put_right
 from search.study.sampler import begin
 from search.study.trial import outcomes
@@ -185,14 +185,14 @@ def open_search(
     place = plan.open_storage()
     study = plan.open_study(place)
     begun = 1 + len(plan.warm_start)
-    held = frozen_first(plan.space, plan.backbones, settings.trials, begun)
-    begin(study, plan.hand_tuned, plan.warm_start, held)
+    order = Order.of(plan.space, plan.backbones, settings.trials)
+    begin(study, plan.hand_tuned, plan.warm_start, order.frozen(begun))
     put_right(study)
     stopper = SearchStopper(deadline, lambda: to_keep(searcher.records))
     searcher = StudySearcher(
         study,
         place.one_write,
-        Order.of(plan.space, plan.backbones, settings.trials),
+        order,
         settings.tuning.metric,
         limits=Limits(stopper, slots),
         checkpoints=Attempts(plan.storage).checkpoints(),

@@ -22,6 +22,7 @@ from search.config.settings import parse
 from search.pipeline.workflow import prepare
 from tests.benchmarks.reporting import machine, show
 from tests.benchmarks.searches import in_precision
+from trainables.evaluation.calibration import log_losses
 from trainables.evaluation.decision import decide
 from trainables.evaluation.neutral_weight import best_neutral_weight
 from trainables.evaluation.scores import classification_scores
@@ -55,8 +56,7 @@ def scores_of(
     weight = best_neutral_weight(labels, probabilities, "weighted_f1", classes)
     decided = decide(probabilities, neutral_weight=weight, classes=classes)
     found = classification_scores(labels, decided, classes)
-    loss = -np.log(probabilities[np.arange(len(labels)), labels]).mean()
-    return [float(loss), *(found[name] for name in _SCORES)]
+    return [float(log_losses(labels, probabilities).mean()), *(found[name] for name in _SCORES)]
 
 
 def of_last_step(run: LockstepRun) -> NDArray[np.float32]:

@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.run_folder.run import load
-from tests.benchmarks.parts import SIZE, candidates_of, groups_of, nested
+from tests.benchmarks.parts import SIZE, members_of, nested
 from tests.benchmarks.reporting import machine, show
-from trainables.evaluation.ensembling import Members
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,10 +53,7 @@ def curve_of(run: Run) -> list[tuple[int, float, list[float], list[float]]]:
     Returns:
         Trials, their seconds, and the scores `_SCORES` of the best alone and of the ensemble.
     """
-    candidates, rows, folds = candidates_of(run)
-    stacked = np.stack([one.probabilities for one in candidates])
-    labels, groups = run.labels[rows], groups_of(run)[rows]
-    everything = Members(rows, folds, labels, stacked, np.zeros(len(stacked)), run.classes)
+    candidates, everything, groups = members_of(run)
     regressions = sum(not one.is_trial for one in candidates)
     kept = [n for n in run.trials["trial"] if run.folder.trial_probabilities(n).exists()]
     took = run.trials.set_index("trial").loc[kept, "seconds"].tolist()

@@ -19,6 +19,7 @@ import numpy as np
 
 from analysis.run_folder.run import load
 from analysis.tables.rung_zero import behind
+from search.study.frozen_first import is_frozen
 from tests.benchmarks.reporting import machine, show
 from trainables.evaluation.decision import decide
 from trainables.evaluation.ensembling import Members, select_bagged, select_greedily
@@ -75,6 +76,21 @@ def candidates_of(run: Run) -> tuple[list[Candidate], NDArray[np.int64], NDArray
     return made, first["row"].to_numpy(), first["fold"].to_numpy()
 
 
+def members_of(run: Run) -> tuple[list[Candidate], Members, NDArray[np.int64]]:
+    """Read what could be in an ensemble, ready to be selected from.
+
+    Args:
+        run: As in `candidates_of`.
+
+    Returns:
+        The candidates, what they predict, and the group of duplicates of each sample, shape (N,).
+    """
+    candidates, rows, folds = candidates_of(run)
+    stacked = np.stack([one.probabilities for one in candidates])
+    members = Members(rows, folds, run.labels[rows], stacked, np.zeros(len(stacked)), run.classes)
+    return candidates, members, groups_of(run)[rows]
+
+
 def parts_of(run: Run, candidates: Sequence[Candidate]) -> dict[str, Callable[[Candidate], bool]]:
     """Say by part which candidates do without it."""
     inputs = VARIANTS[run.search.model].inputs
@@ -91,9 +107,7 @@ def parts_of(run: Run, candidates: Sequence[Candidate]) -> dict[str, Callable[[C
     )
     parts["regressions of rung zero"] = lambda one: one.is_trial
     parts["trials"] = lambda one: not one.is_trial
-    parts["open blocks"] = lambda one: (
-        max(one.params.get(f"{role}_unfrozen_layers", 0) for role in ("text", "image")) == 0
-    )
+    parts["open blocks"] = lambda one: is_frozen(one.params)
     left = {name: sum(map(keeps, candidates)) for name, keeps in parts.items()}
     return {
         name: keeps
@@ -148,10 +162,7 @@ def main() -> None:
     """Leave each part out of a run, and print what that costs."""
     run = load(Path(sys.argv[1]))
     seed = run.search.settings.seed
-    candidates, rows, folds = candidates_of(run)
-    labels, groups = run.labels[rows], groups_of(run)[rows]
-    stacked = np.stack([one.probabilities for one in candidates])
-    everything = Members(rows, folds, labels, stacked, np.zeros(len(stacked)), run.classes)
+    candidates, everything, groups = members_of(run)
     whole, _ = nested(everything, groups, SIZE, seed)
     cases = {name: (keeps, SIZE) for name, keeps in parts_of(run, candidates).items()}
     cases["the ensemble: the best alone"] = (lambda _: True, 1)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 if TYPE_CHECKING:
@@ -33,25 +32,24 @@ class WeightAverage:
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], decay: float) -> None:
-        self._parameters, self._decay, self._steps = list(parameters), decay, 0
+        self._decay, self._steps = decay, 0
+        self._weights = [p.detach() for p in parameters] if decay else []  # of the model itself
         # Whichever of average and last step is not in the model.
-        self._other = [p.detach().clone() for p in parameters] if decay else []
+        self._other = [weight.clone() for weight in self._weights]
 
     def after_step(self) -> None:
         """Take the weights of an optimiser step into the average."""
-        if not self._decay:
+        if not self._weights:
             return
         self._steps += 1
         decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
-        latest = [p.detach() for p in self._parameters]
-        get_ema_multi_avg_fn(decay)(self._other, latest, self._steps)
+        get_ema_multi_avg_fn(decay)(self._other, self._weights, self._steps)
 
-    @torch.no_grad()
     def exchange(self) -> None:
         """Exchange the average with the weights of the last step: before an epoch and after it."""
-        for parameter, other in zip(self._parameters, self._other, strict=bool(self._decay)):
-            held = parameter.detach().clone()
-            parameter.copy_(other)
+        for weight, other in zip(self._weights, self._other, strict=True):
+            held = weight.clone()
+            weight.copy_(other)
             other.copy_(held)
 
     def state_dict(self) -> dict[str, Any]:

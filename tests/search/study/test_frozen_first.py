@@ -7,7 +7,7 @@ from typing import Any
 import optuna
 import pytest
 
-from search.study.frozen_first import OPENS, Order, frozen_first, frozen_params, is_frozen
+from search.study.frozen_first import OPENS, Order, frozen_params, is_frozen
 from search.study.sampler import begin
 from search.study.trial import TrialRecord
 from spaces import SPACES
@@ -18,8 +18,8 @@ FROZEN = {"text_unfrozen_layers": 0, "image_unfrozen_layers": 0}
 
 def test_half_of_the_trials_are_held_but_for_those_that_are_given_in_full() -> None:
     space = SPACES["early_fusion"]
-    assert frozen_first(space, REAL, 40, 4) == [FROZEN] * 16
-    assert frozen_first(space, REAL, 4, 4) == []
+    assert Order.of(space, REAL, 40).frozen(4) == [FROZEN] * 16
+    assert Order.of(space, REAL, 4).frozen(4) == []
 
 
 @pytest.mark.parametrize("layers", [{"text_unfrozen_layers": 0}, {}])
