@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -89,7 +89,8 @@ class Machines:
             trial.suspend()
         yield
         for trial in trials:
-            trial.resume()
+            with suppress(psutil.NoSuchProcess):  # it died with its machine meanwhile
+                trial.resume()
 
     def shutdown(self) -> None:
         self._cluster.shutdown()
