@@ -300,7 +300,7 @@ IMAGES = (
         "halves",
     ),
     Family(
-        "ResNet-18 or -34 of torchvision",
+        "ResNet of torchvision",
         "image",
         (),
         "resnet18",

@@ -111,7 +111,7 @@ class ResNetTower(ImageTower):
 
     def __init__(self, model: Any, source: str, *, is_random: bool) -> None:
         super().__init__(model, IMAGENET_MEAN, IMAGENET_STD, source, is_random=is_random)
-        self.hidden_size: int = model.layer4[-1].bn2.num_features
+        self.hidden_size: int = model.fc.in_features
 
     @property
     def unused_parameters(self) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torchvision
 from safetensors.torch import load_file
-from torchvision.models.resnet import BasicBlock, ResNet
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 from transformers import (
     MODEL_MAPPING,
     BertConfig,
@@ -62,7 +62,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _TIMM = "timm_wrapper"
+_STEM = 64  # channels of a ResNet before its first block
 _LONG = 200  # characters of torch's message that are shown
+
+
+class _NarrowBlock(Bottleneck):  # type: ignore[misc] # torchvision has no types
+    """A bottleneck of the `tiny` ResNet: as many channels as between basic blocks."""
+
+    expansion = 1
 
 
 def load_text_tower(source: str) -> TextTower:
@@ -112,7 +119,8 @@ def load_image_tower(source: str) -> ImageTower:
     """
     if source == TINY:
         with seeded():
-            return ResNetTower(ResNet(BasicBlock, [1, 1, 1, 1]), source, is_random=True)
+            model = ResNet(_NarrowBlock, [1, 1, 1, 1], width_per_group=8)
+        return ResNetTower(model, source, is_random=True)
     if source in TORCHVISION_RESNETS:
         return ResNetTower(_torchvision_resnet(source), source, is_random=False)
     path = local_path(source)
@@ -137,8 +145,8 @@ def _image_tower(family: Family) -> type[ImageTower]:
 
 def _no_image_family(kind: str, source: str) -> str:
     return (
-        "backbone image must be resnet18, resnet34, a ResNet weights file, or of one of the"
-        f" families {names_of('image')}, got {kind} from {source}"
+        "backbone image must be resnet18, resnet34, resnet50, a ResNet weights file, or of one of"
+        f" the families {names_of('image')}, got {kind} from {source}"
     )
 
 
@@ -184,18 +192,14 @@ def _torchvision_resnet(name: str) -> ResNet:
 
 
 def _resnet_of(source: str) -> ResNet:
-    """Load a ResNet of basic blocks from a file; its classifier may be missing or of any size."""
+    """Load a ResNet from a file; its classifier may be missing or of any size."""
     path = local_path(source)
     path = path if path.is_file() else path / RESNET_FILE
     if faults := check_source("image", str(path)):
         raise WeightsError("\n".join(faults))
     state = _resnet_state(path)
-    blocks = [
-        len({name.split(".")[1] for name in state if name.startswith(f"layer{stage}.")})
-        for stage in range(1, 5)
-    ]
     with seeded():
-        model = ResNet(BasicBlock, blocks)
+        model = _resnet_like(state)
     wanted = model.state_dict()
     head = {name: wanted[name] for name in wanted if name.startswith("fc.")}
     kept = {name: value for name, value in state.items() if not name.startswith("fc.")}
@@ -205,9 +209,23 @@ def _resnet_of(source: str) -> ResNet:
         model.load_state_dict(kept | head)
     except RuntimeError as error:
         fault = "; ".join(line.strip() for line in str(error).splitlines()[1:])
-        msg = f"backbone image: {source} is no ResNet-18 or -34: {fault[:_LONG]}"
+        msg = f"backbone image: {source} is no ResNet of torchvision: {fault[:_LONG]}"
         raise WeightsError(msg) from error
     return model
+
+
+def _resnet_like(state: Mapping[str, Tensor]) -> ResNet:
+    """Make a ResNet with the blocks of a state dict: their number, kind and width."""
+    blocks = [
+        len({name.split(".")[1] for name in state if name.startswith(f"layer{stage}.")})
+        for stage in range(1, 5)
+    ]
+    convolutions = [state.get(f"layer1.0.conv{i}.weight", torch.empty(0)) for i in (2, 3)]
+    inside, out = (len(weight) if weight.ndim else 0 for weight in convolutions)
+    if not (inside and out):
+        return ResNet(BasicBlock, blocks)
+    block = _NarrowBlock if out == _STEM * _NarrowBlock.expansion else Bottleneck
+    return ResNet(block, blocks, width_per_group=inside)
 
 
 def _resnet_state(path: Path) -> Mapping[str, Tensor]:

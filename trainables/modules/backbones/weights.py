@@ -10,7 +10,7 @@ from typing import NamedTuple
 from trainables.modules.backbones.weight_files import file_fault
 
 TINY = "tiny"
-TORCHVISION_RESNETS = ("resnet18", "resnet34")
+TORCHVISION_RESNETS = ("resnet18", "resnet34", "resnet50")
 RESNET_SUFFIXES = (".pth", ".pt", ".safetensors")
 RESNET_FILE = "resnet.safetensors"
 

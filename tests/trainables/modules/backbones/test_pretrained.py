@@ -10,17 +10,28 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torchvision.models import resnet18
+from torch import nn
+from torchvision.models import resnet18, resnet50, wide_resnet50_2
 from transformers import AutoTokenizer, GPT2Config, GPT2Model, RegNetConfig, RegNetModel
 
-from trainables.modules.backbones.image_towers import MobileNetTower, ResNetTower
+from trainables.modules.backbones.image_towers import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    MobileNetTower,
+    ResNetTower,
+    Standardize,
+)
 from trainables.modules.backbones.pretrained import load_image_tower, load_text_tower
 from trainables.modules.backbones.tokenizers import HashTokenizer
 from trainables.modules.backbones.vision_transformer import VisionTransformerTower
 from trainables.modules.backbones.weights import WeightsError
+from trainables.modules.blocks.activations import Activations
+from trainables.modules.blocks.cut import Cut
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from torchvision.models import ResNet
 
 RESNET18_FILE = "resnet18-f37072fd.pth"
 
@@ -157,7 +168,7 @@ def test_an_image_model_of_an_unknown_family_is_refused(tmp_path: Path) -> None:
     config = RegNetConfig(embedding_size=4, hidden_sizes=[4], depths=[1], groups_width=2)
     RegNetModel(config).save_pretrained(tmp_path)
     message = fault_of("image", tmp_path)
-    assert message.startswith("backbone image must be resnet18, resnet34, a ResNet weights file, ")
+    assert message.startswith("backbone image must be resnet18, resnet34, resnet50, a ResNet")
     assert message.endswith(f"got RegNetModel from {tmp_path}")
 
 
@@ -176,7 +187,8 @@ def test_a_damaged_resnet_file_is_named(tmp_path: Path, name: str) -> None:
 def test_a_state_dict_of_another_model_is_no_resnet(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     save_file({"weight": torch.zeros(2)}, path)
-    assert fault_of("image", path).startswith(f"backbone image: {path} is no ResNet-18 or -34: ")
+    expected = f"backbone image: {path} is no ResNet of torchvision: "
+    assert fault_of("image", path).startswith(expected)
 
 
 def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
@@ -205,6 +217,22 @@ def test_resnet18_is_read_offline_from_the_cache_of_torch(
     tower = load_image_tower("resnet18")
     assert torch.equal(tower.model.conv1.weight, model.conv1.weight)
     assert not tower.is_random
+
+
+@pytest.mark.parametrize("make", [resnet50, wide_resnet50_2])
+def test_a_resnet_of_bottlenecks_is_read_at_its_width(
+    make: Callable[[], ResNet], tmp_path: Path
+) -> None:
+    model = make().eval()
+    torch.save(model.state_dict(), tmp_path / "a.pth")
+    tower = load_image_tower(str(tmp_path / "a.pth"))
+    pixels = torch.randint(256, (2, 3, 64, 64), dtype=torch.uint8)
+    with torch.inference_mode():
+        model.fc = nn.Identity()
+        expected = model(Standardize(IMAGENET_MEAN, IMAGENET_STD)(pixels))
+        found = tower.prefix(Cut(0, "cls"))(Activations(pixels, None)).values
+    assert tower.hidden_size == found.shape[1] == 2048
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-3)  # values up to some 30
 
 
 def test_the_cache_of_torch_runs_no_code_and_is_named_when_damaged(

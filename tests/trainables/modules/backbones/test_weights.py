@@ -28,6 +28,7 @@ def folder(tmp_path: Path) -> Path:
         ("image", "tiny"),
         ("image", "resnet18"),
         ("image", "resnet34"),
+        ("image", "resnet50"),
         ("text", "google-bert/bert-base-uncased"),
         ("text", "gpt2"),
         ("text", "google-bert/bert-base-uncased@main"),
