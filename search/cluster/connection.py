@@ -57,7 +57,7 @@ _HERE = {
     # the trials of a short search find those of before, a long search gets their memory back.
     "RAY_idle_worker_killing_time_threshold_ms": "60000",
 }
-_PRELOADED = ("torch", "torchvision", "transformers.modeling_utils")
+_PRELOADED = ("torch", "torchvision", "transformers.modeling_utils", "ray.tune")
 _MOST_PRELOADED = 4  # processes, of half a gigabyte each
 _CONNECT_TIMEOUT_SECONDS = 10.0
 _SECONDS_BETWEEN_LOOKS = 1.0

@@ -7,7 +7,9 @@ itself reads the run folder and nothing else.
 from __future__ import annotations
 
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +19,16 @@ if TYPE_CHECKING:
 
 _SIDE = 240  # pixels of the longer side
 _QUALITY = 72
+
+
+def import_ahead() -> None:
+    """Import what the report needs, in the background: the search is about to wait for Ray."""
+
+    def load() -> None:
+        with suppress(Exception):  # whatever it is, `write_report` tells it
+            import_module("analysis.report")
+
+    Thread(target=load, daemon=True).start()
 
 
 def write_report(folder: RunFolder) -> str:

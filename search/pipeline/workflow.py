@@ -21,7 +21,7 @@ from search.console.summary import Outcome, headlines, print_summary, warning
 from search.pipeline.after_trials import select
 from search.pipeline.data import fitted, load_data
 from search.pipeline.repair import put_right
-from search.pipeline.report import write_report
+from search.pipeline.report import import_ahead, write_report
 from search.pipeline.run_record import (
     hardware_record,
     in_precision,
@@ -127,6 +127,7 @@ def run_search(plan: Plan, experiment: Experiment, console: Console) -> Outcome:
             held.enter_context(locked(plan.folder, new=False))
             for found in put_right(plan):
                 console.print(found, style="yellow", highlight=False)
+        import_ahead()
         nodes = held.enter_context(connected(plan.address))
         resources = share_out(nodes, plan.settings.resources)
         record, experiment = _prepare_nodes(plan, experiment, nodes, resources, console)
