@@ -72,7 +72,7 @@ def print_and_exit(main: Callable[[], int]) -> NoReturn:
     except OSError as error:
         code = fail([_words(error)], _NOTHING)
         _give_up(1)  # flushing buffered output at exit would fail again
-    _exit(code)
+    sys.exit(code)
 
 
 def work_and_exit(main: Callable[[], int]) -> NoReturn:
@@ -86,10 +86,6 @@ def work_and_exit(main: Callable[[], int]) -> NoReturn:
     code = main()
     for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(kind, signal.SIG_IGN)  # nothing is left to interrupt
-    _exit(code)
-
-
-def _exit(code: int) -> NoReturn:
     gc.freeze()  # else Python looks for cycles among all objects: half a second with our libraries
     sys.exit(code)
 

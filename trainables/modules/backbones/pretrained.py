@@ -119,7 +119,7 @@ def load_image_tower(source: str) -> ImageTower:
     """
     if source == TINY:
         with seeded():
-            model = ResNet(_NarrowBlock, [1, 1, 1, 1], width_per_group=8)
+            model = ResNet(_NarrowBlock, [1, 1, 1, 1], num_classes=1, width_per_group=8)
         return ResNetTower(model, source, is_random=True)
     if source in TORCHVISION_RESNETS:
         return ResNetTower(_torchvision_resnet(source), source, is_random=False)
