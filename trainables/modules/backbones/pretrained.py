@@ -145,8 +145,8 @@ def _image_tower(family: Family) -> type[ImageTower]:
 
 def _no_image_family(kind: str, source: str) -> str:
     return (
-        "backbone image must be resnet18, resnet34, resnet50, a ResNet weights file, or of one of"
-        f" the families {names_of('image')}, got {kind} from {source}"
+        f"backbone image must be {', '.join(TORCHVISION_RESNETS)}, a ResNet weights file, or of"
+        f" one of the families {names_of('image')}, got {kind} from {source}"
     )
 
 

@@ -168,7 +168,8 @@ def test_an_image_model_of_an_unknown_family_is_refused(tmp_path: Path) -> None:
     config = RegNetConfig(embedding_size=4, hidden_sizes=[4], depths=[1], groups_width=2)
     RegNetModel(config).save_pretrained(tmp_path)
     message = fault_of("image", tmp_path)
-    assert message.startswith("backbone image must be resnet18, resnet34, resnet50, a ResNet")
+    expected = "backbone image must be resnet18, resnet34, resnet50, a ResNet weights file, "
+    assert message.startswith(expected)
     assert message.endswith(f"got RegNetModel from {tmp_path}")
 
 

@@ -128,7 +128,8 @@ def test_an_image_layout_of_another_family_is_refused_in_one_line(
         load_image_tower(source)
     message = str(error.value)
     assert message.startswith(
-        "backbone image must be resnet18, resnet34, resnet50, a ResNet weights file, or of one of"
+        "backbone image must be resnet18, resnet34, resnet50, a ResNet weights file, or of one of "
+        "the"
     )
     assert "DINOv2 with registers, CLIP's image tower" in message
     assert message.endswith(f"got {REFUSED_IMAGES[name].family}Model from {source}")
