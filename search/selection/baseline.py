@@ -163,8 +163,12 @@ def verdict(metric: str, score: float, margins: Mapping[str, tuple[float, float 
         The sentence.
     """
     tail = "" if HAND_TUNED in margins else "; it is the hand-tuned config"
-    named = {_SPELT[key]: margin for key, margin in margins.items()}
-    return f"the confirmed {metric} of {score:.4f} {compared(named)}{tail}"
+    return f"the confirmed {metric} of {score:.4f} {compared_with(margins)}{tail}"
+
+
+def compared_with(margins: Mapping[str, tuple[float, float | None]]) -> str:
+    """Say in words what a score beats, is level with and loses to; `margins` as for `verdict`."""
+    return compared({_SPELT[key]: margin for key, margin in margins.items()})
 
 
 def compared(margins: Mapping[str, tuple[float, float | None]]) -> str:

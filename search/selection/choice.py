@@ -28,6 +28,7 @@ from search.selection.baseline import (
     REGRESSION,
     all_scores,
     baseline_ways,
+    compared_with,
     verdict,
 )
 from search.selection.best_trial import best_trial
@@ -113,7 +114,8 @@ def choose_config(
         )
         if proposal and together:
             ensemble = _ensemble(plan, proposal, together, confirmed.score, drawn)
-            best = replace(best, ensemble=ensemble)
+            margins = _margins(plan, ways, drawn, _ENSEMBLE, _rivals(order, ways))
+            best = replace(best, ensemble=_compared_further(ensemble, margins))
     if baselines:
         baseline, words = _against(plan, order, ways, drawn)
         best = replace(best, baseline=baseline, verdict=words)
@@ -265,6 +267,15 @@ def _ensemble(
     )
 
 
+def _compared_further(
+    ensemble: Ensemble, margins: Mapping[str, tuple[float, float | None]]
+) -> Ensemble:
+    """Compare an ensemble, in its verdict, with all but the majority class as well."""
+    others = {rival: margin for rival, margin in margins.items() if rival != MAJORITY}
+    words = f"; it {compared_with(others)}" * bool(others)
+    return replace(ensemble, verdict=ensemble.verdict + words)
+
+
 def ensemble_verdict(what: str, alone: str, margin: float, error: float) -> str:
     """Say how an ensemble compares with what would ship without it.
 
@@ -314,21 +325,39 @@ def _against(
     )
     if not order:
         return baseline, None
-    rivals = {MAJORITY: MAJORITY, REGRESSION: REGRESSION}
     for one in order:
         if one.record.hand_tuned:
             baseline = replace(baseline, hand_tuned=all_scores(one.validated))
-            if one is not order[0]:
-                rivals[HAND_TUNED] = str(one.record.number)
+    rivals = _rivals(order, ways)
+    if order[0].record.hand_tuned:
+        del rivals[HAND_TUNED]
     score = ways[_REPORTED].score(rule.score)
-    margins = {}
-    for key, name in rivals.items():
-        found = paired(score - ways[name].score(rule.score), drawn[_REPORTED] - drawn[name])
-        margin, error = rule.sign * found.difference, found.standard_error
-        margins[key] = margin, margin / error if error > 0 else None
+    margins = _margins(plan, ways, drawn, _REPORTED, rivals)
     margin, errors = margins[REGRESSION]
     words = verdict(plan.settings.tuning.metric, score, margins)
     return replace(baseline, margin=margin, standard_errors=errors), words
+
+
+def _rivals(order: Sequence[Retrained], ways: Mapping[str, Validated]) -> dict[str, str]:
+    """Return what scores are compared with, and the name of each among the `ways`."""
+    rivals = {name: name for name in (MAJORITY, REGRESSION) if name in ways}
+    for one in order:
+        if one.record.hand_tuned:
+            rivals[HAND_TUNED] = str(one.record.number)
+    return rivals
+
+
+def _margins(
+    plan: Plan, ways: Mapping[str, Validated], drawn: Draws, name: str, rivals: Mapping[str, str]
+) -> dict[str, tuple[float, float | None]]:
+    """Return by how much one way is better than each rival, and in how many standard errors."""
+    rule, margins = rule_of(plan), {}
+    score = ways[name].score(rule.score)
+    for key, rival in rivals.items():
+        found = paired(score - ways[rival].score(rule.score), drawn[name] - drawn[rival])
+        margin, error = rule.sign * found.difference, found.standard_error
+        margins[key] = margin, margin / error if error > 0 else None
+    return margins
 
 
 def _decision(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from tests.records import read_best
 from tests.search.selection.test_candidates import keyed, plan_of, record
 from trainables.data.sample import Fold
 from trainables.evaluation.classes import SENTIMENTS
+from trainables.evaluation.resampling import Validated, paired_bootstrap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -161,6 +163,28 @@ def test_an_ensemble_is_scored_on_the_fresh_folds_by_its_own_weights(tmp_path: P
     assert ensemble["margin"] == pytest.approx(ensemble["score"] - single)
     assert ensemble["preferred"] == (ensemble["margin"] > ensemble["margin_error"])
     assert "beats the best config alone" in ensemble["verdict"]
+
+
+def test_an_ensemble_is_compared_with_the_hand_tuned_config_as_well(tmp_path: Path) -> None:
+    plan, records = searched(tmp_path, "--decision argmax", {0: 0.5, 1: 0.6, 2: 0.6})
+    records["ray-0"] = replace(records["ray-0"], hand_tuned=True)
+    proposal = propose(plan, records, LABELS, FOLDS)
+    choose_config(plan, records, LABELS, list(records.values()), (), proposal)
+    best = read_best(plan.folder)
+    (hand_tuned,) = (one for one in best["candidates"] if one["hand_tuned"])
+    told = plan.folder.read_ensemble()
+    scored, other = (
+        Validated(
+            ORDER, PARTS, LABELS[ORDER], said, said.argmax(axis=1), groups=ORDER, repeats=PARTS * 0
+        )
+        for said in (told[list(SENTIMENTS.names)].to_numpy(), said_by(0.5, 100)[ORDER])
+    )
+    found = paired_bootstrap("weighted_f1", scored, other)
+    assert found.difference == pytest.approx(best["ensemble"]["score"] - hand_tuned["confirmed"])
+    assert best["ensemble"]["verdict"].endswith(
+        f"; it beats the hand-tuned config by {found.difference:.4f}"
+        f" ({found.difference / found.standard_error:.1f} standard errors)"
+    )
 
 
 def test_a_better_ensemble_ships_and_a_worse_one_only_where_it_is_asked_for(
