@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trainables.modules.blocks.cut import Cut
 
 # Increment when the same settings would produce different pixels, tokens or bytes.
-FORMAT = 2
+FORMAT = 3
 
 _SETTINGS = {
     "text": ("text_cleaning", "text_length"),

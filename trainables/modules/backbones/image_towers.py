@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from abc import abstractmethod
 from collections import OrderedDict
@@ -16,6 +17,7 @@ from trainables.modules.backbones.preprocessor import PREPROCESSOR
 from trainables.modules.backbones.tower import Tower
 from trainables.modules.backbones.weights import RESNET_FILE
 from trainables.modules.blocks.activations import Activations
+from trainables.modules.blocks.folding import fold_batch_norms
 from trainables.modules.blocks.parameters import total_parameters
 from trainables.modules.blocks.piece import Piece
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from trainables.config import Role
     from trainables.data.images import Colour
     from trainables.modules.backbones.tower import Joint
-    from trainables.modules.blocks.cut import Pooling
+    from trainables.modules.blocks.cut import Cut, Pooling
 
 IMAGENET_MEAN, IMAGENET_STD = COLOURS["imagenet"]
 
@@ -41,9 +43,13 @@ class ImageTower(Tower):
         source: Where its weights came from, as given by the user.
         is_random: Whether the weights are random.
         joint: What it shares with the text tower of its checkpoint; None for a single tower.
+
+    Attributes:
+        folds: Whether its frozen parts run with batch norms folded into convolutions.
     """
 
     role: ClassVar[Role] = "image"
+    folds = True
 
     def __init__(
         self,
@@ -93,6 +99,16 @@ class ImageTower(Tower):
     @abstractmethod
     def _library(self, pixels: Tensor, pooling: Pooling) -> Tensor:
         """Embed standardised pixels (B, 3, S, S) with the library's own forward."""
+
+    def segment(self, start: Cut | None, stop: Cut) -> Piece:
+        """Make the frozen layers between two cuts: see `Tower.segment`.
+
+        Returns:
+            A module that shares its weights with the tower, but for those that batch norms are
+            folded into.
+        """
+        piece = super().segment(start, stop)
+        return fold_batch_norms(piece) if self.folds else piece
 
     def _wrap(self, layers: nn.Module, start: int | None) -> Piece:
         return ImagePiece(Standardize(self.mean, self.std) if start is None else None, layers)
@@ -147,6 +163,7 @@ class MobileNetTower(ImageTower):
     poolings = ("cls",)
 
     def __init__(self, model: Any, *args: Any, **kwargs: Any) -> None:
+        _pad_inside(model)
         super().__init__(model, *args, **kwargs)
         self.depth = len(model.layer)
         self.hidden_size: int = next(reversed(list(model.conv_1x1.parameters()))).shape[0]
@@ -167,6 +184,23 @@ class MobileNetTower(ImageTower):
 
     def _trainable(self, suffix: Any) -> Sequence[nn.Module]:
         return [suffix.layers]
+
+
+def _pad_inside(model: Any) -> None:
+    """Let convolutions of stride 1 pad by themselves, for which the library copies feature maps.
+
+    TensorFlow's padding, which it imitates, is the usual one there; 1x1 kernels need none.
+    """
+    if not model.config.tf_padding:
+        return
+    config = copy.copy(model.config)
+    config.tf_padding = False
+    for layer in model.modules():
+        convolution = getattr(layer, "convolution", None)
+        if convolution is not None and convolution.stride == (1, 1):
+            sides = zip(convolution.kernel_size, convolution.dilation, strict=True)
+            convolution.padding = tuple(dilation * (side // 2) for side, dilation in sides)
+            layer.config = config
 
 
 class ImagePiece(Piece):

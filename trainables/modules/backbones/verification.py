@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 
 from trainables.modules.backbones.families import names_of
+from trainables.modules.backbones.image_towers import ImageTower
 from trainables.modules.backbones.loading import first_line
 from trainables.modules.backbones.text_tower import TextTower
 from trainables.modules.backbones.vision_transformer import VisionTransformerTower
@@ -37,7 +38,8 @@ AnyTower = TypeVar("AnyTower", bound="Tower")
 def verified(tower: AnyTower) -> AnyTower:
     """Check that a tower equals the library's model wherever it is cut.
 
-    If opening its blocks changes the output, the library runs them.
+    If opening its blocks changes the output, the library runs them; if folding its batch norms
+    does, they stay.
 
     Returns:
         The same tower.
@@ -49,6 +51,9 @@ def verified(tower: AnyTower) -> AnyTower:
         fault = _fault(tower)
         if fault and isinstance(tower, TextTower) and tower.packs:
             tower.packs = False
+            fault = _fault(tower)
+        if fault and isinstance(tower, ImageTower) and tower.folds:
+            tower.folds = False
             fault = _fault(tower)
         if fault and isinstance(tower, VisionTransformerTower) and tower.opens:
             tower.opens = False

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from torchvision.models import resnet18
+from transformers import MobileNetV2Config, MobileNetV2Model, ResNetConfig, ResNetModel
+from transformers.models.resnet.modeling_resnet import ResNetConvLayer
 
+from tests.conftest import warm
 from trainables.modules.backbones.image_towers import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     ImageTower,
+    MobileNetTower,
     ResNetTower,
     Standardize,
 )
+from trainables.modules.backbones.map_tower import MapTower
 from trainables.modules.backbones.pretrained import load_image_tower
+from trainables.modules.backbones.verification import verified
 from trainables.modules.backbones.weights import RESNET_FILE
 from trainables.modules.blocks.activations import Activations
 from trainables.modules.blocks.cut import Cut
@@ -54,6 +61,63 @@ def test_any_image_size_is_read(towers: Mapping[str, Tower], size: int) -> None:
             embedding = towers[family].prefix(Cut(0))(pixels).values
         assert embedding.shape == (1, towers[family].width)
         assert embedding.isfinite().all()
+
+
+@pytest.mark.parametrize("size", [64, 75, 97])
+def test_a_mobilenet_pads_as_its_library_does(size: int) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = MobileNetV2Model(MobileNetV2Config(depth_multiplier=0.35)).eval()
+        warm(model)
+    library = copy.deepcopy(model)
+    tower = MobileNetTower(model, IMAGENET_MEAN, IMAGENET_STD, "made", is_random=True)
+    pixels = torch.randn(2, 3, size, size)
+    with torch.no_grad():
+        mine, theirs = (each(pixels).pooler_output for each in (tower.model, library))
+    torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-5)
+    assert theirs.std() > 0.01
+    # Only convolutions that shrink their maps are padded by a copy.
+    copied = [layer for layer in tower.model.modules() if getattr(layer, "convolution", None)]
+    steps = [layer.convolution.stride for layer in copied if layer.config.tf_padding]
+    assert steps == [(2, 2)] * 5
+    assert tower.model.config.tf_padding
+
+
+@pytest.mark.parametrize("family", ["resnet", "mobilenet"])
+def test_what_is_frozen_runs_without_batch_norms_and_what_trains_keeps_them(
+    towers: Mapping[str, Tower], inputs: Mapping[str, Activations], family: str
+) -> None:
+    def norms(module: torch.nn.Module) -> int:
+        return sum(isinstance(each, torch.nn.BatchNorm2d) for each in module.modules())
+
+    tower: Any = towers[family]
+    folded = tower.prefix(Cut(0))
+    assert norms(folded) == 0
+    assert norms(tower.suffix(Cut(1))) > 0
+    tower.folds = False
+    try:
+        plain = tower.prefix(Cut(0))
+    finally:
+        del tower.folds
+    assert norms(plain) > 0
+    with torch.no_grad():
+        mine, theirs = (each(inputs["image"]).values for each in (folded, plain))
+    torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_batch_norms_stay_where_a_model_calls_them_in_another_order_than_it_registers() -> None:
+    class NormFirst(ResNetConvLayer):  # type: ignore[misc] # of transformers, untyped
+        def forward(self, maps: torch.Tensor) -> Any:
+            return self.activation(self.convolution(self.normalization(maps)))
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model: Any = ResNetModel(ResNetConfig(hidden_sizes=[8, 8], depths=[1, 1])).eval()
+        model.encoder.stages[0].layers[0].layer[1].__class__ = NormFirst
+        warm(model)
+    tower = MapTower(model, IMAGENET_MEAN, IMAGENET_STD, "made", is_random=True)
+    assert tower.folds
+    assert not verified(tower).folds
 
 
 def test_a_vit_frozen_whole_pools_its_patches_as_asked(
