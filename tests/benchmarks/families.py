@@ -55,6 +55,7 @@ def row_of(family: Family, folder: Path) -> Row:
     is_text = family.kind == "text"
     source = save(model, folder)
     tower: Any = (load_text_tower if is_text else load_image_tower)(source)
+    tower.folds = False  # compared is the cut; a folded batch norm rounds otherwise
     wraps = hasattr(model, "timm_model")
     base = model if wraps else getattr(model, model.base_model_prefix, model)
     found = [

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.trainables.modules.references import embed_maps, embed_text, embed_vit, standardized
+from trainables.modules.backbones.image_towers import ImageTower
 from trainables.modules.backbones.pretrained import load_image_tower, load_text_tower
 from trainables.modules.blocks.activations import Activations
 
@@ -68,6 +69,12 @@ def load(weights: Mapping[str, str], family: str) -> Tower:
 def towers(weights: Mapping[str, str]) -> Mapping[str, Tower]:
     """One tower of each family; a test must not change it."""
     return {family: load(weights, family) for family in FAMILIES}
+
+
+@pytest.fixture
+def unfolded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave batch norms where they are: folding them rounds, which random weights amplify."""
+    monkeypatch.setattr(ImageTower, "folds", False)
 
 
 @pytest.fixture(scope="session")

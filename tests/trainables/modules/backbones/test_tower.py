@@ -56,6 +56,7 @@ def test_every_cut_of_a_family_is_tried(towers: Mapping[str, Tower], family: str
     assert towers[family].depth == FAMILIES[family].depth
 
 
+@pytest.mark.usefixtures("unfolded")
 @pytest.mark.parametrize(("family", "unfrozen", "pooling"), CASES)
 def test_prefix_and_suffix_embed_as_the_uncut_model(
     towers: Mapping[str, Tower],
@@ -75,6 +76,7 @@ def test_prefix_and_suffix_embed_as_the_uncut_model(
     torch.testing.assert_close(embedding, expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("unfolded")
 @pytest.mark.slow
 @pytest.mark.parametrize(("family", "unfrozen", "pooling"), [c for c in CASES if c.values[1]])
 def test_unfrozen_blocks_get_the_gradients_of_the_uncut_model(
