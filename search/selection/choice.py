@@ -272,7 +272,7 @@ def _compared_further(
 ) -> Ensemble:
     """Compare an ensemble, in its verdict, with all but the majority class as well."""
     others = {rival: margin for rival, margin in margins.items() if rival != MAJORITY}
-    words = f"; it {compared_with(others)}" * bool(others)
+    words = f"; it {compared_with(others)}" if others else ""
     return replace(ensemble, verdict=ensemble.verdict + words)
 
 
