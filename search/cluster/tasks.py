@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 
 _SECONDS_TO_START = 5.0
+_CANCELLATIONS = 30  # a second apart
 
 
 class Task(NamedTuple):
@@ -98,8 +99,7 @@ class TaskRunner:
                 for one in ended:
                     yield running.pop(one), _result(one)
         finally:
-            for reference in running:
-                ray.cancel(reference, force=True)
+            _cancel(list(running))
 
     def _submit(self, task: Task, *, here: bool) -> Any:
         place = NodeAffinitySchedulingStrategy(self.home, soft=True) if here else "DEFAULT"
@@ -109,6 +109,17 @@ class TaskRunner:
     def here(self, task: Task) -> Any:
         """Run one task on this machine, if it fits there, else on another; its error raises."""
         return in_order(self.run([task], here=True))[0]
+
+
+def _cancel(references: list[Any]) -> None:
+    # Ray may lose the request to cancel a task that is on its way to a process, and the task would
+    # keep its share of the machine: it is asked again until the tasks have ended.
+    for _ in range(_CANCELLATIONS):
+        if not references:
+            return
+        for reference in references:
+            ray.cancel(reference, force=True)
+        _, references = ray.wait(references, num_returns=len(references), timeout=1.0)
 
 
 def _result(reference: Any) -> Any:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import ray
+from ray.exceptions import TaskCancelledError
 
 from search.cluster import activations as preparation
 from search.cluster import tasks
@@ -99,6 +101,27 @@ def test_a_task_that_crashes_is_done_again_and_one_that_fails_is_told(
     with pytest.raises(WorkError, match="out of memory"):
         in_order(runner.run([wrong, scripted(seconds=3600)]))
     assert len(dict(runner.run([scripted(), scripted()]))) == 2, "in the place of the killed"
+
+
+def test_a_cancelled_task_gives_back_its_share_though_ray_lost_the_first_request(
+    make_runner: Callable[..., TaskRunner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def lost_once(reference: Any, *, force: bool) -> None:
+        asked.append(reference)
+        if len(asked) > 1:
+            cancel(reference, force=force)
+
+    cancel = ray.cancel
+    monkeypatch.setattr(ray, "cancel", lost_once)
+    monkeypatch.setattr(tasks, "_SECONDS_TO_START", 0.0)
+    failing = scripted(error=RuntimeError("out of memory"))
+    with pytest.raises(WorkError, match="out of memory"):
+        in_order(make_runner().run([failing, scripted(seconds=3600)]))
+    assert len(asked) == 2
+    with pytest.raises(TaskCancelledError):
+        ray.get(asked[0], timeout=0)
 
 
 def killed(folder: Path) -> Any:
