@@ -99,6 +99,10 @@ def main(arguments: Sequence[str]) -> None:
         "logistic regression": best.baseline.logistic_regression[metric],
         "majority class": best.baseline.majority[metric],
     }
+    if plan.folder.rung_zero.exists():
+        found["best of rung zero"] = float(plan.folder.read_rung_zero()["objective"].max())
+    if best.ensemble is not None:
+        found["ensemble, confirmed"] = best.ensemble.score
     if metric == "val_weighted_f1":
         shares = np.bincount(corpus.labels) / len(corpus.labels)
         found["best guess without a look"] = blind_guess(shares)
